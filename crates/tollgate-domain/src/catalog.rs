@@ -1,0 +1,228 @@
+//! The catalog. Owns: plans, features, limits, prices, add-ons, and the questions asked of them.
+//! Must not know: accounts, and where the text came from (a file, a name, a test).
+
+use std::collections::BTreeMap;
+
+use crate::ids::{FeatureKey, PlanId, PriceId};
+use crate::money::{Currency, Money};
+
+/// Index of a plan in [`Catalog::plans`], which is sorted by rank: a greater index is a higher plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlanIndex(pub usize);
+
+/// A number that may have no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// At most this many.
+    Count(u64),
+    /// Without bound.
+    Unlimited,
+}
+
+impl Limit {
+    /// The number, `None` when there is no bound.
+    pub const fn count(self) -> Option<u64> {
+        match self {
+            Self::Count(count) => Some(count),
+            Self::Unlimited => None,
+        }
+    }
+
+    /// Whether `asked` units fit.
+    pub const fn allows(self, asked: u64) -> bool {
+        match self {
+            Self::Count(count) => asked <= count,
+            Self::Unlimited => true,
+        }
+    }
+
+    /// The more generous of the two.
+    pub const fn max(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Count(a), Self::Count(b)) => Self::Count(if a > b { a } else { b }),
+            (Self::Unlimited, _) | (_, Self::Unlimited) => Self::Unlimited,
+        }
+    }
+}
+
+/// Over which span a metered feature is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MeterPeriod {
+    /// The calendar month in UTC.
+    CalendarMonth,
+    /// The billing period of the subscription that gives the plan, else the calendar month.
+    BillingPeriod,
+}
+
+/// What kind of gate a feature is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FeatureKind {
+    /// On or off.
+    Boolean,
+    /// A static number.
+    Limit,
+    /// A number of uses per period.
+    Metered(MeterPeriod),
+}
+
+/// A feature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// Its key.
+    pub key: FeatureKey,
+    /// Its name for people.
+    pub name: String,
+    /// What kind of gate it is.
+    pub kind: FeatureKind,
+}
+
+/// What a plan gives of one feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Allowance {
+    /// A boolean feature is on.
+    On,
+    /// A limit or a metered quota.
+    Limit(Limit),
+}
+
+/// One of a plan's prices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanPrice {
+    /// Amount and currency.
+    pub money: Money,
+    /// How often it is paid.
+    pub interval: Interval,
+}
+
+/// How often a price is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interval {
+    /// Every month.
+    Month,
+    /// Every year.
+    Year,
+    /// Once, for a span of time.
+    OneTime,
+}
+
+/// One tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Its id, such as `premium`.
+    pub id: PlanId,
+    /// Its name for people.
+    pub name: String,
+    /// Its rank; higher ranks give more. Unique in a catalog.
+    pub rank: u32,
+    /// Its prices; empty for a free plan or one sold by hand.
+    pub prices: Vec<PlanPrice>,
+    /// Customers may buy it by themselves.
+    pub self_serve: bool,
+    /// Days of trial; 0 for none.
+    pub trial_days: u32,
+    /// Hours of access after the first failed payment.
+    pub grace_hours: u32,
+    /// Days a one-time purchase of this plan lasts; `None`: it cannot be bought one-time.
+    pub grant_days: Option<u32>,
+    /// Everything it gives, inherited from lower ranks included.
+    pub allowances: BTreeMap<FeatureKey, Allowance>,
+}
+
+/// What a Stripe price or lookup key sells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PriceTarget {
+    /// A plan.
+    Plan(PlanIndex),
+    /// A member's score badge.
+    Badge,
+    /// Boosts, one per unit.
+    Boost,
+}
+
+/// The score badge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Badge {
+    /// One-time price.
+    pub price: Money,
+}
+
+/// One level of boosting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoostLevel {
+    /// Boosts needed.
+    pub boosts: u64,
+    /// The plan it gives.
+    pub plan: PlanIndex,
+}
+
+/// Boosting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoostProgram {
+    /// Monthly price of one boost.
+    pub price: Money,
+    /// Levels by rising threshold.
+    pub levels: Vec<BoostLevel>,
+    /// Days a level holds after the boosts that made it are gone.
+    pub sustain_days: u32,
+}
+
+/// Plans, features and prices: what can be had and what it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    /// Its name, such as `sietch`.
+    pub name: String,
+    /// SHA-256 of its meaning (prices mapped by configuration included), in lower-case hex.
+    pub version: String,
+    /// The currency of prices given without one.
+    pub currency: Currency,
+    /// Plans by rising rank. Never empty.
+    pub plans: Vec<Plan>,
+    /// The plan of whoever has no other.
+    pub default_plan: PlanIndex,
+    /// All features by key.
+    pub features: BTreeMap<FeatureKey, Feature>,
+    /// Where to upgrade; `{plan}` and `{account}` are filled in.
+    pub upgrade_url: String,
+    /// Longest time a reader may keep an answer, in seconds.
+    pub cache_seconds: u32,
+    /// The score badge, when sold.
+    pub badge: Option<Badge>,
+    /// Boosting, when offered.
+    pub boost: Option<BoostProgram>,
+    /// What Stripe price ids and lookup keys sell.
+    pub prices: BTreeMap<String, PriceTarget>,
+}
+
+impl Catalog {
+    /// A plan by index. `None` for an index of another catalog.
+    pub fn plan(&self, index: PlanIndex) -> Option<&Plan> {
+        self.plans.get(index.0)
+    }
+
+    /// A plan by id.
+    pub fn find_plan(&self, id: &str) -> Option<(PlanIndex, &Plan)> {
+        self.plans
+            .iter()
+            .enumerate()
+            .find(|(_, plan)| plan.id.as_str() == id)
+            .map(|(index, plan)| (PlanIndex(index), plan))
+    }
+
+    /// What a price sells, by its id or else by its lookup key. `None` for a price that is not ours.
+    pub fn price_target(&self, price: &PriceId, lookup_key: Option<&str>) -> Option<PriceTarget> {
+        self.prices
+            .get(price.as_str())
+            .or_else(|| lookup_key.and_then(|key| self.prices.get(key)))
+            .copied()
+    }
+
+    /// The cheapest plan that has a feature: the lowest rank, self-serve plans first.
+    pub fn cheapest_plan_with(&self, feature: &str) -> Option<&Plan> {
+        let has = |plan: &&Plan| plan.allowances.contains_key(feature);
+        self.plans
+            .iter()
+            .filter(|plan| plan.self_serve)
+            .find(has)
+            .or_else(|| self.plans.iter().find(has))
+    }
+}

@@ -1,0 +1,259 @@
+//! Changes. Owns: what a decision consists of: changes of facts, journal entries, billing events.
+//! Must not know: how any of them is written or published.
+
+use crate::facts::{BoostGrant, Customer, Facts, Grant, Override, Waiver};
+use crate::ids::{AccountId, EventId, InvoiceId, MemberId, ObjectId, SubscriptionId};
+use crate::payment::{Adjustment, Invoice, Purchase};
+use crate::subscription::{Subscription, SubscriptionState};
+use crate::time::Timestamp;
+
+/// That a Stripe object belongs to an account (and to one of its members).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The object.
+    pub object: ObjectId,
+    /// Its account.
+    pub account: AccountId,
+    /// Its member, for members' own customers and purchases.
+    pub member: Option<MemberId>,
+}
+
+/// One change of an account's facts. Saving replaces the fact with the same id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The account begins to exist.
+    CreateAccount,
+    /// An object is found to belong to the account; the first link of an object stays.
+    Link(Link),
+    /// A customer.
+    SaveCustomer(Customer),
+    /// A subscription (its `history` is not written; see `AppendSubscriptionState`).
+    SaveSubscription(Subscription),
+    /// An observation is added to a subscription's history.
+    AppendSubscriptionState(SubscriptionId, SubscriptionState),
+    /// An invoice.
+    SaveInvoice(Invoice),
+    /// A checkout session.
+    SavePurchase(Purchase),
+    /// A refund, dispute or refund total.
+    SaveAdjustment(Adjustment),
+    /// A waiver, new or revoked.
+    SaveWaiver(Waiver),
+    /// A grant, new or revoked.
+    SaveGrant(Grant),
+    /// Boosts given, new or revoked.
+    SaveBoost(BoostGrant),
+    /// An override, new or revoked.
+    SaveOverride(Override),
+}
+
+/// Who caused something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// Stripe, through this event.
+    Stripe(EventId),
+    /// A person or key, by name.
+    Person(String),
+    /// Tollgate itself (scheduler, migration).
+    System,
+}
+
+/// One entry of the journal (the audit log), before it has its place in the account's chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// What happened, in the past tense and dotted, such as `subscription.updated`.
+    pub kind: &'static str,
+    /// The object it is about: a Stripe id or one of ours.
+    pub subject: String,
+    /// Who caused it.
+    pub actor: Actor,
+    /// When it happened (Stripe's time for Stripe's events).
+    pub occurred_at: Timestamp,
+    /// Named values, sorted by name, without secrets or personal data.
+    pub details: Vec<(&'static str, String)>,
+}
+
+/// The types of billing events published to consumers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BillingEventKind {
+    /// `account.created`
+    AccountCreated,
+    /// `subscription.created`
+    SubscriptionCreated,
+    /// `subscription.updated`
+    SubscriptionUpdated,
+    /// `subscription.canceled`
+    SubscriptionCanceled,
+    /// `subscription.paused`
+    SubscriptionPaused,
+    /// `subscription.resumed`
+    SubscriptionResumed,
+    /// `subscription.trial_ending`
+    SubscriptionTrialEnding,
+    /// `payment.succeeded`
+    PaymentSucceeded,
+    /// `payment.failed`
+    PaymentFailed,
+    /// `payment.action_required`
+    PaymentActionRequired,
+    /// `payment.refunded`
+    PaymentRefunded,
+    /// `payment.disputed`
+    PaymentDisputed,
+    /// `invoice.updated`
+    InvoiceUpdated,
+    /// `grace_period.started`
+    GracePeriodStarted,
+    /// `grace_period.ended`
+    GracePeriodEnded,
+    /// `entitlements.changed`
+    EntitlementsChanged,
+    /// `waiver.granted`
+    WaiverGranted,
+    /// `waiver.revoked`
+    WaiverRevoked,
+    /// `waiver.expired`
+    WaiverExpired,
+    /// `grant.created`
+    GrantCreated,
+    /// `grant.revoked`
+    GrantRevoked,
+    /// `grant.expired`
+    GrantExpired,
+    /// `override.set`
+    OverrideSet,
+    /// `override.removed`
+    OverrideRemoved,
+    /// `boost.purchased`
+    BoostPurchased,
+    /// `boost.canceled`
+    BoostCanceled,
+    /// `badge.purchased`
+    BadgePurchased,
+    /// `badge.revoked`
+    BadgeRevoked,
+}
+
+impl BillingEventKind {
+    /// The type's name in every feed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccountCreated => "account.created",
+            Self::SubscriptionCreated => "subscription.created",
+            Self::SubscriptionUpdated => "subscription.updated",
+            Self::SubscriptionCanceled => "subscription.canceled",
+            Self::SubscriptionPaused => "subscription.paused",
+            Self::SubscriptionResumed => "subscription.resumed",
+            Self::SubscriptionTrialEnding => "subscription.trial_ending",
+            Self::PaymentSucceeded => "payment.succeeded",
+            Self::PaymentFailed => "payment.failed",
+            Self::PaymentActionRequired => "payment.action_required",
+            Self::PaymentRefunded => "payment.refunded",
+            Self::PaymentDisputed => "payment.disputed",
+            Self::InvoiceUpdated => "invoice.updated",
+            Self::GracePeriodStarted => "grace_period.started",
+            Self::GracePeriodEnded => "grace_period.ended",
+            Self::EntitlementsChanged => "entitlements.changed",
+            Self::WaiverGranted => "waiver.granted",
+            Self::WaiverRevoked => "waiver.revoked",
+            Self::WaiverExpired => "waiver.expired",
+            Self::GrantCreated => "grant.created",
+            Self::GrantRevoked => "grant.revoked",
+            Self::GrantExpired => "grant.expired",
+            Self::OverrideSet => "override.set",
+            Self::OverrideRemoved => "override.removed",
+            Self::BoostPurchased => "boost.purchased",
+            Self::BoostCanceled => "boost.canceled",
+            Self::BadgePurchased => "badge.purchased",
+            Self::BadgeRevoked => "badge.revoked",
+        }
+    }
+}
+
+/// One value that changed, for consumers that show differences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// Name of the field in the envelope, such as `status`.
+    pub field: &'static str,
+    /// Before; `None` when there was nothing.
+    pub from: Option<String>,
+    /// After; `None` when there is nothing.
+    pub to: Option<String>,
+}
+
+/// One billing event, before it has its sequence number in the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillingEvent {
+    /// Its type.
+    pub kind: BillingEventKind,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// The Stripe event that caused it.
+    pub stripe_event: Option<EventId>,
+    /// One line for people, without personal data.
+    pub summary: String,
+    /// The subscription it is about; the envelope shows its state after the change.
+    pub subscription: Option<SubscriptionId>,
+    /// The invoice it is about; the envelope shows its state after the change.
+    pub invoice: Option<InvoiceId>,
+    /// What changed in that object.
+    pub changes: Vec<FieldChange>,
+}
+
+/// Everything one event or one person's act does. Executed as a whole or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Changes of facts, in order.
+    pub changes: Vec<Change>,
+    /// Journal entries, in order; at least one for every decision taken.
+    pub journal: Vec<JournalEntry>,
+    /// Billing events, in order.
+    pub billing: Vec<BillingEvent>,
+}
+
+impl Facts {
+    /// The facts after a change: what the store will hold, for the next event of the same batch.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::CreateAccount => self.known = true,
+            Change::Link(_) => {}
+            Change::SaveCustomer(customer) => {
+                self.customers.insert(customer.id.clone(), customer.clone());
+            }
+            Change::SaveSubscription(saved) => {
+                let history = self
+                    .subscriptions
+                    .get_mut(&saved.id)
+                    .map(|known| std::mem::take(&mut known.history))
+                    .unwrap_or_default();
+                let subscription = Subscription { history, ..saved.clone() };
+                self.subscriptions.insert(saved.id.clone(), subscription);
+            }
+            Change::AppendSubscriptionState(id, state) => {
+                if let Some(subscription) = self.subscriptions.get_mut(id) {
+                    subscription.remember(state.clone());
+                }
+            }
+            Change::SaveInvoice(invoice) => {
+                self.invoices.insert(invoice.id.clone(), invoice.clone());
+            }
+            Change::SavePurchase(purchase) => {
+                self.purchases.insert(purchase.id.clone(), purchase.clone());
+            }
+            Change::SaveAdjustment(adjustment) => {
+                self.adjustments.insert(adjustment.id.clone(), adjustment.clone());
+            }
+            Change::SaveWaiver(waiver) => replace(&mut self.waivers, waiver, |w| &w.id),
+            Change::SaveGrant(grant) => replace(&mut self.grants, grant, |g| &g.id),
+            Change::SaveBoost(boost) => replace(&mut self.boosts, boost, |b| &b.id),
+            Change::SaveOverride(set) => replace(&mut self.overrides, set, |o| &o.id),
+        }
+    }
+}
+
+fn replace<T: Clone, K: PartialEq>(all: &mut Vec<T>, one: &T, key: impl Fn(&T) -> &K) {
+    match all.iter_mut().find(|known| key(known) == key(one)) {
+        Some(known) => *known = one.clone(),
+        None => all.push(one.clone()),
+    }
+}

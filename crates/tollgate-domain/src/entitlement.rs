@@ -1,0 +1,194 @@
+//! Entitlements. Owns: what `resolve` returns, how an answer explains itself. Must not know: HTTP,
+//! JSON, caches.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{Allowance, Limit, PlanIndex};
+use crate::ids::FeatureKey;
+use crate::time::Timestamp;
+
+/// The kinds of sources a plan can come from, the stronger first at equal ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceKind {
+    /// A fee waiver.
+    Waiver,
+    /// A Stripe subscription.
+    Subscription,
+    /// The boost level.
+    Boost,
+    /// A grant, given or bought.
+    Grant,
+    /// The default plan.
+    Default,
+}
+
+impl SourceKind {
+    /// Name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiver => "waiver",
+            Self::Subscription => "subscription",
+            Self::Boost => "boost",
+            Self::Grant => "grant",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// What came of considering one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It offers its plan.
+    InForce,
+    /// It offers its plan only because its grace has not ended.
+    InGrace,
+    /// It offers nothing, for this reason.
+    NotInForce(&'static str),
+}
+
+/// One source as it was considered: a line of the explanation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Considered {
+    /// What kind of source.
+    pub kind: SourceKind,
+    /// Its id: a Stripe id or one of ours; `None` for the default plan and the boost level.
+    pub id: Option<String>,
+    /// The plan it offers or would offer; `None` when its price is unknown.
+    pub plan: Option<PlanIndex>,
+    /// Whether and why it counts.
+    pub standing: Standing,
+    /// Since when it stands so, as far as known.
+    pub since: Option<Timestamp>,
+    /// Until when it stands so without a new fact.
+    pub until: Option<Timestamp>,
+    /// The Stripe event or the person behind it.
+    pub cause: Option<String>,
+    /// A sentence for people.
+    pub note: String,
+}
+
+/// An override as it was considered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverrideConsidered {
+    /// Our id, `ov_…`.
+    pub id: String,
+    /// The feature.
+    pub feature: FeatureKey,
+    /// Whether it counts, and why not.
+    pub standing: Standing,
+    /// What it does: `None` off; otherwise the allowance it sets.
+    pub sets: Option<Allowance>,
+    /// Until when.
+    pub until: Option<Timestamp>,
+    /// Who set it.
+    pub cause: String,
+}
+
+/// The outcome of resolving an account's facts at an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// Whether the account exists.
+    pub known: bool,
+    /// The revision of the facts it was made from.
+    pub revision: u64,
+    /// The instant it holds for.
+    pub at: Timestamp,
+    /// The plan in force.
+    pub plan: PlanIndex,
+    /// The kind of source that won.
+    pub source: SourceKind,
+    /// Id of the source that won.
+    pub source_id: Option<String>,
+    /// The winning subscription is past due and in its grace.
+    pub in_grace: bool,
+    /// End of that grace.
+    pub grace_until: Option<Timestamp>,
+    /// Features after overrides.
+    pub allowances: BTreeMap<FeatureKey, Allowance>,
+    /// Ids of the overrides in force by feature.
+    pub overridden: BTreeMap<FeatureKey, String>,
+    /// The billing period of the winning subscription, for metered features.
+    pub billing_period: Option<(Timestamp, Timestamp)>,
+    /// The first instant at which the answer can change without a new fact; `None`: never.
+    pub valid_until: Option<Timestamp>,
+    /// Every source considered, the winner first, then by rank and kind.
+    pub considered: Vec<Considered>,
+    /// Every override considered.
+    pub overrides: Vec<OverrideConsidered>,
+}
+
+/// Why a check said what it said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReasonCode {
+    /// A waiver's plan has it.
+    GrantedByWaiver,
+    /// A subscription's plan has it.
+    GrantedBySubscription,
+    /// The boost level's plan has it.
+    GrantedByBoost,
+    /// A grant's plan has it.
+    GrantedByGrant,
+    /// An override turned it on.
+    GrantedByOverride,
+    /// A past-due subscription's plan has it, until its grace ends.
+    GrantedByGrace,
+    /// The default plan has it.
+    GrantedByDefaultPlan,
+    /// The plan in force lacks it.
+    FeatureNotInPlan,
+    /// The limit is used up.
+    UsageLimitReached,
+    /// A past-due subscription whose grace ended would have it.
+    PaymentPastDue,
+    /// A cancelled subscription would have it.
+    SubscriptionCanceled,
+    /// An expired waiver would have it.
+    WaiverExpired,
+    /// An override turned it off.
+    DeniedByOverride,
+    /// The account does not exist and the default plan lacks it.
+    AccountUnknown,
+}
+
+impl ReasonCode {
+    /// The stable code of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GrantedByWaiver => "granted_by_waiver",
+            Self::GrantedBySubscription => "granted_by_subscription",
+            Self::GrantedByBoost => "granted_by_boost",
+            Self::GrantedByGrant => "granted_by_grant",
+            Self::GrantedByOverride => "granted_by_override",
+            Self::GrantedByGrace => "granted_by_grace",
+            Self::GrantedByDefaultPlan => "granted_by_default_plan",
+            Self::FeatureNotInPlan => "feature_not_in_plan",
+            Self::UsageLimitReached => "usage_limit_reached",
+            Self::PaymentPastDue => "payment_past_due",
+            Self::SubscriptionCanceled => "subscription_canceled",
+            Self::WaiverExpired => "waiver_expired",
+            Self::DeniedByOverride => "denied_by_override",
+            Self::AccountUnknown => "account_unknown",
+        }
+    }
+}
+
+/// The answer to one question about one feature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// May the account use it?
+    pub can_access: bool,
+    /// Why.
+    pub reason: ReasonCode,
+    /// A sentence for people.
+    pub message: String,
+    /// For a denial: the cheapest plan that has the feature.
+    pub required_plan: Option<PlanIndex>,
+    /// For limits and metered features: the limit.
+    pub limit: Option<Limit>,
+    /// For metered features: used in the period.
+    pub usage: Option<u64>,
+    /// For metered features: when the count starts again.
+    pub resets_at: Option<Timestamp>,
+    /// The override that decided, when one did.
+    pub override_id: Option<String>,
+}

@@ -1,0 +1,182 @@
+//! Facts. Owns: everything known about one account, the input of `decide` and `resolve`. Must not
+//! know: how facts are stored or where they came from.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{
+    AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId, PlanId,
+    SessionId, SubscriptionId,
+};
+use crate::payment::{Adjustment, Invoice, Purchase};
+use crate::subscription::Subscription;
+use crate::time::Timestamp;
+
+/// A Stripe customer that belongs to the account or to one of its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customer {
+    /// Stripe's id.
+    pub id: CustomerId,
+    /// The member it stands for; `None` for the account itself.
+    pub member: Option<MemberId>,
+    /// E-mail as Stripe has it.
+    pub email: Option<Box<str>>,
+    /// Deleted at Stripe; absorbs.
+    pub deleted: bool,
+    /// Stripe's time of the deciding event; `None` when only other objects named the customer.
+    pub at: Option<Timestamp>,
+    /// The deciding event.
+    pub event: Option<EventId>,
+}
+
+/// A plan given without charge (a fee waiver). At most one is active per account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiver {
+    /// Our id, `wv_…`.
+    pub id: FactId,
+    /// The plan given.
+    pub plan: PlanId,
+    /// Why, 10 to 500 characters.
+    pub reason: String,
+    /// Who gave it.
+    pub granted_by: String,
+    /// Since when.
+    pub granted_at: Timestamp,
+    /// Until when; `None` without end.
+    pub expires_at: Option<Timestamp>,
+    /// Notes for operators, at most 1000 characters.
+    pub internal_notes: Option<String>,
+    /// Taken back early.
+    pub revoked: Option<Revocation>,
+}
+
+/// Who took one of our own facts back, when and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A plan for a span of time, given by a person (bought grants are purchases).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Our id, `gr_…`.
+    pub id: FactId,
+    /// The plan given.
+    pub plan: PlanId,
+    /// Why.
+    pub reason: String,
+    /// Who gave it.
+    pub granted_by: String,
+    /// Since when.
+    pub granted_at: Timestamp,
+    /// Until when; `None` without end.
+    pub expires_at: Option<Timestamp>,
+    /// Taken back early.
+    pub revoked: Option<Revocation>,
+}
+
+/// Boosts given by a person (bought boosts are subscriptions).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoostGrant {
+    /// Our id, `bo_…`.
+    pub id: FactId,
+    /// In whose name.
+    pub member: Option<MemberId>,
+    /// How many, 1 to 100.
+    pub count: u32,
+    /// Why.
+    pub reason: String,
+    /// Who gave them.
+    pub granted_by: String,
+    /// Since when.
+    pub granted_at: Timestamp,
+    /// Until when; `None` without end.
+    pub expires_at: Option<Timestamp>,
+    /// Taken back early.
+    pub revoked: Option<Revocation>,
+}
+
+/// What an override does to its feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OverrideEffect {
+    /// The feature is on whatever the plan says.
+    On,
+    /// The feature is off whatever the plan says.
+    Off,
+    /// The feature is on with this limit; `None` is unlimited.
+    Limit(Option<u64>),
+}
+
+/// One feature of one account decided by a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// Our id, `ov_…`.
+    pub id: FactId,
+    /// The feature.
+    pub feature: FeatureKey,
+    /// What it does.
+    pub effect: OverrideEffect,
+    /// Why.
+    pub reason: String,
+    /// Who set it.
+    pub granted_by: String,
+    /// Since when.
+    pub granted_at: Timestamp,
+    /// Until when; `None` without end.
+    pub expires_at: Option<Timestamp>,
+    /// Taken back early.
+    pub revoked: Option<Revocation>,
+}
+
+/// Everything known about one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Whose facts these are.
+    pub account: AccountId,
+    /// Whether the account exists; an unknown account has the default plan.
+    pub known: bool,
+    /// Raised by every committed change; 0 for an unknown account.
+    pub revision: u64,
+    /// Stripe customers.
+    pub customers: BTreeMap<CustomerId, Customer>,
+    /// Stripe subscriptions, of the account and of its boosting members.
+    pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    /// Invoices.
+    pub invoices: BTreeMap<InvoiceId, Invoice>,
+    /// Checkout sessions, one-time purchases among them.
+    pub purchases: BTreeMap<SessionId, Purchase>,
+    /// Refunds, disputes and refund totals.
+    pub adjustments: BTreeMap<AdjustmentId, Adjustment>,
+    /// Waivers, past ones included.
+    pub waivers: Vec<Waiver>,
+    /// Grants given by people, past ones included.
+    pub grants: Vec<Grant>,
+    /// Boosts given by people, past ones included.
+    pub boosts: Vec<BoostGrant>,
+    /// Overrides, past ones included.
+    pub overrides: Vec<Override>,
+}
+
+impl Facts {
+    /// The facts of an account nobody has spoken of yet.
+    pub fn unknown(account: AccountId) -> Self {
+        Self {
+            account,
+            known: false,
+            revision: 0,
+            customers: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            invoices: BTreeMap::new(),
+            purchases: BTreeMap::new(),
+            adjustments: BTreeMap::new(),
+            waivers: Vec::new(),
+            grants: Vec::new(),
+            boosts: Vec::new(),
+            overrides: Vec::new(),
+        }
+    }
+}

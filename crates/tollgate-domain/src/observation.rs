@@ -1,0 +1,243 @@
+//! Observations. Owns: what one Stripe event tells, free of JSON and of API versions. Must not
+//! know: Stripe's field names, who the owner turns out to be.
+//!
+//! An observation holds the state of an object as the event showed it, never a difference and
+//! never something read from the event's name alone.
+
+use crate::ids::{
+    AccountId, AdjustmentId, CustomerId, EventId, InvoiceId, MemberId, ObjectId, PriceId,
+    SessionId, SubscriptionId,
+};
+use crate::money::Money;
+use crate::payment::{AdjustmentKind, InvoiceState, PurchaseKind, SessionMode, SessionStatus};
+use crate::subscription::SubscriptionState;
+use crate::time::Timestamp;
+
+/// The Stripe event types that have effects. Everything else is stored and ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventKind {
+    /// `checkout.session.completed`
+    CheckoutCompleted,
+    /// `checkout.session.async_payment_succeeded`
+    CheckoutAsyncSucceeded,
+    /// `checkout.session.async_payment_failed`
+    CheckoutAsyncFailed,
+    /// `checkout.session.expired`
+    CheckoutExpired,
+    /// `customer.created`
+    CustomerCreated,
+    /// `customer.updated`
+    CustomerUpdated,
+    /// `customer.deleted`
+    CustomerDeleted,
+    /// `customer.subscription.created`
+    SubscriptionCreated,
+    /// `customer.subscription.updated`
+    SubscriptionUpdated,
+    /// `customer.subscription.deleted`
+    SubscriptionDeleted,
+    /// `customer.subscription.paused`
+    SubscriptionPaused,
+    /// `customer.subscription.resumed`
+    SubscriptionResumed,
+    /// `customer.subscription.trial_will_end`
+    SubscriptionTrialWillEnd,
+    /// `customer.subscription.pending_update_applied`
+    SubscriptionPendingUpdateApplied,
+    /// `customer.subscription.pending_update_expired`
+    SubscriptionPendingUpdateExpired,
+    /// `invoice.finalized`
+    InvoiceFinalized,
+    /// `invoice.paid`
+    InvoicePaid,
+    /// `invoice.payment_succeeded`
+    InvoicePaymentSucceeded,
+    /// `invoice.payment_failed`
+    InvoicePaymentFailed,
+    /// `invoice.payment_action_required`
+    InvoicePaymentActionRequired,
+    /// `invoice.updated`
+    InvoiceUpdated,
+    /// `invoice.voided`
+    InvoiceVoided,
+    /// `invoice.marked_uncollectible`
+    InvoiceMarkedUncollectible,
+    /// `invoice_payment.paid`
+    InvoicePaymentPaid,
+    /// `charge.refunded`
+    ChargeRefunded,
+    /// `refund.created`
+    RefundCreated,
+    /// `refund.updated`, and the older `charge.refund.updated`
+    RefundUpdated,
+    /// `refund.failed`
+    RefundFailed,
+    /// `charge.dispute.created`
+    DisputeCreated,
+    /// `charge.dispute.updated`
+    DisputeUpdated,
+    /// `charge.dispute.closed`
+    DisputeClosed,
+    /// `charge.dispute.funds_withdrawn`
+    DisputeFundsWithdrawn,
+    /// `charge.dispute.funds_reinstated`
+    DisputeFundsReinstated,
+    /// `price.created`, `price.updated`, `price.deleted`, `product.…`, `plan.…`
+    CatalogChanged,
+    /// `entitlements.active_entitlement_summary.updated`
+    EntitlementSummaryUpdated,
+}
+
+/// Who an object says it belongs to, from its metadata (or a session's `client_reference_id`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerClaim {
+    /// The account named.
+    pub account: AccountId,
+    /// The member named.
+    pub member: Option<MemberId>,
+}
+
+/// What one event tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// The event.
+    pub event: EventId,
+    /// Stripe's time of the event, whole seconds.
+    pub at: Timestamp,
+    /// The event's type.
+    pub kind: EventKind,
+    /// The owner the object names, if it names one.
+    pub claim: Option<OwnerClaim>,
+    /// Objects that may lead to the owner, the most telling first: the object itself, its
+    /// subscription, session, customer, payment intent, charge, invoice.
+    pub references: Vec<ObjectId>,
+    /// The customer the object belongs to.
+    pub customer: Option<CustomerId>,
+    /// The object.
+    pub seen: Seen,
+}
+
+/// The object an event showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// A customer.
+    Customer(SeenCustomer),
+    /// A subscription.
+    Subscription(SeenSubscription),
+    /// A checkout session.
+    Session(SeenSession),
+    /// An invoice.
+    Invoice(SeenInvoice),
+    /// A payment of an invoice; links the payment intent or charge to the invoice's owner.
+    InvoicePayment(SeenInvoicePayment),
+    /// A refund, a dispute or a charge with its refunds.
+    Adjustment(SeenAdjustment),
+    /// Something of the catalog at Stripe (`price`, `product`, `plan`) changed.
+    CatalogObject(SeenCatalogObject),
+    /// Stripe's own view of a customer's features.
+    EntitlementSummary(SeenEntitlementSummary),
+}
+
+/// A customer as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenCustomer {
+    /// Stripe's id.
+    pub id: CustomerId,
+    /// E-mail.
+    pub email: Option<Box<str>>,
+    /// Deleted at Stripe.
+    pub deleted: bool,
+}
+
+/// A subscription as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSubscription {
+    /// Stripe's id.
+    pub id: SubscriptionId,
+    /// Its state, version included.
+    pub state: SubscriptionState,
+    /// The item list was cut (`has_more`), so the state may miss items.
+    pub items_cut: bool,
+}
+
+/// A checkout session as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSession {
+    /// Stripe's id.
+    pub id: SessionId,
+    /// Payment, subscription or setup.
+    pub mode: SessionMode,
+    /// What it sells by its metadata.
+    pub kind: PurchaseKind,
+    /// The subscription it started.
+    pub subscription: Option<SubscriptionId>,
+    /// The payment intent.
+    pub payment_intent: Option<ObjectId>,
+    /// Prices of its lines, where present.
+    pub prices: Vec<PriceId>,
+    /// Before discounts and taxes.
+    pub subtotal: Option<Money>,
+    /// In all.
+    pub total: Option<Money>,
+    /// How it stands.
+    pub status: SessionStatus,
+    /// `payment_status` is `paid` or `no_payment_required`.
+    pub paid: bool,
+}
+
+/// An invoice as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenInvoice {
+    /// Stripe's id.
+    pub id: InvoiceId,
+    /// The subscription it bills.
+    pub subscription: Option<SubscriptionId>,
+    /// Its state.
+    pub state: InvoiceState,
+    /// Prices of its lines, as far as the event shows them.
+    pub prices: Vec<PriceId>,
+    /// Payment intent and charge that pay it, where present (shapes before basil).
+    pub payments: Vec<ObjectId>,
+}
+
+/// A payment of an invoice as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenInvoicePayment {
+    /// The invoice.
+    pub invoice: InvoiceId,
+    /// Payment intent and charge.
+    pub payments: Vec<ObjectId>,
+}
+
+/// A refund, a dispute or a charge with its refunds as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenAdjustment {
+    /// Stripe's id.
+    pub id: AdjustmentId,
+    /// Which of the three.
+    pub kind: AdjustmentKind,
+    /// The payment intent.
+    pub payment_intent: Option<ObjectId>,
+    /// The charge.
+    pub charge: Option<ObjectId>,
+    /// The amount refunded or disputed.
+    pub amount: Money,
+    /// Stripe's status text; a charge: `full` or `partial`.
+    pub status: Box<str>,
+}
+
+/// A catalog object as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenCatalogObject {
+    /// `price`, `product` or `plan`.
+    pub object: &'static str,
+    /// Stripe's id.
+    pub id: ObjectId,
+}
+
+/// Stripe's own view of a customer's features as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenEntitlementSummary {
+    /// Lookup keys of the features Stripe holds active.
+    pub lookup_keys: Vec<Box<str>>,
+}

@@ -1,0 +1,261 @@
+//! Payments. Owns: invoices, one-time purchases, refunds and disputes as ledger facts. Must not
+//! know: which plan a price buys, who is entitled.
+//!
+//! A ledger fact only ever moves up its own ladder (an invoice: draft, open, uncollectible, void
+//! or paid), so facts can be merged in any order.
+
+use crate::ids::{AdjustmentId, EventId, InvoiceId, MemberId, ObjectId, PlanId, PriceId, SessionId, SubscriptionId};
+use crate::money::{Currency, Money};
+use crate::time::Timestamp;
+
+/// Stripe's status of an invoice, in the order it can only climb. `Paid` and `Void` are final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InvoiceStatus {
+    /// Not final yet.
+    Draft = 0,
+    /// To be paid.
+    Open = 1,
+    /// Given up; may still be paid.
+    Uncollectible = 2,
+    /// Cancelled; final.
+    Void = 3,
+    /// Paid; final.
+    Paid = 4,
+}
+
+impl InvoiceStatus {
+    /// Reads Stripe's text; `None` for a text this version does not know.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "draft" => Some(Self::Draft),
+            "open" => Some(Self::Open),
+            "uncollectible" => Some(Self::Uncollectible),
+            "void" => Some(Self::Void),
+            "paid" => Some(Self::Paid),
+            _ => None,
+        }
+    }
+
+    /// Stripe's text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Open => "open",
+            Self::Uncollectible => "uncollectible",
+            Self::Void => "void",
+            Self::Paid => "paid",
+        }
+    }
+}
+
+/// One failed attempt to collect an invoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FailedAttempt {
+    /// Stripe's `attempt_count`, from 1.
+    pub attempt: u32,
+    /// Stripe's time of the failure event (the earliest seen for this attempt).
+    pub at: Timestamp,
+}
+
+/// The parts of an invoice that one event showed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InvoiceState {
+    /// Stripe's time of the event.
+    pub at: Timestamp,
+    /// The event.
+    pub event: EventId,
+    /// Stripe's status.
+    pub status: InvoiceStatus,
+    /// Minor units still to pay in all.
+    pub amount_due_minor: i64,
+    /// Minor units paid.
+    pub amount_paid_minor: i64,
+    /// Currency of the amounts.
+    pub currency: Currency,
+    /// `attempt_count`.
+    pub attempt_count: u32,
+    /// Why it was made: `subscription_cycle`, `subscription_create`, `manual`, …
+    pub billing_reason: Option<Box<str>>,
+    /// `charge_automatically` or `send_invoice`.
+    pub collection_method: Option<Box<str>>,
+    /// Link to Stripe's page; public to whoever has it, so never logged.
+    pub hosted_url: Option<Box<str>>,
+    /// Start of what it bills.
+    pub period_start: Option<Timestamp>,
+    /// End of what it bills.
+    pub period_end: Option<Timestamp>,
+    /// When Stripe made it.
+    pub created: Option<Timestamp>,
+}
+
+/// Everything known of one invoice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invoice {
+    /// Stripe's id.
+    pub id: InvoiceId,
+    /// The subscription it bills, when it bills one.
+    pub subscription: Option<SubscriptionId>,
+    /// The greatest observation by (status, time, attempts, event id).
+    pub state: InvoiceState,
+    /// Failed attempts seen, by attempt number; at most [`FAILED_ATTEMPTS_MAX`], the first kept.
+    pub failed_attempts: Vec<FailedAttempt>,
+    /// Earliest event that showed it paid.
+    pub paid_at: Option<Timestamp>,
+}
+
+/// Most failed attempts kept for an invoice; Stripe's retry plans have fewer.
+pub const FAILED_ATTEMPTS_MAX: usize = 32;
+
+impl Invoice {
+    /// Stripe's time of the first failed attempt.
+    pub fn first_failed_at(&self) -> Option<Timestamp> {
+        self.failed_attempts.iter().map(|failed| failed.at).min()
+    }
+}
+
+/// What a checkout session sells, by its metadata; the price must confirm it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PurchaseKind {
+    /// A member's score badge, one-time.
+    Badge,
+    /// A plan for a span of time, with the plan its metadata claims.
+    Grant {
+        /// The plan claimed; counts only when the price or the amount paid confirms it.
+        claimed: Option<PlanId>,
+    },
+    /// Boosts of a member; the subscription carries them.
+    Boost,
+    /// Anything else: a subscription checkout, or something not ours.
+    Other,
+}
+
+/// How a checkout session stands, in the order it can only climb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SessionStatus {
+    /// The customer has not finished.
+    Open = 0,
+    /// Ran out.
+    Expired = 1,
+    /// The customer finished; money may still be on its way.
+    Complete = 2,
+}
+
+impl SessionStatus {
+    /// Reads Stripe's text; `None` for a text this version does not know.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "open" => Some(Self::Open),
+            "expired" => Some(Self::Expired),
+            "complete" => Some(Self::Complete),
+            _ => None,
+        }
+    }
+
+    /// Stripe's text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Expired => "expired",
+            Self::Complete => "complete",
+        }
+    }
+}
+
+/// Stripe's mode of a checkout session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SessionMode {
+    /// One-time payment.
+    Payment,
+    /// Starts a subscription.
+    Subscription,
+    /// Saves a payment method; sells nothing.
+    Setup,
+}
+
+/// Everything known of one checkout session: the key of a one-time purchase, so that twin events
+/// for one purchase count once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purchase {
+    /// Stripe's session id.
+    pub id: SessionId,
+    /// Payment, subscription or setup.
+    pub mode: SessionMode,
+    /// What it sells by its metadata.
+    pub kind: PurchaseKind,
+    /// Who bought, inside the account.
+    pub member: Option<MemberId>,
+    /// The subscription it started.
+    pub subscription: Option<SubscriptionId>,
+    /// The payment intent that carried the money; refunds and disputes refer to it.
+    pub payment_intent: Option<ObjectId>,
+    /// Prices of its lines, where the event carried them.
+    pub prices: Vec<PriceId>,
+    /// What the lines cost before discounts and taxes.
+    pub subtotal: Option<Money>,
+    /// What was asked for in all.
+    pub total: Option<Money>,
+    /// How it stands.
+    pub status: SessionStatus,
+    /// Earliest event that showed it paid (`paid` or `no_payment_required`).
+    pub paid_at: Option<Timestamp>,
+    /// Earliest event that said the delayed payment failed.
+    pub failed_at: Option<Timestamp>,
+    /// The event that paid it, else the first that showed it: `(time, id)` of the least.
+    pub event: EventId,
+}
+
+/// What kind of adjustment a ledger row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AdjustmentKind {
+    /// One refund (`re_…`).
+    Refund,
+    /// One dispute (`dp_…`).
+    Dispute,
+    /// A charge's running total of refunds (`ch_…`).
+    ChargeRefunds,
+}
+
+impl AdjustmentKind {
+    /// Name in storage and in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refund => "refund",
+            Self::Dispute => "dispute",
+            Self::ChargeRefunds => "charge_refunds",
+        }
+    }
+
+    /// Back from [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "refund" => Some(Self::Refund),
+            "dispute" => Some(Self::Dispute),
+            "charge_refunds" => Some(Self::ChargeRefunds),
+            _ => None,
+        }
+    }
+}
+
+/// A refund, a dispute, or a charge's total of refunds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adjustment {
+    /// Stripe's id of the refund, dispute or charge.
+    pub id: AdjustmentId,
+    /// Which of the three.
+    pub kind: AdjustmentKind,
+    /// The payment intent it belongs to.
+    pub payment_intent: Option<ObjectId>,
+    /// The charge it belongs to.
+    pub charge: Option<ObjectId>,
+    /// The amount refunded or disputed (a charge: refunded in total).
+    pub amount: Money,
+    /// Stripe's status text; a charge: `full` or `partial`.
+    pub status: Box<str>,
+    /// Stripe's time of the deciding event.
+    pub at: Timestamp,
+    /// The deciding event.
+    pub event: EventId,
+    /// Earliest event that showed the refund succeeded, the dispute lost or the charge fully
+    /// refunded. Never taken back, so that "was revoked" is reported once.
+    pub effective_at: Option<Timestamp>,
+}

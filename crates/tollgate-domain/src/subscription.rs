@@ -1,0 +1,215 @@
+//! Subscriptions. Owns: what is known of one Stripe subscription and which of several observations
+//! is its state. Must not know: plans (the catalog), other sources of access, how it is stored.
+//!
+//! A subscription is a set of versioned observations. Its state is the greatest of them under a
+//! total order, so the set can be filled in any order and with repetitions and the state is the
+//! same (Stripe promises neither order nor single delivery, and times have whole seconds).
+
+use crate::ids::{CustomerId, EventId, InvoiceId, MemberId, PriceId, SubscriptionId};
+use crate::time::Timestamp;
+
+pub mod order;
+
+/// Stripe's status of a subscription; an open set.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SubscriptionStatus {
+    /// First payment failed or needs action; no access.
+    Incomplete,
+    /// First payment never came; final.
+    IncompleteExpired,
+    /// In its trial; access.
+    Trialing,
+    /// Paid; access.
+    Active,
+    /// A renewal failed; access until the grace ends.
+    PastDue,
+    /// Retries ended without payment; no access.
+    Unpaid,
+    /// Paused; no access.
+    Paused,
+    /// Ended; final, the id never lives again.
+    Canceled,
+    /// A status this version does not know; the last known good holds for 24 hours.
+    Unknown(Box<str>),
+}
+
+impl SubscriptionStatus {
+    /// Reads Stripe's text.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "incomplete" => Self::Incomplete,
+            "incomplete_expired" => Self::IncompleteExpired,
+            "trialing" => Self::Trialing,
+            "active" => Self::Active,
+            "past_due" => Self::PastDue,
+            "unpaid" => Self::Unpaid,
+            "paused" => Self::Paused,
+            "canceled" => Self::Canceled,
+            other => Self::Unknown(other.into()),
+        }
+    }
+
+    /// Stripe's text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::IncompleteExpired => "incomplete_expired",
+            Self::Trialing => "trialing",
+            Self::Active => "active",
+            Self::PastDue => "past_due",
+            Self::Unpaid => "unpaid",
+            Self::Paused => "paused",
+            Self::Canceled => "canceled",
+            Self::Unknown(text) => text,
+        }
+    }
+
+    /// Whether no later observation can lead out of this status.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Canceled | Self::IncompleteExpired)
+    }
+}
+
+/// What one item of a subscription sells.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SubscriptionItem {
+    /// The price, or the legacy plan id where there is no price.
+    pub price: PriceId,
+    /// The price's lookup key where the observation carries it.
+    pub lookup_key: Option<Box<str>>,
+    /// How many; 1 where Stripe says nothing.
+    pub quantity: u64,
+    /// Start of the current period of this item.
+    pub period_start: Option<Timestamp>,
+    /// End of the current period of this item.
+    pub period_end: Option<Timestamp>,
+}
+
+/// How far along its life an event's name puts an observation; breaks ties within one second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LifecycleRank {
+    /// `…created`.
+    Created = 0,
+    /// `…updated`, `…trial_will_end`, `…pending_update_*`, and embedded or fetched objects.
+    Updated = 1,
+    /// `…paused` and `…resumed`.
+    PausedOrResumed = 2,
+    /// `…deleted`.
+    Deleted = 3,
+}
+
+impl LifecycleRank {
+    /// The rank as a small number for storage.
+    pub const fn as_i64(self) -> i64 {
+        self as i64
+    }
+
+    /// Back from [`Self::as_i64`]; `None` for any other number.
+    pub const fn from_i64(number: i64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Created),
+            1 => Some(Self::Updated),
+            2 => Some(Self::PausedOrResumed),
+            3 => Some(Self::Deleted),
+            _ => None,
+        }
+    }
+}
+
+/// When and by what a state was observed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Version {
+    /// Stripe's time of the event, whole seconds.
+    pub at: Timestamp,
+    /// Rank of the event's name.
+    pub rank: LifecycleRank,
+    /// The event.
+    pub event: EventId,
+}
+
+/// The parts of a subscription that decide access, as one event showed them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SubscriptionState {
+    /// When and by what it was observed.
+    pub version: Version,
+    /// Stripe's status.
+    pub status: SubscriptionStatus,
+    /// What is sold; `pending_update` and schedules are not in effect and not here.
+    pub items: Vec<SubscriptionItem>,
+    /// Ends at the period end.
+    pub cancel_at_period_end: bool,
+    /// Ends at this instant.
+    pub cancel_at: Option<Timestamp>,
+    /// When the end was asked for (not when it ends).
+    pub canceled_at: Option<Timestamp>,
+    /// When it really ended.
+    pub ended_at: Option<Timestamp>,
+    /// End of the trial.
+    pub trial_end: Option<Timestamp>,
+    /// `pause_collection` is set: invoices are not collected, the status stays active.
+    pub collection_paused: bool,
+    /// When the subscription was created at Stripe.
+    pub created: Option<Timestamp>,
+    /// The newest invoice.
+    pub latest_invoice: Option<InvoiceId>,
+    /// What the event says the values were before, for the chain test of ties.
+    pub previous: Option<Box<PreviousValues>>,
+}
+
+impl SubscriptionState {
+    /// End of the current period: the latest of the items', for access.
+    pub fn period_end(&self) -> Option<Timestamp> {
+        self.items.iter().filter_map(|item| item.period_end).max()
+    }
+
+    /// Start of the current period: the earliest of the items'.
+    pub fn period_start(&self) -> Option<Timestamp> {
+        self.items.iter().filter_map(|item| item.period_start).min()
+    }
+
+    /// The instant at which the subscription is to end, when an end is set.
+    pub fn pending_end(&self) -> Option<Timestamp> {
+        self.cancel_at.or_else(|| if self.cancel_at_period_end { self.period_end() } else { None })
+    }
+}
+
+/// Stripe's `data.previous_attributes`, normalised; a field is `Some` when the event lists it.
+/// Fields that are themselves nullable are `Some(None)` when they were null before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct PreviousValues {
+    /// The status before.
+    pub status: Option<SubscriptionStatus>,
+    /// The items before.
+    pub items: Option<Vec<SubscriptionItem>>,
+    /// `cancel_at_period_end` before.
+    pub cancel_at_period_end: Option<bool>,
+    /// `cancel_at` before.
+    pub cancel_at: Option<Option<Timestamp>>,
+    /// `canceled_at` before.
+    pub canceled_at: Option<Option<Timestamp>>,
+    /// `ended_at` before.
+    pub ended_at: Option<Option<Timestamp>>,
+    /// `trial_end` before.
+    pub trial_end: Option<Option<Timestamp>>,
+    /// Whether `pause_collection` was set before.
+    pub collection_paused: Option<bool>,
+    /// `latest_invoice` before.
+    pub latest_invoice: Option<Option<InvoiceId>>,
+}
+
+/// Everything known of one subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Stripe's id.
+    pub id: SubscriptionId,
+    /// Stripe's customer.
+    pub customer: Option<CustomerId>,
+    /// The member it was bought by, for boosts.
+    pub member: Option<MemberId>,
+    /// The observations that compete to be the state: those that share the greatest
+    /// (terminal, second). Never empty; sorted by (rank, event id).
+    pub contenders: Vec<SubscriptionState>,
+    /// All observations kept, oldest first, contenders included. Empty where only the present
+    /// was loaded (the intake path).
+    pub history: Vec<SubscriptionState>,
+}
