@@ -1,0 +1,1 @@
+//! Tollgate talks here: HTTP, workers, configuration, command line.
