@@ -1,2 +1,51 @@
-//! placeholder
-fn main() {}
+//! The repository's own tasks: `cargo run -p xtask -- <task>`.
+//!
+//! Owns the checks that no compiler makes (`tidy`) and everything that is generated into the tree. Knows
+//! the layout of the repository; must not be known by any other crate.
+
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::tidy::ratchet::Mode;
+use crate::tree::Tree;
+
+#[derive(Parser)]
+#[command(about = "Tasks of the Tollgate repository")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check what no compiler checks: file headers, sizes, dependency walls, words, links
+    Tidy {
+        /// Lower the ratchet to what the tree has reached (it never rises)
+        #[arg(long)]
+        bless: bool,
+    },
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse().task {
+        Task::Tidy { bless } => run_tidy(if bless { Mode::Lower } else { Mode::Check }),
+    }
+}
+
+fn run_tidy(mode: Mode) -> anyhow::Result<ExitCode> {
+    let tree = Tree::read(&tree::root())?;
+    let findings = tidy::check(&tree, mode)?;
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    if findings.is_empty() {
+        println!("tidy: {} files, nothing found", tree.files.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("tidy: {} to mend; CONTRIBUTING.md says why each rule exists", findings.len());
+    Ok(ExitCode::FAILURE)
+}
