@@ -1,0 +1,143 @@
+//! What can go wrong in the store. Owns: the error type and the one place where a driver's codes
+//! are read. Must not know: what a caller does about an error.
+
+use sqlx::error::DatabaseError;
+
+/// Why an operation of the store failed. Nothing of a failed transaction is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, is full, is too slow, or has no free connection. Worth
+    /// trying again later; nothing may be acknowledged meanwhile.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// A unique rule of the schema forbids the row (such as a second active waiver).
+    #[error("a row like it exists already: {constraint}")]
+    Conflict {
+        /// The constraint or the columns it is about, as the database names them.
+        constraint: String,
+    },
+    /// Another transaction got in the way; the same work is to be done again from its start.
+    #[error("another transaction got in the way: {0}")]
+    Contention(#[source] sqlx::Error),
+    /// A stored value is not what this version of the product writes.
+    #[error("{table}.{column} holds a value this version cannot read, in row {row}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row's key.
+        row: String,
+    },
+    /// The schema was made by a newer version of the product.
+    #[error(
+        "the database has schema version {found}, this version of Tollgate knows up to {known}: \
+         run the newer Tollgate that made it, or take the schema down with that version first \
+         (`tollgate migrate down --to {known}`)"
+    )]
+    SchemaNewer {
+        /// Version found in the database.
+        found: u32,
+        /// Newest version known to this program.
+        known: u32,
+    },
+    /// The schema lacks migrations of this version.
+    #[error(
+        "the database has schema version {found}, this version of Tollgate needs {known}: run \
+         `tollgate migrate up`"
+    )]
+    SchemaOlder {
+        /// Version found in the database.
+        found: u32,
+        /// Version needed.
+        known: u32,
+    },
+    /// The address of the database cannot be used.
+    #[error("the database address is not usable: {reason}")]
+    Address {
+        /// What is wrong and what is expected; never holds the address, which may hold a password.
+        reason: String,
+    },
+    /// Anything else the database refused; a defect of this program or of its schema.
+    #[error("the database refused a statement: {0}")]
+    Sql(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether the same work, done again from its start, may succeed at once.
+    pub const fn is_contention(&self) -> bool {
+        matches!(self, Self::Contention(_))
+    }
+
+    /// Whether the database is away, full or too slow, so that nothing may be acknowledged.
+    pub const fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Contention(_))
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_connection_trouble(&error) {
+            return Self::Unavailable(error);
+        }
+        match error.as_database_error().map(reading) {
+            Some(Reading::Unique(constraint)) => Self::Conflict { constraint },
+            Some(Reading::Contention) => Self::Contention(error),
+            Some(Reading::Unavailable) => Self::Unavailable(error),
+            Some(Reading::Other) | None => Self::Sql(error),
+        }
+    }
+}
+
+fn is_connection_trouble(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed
+    )
+}
+
+/// What a driver's code means to us.
+enum Reading {
+    Unique(String),
+    Contention,
+    Unavailable,
+    Other,
+}
+
+/// The one place where codes are read: SQLSTATE classes of PostgreSQL, result codes of SQLite
+/// (extended codes hold the primary code in their low byte).
+fn reading(error: &dyn DatabaseError) -> Reading {
+    if error.is_unique_violation() {
+        let constraint = error.constraint().map_or_else(|| error.message().to_owned(), str::to_owned);
+        return Reading::Unique(constraint);
+    }
+    let Some(code) = error.code() else { return Reading::Other };
+    if let Some(sqlite) = error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+        let _ = sqlite;
+        return match code.parse::<u32>().map(|code| code & 0xff) {
+            // SQLITE_BUSY, SQLITE_LOCKED: a writer of another process held the file too long.
+            Ok(5 | 6) => Reading::Contention,
+            // SQLITE_NOMEM, SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN.
+            Ok(7 | 8 | 10 | 13 | 14) => Reading::Unavailable,
+            _ => Reading::Other,
+        };
+    }
+    match code.as_ref() {
+        // serialization_failure, deadlock_detected
+        "40001" | "40P01" => Reading::Contention,
+        // query_canceled (statement timeout), lock_not_available, read_only_sql_transaction (a
+        // demoted primary), cannot_connect_now and the shutdowns
+        "57014" | "55P03" | "25006" => Reading::Unavailable,
+        // connection exceptions, insufficient resources (disk full, too many connections),
+        // operator intervention, system errors
+        other if ["08", "53", "57", "58"].iter().any(|class| other.starts_with(class)) => {
+            Reading::Unavailable
+        }
+        _ => Reading::Other,
+    }
+}
