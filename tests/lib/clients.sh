@@ -1,4 +1,65 @@
+# shellcheck shell=bash
 # The official Stripe SDKs against a running server. Sourced by ./test.
+#
+# The SDKs are test-only and pinned; they live under target/ and are installed once.
 
-clients_install() { :; }
-clients_run() { :; }
+clients_dir="${CARGO_TARGET_DIR:-target}/clients"
+clients_secrets="whsec_tollgate_client_tests_new,whsec_tollgate_client_tests_old"
+clients_prices='{"premium": ["price_tollgate_premium"]}'
+
+clients_install() {
+  mkdir -p "$clients_dir"
+  clients_install_python
+  clients_install_node
+}
+
+clients_install_python() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages Python python3 python3-venv
+  if ! cmp -s tests/clients/requirements.txt "$clients_dir/python/installed.txt"; then
+    rm -rf "$clients_dir/python"
+    python3 -m venv "$clients_dir/python"
+    "$clients_dir/python/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+      -r tests/clients/requirements.txt || die "pip could not install the Python SDK"
+    cp tests/clients/requirements.txt "$clients_dir/python/installed.txt"
+  fi
+  "$clients_dir/python/bin/python" -c 'import stripe; print("stripe for Python", stripe.VERSION)'
+}
+
+clients_install_node() {
+  if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+    install_packages Node.js nodejs npm
+  fi
+  node -e 'process.exit(parseInt(process.versions.node, 10) < 18)' ||
+    die "Node.js $(node --version) is too old: 18 or newer is needed"
+  if ! cmp -s tests/clients/package.json "$clients_dir/node/installed.json"; then
+    rm -rf "$clients_dir/node"
+    mkdir -p "$clients_dir/node"
+    cp tests/clients/package.json "$clients_dir/node/package.json"
+    npm install --prefix "$clients_dir/node" --no-package-lock --ignore-scripts --no-audit --no-fund \
+      --loglevel=error || die "npm could not install the Node SDK"
+    cp tests/clients/package.json "$clients_dir/node/installed.json"
+  fi
+  cp tests/clients/*.mjs "$clients_dir/node/"
+  node -p '"stripe for Node " + require(process.argv[1]).version' \
+    "$(readlink -f "$clients_dir")/node/node_modules/stripe/package.json"
+}
+
+clients_run() {
+  tollgate_build
+  clients_run_on sqlite "sqlite:tollgate.db"
+  clients_run_on postgres "$(postgres_create_database tollgate_clients)"
+}
+
+# clients_run_on ENGINE DATABASE_URL
+clients_run_on() {
+  local engine=$1 key
+  tollgate_start "$engine" DATABASE_URL="$2" STRIPE_WEBHOOK_SECRET="$clients_secrets" \
+    STRIPE_PRODUCT_PRICE_MAP="$clients_prices"
+  key=$(cd "$tollgate_dir" && env -i PATH="$PATH" DATABASE_URL="$2" \
+    "$tollgate_binary" keys create --name clients --scopes check --json) || die "no key could be made"
+  key=$(sed -n 's/.*"key": *"\([^"]*\)".*/\1/p' <<<"$key")
+  export TOLLGATE_URL TOLLGATE_KEY="$key" STRIPE_WEBHOOK_SECRET="$clients_secrets"
+  RUN_ID="py_$engine" tallied "python-$engine" "$clients_dir/python/bin/python" tests/clients/stripe_python.py
+  RUN_ID="node_$engine" tallied "node-$engine" node "$clients_dir/node/stripe_node.mjs"
+  tallied "stop-$engine" tollgate_stop
+}

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Installs Debian packages when a step needs one. Sourced by ./test.
 
 apt_is_fresh=0

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A throw-away PostgreSQL cluster with durable defaults. Sourced by ./test.
 #
 # Sets POSTGRES_URL: a superuser on the maintenance database, so that tests can create databases of their
@@ -26,8 +27,10 @@ postgres_find() {
 postgres_install() {
   # Debian's package would start a cluster of its own on port 5432: nobody asked for one here.
   local keep_off=/etc/postgresql-common/createcluster.d/tollgate-test.conf
-  as_root mkdir -p "${keep_off%/*}" && echo 'create_main_cluster = false' | as_root tee "$keep_off" >/dev/null ||
+  if ! as_root mkdir -p "${keep_off%/*}" ||
+    ! as_root tee "$keep_off" >/dev/null <<<'create_main_cluster = false'; then
     die "PostgreSQL is missing: run 'apt-get install postgresql' as root and then ./test again"
+  fi
   install_packages PostgreSQL postgresql
   as_root rm -f "$keep_off"
   postgres_find

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The frame of a test run: steps, logs, the tally, and the cleaning up. Sourced by ./test.
 #
 # A step that fails does not end the run; it is counted, and the run fails at the end. Only what makes
@@ -48,7 +49,9 @@ step() {
 tallied() {
   local log="$run_dir/$1.log" status=0 add
   shift
-  "$@" 2>&1 | tee "$log" || status=$?
+  # Not a pipeline: the command may be a function of this shell that keeps state.
+  "$@" > >(exec tee "$log") 2>&1 || status=$?
+  wait $!
   add=$(awk '
     /^test result: / { for (i = 1; i < NF; i++) { if ($(i+1) == "passed;") p += $i
                        if ($(i+1) == "failed;") f += $i; if ($(i+1) == "ignored;") s += $i } }
