@@ -1,1 +1,18 @@
-//! placeholder
+//! Tollgate speaks Stripe here: bytes come in, observations go out. Owns: webhook signatures, the
+//! event envelope and Stripe's objects in every shape since 2017. Must not know: storage, HTTP
+//! routes, who the owner of an object turns out to be, what a price buys.
+//!
+//! The way of a delivery: [`signature::verify`] over the raw bytes, [`event::parse`], then
+//! [`observe`](fn@observe). All three are pure; the time enters as an argument.
+#![deny(missing_docs)]
+
+pub mod event;
+mod field;
+mod object;
+mod observe;
+mod owner;
+pub mod signature;
+
+pub use event::{Envelope, Parsed, ThinEvent};
+pub use observe::{ObserveError, Observed, event_kind, observe};
+pub use signature::{SignatureError, SigningSecret, Verified, sign, verify};

@@ -1,0 +1,114 @@
+//! From an event to an observation. Owns: which event types have effects and which object each
+//! carries. Must not know: the shapes of the objects, what the effects are.
+
+use tollgate_domain::{EventKind, Observation};
+
+use crate::event::Envelope;
+use crate::object;
+
+/// What an event comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observed {
+    /// It tells something that has effects.
+    Effect(Observation),
+    /// It is to be stored and has no effects.
+    Ignored {
+        /// A stable label, free of anything the sender wrote.
+        reason: &'static str,
+    },
+}
+
+/// Why an event with effects cannot be read. The text is stable and quotes nothing of the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ObserveError {
+    /// A field that is needed is not there, or null.
+    #[error("{object}.{field} is missing")]
+    Missing {
+        /// Stripe's name of the object.
+        object: &'static str,
+        /// Path of the field in it.
+        field: &'static str,
+    },
+    /// A field has a form or value that cannot be right.
+    #[error("{object}.{field} is garbled")]
+    Garbled {
+        /// Stripe's name of the object.
+        object: &'static str,
+        /// Path of the field in it.
+        field: &'static str,
+    },
+    /// The object is no readable JSON (a lone surrogate, a repeated field).
+    #[error("{object} is unreadable")]
+    Unreadable {
+        /// Stripe's name of the object.
+        object: &'static str,
+    },
+}
+
+impl ObserveError {
+    /// A stable label for metrics.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing_field",
+            Self::Garbled { .. } => "garbled_field",
+            Self::Unreadable { .. } => "unreadable_object",
+        }
+    }
+}
+
+/// The kind of an event type; `None` for a type without effects.
+pub fn event_kind(event_type: &str) -> Option<EventKind> {
+    Some(match event_type {
+        "checkout.session.completed" => EventKind::CheckoutCompleted,
+        "checkout.session.async_payment_succeeded" => EventKind::CheckoutAsyncSucceeded,
+        "checkout.session.async_payment_failed" => EventKind::CheckoutAsyncFailed,
+        "checkout.session.expired" => EventKind::CheckoutExpired,
+        "customer.created" => EventKind::CustomerCreated,
+        "customer.updated" => EventKind::CustomerUpdated,
+        "customer.deleted" => EventKind::CustomerDeleted,
+        "customer.subscription.created" => EventKind::SubscriptionCreated,
+        "customer.subscription.updated" => EventKind::SubscriptionUpdated,
+        "customer.subscription.deleted" => EventKind::SubscriptionDeleted,
+        "customer.subscription.paused" => EventKind::SubscriptionPaused,
+        "customer.subscription.resumed" => EventKind::SubscriptionResumed,
+        "customer.subscription.trial_will_end" => EventKind::SubscriptionTrialWillEnd,
+        "customer.subscription.pending_update_applied" => {
+            EventKind::SubscriptionPendingUpdateApplied
+        }
+        "customer.subscription.pending_update_expired" => {
+            EventKind::SubscriptionPendingUpdateExpired
+        }
+        "invoice.finalized" => EventKind::InvoiceFinalized,
+        "invoice.paid" => EventKind::InvoicePaid,
+        "invoice.payment_succeeded" => EventKind::InvoicePaymentSucceeded,
+        "invoice.payment_failed" => EventKind::InvoicePaymentFailed,
+        "invoice.payment_action_required" => EventKind::InvoicePaymentActionRequired,
+        "invoice.updated" => EventKind::InvoiceUpdated,
+        "invoice.voided" => EventKind::InvoiceVoided,
+        "invoice.marked_uncollectible" => EventKind::InvoiceMarkedUncollectible,
+        "invoice_payment.paid" => EventKind::InvoicePaymentPaid,
+        "charge.refunded" => EventKind::ChargeRefunded,
+        "refund.created" => EventKind::RefundCreated,
+        "refund.updated" | "charge.refund.updated" => EventKind::RefundUpdated,
+        "refund.failed" => EventKind::RefundFailed,
+        "charge.dispute.created" => EventKind::DisputeCreated,
+        "charge.dispute.updated" => EventKind::DisputeUpdated,
+        "charge.dispute.closed" => EventKind::DisputeClosed,
+        "charge.dispute.funds_withdrawn" => EventKind::DisputeFundsWithdrawn,
+        "charge.dispute.funds_reinstated" => EventKind::DisputeFundsReinstated,
+        "price.created" | "price.updated" | "price.deleted" | "product.created"
+        | "product.updated" | "product.deleted" | "plan.created" | "plan.updated"
+        | "plan.deleted" => EventKind::CatalogChanged,
+        "entitlements.active_entitlement_summary.updated" => EventKind::EntitlementSummaryUpdated,
+        _ => return None,
+    })
+}
+
+/// Reads what an event tells. Two events that show one object in the shapes of two API versions
+/// give the same observation.
+pub fn observe(envelope: &Envelope<'_>) -> Result<Observed, ObserveError> {
+    match event_kind(&envelope.event_type) {
+        None => Ok(Observed::Ignored { reason: "type_without_effects" }),
+        Some(kind) => object::read(kind, envelope).map(Observed::Effect),
+    }
+}
