@@ -3,9 +3,11 @@
 //! Owns the checks that no compiler makes (`tidy`) and everything that is generated into the tree. Knows
 //! the layout of the repository; must not be known by any other crate.
 
+mod generated;
 mod tidy;
 mod tree;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -28,11 +30,24 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
+    /// Renew the files that the binary prints about itself
+    Generate {
+        /// Change nothing, fail when a file is not current
+        #[arg(long)]
+        check: bool,
+        /// The binary to ask
+        #[arg(long, default_value = "target/debug/tollgate")]
+        binary: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().task {
         Task::Tidy { bless } => run_tidy(if bless { Mode::Lower } else { Mode::Check }),
+        Task::Generate { check, binary } => {
+            generated::run(&tree::root(), &binary, check)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
