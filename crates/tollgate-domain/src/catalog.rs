@@ -2,9 +2,21 @@
 //! Must not know: accounts, and where the text came from (a file, a name, a test).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::ids::{FeatureKey, PlanId, PriceId};
 use crate::money::{Currency, Money};
+
+mod builtin;
+pub mod fault;
+mod mapping;
+pub mod parse;
+mod read;
+mod upgrade;
+mod version;
+
+pub use builtin::{BUILTIN_NAMES, builtin, builtin_text};
+pub use fault::{CatalogErrors, Fault};
 
 /// Index of a plan in [`Catalog::plans`], which is sorted by rank: a greater index is a higher plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,8 +136,9 @@ pub struct Plan {
     pub grace_hours: u32,
     /// Days a one-time purchase of this plan lasts; `None`: it cannot be bought one-time.
     pub grant_days: Option<u32>,
-    /// Everything it gives, inherited from lower ranks included.
-    pub allowances: BTreeMap<FeatureKey, Allowance>,
+    /// Everything it gives, inherited from lower ranks included; shared with the resolutions of
+    /// the accounts that have the plan.
+    pub allowances: Arc<BTreeMap<FeatureKey, Allowance>>,
 }
 
 /// What a Stripe price or lookup key sells.
@@ -216,13 +229,23 @@ impl Catalog {
             .copied()
     }
 
-    /// The cheapest plan that has a feature: the lowest rank, self-serve plans first.
-    pub fn cheapest_plan_with(&self, feature: &str) -> Option<&Plan> {
-        let has = |plan: &&Plan| plan.allowances.contains_key(feature);
-        self.plans
-            .iter()
-            .filter(|plan| plan.self_serve)
-            .find(has)
-            .or_else(|| self.plans.iter().find(has))
+    /// The cheapest plan that has a feature: the lowest rank among what customers can get by
+    /// themselves (self-serve plans and the default plan), else among all.
+    pub fn cheapest_plan_with(&self, feature: &str) -> Option<(PlanIndex, &Plan)> {
+        self.cheapest_plan_allowing(feature, 0)
+    }
+
+    /// The cheapest plan, in the same sense, that allows so many units of a feature (a boolean
+    /// feature allows any number).
+    pub fn cheapest_plan_allowing(&self, feature: &str, units: u64) -> Option<(PlanIndex, &Plan)> {
+        let allows = |(_, plan): &(PlanIndex, &Plan)| match plan.allowances.get(feature) {
+            Some(Allowance::On) => true,
+            Some(Allowance::Limit(limit)) => limit.allows(units),
+            None => false,
+        };
+        let open =
+            |(index, plan): &(PlanIndex, &Plan)| plan.self_serve || *index == self.default_plan;
+        let plans = || self.plans.iter().enumerate().map(|(index, plan)| (PlanIndex(index), plan));
+        plans().filter(open).find(allows).or_else(|| plans().find(allows))
     }
 }

@@ -1,0 +1,368 @@
+//! From text to catalog. Owns: the format of a catalog file (explained in the built-in `sietch`)
+//! and the rules a catalog obeys. Must not know: where the text came from; TOML beyond `read`.
+//!
+//! Every fault is collected, so that a file is mended in one go. The result is a catalog or all
+//! that is wrong with it, never half a catalog.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use toml_edit::Document;
+
+use self::plans::PlanDraft;
+use super::fault::{CatalogErrors, Faults, did_you_mean};
+use super::read::{Placed, Section, shortened};
+use super::{
+    Badge, BoostLevel, BoostProgram, Catalog, Feature, FeatureKind, MeterPeriod, PlanIndex,
+    PriceTarget,
+};
+use crate::ids::FeatureKey;
+use crate::money::{Currency, Money};
+
+mod plans;
+
+/// Longest catalog text, in bytes.
+pub const TEXT_BYTES_MAX: usize = 256 * 1024;
+/// Most plans.
+pub const PLANS_MAX: usize = 64;
+/// Most features.
+pub const FEATURES_MAX: usize = 512;
+/// Most Stripe prices and lookup keys, mapped ones included.
+pub const PRICES_MAX: usize = 2_000;
+/// Most boost levels.
+pub const BOOST_LEVELS_MAX: usize = 32;
+/// Longest name of a plan or feature, in characters.
+pub const NAME_CHARS_MAX: usize = 80;
+/// Longest upgrade URL template, in characters.
+pub const URL_CHARS_MAX: usize = 2_000;
+/// Highest price, in minor units (Stripe takes twelve digits).
+pub const PRICE_MINOR_MAX: i64 = 999_999_999_999;
+/// Longest trial, in days (Stripe's own limit).
+pub const TRIAL_DAYS_MAX: u32 = 730;
+/// Longest grace, in hours: 90 days.
+pub const GRACE_HOURS_MAX: u32 = 2_160;
+/// Longest one-time grant, in days: 100 years.
+pub const GRANT_DAYS_MAX: u32 = 36_525;
+/// Longest sustain of a boost level, in days.
+pub const SUSTAIN_DAYS_MAX: u32 = 90;
+/// Longest time a reader may keep an answer, in seconds: a day.
+pub const CACHE_SECONDS_MAX: u32 = 86_400;
+/// Longest key, price id or lookup key, in characters.
+const KEY_CHARS_MAX: usize = 255;
+/// Grace of a plan where nothing is said, in hours.
+const GRACE_HOURS_DEFAULT: u32 = 24;
+/// Cache time where nothing is said, in seconds.
+const CACHE_SECONDS_DEFAULT: u32 = 300;
+/// Sustain where nothing is said, in days.
+const SUSTAIN_DAYS_DEFAULT: u32 = 7;
+
+/// Reads a catalog. `name` is what it is called from now on, `file` what faults call the text.
+///
+/// Errors: every fault of the text with its place; never empty.
+pub fn parse(name: &str, file: &str, text: &str) -> Result<Catalog, CatalogErrors> {
+    let faults = RefCell::new(Faults::default());
+    let catalog = read(name, text, &faults);
+    let faults = faults.into_inner();
+    match catalog {
+        Some(catalog) if faults.is_empty() => Ok(catalog.with_version()),
+        _ => Err(faults.into_errors(file, text)),
+    }
+}
+
+fn read(name: &str, text: &str, faults: &RefCell<Faults>) -> Option<Catalog> {
+    if text.len() > TEXT_BYTES_MAX {
+        let what = format!("the text has {} bytes, at most {TEXT_BYTES_MAX} are read", text.len());
+        faults.borrow_mut().add(None, what, None);
+        return None;
+    }
+    let document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let what = format!("this is not TOML: {}", error.message().replace('\n', "; "));
+            faults.borrow_mut().add(error.span(), what, None);
+            return None;
+        }
+    };
+    let root = Section::new(faults, "the catalog", document.as_table(), Some(0..0));
+    let settings = Settings::read(&root);
+    let features = read_features(&root);
+    let drafts = plans::read(&root, &settings, &features);
+    let mut prices = Prices::default();
+    let plans = plans::assemble(&drafts, &mut prices);
+    let badge = read_badge(&root, &settings, &mut prices);
+    let boost = read_boost(&root, &settings, &drafts, &mut prices);
+    let default_plan =
+        settings.default_plan.as_ref().and_then(|wanted| find_plan(&root, &drafts, wanted));
+    root.finish();
+    Some(Catalog {
+        name: name.to_owned(),
+        version: String::new(),
+        currency: settings.currency?,
+        plans,
+        default_plan: default_plan?,
+        features,
+        upgrade_url: settings.upgrade_url?,
+        cache_seconds: settings.cache_seconds,
+        badge,
+        boost,
+        prices: prices.0,
+    })
+}
+
+/// `[catalog]`.
+struct Settings<'t> {
+    currency: Option<Currency>,
+    default_plan: Option<Placed<&'t str>>,
+    upgrade_url: Option<String>,
+    cache_seconds: u32,
+    grace_hours: u32,
+}
+
+impl<'t> Settings<'t> {
+    fn read(root: &Section<'t>) -> Self {
+        let mut settings = Self {
+            currency: None,
+            default_plan: None,
+            upgrade_url: None,
+            cache_seconds: CACHE_SECONDS_DEFAULT,
+            grace_hours: GRACE_HOURS_DEFAULT,
+        };
+        let Some(section) = root.section("catalog", "[catalog]") else {
+            if !root.has("catalog") {
+                root.missing("catalog", "[catalog]");
+            }
+            return settings;
+        };
+        require(&section, "currency", "currency = \"usd\"");
+        settings.currency = read_currency(&section);
+        require(&section, "default_plan", "default_plan = \"free\"");
+        settings.default_plan = section.text("default_plan", KEY_CHARS_MAX);
+        require(
+            &section,
+            "upgrade_url",
+            "upgrade_url = \"/upgrade?tier={plan}&account={account}\"",
+        );
+        settings.upgrade_url = section.text("upgrade_url", URL_CHARS_MAX).and_then(|url| {
+            if let Err(what) = super::upgrade::check_template(url.value) {
+                section.fault(url.span, what, None);
+                return None;
+            }
+            Some(url.value.to_owned())
+        });
+        if let Some(seconds) = section.integer("cache_seconds", 1..=i64::from(CACHE_SECONDS_MAX)) {
+            settings.cache_seconds = u32::try_from(seconds.value).unwrap_or(CACHE_SECONDS_DEFAULT);
+        }
+        if let Some(hours) = section.number("grace_hours", GRACE_HOURS_MAX) {
+            settings.grace_hours = hours;
+        }
+        section.finish();
+        settings
+    }
+}
+
+fn require(section: &Section<'_>, key: &str, example: &str) {
+    if !section.has(key) {
+        section.missing(key, example);
+    }
+}
+
+fn read_currency(section: &Section<'_>) -> Option<Currency> {
+    let text = section.text("currency", 3)?;
+    let currency = Currency::parse(text.value);
+    if currency.is_none() {
+        section.fault(text.span, "a currency has three letters", Some("such as \"usd\""));
+    }
+    currency
+}
+
+/// A price under `key` in the section's own currency, else the catalog's. `None` without a fault
+/// when the key is absent.
+fn read_money(
+    section: &Section<'_>,
+    key: &'static str,
+    currency: Option<Currency>,
+) -> Option<Money> {
+    let amount = section.integer(key, 0..=PRICE_MINOR_MAX)?;
+    Some(Money { amount_minor: amount.value, currency: currency? })
+}
+
+fn read_features(root: &Section<'_>) -> BTreeMap<FeatureKey, Feature> {
+    let mut features = BTreeMap::new();
+    let Some(all) = root.section("features", "[features]") else {
+        if !root.has("features") {
+            root.missing("features", "[features.api_access]");
+        }
+        return features;
+    };
+    let entries = all.entries();
+    if entries.len() > FEATURES_MAX {
+        all.fault(all.span.clone(), format!("more than {FEATURES_MAX} features"), None);
+        return features;
+    }
+    for (key, item) in entries {
+        let parsed = FeatureKey::parse(key.value);
+        if let Err(error) = &parsed {
+            all.fault(key.span.clone(), format!("a feature key {error}"), None);
+        }
+        let Some(section) = all.entry_section(&key, item, "[features.KEY]") else { continue };
+        let name = section.text("name", NAME_CHARS_MAX);
+        let kind = read_feature_kind(&section);
+        if let (Ok(key), Some(kind)) = (parsed, kind) {
+            let name = name.map_or_else(|| key.to_string(), |name| name.value.to_owned());
+            features.insert(key.clone(), Feature { key, name, kind });
+        }
+        section.finish();
+    }
+    features
+}
+
+fn read_feature_kind(section: &Section<'_>) -> Option<FeatureKind> {
+    let period = section.text("period", KEY_CHARS_MAX);
+    let kind = match section.text("kind", KEY_CHARS_MAX) {
+        None if section.has("kind") => return None,
+        None => FeatureKind::Boolean,
+        Some(kind) => match kind.value {
+            "boolean" => FeatureKind::Boolean,
+            "limit" => FeatureKind::Limit,
+            "metered" => FeatureKind::Metered(MeterPeriod::CalendarMonth),
+            other => {
+                let hint = did_you_mean(other, ["boolean", "limit", "metered"]);
+                let what = format!("`{}` is no kind of feature", shortened(other));
+                section.fault(kind.span, what, hint.as_deref());
+                return None;
+            }
+        },
+    };
+    let Some(period) = period else { return Some(kind) };
+    if !matches!(kind, FeatureKind::Metered(_)) {
+        let hint = Some("add kind = \"metered\", or remove the period");
+        section.fault(period.span, "only a metered feature has a `period`", hint);
+        return None;
+    }
+    match period.value {
+        "calendar_month" => Some(FeatureKind::Metered(MeterPeriod::CalendarMonth)),
+        "billing_period" => Some(FeatureKind::Metered(MeterPeriod::BillingPeriod)),
+        other => {
+            let hint = did_you_mean(other, ["calendar_month", "billing_period"]);
+            section.fault(
+                period.span,
+                format!("`{}` is no period", shortened(other)),
+                hint.as_deref(),
+            );
+            None
+        }
+    }
+}
+
+/// What Stripe prices and lookup keys sell, as it is collected.
+#[derive(Default)]
+struct Prices(BTreeMap<String, PriceTarget>);
+
+impl Prices {
+    fn add(&mut self, section: &Section<'_>, sold_as: &[Placed<&str>], target: PriceTarget) {
+        for price in sold_as {
+            if self.0.len() == PRICES_MAX {
+                let what = format!("more than {PRICES_MAX} prices and lookup keys");
+                section.fault(price.span.clone(), what, None);
+                return;
+            }
+            match self.0.insert(price.value.to_owned(), target) {
+                None => {}
+                Some(before) if before == target => {
+                    section.fault(price.span.clone(), "this price is listed twice", None);
+                }
+                Some(_) => {
+                    let hint = Some("one price sells one thing; remove it from one of the two");
+                    section.fault(
+                        price.span.clone(),
+                        "this price is sold as something else above",
+                        hint,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The `lookup_keys` and `stripe_prices` of a section.
+fn read_sold_as<'t>(section: &Section<'t>) -> Vec<Placed<&'t str>> {
+    let mut sold_as = section.texts("lookup_keys", KEY_CHARS_MAX);
+    sold_as.extend(section.texts("stripe_prices", KEY_CHARS_MAX));
+    sold_as
+}
+
+/// The price of an add-on, which must be there and above zero.
+fn read_addon_price(section: &Section<'_>, settings: &Settings<'_>) -> Option<Money> {
+    require(section, "price", "price = 499");
+    let currency = read_currency(section).or(settings.currency);
+    let amount = section.integer("price", 1..=PRICE_MINOR_MAX)?;
+    Some(Money { amount_minor: amount.value, currency: currency? })
+}
+
+fn read_badge(root: &Section<'_>, settings: &Settings<'_>, prices: &mut Prices) -> Option<Badge> {
+    let section = root.section("badge", "[badge]")?;
+    let price = read_addon_price(&section, settings);
+    prices.add(&section, &read_sold_as(&section), PriceTarget::Badge);
+    section.finish();
+    Some(Badge { price: price? })
+}
+
+fn read_boost(
+    root: &Section<'_>,
+    settings: &Settings<'_>,
+    drafts: &[PlanDraft<'_>],
+    prices: &mut Prices,
+) -> Option<BoostProgram> {
+    let section = root.section("boost", "[boost]")?;
+    let price = read_addon_price(&section, settings);
+    prices.add(&section, &read_sold_as(&section), PriceTarget::Boost);
+    let sustain_days = section.number("sustain_days", SUSTAIN_DAYS_MAX);
+    let levels = read_levels(&section, drafts);
+    section.finish();
+    let sustain_days = sustain_days.unwrap_or(SUSTAIN_DAYS_DEFAULT);
+    Some(BoostProgram { price: price?, levels, sustain_days })
+}
+
+fn read_levels(boost: &Section<'_>, drafts: &[PlanDraft<'_>]) -> Vec<BoostLevel> {
+    require(boost, "levels", "levels = [{ boosts = 2, plan = \"basic\" }]");
+    let mut levels: Vec<BoostLevel> = Vec::new();
+    for section in boost.sections("levels", "a boost level") {
+        require(&section, "boosts", "boosts = 2");
+        require(&section, "plan", "plan = \"basic\"");
+        let boosts = section.integer("boosts", 1..=1_000_000);
+        let plan = section
+            .text("plan", KEY_CHARS_MAX)
+            .and_then(|wanted| find_plan(&section, drafts, &wanted));
+        if let (Some(boosts), Some(plan)) = (boosts, plan) {
+            let level = BoostLevel { boosts: boosts.value.unsigned_abs(), plan };
+            if levels.last().is_some_and(|l| l.boosts >= level.boosts || l.plan >= level.plan) {
+                let what = "boost levels must rise, in boosts and in plan";
+                section.fault(section.span.clone(), what, None);
+            }
+            levels.push(level);
+        }
+        section.finish();
+    }
+    if levels.len() > BOOST_LEVELS_MAX {
+        boost.fault(boost.key_span("levels"), format!("more than {BOOST_LEVELS_MAX} levels"), None);
+    }
+    levels
+}
+
+/// The plan a text names, or a fault at the text.
+fn find_plan(
+    section: &Section<'_>,
+    drafts: &[PlanDraft<'_>],
+    wanted: &Placed<&str>,
+) -> Option<PlanIndex> {
+    let found = drafts.iter().position(|draft| draft.id.as_str() == wanted.value);
+    if found.is_none() {
+        let hint = did_you_mean(wanted.value, drafts.iter().map(|draft| draft.id.as_str()));
+        let what = format!("there is no plan `{}`", shortened(wanted.value));
+        section.fault(wanted.span.clone(), what, hint.as_deref());
+    }
+    found.map(PlanIndex)
+}
+
+#[cfg(test)]
+mod tests;
