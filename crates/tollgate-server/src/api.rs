@@ -1,0 +1,201 @@
+//! The HTTP interface. Owns: the whole list of routes, and the front every request passes: its
+//! id, its deadline, its count, its error document. Must not know: what a route does.
+
+pub mod auth;
+pub mod body;
+pub mod checks;
+pub mod cors;
+pub mod docs;
+pub mod entitlements;
+pub mod error;
+pub mod health;
+pub mod limits;
+pub mod openapi;
+pub mod plans;
+pub mod query;
+pub mod timeline;
+pub mod webhooks;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::FutureExt;
+use http::{HeaderName, HeaderValue, Method, Request};
+use hyper::body::Incoming;
+use hyper::service::Service;
+
+use crate::app::App;
+use error::ApiError;
+
+/// The request's id, in and out.
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id taken from a caller, in bytes.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// A request's id, in its extensions.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Every route of the public listener.
+pub fn router(app: Arc<App>) -> Router {
+    let webhook = post(webhooks::receive).fallback(allow_post);
+    let check = post(checks::check).fallback(allow_post);
+    let v1 = Router::new()
+        .route("/feature-check", check.clone())
+        .route("/check", check)
+        .route("/feature-check/batch", post(checks::batch).fallback(allow_post))
+        .route("/entitlements", get(entitlements::show).fallback(allow_get))
+        .route("/accounts/{id}/timeline", get(timeline::show).fallback(allow_get))
+        .route("/plans", get(plans::plans).fallback(allow_get))
+        .route("/features", get(plans::features).fallback(allow_get));
+    let mut router = Router::new()
+        // The origin systems' paths; the webhook has one handler under all of them.
+        .route("/api/billing/webhook", webhook.clone())
+        .route("/api/v1/billing/webhook", webhook.clone())
+        .route("/api/v1/stripe/webhook", webhook.clone())
+        .route("/api/webhooks/stripe", webhook.clone())
+        .route("/webhooks/stripe", webhook)
+        .nest("/api/v1", v1.clone())
+        .nest("/api", v1)
+        .route("/livez", get(health::live).fallback(allow_get))
+        .route("/readyz", get(health::ready).fallback(allow_get))
+        .route("/health", get(health::health).fallback(allow_get))
+        .route("/openapi.json", get(openapi::document).fallback(allow_get))
+        .route("/docs", get(docs::page).fallback(allow_get))
+        .route("/docs/{asset}", get(docs::asset).fallback(allow_get))
+        .route("/", get(docs::home).fallback(allow_get));
+    if app.config.metrics_listen.is_none() {
+        router = router.route("/metrics", get(health::metrics).fallback(allow_get));
+    }
+    router.fallback(not_found).with_state(app)
+}
+
+/// The routes of the metrics listener.
+pub fn metrics_router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/metrics", get(health::metrics).fallback(allow_get))
+        .fallback(not_found)
+        .with_state(app)
+}
+
+async fn not_found() -> ApiError {
+    ApiError::NotFound
+}
+
+async fn allow_get() -> ApiError {
+    ApiError::MethodNotAllowed("GET, HEAD")
+}
+
+async fn allow_post() -> ApiError {
+    ApiError::MethodNotAllowed("POST")
+}
+
+/// What every request passes before its route, one per connection.
+#[derive(Clone)]
+pub struct Front {
+    app: Arc<App>,
+    router: Router,
+    peer: SocketAddr,
+}
+
+impl Front {
+    /// The front of one connection.
+    pub fn new(app: Arc<App>, router: Router, peer: SocketAddr) -> Self {
+        Self { app, router, peer }
+    }
+}
+
+impl Service<Request<Incoming>> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let front = self.clone();
+        Box::pin(async move { Ok(front.answer(request).await) })
+    }
+}
+
+impl Front {
+    async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
+        let id = request_id(&request);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        let cors = self.app.cors.headers_for(&request);
+        let preflight = cors.is_some() && *request.method() == Method::OPTIONS;
+        let mut response = if preflight {
+            http::StatusCode::NO_CONTENT.into_response()
+        } else {
+            self.route(request).await
+        };
+        if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+            let headers = std::mem::take(response.headers_mut());
+            response = error.render(&id.0);
+            keep_rate_limit_headers(headers, response.headers_mut());
+        }
+        if let Some(cors) = cors {
+            response.headers_mut().extend(cors);
+        }
+        if let Ok(value) = HeaderValue::from_str(&id.0) {
+            response.headers_mut().insert(REQUEST_ID.clone(), value);
+        }
+        self.app.metrics.count_request(response.status());
+        response
+    }
+
+    /// The route's answer within the deadline; a panic is an internal error of this request only.
+    async fn route(&mut self, request: Request<Body>) -> Response {
+        let deadline = Duration::from_millis(self.app.config.http.request_timeout_ms);
+        let answer = tower_call(&mut self.router, request);
+        let answer = std::panic::AssertUnwindSafe(answer).catch_unwind();
+        match tokio::time::timeout(deadline, answer).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => {
+                tracing::error!("a request handler panicked");
+                ApiError::Internal.into_response()
+            }
+            Err(_) => ApiError::Timeout.into_response(),
+        }
+    }
+}
+
+async fn tower_call(router: &mut Router, request: Request<Body>) -> Response {
+    match tower_service::Service::call(router, request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn keep_rate_limit_headers(from: http::HeaderMap, to: &mut http::HeaderMap) {
+    for name in [limits::RATE_LIMIT, limits::RATE_LIMIT_POLICY] {
+        if let Some(value) = from.get(name) {
+            to.insert(name, value.clone());
+        }
+    }
+}
+
+/// The caller's id where it is short printable ASCII, else one of ours.
+fn request_id<B>(request: &Request<B>) -> RequestId {
+    let sent = request
+        .headers()
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX);
+    RequestId(sent.map_or_else(next_request_id, str::to_owned))
+}
+
+/// `req_` with a number that is unique in this process and unlikely to repeat elsewhere.
+fn next_request_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static PROCESS: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| fastrand::u32(..));
+    format!("req_{:08x}{:08x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,152 @@
+//! Who is asking. Owns: the table of live keys and the decision whether a key may. Must not know:
+//! routes, how keys are made.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, header};
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::AccountId;
+use tollgate_store::{Db, StoreError, keys as stored};
+
+use super::error::ApiError;
+use crate::keys::{self, SecretHash};
+use crate::scope::Scope;
+
+/// Most look-ups of unknown keys a second; beyond it an unknown key is refused at once.
+const UNKNOWN_LOOKUPS_PER_SECOND: u32 = 20;
+
+/// A live key.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The key's id.
+    pub id: String,
+    /// The SHA-256 of its secret.
+    secret_hash: SecretHash,
+    /// What it may.
+    scopes: Vec<Scope>,
+    /// The one account it may ask about.
+    account: Option<AccountId>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Caller {
+    /// Refuses a caller that may not ask about an account.
+    pub fn may_ask_about(&self, account: &AccountId) -> Result<(), ApiError> {
+        match &self.account {
+            Some(bound) if bound != account => Err(ApiError::AccountForbidden),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The live keys, in memory.
+#[derive(Debug, Default)]
+pub struct KeyTable {
+    live: ArcSwap<HashMap<String, std::sync::Arc<Caller>>>,
+    used: Mutex<BTreeMap<String, Timestamp>>,
+    lookups: Mutex<(i64, u32)>,
+}
+
+impl KeyTable {
+    /// Reads all live keys. Called at start and at every turn of the change feed, so that a
+    /// revoked key dies within a second on every instance.
+    pub async fn reload(&self, db: &Db, now: Timestamp) -> Result<(), StoreError> {
+        let rows = stored::find_all_live(db, now).await?;
+        let live = rows.into_iter().filter_map(caller).map(|c| (c.id.clone(), c.into()));
+        self.live.store(std::sync::Arc::new(live.collect()));
+        Ok(())
+    }
+
+    /// The caller behind a request, with the scope a route needs.
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        scope: Scope,
+        db: &Db,
+        now: Timestamp,
+    ) -> Result<std::sync::Arc<Caller>, ApiError> {
+        let text = sent_key(headers).ok_or(ApiError::KeyMissing)?;
+        let parsed = keys::parse(text).ok_or(ApiError::KeyInvalid)?;
+        let found = self.live.load().get(parsed.id).cloned();
+        let caller = match found {
+            Some(caller) => caller,
+            // Made a moment ago, perhaps by the command line beside us.
+            None => self.look_up(parsed.id, db, now).await?.ok_or(ApiError::KeyInvalid)?,
+        };
+        if !caller.secret_hash.verify(&parsed.secret_hash) {
+            return Err(ApiError::KeyInvalid);
+        }
+        if caller.expires_at.is_some_and(|end| end <= now) {
+            return Err(ApiError::KeyInvalid);
+        }
+        if !caller.scopes.contains(&scope) {
+            return Err(ApiError::ScopeMissing(scope.as_str()));
+        }
+        Ok(caller)
+    }
+
+    async fn look_up(
+        &self,
+        id: &str,
+        db: &Db,
+        now: Timestamp,
+    ) -> Result<Option<std::sync::Arc<Caller>>, ApiError> {
+        if !self.may_look_up(now) {
+            return Ok(None);
+        }
+        self.reload(db, now).await?;
+        Ok(self.live.load().get(id).cloned())
+    }
+
+    fn may_look_up(&self, now: Timestamp) -> bool {
+        let Ok(mut window) = self.lookups.lock() else { return false };
+        if window.0 != now.unix_seconds() {
+            *window = (now.unix_seconds(), 0);
+        }
+        window.1 = window.1.saturating_add(1);
+        window.1 <= UNKNOWN_LOOKUPS_PER_SECOND
+    }
+
+    /// Notes that a key was used; written by [`Self::flush_used`].
+    pub fn note_used(&self, id: &str, now: Timestamp) {
+        if let Ok(mut used) = self.used.lock() {
+            match used.get_mut(id) {
+                Some(at) => *at = now,
+                None => {
+                    used.insert(id.to_owned(), now);
+                }
+            }
+        }
+    }
+
+    /// Writes when keys were last used.
+    pub async fn flush_used(&self, db: &Db) -> Result<(), StoreError> {
+        let used = self.used.lock().map(|mut used| std::mem::take(&mut *used)).unwrap_or_default();
+        for (id, at) in used {
+            stored::touch(db, &id, at).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The key a request carries: `Authorization: Bearer` or `X-API-Key`.
+fn sent_key(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
+}
+
+fn caller(row: stored::KeyRow) -> Option<Caller> {
+    Some(Caller {
+        secret_hash: SecretHash::from_slice(&row.secret_hash)?,
+        scopes: row.scopes.split(',').filter_map(Scope::parse).collect(),
+        account: row.account_id,
+        expires_at: row.expires_at,
+        id: row.id,
+    })
+}

@@ -1,0 +1,295 @@
+//! Errors of the API. Owns: the one table from an error to its status, code and title, and the
+//! problem document (RFC 9457). Must not know: private causes; they are logged, never sent.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// Where the documentation of the codes is read.
+const TYPE_BASE: &str = "https://tollgate.dev/errors#";
+
+/// Everything the API can answer instead of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiError {
+    /// The body or the query is not what the route takes.
+    InvalidRequest(Vec<FieldError>),
+    /// The body is not JSON.
+    InvalidJson(String),
+    /// The feature is not in the catalog.
+    UnknownFeature(String),
+    /// `consume` on a feature that is not metered.
+    NotMetered(String),
+    /// `Stripe-Signature` is missing or does not fit.
+    InvalidSignature,
+    /// The webhook body says it is encoded.
+    UnsupportedEncoding,
+    /// No key was sent.
+    KeyMissing,
+    /// The key is unknown, expired or revoked.
+    KeyInvalid,
+    /// The key lacks the scope.
+    ScopeMissing(&'static str),
+    /// The key is bound to another account.
+    AccountForbidden,
+    /// No such route.
+    NotFound,
+    /// The route exists with other methods.
+    MethodNotAllowed(&'static str),
+    /// The body is larger than the named limit in bytes.
+    BodyTooLarge(usize),
+    /// Too many requests; try again after so many seconds.
+    RateLimited(u64),
+    /// The account has not reached the revision asked for.
+    RevisionNotReached,
+    /// No webhook secret is configured.
+    WebhookNotConfigured,
+    /// The event could not be committed; Stripe will send it again.
+    NotCommitted,
+    /// The database is away.
+    DatabaseUnavailable,
+    /// The engine is stopping.
+    Stopping,
+    /// The request took longer than the named limit.
+    Timeout,
+    /// A defect of ours.
+    Internal,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// The field, as a dotted path.
+    pub field: String,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+impl FieldError {
+    /// What is wrong with a field.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Link to the documentation of the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code in words.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened here and how to mend it.
+    pub detail: String,
+    /// Stable snake_case code.
+    pub code: &'static str,
+    /// The request, as in `X-Request-Id`.
+    pub request_id: String,
+    /// The fields at fault.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+impl ApiError {
+    /// One field at fault.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::InvalidRequest(vec![FieldError::new(field, message)])
+    }
+
+    /// The table: status, code, title.
+    pub const fn row(&self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::InvalidRequest(_) => (S::BAD_REQUEST, "invalid_request", "Invalid request"),
+            Self::InvalidJson(_) => (S::BAD_REQUEST, "invalid_json", "The body is not JSON"),
+            Self::UnknownFeature(_) => (S::BAD_REQUEST, "unknown_feature", "Unknown feature"),
+            Self::NotMetered(_) => (S::BAD_REQUEST, "feature_not_metered", "Feature is not metered"),
+            Self::InvalidSignature => (S::BAD_REQUEST, "invalid_signature", "Invalid signature"),
+            Self::UnsupportedEncoding => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "Encoded bodies are not taken")
+            }
+            Self::KeyMissing => (S::UNAUTHORIZED, "key_missing", "An API key is needed"),
+            Self::KeyInvalid => (S::UNAUTHORIZED, "key_invalid", "The API key is not valid"),
+            Self::ScopeMissing(_) => (S::FORBIDDEN, "scope_missing", "The key lacks a scope"),
+            Self::AccountForbidden => (S::FORBIDDEN, "account_forbidden", "Another account's data"),
+            Self::NotFound => (S::NOT_FOUND, "not_found", "Not found"),
+            Self::MethodNotAllowed(_) => {
+                (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
+            }
+            Self::BodyTooLarge(_) => (S::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
+            Self::RateLimited(_) => (S::TOO_MANY_REQUESTS, "rate_limited", "Too many requests"),
+            Self::RevisionNotReached => {
+                (S::SERVICE_UNAVAILABLE, "revision_not_reached", "Revision not reached")
+            }
+            Self::WebhookNotConfigured => {
+                (S::SERVICE_UNAVAILABLE, "webhook_not_configured", "No webhook secret")
+            }
+            Self::NotCommitted => (S::SERVICE_UNAVAILABLE, "not_committed", "Not committed"),
+            Self::DatabaseUnavailable => {
+                (S::SERVICE_UNAVAILABLE, "database_unavailable", "The database is away")
+            }
+            Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
+            Self::Timeout => (S::SERVICE_UNAVAILABLE, "timeout", "Took too long"),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        }
+    }
+
+    /// What happened and how to mend it.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::InvalidRequest(errors) => match errors.as_slice() {
+                [one] => format!("{}: {}", one.field, one.message),
+                many => format!("{} fields are at fault; see errors.", many.len()),
+            },
+            Self::InvalidJson(what) => what.clone(),
+            Self::UnknownFeature(key) => {
+                format!("The catalog has no feature {key:?}; GET /api/v1/features lists them.")
+            }
+            Self::NotMetered(key) => {
+                format!("{key:?} is not metered, so nothing can be consumed; leave consume out.")
+            }
+            Self::InvalidSignature => "The Stripe-Signature header does not fit this body and the \
+                configured secrets, or is more than 300 seconds off."
+                .to_owned(),
+            Self::UnsupportedEncoding => {
+                "Send the body without Content-Encoding, as Stripe does.".to_owned()
+            }
+            Self::KeyMissing => {
+                "Send Authorization: Bearer tg_… or X-API-Key: tg_…; `tollgate keys create` makes one."
+                    .to_owned()
+            }
+            Self::KeyInvalid => "The key is unknown, expired or revoked.".to_owned(),
+            Self::ScopeMissing(scope) => format!("This route needs the scope {scope:?}."),
+            Self::AccountForbidden => "The key is bound to another account.".to_owned(),
+            Self::NotFound => "There is nothing at this path; see /openapi.json.".to_owned(),
+            Self::MethodNotAllowed(allowed) => format!("This path takes {allowed}."),
+            Self::BodyTooLarge(max) => format!("The body may have at most {max} bytes."),
+            Self::RateLimited(seconds) => format!("Try again in {seconds} s."),
+            Self::RevisionNotReached => {
+                "The account has not reached minRevision within 2 s; try again.".to_owned()
+            }
+            Self::WebhookNotConfigured => {
+                "Set STRIPE_WEBHOOK_SECRET (whsec_…) and restart; until then events are refused so \
+                 that Stripe keeps them."
+                    .to_owned()
+            }
+            Self::NotCommitted => {
+                "The event was not stored; send it again. Nothing of it has taken effect.".to_owned()
+            }
+            Self::DatabaseUnavailable => "Try again shortly.".to_owned(),
+            Self::Stopping => "This instance is stopping; try again.".to_owned(),
+            Self::Timeout => "The request was given up; try again.".to_owned(),
+            Self::Internal => "The cause is in the log under this requestId.".to_owned(),
+        }
+    }
+
+    /// Seconds after which to try again, for the errors that say so.
+    const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited(seconds) => Some(*seconds),
+            Self::RevisionNotReached | Self::Stopping => Some(1),
+            Self::NotCommitted | Self::DatabaseUnavailable | Self::Timeout => Some(5),
+            Self::WebhookNotConfigured => Some(60),
+            Self::InvalidRequest(_)
+            | Self::InvalidJson(_)
+            | Self::UnknownFeature(_)
+            | Self::NotMetered(_)
+            | Self::InvalidSignature
+            | Self::UnsupportedEncoding
+            | Self::KeyMissing
+            | Self::KeyInvalid
+            | Self::ScopeMissing(_)
+            | Self::AccountForbidden
+            | Self::NotFound
+            | Self::MethodNotAllowed(_)
+            | Self::BodyTooLarge(_)
+            | Self::Internal => None,
+        }
+    }
+
+    /// One of each, for the documentation of the codes.
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::InvalidRequest(Vec::new()),
+            Self::InvalidJson(String::new()),
+            Self::UnknownFeature(String::new()),
+            Self::NotMetered(String::new()),
+            Self::InvalidSignature,
+            Self::UnsupportedEncoding,
+            Self::KeyMissing,
+            Self::KeyInvalid,
+            Self::ScopeMissing("check"),
+            Self::AccountForbidden,
+            Self::NotFound,
+            Self::MethodNotAllowed("GET"),
+            Self::BodyTooLarge(0),
+            Self::RateLimited(0),
+            Self::RevisionNotReached,
+            Self::WebhookNotConfigured,
+            Self::NotCommitted,
+            Self::DatabaseUnavailable,
+            Self::Stopping,
+            Self::Timeout,
+            Self::Internal,
+        ]
+    }
+
+    /// The problem document for one request.
+    pub fn render(&self, request_id: &str) -> Response {
+        let (status, code, title) = self.row();
+        let errors = match self {
+            Self::InvalidRequest(errors) => errors.clone(),
+            _ => Vec::new(),
+        };
+        let problem = Problem {
+            kind: format!("{TYPE_BASE}{code}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+            code,
+            request_id: request_id.to_owned(),
+            errors,
+        };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Self::MethodNotAllowed(allowed) = self {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+        }
+        if matches!(self, Self::KeyMissing | Self::KeyInvalid) {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// Leaves the error in the response's extensions; the outermost layer, which knows the
+    /// request's id, renders it.
+    fn into_response(self) -> Response {
+        let mut response = self.row().0.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<tollgate_store::StoreError> for ApiError {
+    fn from(error: tollgate_store::StoreError) -> Self {
+        if error.is_unavailable() {
+            tracing::warn!(%error, "database unavailable");
+            return Self::DatabaseUnavailable;
+        }
+        tracing::error!(error = &error as &dyn std::error::Error, "database error");
+        Self::Internal
+    }
+}

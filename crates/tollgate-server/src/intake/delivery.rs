@@ -1,0 +1,88 @@
+//! What goes into and comes out of the intake. Owns: the shape of a delivery and of its reply.
+
+use tokio::time::Instant;
+use tollgate_domain::ids::{AccountId, ObjectId};
+use tollgate_domain::{Observation, Timestamp};
+use tollgate_store::inbox::{EventKey, StoredBody};
+
+/// A verified event on its way into the database.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What makes it the same event.
+    pub key: EventKey,
+    /// Stripe's type text; empty when the body has none.
+    pub event_type: String,
+    /// The API version that shaped it.
+    pub api_version: Option<String>,
+    /// Stripe's time of the event.
+    pub created_at: Option<Timestamp>,
+    /// Time in the signature.
+    pub signed_at: Option<Timestamp>,
+    /// When it was first received.
+    pub received_at: Timestamp,
+    /// The object it is about.
+    pub object: Option<ObjectId>,
+    /// The body as it will be stored.
+    pub body: StoredBody<'static>,
+    /// What it tells.
+    pub content: Content,
+    /// The lease under which a worker holds it; `None` for a delivery by Stripe.
+    pub lease_generation: Option<u64>,
+    /// When processing began, for its duration.
+    pub begun: Instant,
+}
+
+/// What an event tells.
+#[derive(Debug)]
+pub enum Content {
+    /// Something that has effects.
+    Effect(Box<Observation>),
+    /// Nothing for us, for this reason.
+    Ignored(&'static str),
+    /// Something we should understand and do not; stored as `failed`.
+    Garbled(String),
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// In one word.
+    pub status: ReplyStatus,
+    /// In one sentence, without secrets and personal data.
+    pub message: String,
+    /// The account it belongs to.
+    pub account: Option<AccountId>,
+    /// The account's revision after it.
+    pub revision: Option<u64>,
+}
+
+/// What became of a delivery, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReplyStatus {
+    /// Its effects are committed.
+    Processed,
+    /// Its effects were committed before.
+    Duplicate,
+    /// Stored; it has no effects.
+    Ignored,
+    /// Stored; its owner is not known yet.
+    Waiting,
+    /// Stored; it could not be processed and will be tried again.
+    Failed,
+    /// Stored; it could not be processed and is given up until someone replays it.
+    Dead,
+}
+
+impl ReplyStatus {
+    /// Name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Processed => "processed",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::Waiting => "waiting",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+        }
+    }
+}

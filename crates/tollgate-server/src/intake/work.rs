@@ -1,0 +1,237 @@
+//! One batch in memory. Owns: which accounts and objects it touches, and the decisions about its
+//! events in order. Must not know: SQL, transactions, time. Pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
+
+use tollgate_domain::change::Change;
+use tollgate_domain::ids::{AccountId, ObjectId};
+use tollgate_domain::owner::{self, Owner};
+use tollgate_domain::{Catalog, Decision, Facts, Link, Observation, Seen};
+use tollgate_store::facts::{Touched, TouchedObjects};
+use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent};
+
+use super::delivery::{Content, Delivery};
+
+/// What came of one delivery, before anything is written.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Done before; nothing to write but the count.
+    Duplicate,
+    /// The same event as an earlier one of this batch.
+    Repeats(usize),
+    /// Stored without effects.
+    Ignored(&'static str),
+    /// Stored until its owner is known.
+    Waiting,
+    /// Stored to be tried again.
+    Failed(String),
+    /// Its decision, for its account.
+    Decided(AccountId, Decision),
+}
+
+/// The links known to a batch: those of the database and those it has made itself.
+#[derive(Debug, Default)]
+struct Links {
+    stored: HashMap<ObjectId, Link>,
+    made: HashMap<ObjectId, Link>,
+}
+
+impl Links {
+    fn find(&self, object: &ObjectId) -> Option<&Link> {
+        self.stored.get(object).or_else(|| self.made.get(object))
+    }
+}
+
+/// One batch.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    deliveries: &'a [Delivery],
+    links: Links,
+    /// The accounts each delivery may turn out to belong to.
+    candidates: Vec<Vec<AccountId>>,
+}
+
+impl<'a> Work<'a> {
+    /// All objects whose links the batch needs.
+    pub(super) fn references(deliveries: &[Delivery]) -> Vec<ObjectId> {
+        let all: HashSet<&ObjectId> =
+            deliveries.iter().filter_map(observation).flat_map(|seen| &seen.references).collect();
+        all.into_iter().cloned().collect()
+    }
+
+    /// A batch whose stored links are known.
+    pub(super) fn new(deliveries: &'a [Delivery], stored: HashMap<ObjectId, Link>) -> Self {
+        let candidates = candidates(deliveries, &stored);
+        Self { deliveries, links: Links { stored, made: HashMap::new() }, candidates }
+    }
+
+    /// Every account the batch may touch, sorted.
+    pub(super) fn accounts(&self) -> Vec<AccountId> {
+        let mut all: Vec<AccountId> = self.candidates.iter().flatten().cloned().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Every object the batch may touch, by account.
+    pub(super) fn touched(&self) -> Touched {
+        let mut touched = Touched::default();
+        for (delivery, accounts) in self.deliveries.iter().zip(&self.candidates) {
+            let Some(seen) = observation(delivery) else { continue };
+            for account in accounts {
+                touch(touched.accounts.entry(account.clone()).or_default(), seen);
+            }
+        }
+        touched
+    }
+
+    /// Decides about every delivery. Events whose owner becomes known later in the batch are
+    /// decided then, so that only those wait whose owner is really unknown.
+    pub(super) fn decide(
+        &mut self,
+        known: &HashMap<EventKey, KnownEvent>,
+        facts: &mut BTreeMap<AccountId, Facts>,
+        catalog: &Catalog,
+    ) -> Vec<Verdict> {
+        let mut first: HashMap<&EventKey, usize> = HashMap::new();
+        let mut verdicts = Vec::with_capacity(self.deliveries.len());
+        for (place, delivery) in self.deliveries.iter().enumerate() {
+            let done = known.get(&delivery.key).is_some_and(|event| is_done(event.status));
+            verdicts.push(match first.get(&delivery.key) {
+                Some(earlier) => Verdict::Repeats(*earlier),
+                None if done => Verdict::Duplicate,
+                None => self.decide_one(place, facts, catalog),
+            });
+            first.entry(&delivery.key).or_insert(place);
+        }
+        while self.decide_waiting(&mut verdicts, facts, catalog) {}
+        verdicts
+    }
+
+    /// Tries the waiting ones again; returns whether one of them was decided.
+    fn decide_waiting(
+        &mut self,
+        verdicts: &mut [Verdict],
+        facts: &mut BTreeMap<AccountId, Facts>,
+        catalog: &Catalog,
+    ) -> bool {
+        let mut progress = false;
+        for (place, verdict) in verdicts.iter_mut().enumerate() {
+            if matches!(verdict, Verdict::Waiting) {
+                *verdict = self.decide_one(place, facts, catalog);
+                progress |= !matches!(verdict, Verdict::Waiting);
+            }
+        }
+        progress
+    }
+
+    fn decide_one(
+        &mut self,
+        place: usize,
+        facts: &mut BTreeMap<AccountId, Facts>,
+        catalog: &Catalog,
+    ) -> Verdict {
+        let Some(delivery) = self.deliveries.get(place) else { return Verdict::Waiting };
+        let seen = match &delivery.content {
+            Content::Ignored(reason) => return Verdict::Ignored(reason),
+            Content::Garbled(why) => return Verdict::Failed(why.clone()),
+            Content::Effect(seen) => seen,
+        };
+        let owner = owner::choose(seen.claim.as_ref(), &seen.references, |object| {
+            self.links.find(object)
+        });
+        let Owner::Found(owner) = owner else { return Verdict::Waiting };
+        let Some(facts) = facts.get_mut(&owner.account) else {
+            return Verdict::Failed("the owner changed while the event was processed".to_owned());
+        };
+        // A defect in a rule must cost one event, not the neighbours it was committed with.
+        let decided = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            tollgate_domain::decide(seen, &owner, facts, catalog)
+        }));
+        let Ok(decision) = decided else {
+            return Verdict::Failed("a rule failed on this event; please report it".to_owned());
+        };
+        for change in &decision.changes {
+            facts.apply(change);
+            if let Change::Link(link) = change {
+                self.links.made.entry(link.object.clone()).or_insert_with(|| link.clone());
+            }
+        }
+        Verdict::Decided(owner.account, decision)
+    }
+
+    /// The objects this batch linked.
+    pub(super) fn linked(self) -> Vec<ObjectId> {
+        let stored = self.links.stored;
+        self.links.made.into_keys().filter(|object| !stored.contains_key(object)).collect()
+    }
+}
+
+/// Only these are duplicates; a failed, waiting, received or dead event is run again.
+const fn is_done(status: EventStatus) -> bool {
+    status.is_final()
+}
+
+fn observation(delivery: &Delivery) -> Option<&Observation> {
+    match &delivery.content {
+        Content::Effect(seen) => Some(seen),
+        Content::Ignored(_) | Content::Garbled(_) => None,
+    }
+}
+
+/// For each delivery the accounts it may belong to: the one it claims, those its references are
+/// linked to, and those that other events of the batch connect it with.
+fn candidates(deliveries: &[Delivery], stored: &HashMap<ObjectId, Link>) -> Vec<Vec<AccountId>> {
+    let mut by_object: HashMap<&ObjectId, Vec<AccountId>> = HashMap::new();
+    let mut all: Vec<Vec<AccountId>> = vec![Vec::new(); deliveries.len()];
+    loop {
+        let mut grown = false;
+        for (delivery, mine) in deliveries.iter().zip(&mut all) {
+            let Some(seen) = observation(delivery) else { continue };
+            let before = mine.len();
+            let claimed = seen.claim.iter().map(|claim| &claim.account);
+            let linked = seen.references.iter().filter_map(|o| stored.get(o)).map(|l| &l.account);
+            let near = seen.references.iter().filter_map(|o| by_object.get(o)).flatten();
+            let found: Vec<AccountId> = claimed.chain(linked).chain(near).cloned().collect();
+            for account in found {
+                if !mine.contains(&account) {
+                    mine.push(account);
+                }
+            }
+            if mine.len() > before {
+                grown = true;
+                for object in &seen.references {
+                    let known = by_object.entry(object).or_default();
+                    known.extend(mine.iter().filter(|a| !known.contains(a)).cloned().collect::<Vec<_>>());
+                }
+            }
+        }
+        if !grown {
+            return all;
+        }
+    }
+}
+
+/// Adds the objects one observation may read or change.
+fn touch(objects: &mut TouchedObjects, seen: &Observation) {
+    objects.customers.extend(seen.customer.clone());
+    match &seen.seen {
+        Seen::Customer(customer) => objects.customers.push(customer.id.clone()),
+        Seen::Subscription(subscription) => objects.subscriptions.push(subscription.id.clone()),
+        Seen::Session(session) => {
+            objects.purchases.push(session.id.clone());
+            objects.payment_intents.extend(session.payment_intent.clone());
+        }
+        Seen::Invoice(invoice) => {
+            objects.invoices.push(invoice.id.clone());
+            objects.subscriptions.extend(invoice.subscription.clone());
+        }
+        Seen::InvoicePayment(payment) => objects.invoices.push(payment.invoice.clone()),
+        Seen::Adjustment(adjustment) => {
+            objects.adjustments.push(adjustment.id.clone());
+            objects.payment_intents.extend(adjustment.payment_intent.clone());
+        }
+        Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => {}
+    }
+}

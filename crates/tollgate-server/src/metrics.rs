@@ -1,0 +1,162 @@
+//! Metrics. Owns: every metric's name, labels and meaning. Must not know: who reports it.
+//!
+//! Labels come from closed sets (routes, event types we handle, reasons), never from accounts or
+//! from what a caller sent.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Labels of [`Metrics::webhook_events`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EventLabels {
+    /// A Stripe event type that has effects, else `other`.
+    pub event_type: String,
+    /// `processed`, `duplicate`, `ignored`, `waiting`, `failed`, `dead`, `unavailable`, …
+    pub result: &'static str,
+}
+
+/// One label called `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// A reason from a closed set.
+    pub reason: &'static str,
+}
+
+/// One label called `result`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    /// A result from a closed set.
+    pub result: &'static str,
+}
+
+/// One label called `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StatusLabel {
+    /// An HTTP status class or an inbox status.
+    pub status: &'static str,
+}
+
+/// All metrics of one running engine.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Events by type and result, retries and replays included.
+    pub webhook_events: Family<EventLabels, Counter>,
+    /// Signatures refused, by reason.
+    pub signatures_rejected: Family<ReasonLabel, Counter>,
+    /// Time from the whole request to the answer after the commit.
+    pub webhook_ack: Histogram,
+    /// Events committed together.
+    pub intake_batch: Histogram,
+    /// Deliveries waiting for the writer.
+    pub intake_queue: Gauge,
+    /// Events of the inbox that are not done, by status.
+    pub inbox_pending: Family<StatusLabel, Gauge>,
+    /// Checks answered, by where the entitlements came from.
+    pub checks: Family<ResultLabel, Counter>,
+    /// Checks answered from the cache: the hot one of `checks`, found once.
+    pub checks_cached: Counter,
+    /// Checks that had to ask the database.
+    pub checks_loaded: Counter,
+    /// Time to answer a check from the database.
+    pub check_load: Histogram,
+    /// Requests answered, by class of status.
+    pub requests: Family<StatusLabel, Counter>,
+    /// The counters of `requests`, found once: 1xx to 5xx.
+    requests_by_class: [Counter; 5],
+    /// Requests refused by a rate limit.
+    pub rate_limited: Family<ReasonLabel, Counter>,
+    /// Open connections.
+    pub connections: Gauge,
+    /// Milliseconds since the change feed was last read to its end.
+    pub feed_age: Gauge<i64>,
+    /// Failures of background work, by worker.
+    pub worker_errors: Family<ReasonLabel, Counter>,
+    /// Stripe's view of a customer's features differs from ours.
+    pub entitlement_mismatches: Counter<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Fresh metrics, all at zero.
+    pub fn new() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+        let checks: Family<ResultLabel, Counter> = Family::default();
+        let requests: Family<StatusLabel, Counter> = Family::default();
+        let class = |status| requests.get_or_create(&StatusLabel { status }).clone();
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tollgate"),
+            webhook_events: Family::default(),
+            signatures_rejected: Family::default(),
+            webhook_ack: seconds(),
+            intake_batch: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+            intake_queue: Gauge::default(),
+            inbox_pending: Family::default(),
+            checks_cached: checks.get_or_create(&ResultLabel { result: "cached" }).clone(),
+            checks_loaded: checks.get_or_create(&ResultLabel { result: "loaded" }).clone(),
+            checks,
+            check_load: seconds(),
+            requests_by_class: [class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],
+            requests,
+            rate_limited: Family::default(),
+            connections: Gauge::default(),
+            feed_age: Gauge::default(),
+            worker_errors: Family::default(),
+            entitlement_mismatches: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        let version = env!("CARGO_PKG_VERSION");
+        r.register("build", "Version of this binary", Info::new([("version", version)]));
+        r.register("webhook_events", "Events by type and result", self.webhook_events.clone());
+        let rejected = self.signatures_rejected.clone();
+        r.register("signature_rejected", "Signatures refused by reason", rejected);
+        let ack = self.webhook_ack.clone();
+        r.register_with_unit("webhook_ack_duration", "Time to acknowledge", Unit::Seconds, ack);
+        r.register("intake_batch_events", "Events committed together", self.intake_batch.clone());
+        r.register("intake_queue_depth", "Deliveries waiting", self.intake_queue.clone());
+        r.register("inbox_events", "Events not done, by status", self.inbox_pending.clone());
+        r.register("checks", "Checks by where the answer came from", self.checks.clone());
+        let load = self.check_load.clone();
+        r.register_with_unit("check_load_duration", "Time to load facts", Unit::Seconds, load);
+        r.register("http_requests", "Requests by class of status", self.requests.clone());
+        r.register("rate_limited", "Requests refused by a rate limit", self.rate_limited.clone());
+        r.register("http_connections", "Open connections", self.connections.clone());
+        let age = self.feed_age.clone();
+        r.register("change_feed_age_milliseconds", "Since the feed was last read", age);
+        r.register("worker_errors", "Failures of background work", self.worker_errors.clone());
+        let mismatches = self.entitlement_mismatches.clone();
+        r.register("entitlement_mismatches", "Stripe's features differ from ours", mismatches);
+    }
+
+    /// Counts one answered request.
+    pub fn count_request(&self, status: http::StatusCode) {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        if let Some(counter) = self.requests_by_class.get(class) {
+            counter.inc();
+        }
+    }
+
+    /// The OpenMetrics text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).ok();
+        text
+    }
+}
