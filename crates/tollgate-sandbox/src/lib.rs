@@ -1,1 +1,23 @@
-//! placeholder
+//! The sandbox stands in for Stripe: realistic events, in every API version, of stories that are
+//! told to the byte the same for the same options. No input or output, no clock; randomness only
+//! from seeds.
+//!
+#![deny(missing_docs)]
+
+pub mod event;
+mod id;
+mod object;
+pub mod offer;
+pub mod overrides;
+mod pretty;
+pub mod scenario;
+mod suggestion;
+mod time;
+pub mod version;
+mod world;
+
+pub use event::{Happening, StripeEvent};
+pub use offer::{sandbox_price_id, sandbox_price_map};
+pub use overrides::{Override, OverrideError};
+pub use scenario::{Scenario, ScenarioError, ScenarioOptions};
+pub use version::ApiVersion;

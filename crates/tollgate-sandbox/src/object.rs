@@ -1,0 +1,134 @@
+//! Stripe objects. Owns: the set of objects the sandbox can show and how one is shown. Must not
+//! know: events, scenarios.
+//!
+//! An object is a small struct of what varies; its `show` adds everything Stripe adds, nulls
+//! included, in the shape of the version asked for. Sources of the shapes: Stripe's published
+//! object reference of each version and its change logs.
+
+use serde_json::{Map, Value, json};
+
+use crate::version::ApiVersion;
+
+pub(crate) mod adjustment;
+pub(crate) mod charge;
+pub(crate) mod customer;
+pub(crate) mod entitlement;
+pub(crate) mod invoice;
+pub(crate) mod payment_intent;
+pub(crate) mod price;
+pub(crate) mod session;
+pub(crate) mod subscription;
+
+/// Metadata, sorted by key.
+pub(crate) type Metadata = std::collections::BTreeMap<String, String>;
+
+/// Any object an event can carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Object {
+    Customer(customer::Customer),
+    Subscription(subscription::Subscription),
+    Session(session::Session),
+    Invoice(invoice::Invoice),
+    InvoicePayment(invoice::InvoicePayment),
+    PaymentIntent(payment_intent::PaymentIntent),
+    Charge(charge::Charge),
+    Refund(adjustment::Refund),
+    Dispute(adjustment::Dispute),
+    Product(price::Product),
+    Price(price::Price),
+    Plan(price::Price),
+    EntitlementSummary(entitlement::Summary),
+}
+
+impl Object {
+    /// The object in the shape of a version.
+    pub(crate) fn show(&self, version: ApiVersion) -> Value {
+        match self {
+            Self::Customer(customer) => customer.show(version),
+            Self::Subscription(subscription) => subscription.show(version),
+            Self::Session(session) => session.show(version),
+            Self::Invoice(invoice) => invoice.show(version),
+            Self::InvoicePayment(payment) => payment.show(),
+            Self::PaymentIntent(intent) => intent.show(version),
+            Self::Charge(charge) => charge.show(version),
+            Self::Refund(refund) => refund.show(version),
+            Self::Dispute(dispute) => dispute.show(version),
+            Self::Product(product) => product.show(version),
+            Self::Price(price) => price.show(version),
+            Self::Plan(price) => price.show_plan(version),
+            Self::EntitlementSummary(summary) => summary.show(),
+        }
+    }
+}
+
+/// The fields of an object while it is being shown.
+pub(crate) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Begins an object.
+    pub(crate) fn new(id: &str, object: &str) -> Self {
+        let mut fields = Self(Map::new());
+        fields.put("id", id).put("object", object);
+        fields
+    }
+
+    /// Sets a field.
+    pub(crate) fn put(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Sets fields to null.
+    pub(crate) fn nulls(&mut self, names: &[&str]) -> &mut Self {
+        for name in names {
+            self.put(name, Value::Null);
+        }
+        self
+    }
+
+    /// Sets fields to zero.
+    pub(crate) fn zeros(&mut self, names: &[&str]) -> &mut Self {
+        for name in names {
+            self.put(name, 0);
+        }
+        self
+    }
+
+    /// Sets fields to the empty array.
+    pub(crate) fn empty_arrays(&mut self, names: &[&str]) -> &mut Self {
+        for name in names {
+            self.put(name, Vec::<Value>::new());
+        }
+        self
+    }
+
+    /// The object.
+    pub(crate) fn done(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+/// A list object; `total_count` has gone from newer versions.
+pub(crate) fn list(data: Vec<Value>, url: &str, version: ApiVersion) -> Value {
+    let count = data.len();
+    let mut list = json!({"object": "list", "data": data, "has_more": false, "url": url});
+    if version < ApiVersion::Endive
+        && let Some(fields) = list.as_object_mut()
+    {
+        fields.insert("total_count".to_owned(), count.into());
+    }
+    list
+}
+
+/// An address of which only the country is known, as checkout collects it.
+pub(crate) fn address(country: Option<&str>) -> Value {
+    json!({
+        "city": null, "country": country, "line1": null, "line2": null, "postal_code": null,
+        "state": null,
+    })
+}
+
+/// An amount as Stripe's decimal strings have it.
+pub(crate) fn decimal(amount_minor: i64) -> String {
+    amount_minor.to_string()
+}

@@ -1,0 +1,137 @@
+//! Products, prices and the older plans. Owns: their shapes. Must not know: our catalog.
+
+use serde_json::{Value, json};
+
+use super::{Fields, Metadata, decimal};
+use crate::version::ApiVersion;
+
+/// What is sold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Product {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) active: bool,
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
+    pub(crate) metadata: Metadata,
+}
+
+impl Product {
+    pub(crate) fn show(&self, version: ApiVersion) -> Value {
+        let mut fields = Fields::new(&self.id, "product");
+        fields
+            .put("active", self.active)
+            .put("attributes", json!([]))
+            .put("created", self.created)
+            .put("images", json!([]))
+            .put("livemode", false)
+            .put("metadata", json!(self.metadata))
+            .put("name", self.name.as_str())
+            .put("type", "service")
+            .put("updated", self.updated)
+            .nulls(&["description", "package_dimensions", "shippable"])
+            .nulls(&["statement_descriptor", "unit_label", "url"]);
+        if version >= ApiVersion::V2022 {
+            fields.nulls(&["default_price", "tax_code"]);
+        }
+        if version >= ApiVersion::Acacia {
+            fields.empty_arrays(&["marketing_features"]);
+        }
+        if version >= ApiVersion::Endive {
+            fields.nulls(&["tax_details"]);
+        }
+        fields.done()
+    }
+}
+
+/// What it costs and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Price {
+    pub(crate) id: String,
+    pub(crate) lookup_key: Option<String>,
+    pub(crate) nickname: Option<String>,
+    pub(crate) product: Product,
+    pub(crate) currency: String,
+    pub(crate) unit_amount_minor: i64,
+    /// `month` or `year`; `None` for a price paid once.
+    pub(crate) interval: Option<&'static str>,
+    pub(crate) active: bool,
+    pub(crate) created: i64,
+}
+
+impl Price {
+    /// The price, as it has been since prices exist (2020).
+    pub(crate) fn show(&self, version: ApiVersion) -> Value {
+        let mut fields = Fields::new(&self.id, "price");
+        fields
+            .put("active", self.active)
+            .put("billing_scheme", "per_unit")
+            .put("created", self.created)
+            .put("currency", self.currency.as_str())
+            .put("livemode", false)
+            .put("lookup_key", self.lookup_key.clone())
+            .put("metadata", json!({}))
+            .put("nickname", self.nickname.clone())
+            .put("product", self.product.id.as_str())
+            .put("recurring", self.recurring(version))
+            .put("tax_behavior", "unspecified")
+            .put("type", if self.interval.is_some() { "recurring" } else { "one_time" })
+            .put("unit_amount", self.unit_amount_minor)
+            .put("unit_amount_decimal", decimal(self.unit_amount_minor))
+            .nulls(&["tiers_mode", "transform_quantity"]);
+        if version >= ApiVersion::V2022 {
+            fields.nulls(&["custom_unit_amount"]);
+        }
+        fields.done()
+    }
+
+    fn recurring(&self, version: ApiVersion) -> Value {
+        let Some(interval) = self.interval else { return Value::Null };
+        let mut recurring = json!({
+            "interval": interval, "interval_count": 1, "trial_period_days": null,
+            "usage_type": "licensed",
+        });
+        if let Some(fields) = recurring.as_object_mut() {
+            if version < ApiVersion::Basil {
+                fields.insert("aggregate_usage".to_owned(), Value::Null);
+            }
+            if version >= ApiVersion::Acacia {
+                fields.insert("meter".to_owned(), Value::Null);
+            }
+        }
+        recurring
+    }
+
+    /// The plan that mirrors the price, with the same id.
+    pub(crate) fn show_plan(&self, version: ApiVersion) -> Value {
+        let mut fields = Fields::new(&self.id, "plan");
+        fields
+            .put("amount", self.unit_amount_minor)
+            .put("created", self.created)
+            .put("currency", self.currency.as_str())
+            .put("interval", self.interval.unwrap_or("month"))
+            .put("interval_count", 1)
+            .put("livemode", false)
+            .put("metadata", json!({}))
+            .nulls(&["trial_period_days"]);
+        if version < ApiVersion::V2020 {
+            fields.put("name", self.product.name.as_str()).nulls(&["statement_descriptor"]);
+            return fields.done();
+        }
+        fields
+            .put("active", self.active)
+            .put("amount_decimal", decimal(self.unit_amount_minor))
+            .put("billing_scheme", "per_unit")
+            .put("nickname", self.nickname.clone())
+            .put("product", self.product.id.as_str())
+            .put("usage_type", "licensed")
+            .nulls(&["tiers_mode", "transform_usage"]);
+        if version < ApiVersion::Basil {
+            fields.nulls(&["aggregate_usage"]);
+        }
+        if version >= ApiVersion::Acacia {
+            fields.nulls(&["meter"]);
+        }
+        fields.done()
+    }
+}
