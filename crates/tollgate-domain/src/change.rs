@@ -45,6 +45,8 @@ pub enum Change {
     SaveBoost(BoostGrant),
     /// An override, new or revoked.
     SaveOverride(Override),
+    /// Something that happened once is remembered under this key (see [`crate::note`]).
+    Note(String),
 }
 
 /// Who caused something.
@@ -247,6 +249,9 @@ impl Facts {
             Change::SaveGrant(grant) => replace(&mut self.grants, grant, |g| &g.id),
             Change::SaveBoost(boost) => replace(&mut self.boosts, boost, |b| &b.id),
             Change::SaveOverride(set) => replace(&mut self.overrides, set, |o| &o.id),
+            Change::Note(key) => {
+                self.noted.insert(key.clone());
+            }
         }
     }
 }

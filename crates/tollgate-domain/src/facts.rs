@@ -1,7 +1,7 @@
 //! Facts. Owns: everything known about one account, the input of `decide` and `resolve`. Must not
 //! know: how facts are stored or where they came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId, PlanId,
@@ -159,6 +159,8 @@ pub struct Facts {
     pub boosts: Vec<BoostGrant>,
     /// Overrides, past ones included.
     pub overrides: Vec<Override>,
+    /// Keys of what happened once and is not to be reported again (see [`crate::note`]).
+    pub noted: BTreeSet<String>,
 }
 
 impl Facts {
@@ -177,6 +179,7 @@ impl Facts {
             grants: Vec::new(),
             boosts: Vec::new(),
             overrides: Vec::new(),
+            noted: BTreeSet::new(),
         }
     }
 }

@@ -3,19 +3,30 @@
 //!
 #![deny(missing_docs)]
 
+pub mod act;
+pub mod boost;
 pub mod catalog;
 pub mod change;
+pub mod decide;
 pub mod entitlement;
 pub mod facts;
+pub mod feature_override;
+pub mod grant;
 pub mod ids;
 pub mod money;
+pub mod note;
 pub mod observation;
+pub mod owner;
 pub mod payment;
+pub mod sale;
 pub mod subscription;
 pub mod time;
+pub mod waiver;
 
 pub use catalog::Catalog;
 pub use change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry, Link};
+pub use decide::decide;
 pub use facts::Facts;
 pub use observation::{EventKind, Observation, OwnerClaim, Seen};
+pub use owner::{FoundOwner, Owner};
 pub use time::Timestamp;

@@ -88,6 +88,55 @@ pub enum EventKind {
     EntitlementSummaryUpdated,
 }
 
+impl EventKind {
+    /// Whether the event belongs to an account. One that does not (something of Stripe's catalog
+    /// changed) is stored as `ignored` with the reason `catalog_notice` and never decided.
+    pub const fn needs_owner(self) -> bool {
+        !matches!(self, Self::CatalogChanged)
+    }
+
+    /// Kind of the one journal entry that every processed event of this type leaves.
+    pub const fn journal_kind(self) -> &'static str {
+        match self {
+            Self::CheckoutCompleted => "checkout.completed",
+            Self::CheckoutAsyncSucceeded => "checkout.async_payment_succeeded",
+            Self::CheckoutAsyncFailed => "checkout.async_payment_failed",
+            Self::CheckoutExpired => "checkout.expired",
+            Self::CustomerCreated => "customer.created",
+            Self::CustomerUpdated => "customer.updated",
+            Self::CustomerDeleted => "customer.deleted",
+            Self::SubscriptionCreated => "subscription.created",
+            Self::SubscriptionUpdated => "subscription.updated",
+            Self::SubscriptionDeleted => "subscription.deleted",
+            Self::SubscriptionPaused => "subscription.paused",
+            Self::SubscriptionResumed => "subscription.resumed",
+            Self::SubscriptionTrialWillEnd => "subscription.trial_will_end",
+            Self::SubscriptionPendingUpdateApplied => "subscription.pending_update_applied",
+            Self::SubscriptionPendingUpdateExpired => "subscription.pending_update_expired",
+            Self::InvoiceFinalized => "invoice.finalized",
+            Self::InvoicePaid => "invoice.paid",
+            Self::InvoicePaymentSucceeded => "invoice.payment_succeeded",
+            Self::InvoicePaymentFailed => "invoice.payment_failed",
+            Self::InvoicePaymentActionRequired => "invoice.payment_action_required",
+            Self::InvoiceUpdated => "invoice.updated",
+            Self::InvoiceVoided => "invoice.voided",
+            Self::InvoiceMarkedUncollectible => "invoice.marked_uncollectible",
+            Self::InvoicePaymentPaid => "invoice_payment.paid",
+            Self::ChargeRefunded => "charge.refunded",
+            Self::RefundCreated => "refund.created",
+            Self::RefundUpdated => "refund.updated",
+            Self::RefundFailed => "refund.failed",
+            Self::DisputeCreated => "dispute.created",
+            Self::DisputeUpdated => "dispute.updated",
+            Self::DisputeClosed => "dispute.closed",
+            Self::DisputeFundsWithdrawn => "dispute.funds_withdrawn",
+            Self::DisputeFundsReinstated => "dispute.funds_reinstated",
+            Self::CatalogChanged => "catalog.changed",
+            Self::EntitlementSummaryUpdated => "entitlements.summary_updated",
+        }
+    }
+}
+
 /// Who an object says it belongs to, from its metadata (or a session's `client_reference_id`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnerClaim {

@@ -8,6 +8,8 @@ use crate::ids::{AdjustmentId, EventId, InvoiceId, MemberId, ObjectId, PlanId, P
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
 
+mod merge;
+
 /// Stripe's status of an invoice, in the order it can only climb. `Paid` and `Void` are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InvoiceStatus {
@@ -95,9 +97,10 @@ pub struct Invoice {
     pub id: InvoiceId,
     /// The subscription it bills, when it bills one.
     pub subscription: Option<SubscriptionId>,
-    /// The greatest observation by (status, time, attempts, event id).
+    /// The greatest observation by (status, time, attempts, event id), with the greatest
+    /// `amount_paid_minor` of all.
     pub state: InvoiceState,
-    /// Failed attempts seen, by attempt number; at most [`FAILED_ATTEMPTS_MAX`], the first kept.
+    /// Failed attempts seen, by attempt number; numbers above [`FAILED_ATTEMPTS_MAX`] are left out.
     pub failed_attempts: Vec<FailedAttempt>,
     /// Earliest event that showed it paid.
     pub paid_at: Option<Timestamp>,
@@ -200,7 +203,7 @@ pub struct Purchase {
     pub paid_at: Option<Timestamp>,
     /// Earliest event that said the delayed payment failed.
     pub failed_at: Option<Timestamp>,
-    /// The event that paid it, else the first that showed it: `(time, id)` of the least.
+    /// The earliest event that paid it, by `(paid_at, id)`; while unpaid, the least event id.
     pub event: EventId,
 }
 

@@ -1,0 +1,225 @@
+//! Acts of people. Owns: the limits every act shares (who, why, until when) and the parts every
+//! act's decision shares. Must not know: which act it is, how a person was identified.
+
+use crate::change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry};
+use crate::facts::{Facts, Revocation};
+use crate::ids::FactId;
+use crate::note;
+use crate::time::Timestamp;
+
+/// Fewest characters of a reason.
+pub const REASON_CHARS_MIN: usize = 10;
+/// Most characters of a reason.
+pub const REASON_CHARS_MAX: usize = 500;
+/// Most characters of the notes for operators.
+pub const NOTES_CHARS_MAX: usize = 1000;
+/// Most characters of a person's or key's name.
+pub const ACTOR_CHARS_MAX: usize = 128;
+
+/// Why the terms of an act are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TermsRefusal {
+    /// The reason is too short or too long.
+    #[error("a reason must have {REASON_CHARS_MIN} to {REASON_CHARS_MAX} characters, this one has {chars}")]
+    Reason {
+        /// Characters found, surrounding white space not counted.
+        chars: usize,
+    },
+    /// The notes are too long.
+    #[error("internal notes must have at most {NOTES_CHARS_MAX} characters, these have {chars}")]
+    Notes {
+        /// Characters found.
+        chars: usize,
+    },
+    /// Nobody is named, or the name is too long.
+    #[error("whoever acts must be named in 1 to {ACTOR_CHARS_MAX} characters, this name has {chars}")]
+    Actor {
+        /// Characters found, surrounding white space not counted.
+        chars: usize,
+    },
+    /// The end is not in the future.
+    #[error("it must end in the future: {expires_at} is not after {now}")]
+    Expiry {
+        /// The end asked for.
+        expires_at: Timestamp,
+        /// The present.
+        now: Timestamp,
+    },
+    /// The id is one the account already has.
+    #[error("{id} exists already")]
+    IdTaken {
+        /// The id.
+        id: String,
+    },
+}
+
+/// Why something cannot be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeRefusal {
+    /// The account has none with this id.
+    #[error("the account has no {id}")]
+    NotFound {
+        /// The id.
+        id: String,
+    },
+    /// It was taken back before.
+    #[error("{id} was taken back at {at} already")]
+    AlreadyRevoked {
+        /// The id.
+        id: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// It ended by itself before.
+    #[error("{id} ended at {at} already")]
+    AlreadyEnded {
+        /// The id.
+        id: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Who or why is not acceptable.
+    #[error(transparent)]
+    Terms(#[from] TermsRefusal),
+}
+
+pub(crate) fn check_terms(
+    reason: &str,
+    by: &str,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), TermsRefusal> {
+    let chars = reason.trim().chars().count();
+    if !(REASON_CHARS_MIN..=REASON_CHARS_MAX).contains(&chars) {
+        return Err(TermsRefusal::Reason { chars });
+    }
+    check_actor(by)?;
+    match expires_at {
+        Some(expires_at) if expires_at <= now => Err(TermsRefusal::Expiry { expires_at, now }),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn check_notes(notes: Option<&str>) -> Result<(), TermsRefusal> {
+    let chars = notes.map_or(0, |notes| notes.chars().count());
+    if chars > NOTES_CHARS_MAX { Err(TermsRefusal::Notes { chars }) } else { Ok(()) }
+}
+
+fn check_actor(by: &str) -> Result<(), TermsRefusal> {
+    let chars = by.trim().chars().count();
+    if (1..=ACTOR_CHARS_MAX).contains(&chars) { Ok(()) } else { Err(TermsRefusal::Actor { chars }) }
+}
+
+pub(crate) fn check_id_free(taken: bool, id: &impl ToString) -> Result<(), TermsRefusal> {
+    if taken { Err(TermsRefusal::IdTaken { id: id.to_string() }) } else { Ok(()) }
+}
+
+/// Checks that something can be taken back and says how; the reason is optional.
+pub(crate) fn revocation(
+    id: &impl ToString,
+    (revoked, expires_at): (Option<&Revocation>, Option<Timestamp>),
+    by: &str,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<Revocation, RevokeRefusal> {
+    if let Some(revoked) = revoked {
+        return Err(RevokeRefusal::AlreadyRevoked { id: id.to_string(), at: revoked.at });
+    }
+    if let Some(at) = expires_at.filter(|at| *at <= now) {
+        return Err(RevokeRefusal::AlreadyEnded { id: id.to_string(), at });
+    }
+    check_actor(by)?;
+    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
+    let chars = reason.map_or(0, |reason| reason.chars().count());
+    if chars > REASON_CHARS_MAX {
+        return Err(TermsRefusal::Reason { chars }.into());
+    }
+    Ok(Revocation { at: now, by: by.trim().to_owned(), reason: reason.map(str::to_owned) })
+}
+
+/// Whether one of our own facts is in force.
+pub(crate) fn in_force(revoked: Option<&Revocation>, expires_at: Option<Timestamp>, now: Timestamp) -> bool {
+    revoked.is_none() && expires_at.is_none_or(|end| now < end)
+}
+
+/// The end of one of our own facts that was reached and not told of yet.
+pub(crate) fn ended(
+    facts: &Facts,
+    id: &FactId,
+    revoked: Option<&Revocation>,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let end = expires_at.filter(|end| *end <= now && revoked.is_none())?;
+    (!facts.noted.contains(&note::expired(id))).then_some(end)
+}
+
+/// One act on one of our own facts, as journal and billing event tell it.
+pub(crate) struct Act<'a> {
+    pub(crate) journal_kind: &'static str,
+    pub(crate) billing_kind: BillingEventKind,
+    pub(crate) subject: &'a str,
+    pub(crate) actor: Actor,
+    pub(crate) at: Timestamp,
+    pub(crate) details: Vec<(&'static str, String)>,
+    pub(crate) summary: String,
+}
+
+impl Act<'_> {
+    /// The decision that makes `change` and tells of the act once, creating the account if needed.
+    pub(crate) fn decide(mut self, facts: &Facts, change: Change) -> Decision {
+        self.details.sort_unstable();
+        let mut decision = Decision::default();
+        begin_account(&mut decision, facts, &self.actor, self.at);
+        decision.changes.push(change);
+        decision.journal.push(JournalEntry {
+            kind: self.journal_kind,
+            subject: self.subject.to_owned(),
+            actor: self.actor,
+            occurred_at: self.at,
+            details: self.details,
+        });
+        decision.billing.push(BillingEvent {
+            kind: self.billing_kind,
+            occurred_at: self.at,
+            stripe_event: None,
+            summary: self.summary,
+            subscription: None,
+            invoice: None,
+            changes: Vec::new(),
+        });
+        decision
+    }
+}
+
+/// Creates an account that does not exist yet and tells of it.
+pub(crate) fn begin_account(decision: &mut Decision, facts: &Facts, actor: &Actor, at: Timestamp) {
+    if facts.known {
+        return;
+    }
+    decision.changes.push(Change::CreateAccount);
+    decision.journal.push(JournalEntry {
+        kind: "account.created",
+        subject: facts.account.to_string(),
+        actor: actor.clone(),
+        occurred_at: at,
+        details: Vec::new(),
+    });
+    decision.billing.push(BillingEvent {
+        kind: BillingEventKind::AccountCreated,
+        occurred_at: at,
+        stripe_event: match actor {
+            Actor::Stripe(event) => Some(event.clone()),
+            Actor::Person(_) | Actor::System => None,
+        },
+        summary: "Account created".to_owned(),
+        subscription: None,
+        invoice: None,
+        changes: Vec::new(),
+    });
+}
+
+/// How a detail of the journal writes an optional end.
+pub(crate) fn end_text(expires_at: Option<Timestamp>) -> String {
+    expires_at.map_or_else(|| "never".to_owned(), |end| end.to_string())
+}

@@ -1,0 +1,256 @@
+//! Decisions about Stripe's events. Owns: what each event does to an account's facts, what the
+//! journal and the consumers are told of it. Must not know: how the owner was found, how a
+//! decision is executed, who is entitled to what.
+//!
+//! Two laws hold for every set of events of an account, in any order and with any repetition
+//! (`tests/it/convergence.rs` checks both):
+//!
+//! 1. The facts come out the same. State is read from the object, never from the event's name;
+//!    each kind of fact has a merge that is commutative, associative and idempotent.
+//! 2. The journal and the consumers are told equally often of the same kinds of things. Every
+//!    event leaves exactly one primary journal entry; a subscription event is one billing event;
+//!    every other billing event is a milestone that facts reach once (see [`milestones`]).
+
+use crate::act;
+use crate::catalog::Catalog;
+use crate::change::{
+    Actor, BillingEvent, BillingEventKind, Change, Decision, FieldChange, JournalEntry, Link,
+};
+use crate::facts::{Customer, Facts};
+use crate::ids::{CustomerId, MemberId, ObjectId, SubscriptionId};
+use crate::note;
+use crate::observation::{Observation, Seen};
+use crate::owner::FoundOwner;
+use crate::time::Timestamp;
+
+mod adjustment;
+mod customer;
+mod invoice;
+pub mod milestones;
+mod session;
+mod subscription;
+
+use milestones::{Milestone, Touched, View};
+
+/// Decides what an event does for its owner. `facts` are those of `owner.account`.
+///
+/// Never fails: whatever an event shows is taken in as far as it goes, and what does not fit
+/// (an unknown price, a stale observation) is said in the journal.
+pub fn decide(observation: &Observation, owner: &FoundOwner, facts: &Facts, catalog: &Catalog) -> Decision {
+    let mut draft = Draft::begin(observation, owner, facts, catalog);
+    let primary = match &observation.seen {
+        Seen::Customer(seen) => customer::decide(&mut draft, seen),
+        Seen::Subscription(seen) => subscription::decide(&mut draft, seen),
+        Seen::Session(seen) => session::decide(&mut draft, seen),
+        Seen::Invoice(seen) => invoice::decide(&mut draft, seen),
+        Seen::InvoicePayment(seen) => invoice::decide_payment(&mut draft, seen),
+        Seen::Adjustment(seen) => adjustment::decide(&mut draft, seen),
+        Seen::CatalogObject(seen) => Primary {
+            subject: seen.id.to_string(),
+            details: vec![("object", seen.object.to_owned())],
+        },
+        Seen::EntitlementSummary(seen) => customer::decide_summary(&mut draft, seen),
+    };
+    draft.finish(primary)
+}
+
+/// Tells, once, that the grace of a subscription's dunning cycle ended at `ended_at` without
+/// payment: `None` when it was told of already or the subscription is unknown. The cycle is named
+/// by its oldest failed invoice that is still to be paid, else by the newest invoice.
+pub fn grace_ended(facts: &Facts, id: &SubscriptionId, ended_at: Timestamp) -> Option<Decision> {
+    let state = facts.subscriptions.get(id)?.state()?;
+    let failed = facts
+        .invoices
+        .values()
+        .filter(|invoice| invoice.subscription.as_ref() == Some(id) && !invoice.is_settled())
+        .filter_map(|invoice| invoice.first_failed_at().map(|at| (at, &invoice.id)))
+        .min()
+        .map(|(_, id)| id);
+    let invoice = failed.or(state.latest_invoice.as_ref());
+    let key = invoice.map_or_else(|| note::grace_ended(id), note::grace_ended);
+    if facts.noted.contains(&key) {
+        return None;
+    }
+    let mut details = vec![("status", state.status.as_str().to_owned())];
+    details.extend(invoice.map(|invoice| ("invoice", invoice.to_string())));
+    details.sort_unstable();
+    Some(Decision {
+        changes: vec![Change::Note(key)],
+        journal: vec![JournalEntry {
+            kind: "grace_period.ended",
+            subject: id.to_string(),
+            actor: Actor::System,
+            occurred_at: ended_at,
+            details,
+        }],
+        billing: vec![BillingEvent {
+            kind: BillingEventKind::GracePeriodEnded,
+            occurred_at: ended_at,
+            stripe_event: None,
+            summary: "Grace period ended without payment".to_owned(),
+            subscription: Some(id.clone()),
+            invoice: invoice.cloned(),
+            changes: Vec::new(),
+        }],
+    })
+}
+
+/// What the primary journal entry says of an event.
+struct Primary {
+    subject: String,
+    /// Sorted by name.
+    details: Vec<(&'static str, String)>,
+}
+
+/// A decision in the making.
+struct Draft<'a> {
+    observation: &'a Observation,
+    owner: &'a FoundOwner,
+    facts: &'a Facts,
+    catalog: &'a Catalog,
+    decision: Decision,
+    /// What milestones may have been reached by the changes.
+    touched: Vec<Touched<'a>>,
+    /// Prices of ours that the catalog does not map.
+    unknown_prices: Vec<&'a str>,
+}
+
+impl<'a> Draft<'a> {
+    fn begin(observation: &'a Observation, owner: &'a FoundOwner, facts: &'a Facts, catalog: &'a Catalog) -> Self {
+        let mut decision = Decision::default();
+        if !facts.known {
+            act::begin_account(&mut decision, facts, &Actor::Stripe(observation.event.clone()), observation.at);
+        }
+        Self { observation, owner, facts, catalog, decision, touched: Vec::new(), unknown_prices: Vec::new() }
+    }
+
+    fn change(&mut self, change: Change) {
+        self.decision.changes.push(change);
+    }
+
+    /// Remembers a key, once.
+    fn note(&mut self, key: String) {
+        if !self.facts.noted.contains(&key) {
+            self.change(Change::Note(key));
+        }
+    }
+
+    /// Links an object to the owner, so that later events that name it find the way.
+    fn link(&mut self, object: &str) {
+        // Every Stripe id is an object id: the same alphabet and length.
+        if let Ok(object) = ObjectId::parse(object) {
+            let account = self.owner.account.clone();
+            self.change(Change::Link(Link { object, account, member: self.owner.member.clone() }));
+        }
+    }
+
+    /// Takes in that the event's object belongs to a customer.
+    fn meet_customer(&mut self) {
+        if let Some(id) = &self.observation.customer {
+            self.meet(id);
+        }
+    }
+
+    fn meet(&mut self, id: &CustomerId) {
+        let Some(known) = self.facts.customers.get(id) else {
+            self.link(id.as_str());
+            let member = self.owner.member.clone();
+            let new = Customer { id: id.clone(), member, email: None, deleted: false, at: None, event: None };
+            return self.change(Change::SaveCustomer(new));
+        };
+        let member = least(known.member.as_ref(), self.owner.member.as_ref());
+        if member != known.member.as_ref() {
+            let member = member.cloned();
+            self.change(Change::SaveCustomer(Customer { member, ..known.clone() }));
+        }
+    }
+
+    fn bill(&mut self, kind: BillingEventKind, summary: String, about: About, changes: Vec<FieldChange>) {
+        self.decision.billing.push(BillingEvent {
+            kind,
+            occurred_at: self.observation.at,
+            stripe_event: Some(self.observation.event.clone()),
+            summary,
+            subscription: about.subscription,
+            invoice: about.invoice,
+            changes,
+        });
+    }
+
+    fn journal(&mut self, kind: &'static str, subject: String, details: Vec<(&'static str, String)>) {
+        debug_assert!(details.is_sorted_by_key(|(name, _)| *name), "details of {kind} are unsorted");
+        self.decision.journal.push(JournalEntry {
+            kind,
+            subject,
+            actor: Actor::Stripe(self.observation.event.clone()),
+            occurred_at: self.observation.at,
+            details,
+        });
+    }
+
+    fn finish(mut self, primary: Primary) -> Decision {
+        let Primary { subject, details } = primary;
+        if let Some(claimed) = &self.owner.contradicted {
+            let details = vec![("claimed", claimed.to_string()), ("linked", self.owner.account.to_string())];
+            self.journal("owner.contradicted", subject.clone(), details);
+        }
+        if !self.unknown_prices.is_empty() {
+            self.unknown_prices.sort_unstable();
+            self.unknown_prices.dedup();
+            let details = vec![
+                ("catalog", self.catalog.version.clone()),
+                ("prices", self.unknown_prices.join(",")),
+            ];
+            self.journal("catalog.price_unknown", subject.clone(), details);
+        }
+        self.journal(self.observation.kind.journal_kind(), subject, details);
+        for (milestone, about) in self.reached() {
+            self.bill(milestone.billing_kind(), milestone.summary(), about, Vec::new());
+        }
+        self.decision
+    }
+
+    /// Milestones the changes so far have reached.
+    fn reached(&self) -> Vec<(Milestone, About)> {
+        let before = View::before(self.facts, self.catalog);
+        let after = View::after(self.facts, self.catalog, &self.decision.changes);
+        let mut reached = Vec::new();
+        for touched in &self.touched {
+            let known = milestones::milestones(&before, touched);
+            for milestone in milestones::milestones(&after, touched) {
+                let told = reached.iter().any(|(other, _)| *other == milestone);
+                if !told && !known.contains(&milestone) {
+                    let about = milestone.about(&after);
+                    reached.push((milestone, about));
+                }
+            }
+        }
+        reached
+    }
+}
+
+/// The objects a billing event is about.
+#[derive(Debug, Default)]
+struct About {
+    subscription: Option<SubscriptionId>,
+    invoice: Option<crate::ids::InvoiceId>,
+}
+
+/// The lesser of what is present: a merge of values that should be equal, free of order.
+fn least<'m, T: Ord>(a: Option<&'m T>, b: Option<&'m T>) -> Option<&'m T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn least_member(a: Option<&MemberId>, b: Option<&MemberId>) -> Option<MemberId> {
+    least(a, b).cloned()
+}
+
+fn yes_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
+#[cfg(test)]
+mod tests;

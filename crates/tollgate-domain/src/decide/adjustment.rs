@@ -1,0 +1,35 @@
+//! Refunds and disputes. Owns: what their events do. Must not know: what the payment bought; that
+//! follows from the facts together.
+
+use super::{Draft, Primary, milestones::Touched, yes_no};
+use crate::change::Change;
+use crate::observation::SeenAdjustment;
+use crate::payment::Adjustment;
+
+pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) -> Primary {
+    let known = draft.facts.adjustments.get(&seen.id);
+    let shown = Adjustment::seen(seen, &draft.observation.event, draft.observation.at);
+    let after = match known {
+        Some(known) => known.merged(&shown),
+        None => shown,
+    };
+    if known.is_none() {
+        draft.link(seen.id.as_str());
+    }
+    let charge = seen.charge.as_ref().filter(|charge| charge.as_str() != seen.id.as_str());
+    for object in [seen.payment_intent.as_ref(), charge].into_iter().flatten() {
+        draft.link(object.as_str());
+    }
+    draft.meet_customer();
+    draft.touched.push(Touched::Adjustment(&seen.id));
+    let details = vec![
+        ("amount", format!("{} {}", seen.amount.amount_minor, seen.amount.currency.as_str())),
+        ("applied", yes_no(after.event == draft.observation.event)),
+        ("kind", seen.kind.as_str().to_owned()),
+        ("status", seen.status.to_string()),
+    ];
+    if known != Some(&after) {
+        draft.change(Change::SaveAdjustment(after));
+    }
+    Primary { subject: seen.id.to_string(), details }
+}

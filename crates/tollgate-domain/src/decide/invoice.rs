@@ -1,0 +1,81 @@
+//! Invoices. Owns: what invoice events do. Must not know: subscriptions; an invoice, paid or not,
+//! never changes the state of one.
+
+use super::{Draft, Primary, milestones::Touched, yes_no};
+use crate::change::Change;
+use crate::note;
+use crate::observation::{EventKind, SeenInvoice, SeenInvoicePayment};
+use crate::payment::{Invoice, InvoiceStatus};
+
+pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenInvoice) -> Primary {
+    let known = draft.facts.invoices.get(&seen.id);
+    let failed = draft.observation.kind == EventKind::InvoicePaymentFailed;
+    let shown = Invoice::seen(seen, failed);
+    let after = match known {
+        Some(known) => known.merged(&shown),
+        None => shown,
+    };
+    link(draft, seen, known.is_none());
+    take_notes(draft, seen);
+    draft.touched.push(Touched::Invoice(&seen.id));
+    let applied = after.state.event == seen.state.event;
+    if known != Some(&after) {
+        draft.change(Change::SaveInvoice(after));
+    }
+    Primary { subject: seen.id.to_string(), details: details(seen, applied) }
+}
+
+/// Before the version that moved them, an invoice names its payment intent and charge: refunds
+/// and disputes find the account through them.
+fn link(draft: &mut Draft<'_>, seen: &SeenInvoice, first: bool) {
+    if first {
+        draft.link(seen.id.as_str());
+        if let Some(subscription) = &seen.subscription
+            && !draft.facts.subscriptions.contains_key(subscription)
+        {
+            draft.link(subscription.as_str());
+        }
+    }
+    draft.meet_customer();
+    for payment in &seen.payments {
+        draft.link(payment.as_str());
+    }
+}
+
+/// What this one observation proves and the merged invoice does not keep.
+fn take_notes<'a>(draft: &mut Draft<'a>, seen: &'a SeenInvoice) {
+    if seen.state.status == InvoiceStatus::Uncollectible {
+        draft.note(note::uncollectible(&seen.id));
+    }
+    let kind = draft.observation.kind;
+    if kind == EventKind::InvoicePaymentFailed && seen.is_renewal() {
+        draft.note(note::grace_started(&seen.id));
+    }
+    if kind == EventKind::InvoicePaymentActionRequired {
+        let attempt = seen.state.attempt_count.max(1);
+        draft.note(note::action_required(&seen.id, attempt));
+        draft.touched.push(Touched::Action(&seen.id, attempt));
+    }
+}
+
+fn details(seen: &SeenInvoice, applied: bool) -> Vec<(&'static str, String)> {
+    let state = &seen.state;
+    let mut details = vec![
+        ("amount_due", format!("{} {}", state.amount_due_minor, state.currency.as_str())),
+        ("amount_paid", format!("{} {}", state.amount_paid_minor, state.currency.as_str())),
+        ("applied", yes_no(applied)),
+        ("attempt_count", state.attempt_count.to_string()),
+    ];
+    details.extend(state.billing_reason.as_ref().map(|reason| ("billing_reason", reason.to_string())));
+    details.push(("status", state.status.as_str().to_owned()));
+    details.extend(seen.subscription.as_ref().map(|id| ("subscription", id.to_string())));
+    details
+}
+
+/// Since `basil` an invoice's payments come as objects of their own; they link, no more.
+pub(super) fn decide_payment(draft: &mut Draft<'_>, seen: &SeenInvoicePayment) -> Primary {
+    for payment in &seen.payments {
+        draft.link(payment.as_str());
+    }
+    Primary { subject: seen.invoice.to_string(), details: Vec::new() }
+}

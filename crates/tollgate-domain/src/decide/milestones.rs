@@ -1,0 +1,332 @@
+//! Milestones. Owns: what facts can reach and consumers are told of once: predicates that only
+//! ever become true as facts are added. Must not know: the event that led there.
+//!
+//! A decision tells of `milestones(after) - milestones(before)`. Since facts merge the same in
+//! any order and a milestone is never left again, each is told exactly once in every order.
+
+use std::collections::BTreeSet;
+
+use super::About;
+use crate::catalog::Catalog;
+use crate::change::{BillingEventKind, Change};
+use crate::facts::Facts;
+use crate::ids::{AdjustmentId, InvoiceId, SessionId, SubscriptionId};
+use crate::note;
+use crate::payment::{Adjustment, AdjustmentKind, Invoice, InvoiceStatus, Purchase, SessionMode};
+use crate::sale::{self, Sold};
+
+/// Something an account's facts reached.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Milestone {
+    /// An invoice became final (open or beyond).
+    InvoiceFinalized(InvoiceId),
+    /// An invoice was given up once.
+    InvoiceUncollectible(InvoiceId),
+    /// An invoice was paid or voided.
+    InvoiceSettled(InvoiceId),
+    /// Money was taken for an invoice; one of nothing is no payment.
+    InvoicePaid(InvoiceId),
+    /// This attempt to collect an invoice failed.
+    AttemptFailed(InvoiceId, u32),
+    /// This attempt to collect an invoice wanted the customer to act.
+    ActionRequired(InvoiceId, u32),
+    /// A renewal failed to be collected, which starts the grace.
+    GraceStarted(InvoiceId),
+    /// Money was taken for a one-time purchase.
+    PurchasePaid(SessionId),
+    /// The delayed payment of a one-time purchase failed.
+    PurchaseFailed(SessionId),
+    /// A badge was bought and paid.
+    BadgePurchased(SessionId),
+    /// The money of a paid badge was given back or lost.
+    BadgeRevoked(SessionId),
+    /// A plan for a span of time was bought and paid.
+    GrantCreated(SessionId),
+    /// The money of a paid grant was given back or lost.
+    GrantRevoked(SessionId),
+    /// So many refunds of one charge took effect.
+    Refunded(AdjustmentId, usize),
+    /// A payment was disputed.
+    Disputed(AdjustmentId),
+    /// A subscription that carries boosts was in effect.
+    BoostPurchased(SubscriptionId),
+    /// A subscription that carried boosts ended.
+    BoostCanceled(SubscriptionId),
+}
+
+impl Milestone {
+    /// The billing event that tells of it.
+    pub const fn billing_kind(&self) -> BillingEventKind {
+        match self {
+            Self::InvoiceFinalized(_) | Self::InvoiceUncollectible(_) | Self::InvoiceSettled(_) => {
+                BillingEventKind::InvoiceUpdated
+            }
+            Self::InvoicePaid(_) | Self::PurchasePaid(_) => BillingEventKind::PaymentSucceeded,
+            Self::AttemptFailed(..) | Self::PurchaseFailed(_) => BillingEventKind::PaymentFailed,
+            Self::ActionRequired(..) => BillingEventKind::PaymentActionRequired,
+            Self::GraceStarted(_) => BillingEventKind::GracePeriodStarted,
+            Self::BadgePurchased(_) => BillingEventKind::BadgePurchased,
+            Self::BadgeRevoked(_) => BillingEventKind::BadgeRevoked,
+            Self::GrantCreated(_) => BillingEventKind::GrantCreated,
+            Self::GrantRevoked(_) => BillingEventKind::GrantRevoked,
+            Self::Refunded(..) => BillingEventKind::PaymentRefunded,
+            Self::Disputed(_) => BillingEventKind::PaymentDisputed,
+            Self::BoostPurchased(_) => BillingEventKind::BoostPurchased,
+            Self::BoostCanceled(_) => BillingEventKind::BoostCanceled,
+        }
+    }
+
+    /// One line for people.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::InvoiceFinalized(id) => format!("Invoice {id} finalized"),
+            Self::InvoiceUncollectible(id) => format!("Invoice {id} marked uncollectible"),
+            Self::InvoiceSettled(id) => format!("Invoice {id} settled"),
+            Self::InvoicePaid(id) => format!("Invoice {id} paid"),
+            Self::AttemptFailed(id, attempt) => format!("Attempt {attempt} to collect invoice {id} failed"),
+            Self::ActionRequired(id, _) => format!("Paying invoice {id} needs the customer to act"),
+            Self::GraceStarted(id) => format!("Grace period started: invoice {id} was not paid"),
+            Self::PurchasePaid(id) => format!("Purchase {id} paid"),
+            Self::PurchaseFailed(id) => format!("Payment of purchase {id} failed"),
+            Self::BadgePurchased(id) => format!("Badge bought ({id})"),
+            Self::BadgeRevoked(id) => format!("Badge revoked: the payment of {id} was returned"),
+            Self::GrantCreated(id) => format!("Plan bought for a span of time ({id})"),
+            Self::GrantRevoked(id) => format!("Grant revoked: the payment of {id} was returned"),
+            Self::Refunded(id, _) => format!("Payment refunded ({id})"),
+            Self::Disputed(id) => format!("Payment disputed ({id})"),
+            Self::BoostPurchased(id) => format!("Boosts bought ({id})"),
+            Self::BoostCanceled(id) => format!("Boosts ended ({id})"),
+        }
+    }
+
+    pub(super) fn about(&self, view: &View<'_>) -> About {
+        match self {
+            Self::InvoiceFinalized(id)
+            | Self::InvoiceUncollectible(id)
+            | Self::InvoiceSettled(id)
+            | Self::InvoicePaid(id)
+            | Self::AttemptFailed(id, _)
+            | Self::ActionRequired(id, _)
+            | Self::GraceStarted(id) => About {
+                subscription: view.invoice(id).and_then(|invoice| invoice.subscription.clone()),
+                invoice: Some(id.clone()),
+            },
+            Self::BoostPurchased(id) | Self::BoostCanceled(id) => {
+                About { subscription: Some(id.clone()), invoice: None }
+            }
+            Self::PurchasePaid(_)
+            | Self::PurchaseFailed(_)
+            | Self::BadgePurchased(_)
+            | Self::BadgeRevoked(_)
+            | Self::GrantCreated(_)
+            | Self::GrantRevoked(_)
+            | Self::Refunded(..)
+            | Self::Disputed(_) => About::default(),
+        }
+    }
+}
+
+/// A fact whose change may have reached milestones.
+#[derive(Debug, Clone, Copy)]
+pub enum Touched<'a> {
+    /// An invoice.
+    Invoice(&'a InvoiceId),
+    /// An attempt to collect an invoice that wanted the customer to act.
+    Action(&'a InvoiceId, u32),
+    /// A checkout session.
+    Purchase(&'a SessionId),
+    /// A refund, dispute or refund total, and the purchase it may undo.
+    Adjustment(&'a AdjustmentId),
+    /// A subscription that carries boosts.
+    Boost(&'a SubscriptionId),
+}
+
+/// Facts as they are, or as they will be after changes, without copying them.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    facts: &'a Facts,
+    catalog: &'a Catalog,
+    changes: &'a [Change],
+}
+
+impl<'a> View<'a> {
+    /// The facts as they are.
+    pub const fn before(facts: &'a Facts, catalog: &'a Catalog) -> Self {
+        Self { facts, catalog, changes: &[] }
+    }
+
+    /// The facts as they will be after `changes`.
+    pub const fn after(facts: &'a Facts, catalog: &'a Catalog, changes: &'a [Change]) -> Self {
+        Self { facts, catalog, changes }
+    }
+
+    fn invoice(&self, id: &InvoiceId) -> Option<&'a Invoice> {
+        let changed = self.changes.iter().rev().find_map(|change| {
+            if let Change::SaveInvoice(invoice) = change { Some(invoice).filter(|one| one.id == *id) } else { None }
+        });
+        changed.or_else(|| self.facts.invoices.get(id))
+    }
+
+    fn purchase(&self, id: &SessionId) -> Option<&'a Purchase> {
+        self.changed_purchases().find(|purchase| purchase.id == *id).or_else(|| self.facts.purchases.get(id))
+    }
+
+    fn changed_purchases(&self) -> impl Iterator<Item = &'a Purchase> + use<'a> {
+        self.changes.iter().filter_map(|change| {
+            if let Change::SavePurchase(purchase) = change { Some(purchase) } else { None }
+        })
+    }
+
+    fn purchases(&self) -> impl Iterator<Item = &'a Purchase> + use<'a> {
+        let view = *self;
+        let kept = self.facts.purchases.values();
+        self.changed_purchases()
+            .chain(kept.filter(move |kept| !view.changed_purchases().any(|changed| changed.id == kept.id)))
+    }
+
+    fn changed_adjustments(&self) -> impl Iterator<Item = &'a Adjustment> + use<'a> {
+        self.changes.iter().filter_map(|change| {
+            if let Change::SaveAdjustment(adjustment) = change { Some(adjustment) } else { None }
+        })
+    }
+
+    fn adjustment(&self, id: &AdjustmentId) -> Option<&'a Adjustment> {
+        self.changed_adjustments().find(|one| one.id == *id).or_else(|| self.facts.adjustments.get(id))
+    }
+
+    fn adjustments(&self) -> impl Iterator<Item = &'a Adjustment> + use<'a> {
+        let view = *self;
+        let kept = self.facts.adjustments.values();
+        self.changed_adjustments()
+            .chain(kept.filter(move |kept| !view.changed_adjustments().any(|changed| changed.id == kept.id)))
+    }
+
+    fn is_noted(&self, key: &str) -> bool {
+        self.facts.noted.contains(key)
+            || self.changes.iter().any(|change| matches!(change, Change::Note(noted) if noted == key))
+    }
+}
+
+/// The milestones of one touched fact that a view of the facts has reached.
+pub fn milestones(view: &View<'_>, touched: &Touched<'_>) -> BTreeSet<Milestone> {
+    let mut reached = BTreeSet::new();
+    match *touched {
+        Touched::Invoice(id) => {
+            if let Some(invoice) = view.invoice(id) {
+                of_invoice(view, invoice, &mut reached);
+            }
+        }
+        Touched::Action(id, attempt) => {
+            if view.is_noted(&note::action_required(id, attempt)) {
+                reached.insert(Milestone::ActionRequired(id.clone(), attempt));
+            }
+        }
+        Touched::Purchase(id) => {
+            if let Some(purchase) = view.purchase(id) {
+                of_purchase(view, purchase, &mut reached);
+            }
+        }
+        Touched::Adjustment(id) => {
+            if let Some(adjustment) = view.adjustment(id) {
+                of_adjustment(view, adjustment, &mut reached);
+            }
+        }
+        Touched::Boost(id) => {
+            if view.is_noted(&note::boost_purchased(id)) {
+                reached.insert(Milestone::BoostPurchased(id.clone()));
+                if view.is_noted(&note::boost_canceled(id)) {
+                    reached.insert(Milestone::BoostCanceled(id.clone()));
+                }
+            }
+        }
+    }
+    reached
+}
+
+fn of_invoice(view: &View<'_>, invoice: &Invoice, reached: &mut BTreeSet<Milestone>) {
+    let id = || invoice.id.clone();
+    let status = invoice.state.status;
+    if status >= InvoiceStatus::Open {
+        reached.insert(Milestone::InvoiceFinalized(id()));
+    }
+    if status >= InvoiceStatus::Void {
+        reached.insert(Milestone::InvoiceSettled(id()));
+    }
+    if status == InvoiceStatus::Paid && invoice.state.amount_paid_minor > 0 {
+        reached.insert(Milestone::InvoicePaid(id()));
+    }
+    reached.extend(invoice.failed_attempts.iter().map(|failed| Milestone::AttemptFailed(id(), failed.attempt)));
+    if view.is_noted(&note::uncollectible(&invoice.id)) {
+        reached.insert(Milestone::InvoiceUncollectible(id()));
+    }
+    if view.is_noted(&note::grace_started(&invoice.id)) {
+        reached.insert(Milestone::GraceStarted(id()));
+    }
+}
+
+fn of_purchase(view: &View<'_>, purchase: &Purchase, reached: &mut BTreeSet<Milestone>) {
+    let id = || purchase.id.clone();
+    // The money of a subscription checkout is its invoice's.
+    if purchase.mode != SessionMode::Payment {
+        return;
+    }
+    if purchase.failed_at.is_some() {
+        reached.insert(Milestone::PurchaseFailed(id()));
+    }
+    if purchase.paid_at.is_none() {
+        return;
+    }
+    if purchase.total.is_some_and(|total| total.amount_minor > 0) {
+        reached.insert(Milestone::PurchasePaid(id()));
+    }
+    let undone = sale::was_ever_undone(purchase, view.adjustments());
+    match sale::sold(purchase, view.catalog) {
+        Some(Sold::Badge) => {
+            reached.insert(Milestone::BadgePurchased(id()));
+            if undone {
+                reached.insert(Milestone::BadgeRevoked(id()));
+            }
+        }
+        Some(Sold::Plan(_)) => {
+            reached.insert(Milestone::GrantCreated(id()));
+            if undone {
+                reached.insert(Milestone::GrantRevoked(id()));
+            }
+        }
+        None => {}
+    }
+}
+
+fn of_adjustment(view: &View<'_>, adjustment: &Adjustment, reached: &mut BTreeSet<Milestone>) {
+    match adjustment.kind {
+        AdjustmentKind::Dispute => {
+            reached.insert(Milestone::Disputed(adjustment.id.clone()));
+        }
+        AdjustmentKind::Refund | AdjustmentKind::ChargeRefunds => {
+            let charge = charge_of(adjustment);
+            reached.extend((1..=refunds_of(view, &charge)).map(|nth| Milestone::Refunded(charge.clone(), nth)));
+        }
+    }
+    for purchase in view.purchases().filter(|purchase| sale::concerns(adjustment, purchase)) {
+        of_purchase(view, purchase, reached);
+    }
+}
+
+/// How many refunds of a charge took effect: Stripe tells of each both as a refund and in the
+/// charge's total, and older versions in the total alone. Only ever grows.
+fn refunds_of(view: &View<'_>, charge: &AdjustmentId) -> usize {
+    let of_charge = || view.adjustments().filter(|one| charge_of(one) == *charge);
+    let refunds = of_charge()
+        .filter(|one| one.kind == AdjustmentKind::Refund && one.effective_at.is_some())
+        .count();
+    let total = of_charge().any(|one| one.kind == AdjustmentKind::ChargeRefunds && one.amount.amount_minor > 0);
+    refunds.max(usize::from(total))
+}
+
+/// The charge a refund or total belongs to; a refund without one stands for itself.
+fn charge_of(adjustment: &Adjustment) -> AdjustmentId {
+    let charge = adjustment.charge.as_ref().filter(|_| adjustment.kind == AdjustmentKind::Refund);
+    charge
+        .and_then(|charge| AdjustmentId::parse(charge.as_str()).ok())
+        .unwrap_or_else(|| adjustment.id.clone())
+}

@@ -1,0 +1,96 @@
+//! Checkout sessions. Owns: what checkout events do. Must not know: what a paid purchase entitles
+//! to.
+//!
+//! A session is the key of a one-time purchase, so its twin events (completed, asynchronous
+//! success) count once. Only a complete session can be paid: an open or expired one may carry
+//! `no_payment_required`, and the success page proves nothing.
+
+use super::{Draft, Primary, least_member, milestones::Touched, yes_no};
+use crate::change::Change;
+use crate::ids::PriceId;
+use crate::observation::{EventKind, SeenSession};
+use crate::payment::{Purchase, PurchaseKind};
+use crate::sale;
+use crate::subscription::Subscription;
+
+pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primary {
+    let facts = draft.facts;
+    let observation = draft.observation;
+    let known = facts.purchases.get(&seen.id);
+    let failed = observation.kind == EventKind::CheckoutAsyncFailed;
+    let shown = Purchase::seen(seen, draft.owner.member.as_ref(), &observation.event, observation.at, failed);
+    look_at_prices(draft, seen, &shown);
+    let details = details(seen, shown.paid_at.is_some());
+    let after = match known {
+        Some(known) => known.merged(&shown),
+        None => shown,
+    };
+    link(draft, known, seen);
+    draft.meet_customer();
+    name_buyer(draft, &after);
+    draft.touched.push(Touched::Purchase(&seen.id));
+    if known != Some(&after) {
+        draft.change(Change::SavePurchase(after));
+    }
+    Primary { subject: seen.id.to_string(), details }
+}
+
+/// Links what the session started, as soon as an event names it.
+fn link(draft: &mut Draft<'_>, known: Option<&Purchase>, seen: &SeenSession) {
+    if known.is_none() {
+        draft.link(seen.id.as_str());
+    }
+    if let Some(subscription) = &seen.subscription
+        && known.is_none_or(|known| known.subscription.is_none())
+    {
+        draft.link(subscription.as_str());
+    }
+    if let Some(payment) = &seen.payment_intent
+        && known.is_none_or(|known| known.payment_intent.is_none())
+    {
+        draft.link(payment.as_str());
+    }
+}
+
+/// The buyer of a session is the buyer of the subscription it started, whichever came first.
+fn name_buyer(draft: &mut Draft<'_>, purchase: &Purchase) {
+    let facts = draft.facts;
+    let Some(known) = purchase.subscription.as_ref().and_then(|id| facts.subscriptions.get(id)) else { return };
+    let member = least_member(known.member.as_ref(), purchase.member.as_ref());
+    if member != known.member {
+        draft.change(Change::SaveSubscription(Subscription {
+            id: known.id.clone(),
+            customer: known.customer.clone(),
+            member,
+            contenders: known.contenders.clone(),
+            history: Vec::new(),
+        }));
+    }
+}
+
+/// An alert for a paid purchase that claims to sell something and whose price confirms nothing.
+fn look_at_prices<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession, shown: &Purchase) {
+    let claims = matches!(seen.kind, PurchaseKind::Badge | PurchaseKind::Grant { .. });
+    if claims && shown.paid_at.is_some() && sale::sold(shown, draft.catalog).is_none() {
+        draft.unknown_prices.extend(seen.prices.iter().map(PriceId::as_str));
+        if seen.prices.is_empty() {
+            draft.unknown_prices.push("(none shown)");
+        }
+    }
+}
+
+fn details(seen: &SeenSession, paid: bool) -> Vec<(&'static str, String)> {
+    let kind = match &seen.kind {
+        PurchaseKind::Badge => "badge",
+        PurchaseKind::Grant { .. } => "grant",
+        PurchaseKind::Boost => "boost",
+        PurchaseKind::Other => "other",
+    };
+    let mut details = vec![("kind", kind.to_owned()), ("paid", yes_no(paid)), ("status", seen.status.as_str().to_owned())];
+    details.extend(seen.subscription.as_ref().map(|id| ("subscription", id.to_string())));
+    if let Some(total) = seen.total {
+        details.push(("total", format!("{} {}", total.amount_minor, total.currency.as_str())));
+    }
+    details
+}
+

@@ -1,0 +1,160 @@
+//! Subscriptions. Owns: what subscription events do: one more observation, perhaps a new state,
+//! one billing event. Must not know: whether the state gives access.
+
+use super::{About, Draft, Primary, least, least_member, milestones::Touched, yes_no};
+use crate::catalog::{Catalog, PlanIndex, PriceTarget};
+use crate::change::{BillingEventKind, Change, FieldChange};
+use crate::ids::MemberId;
+use crate::note;
+use crate::observation::{EventKind, SeenSubscription};
+use crate::subscription::{Subscription, SubscriptionState, SubscriptionStatus};
+use crate::time::Timestamp;
+
+pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> Primary {
+    let facts = draft.facts;
+    let known = facts.subscriptions.get(&seen.id);
+    if known.is_none() {
+        draft.link(seen.id.as_str());
+    }
+    draft.meet_customer();
+    let after = merge(draft, known, seen);
+    let before_state = known.and_then(Subscription::state);
+    let after_state = after.state();
+    let applied = after_state.is_some_and(|state| state.version.event == draft.observation.event);
+    let changes = field_changes(draft.catalog, before_state, after_state);
+    let changed = known.is_none_or(|known| {
+        known.contenders != after.contenders || known.member != after.member || known.customer != after.customer
+    });
+    look_at_prices(draft, seen);
+    let details = details(seen, applied);
+    draft.bill(
+        billing_kind(draft.observation.kind),
+        format!("Subscription {} is {}", seen.id, after_state.map_or("unknown", |state| state.status.as_str())),
+        About { subscription: Some(seen.id.clone()), invoice: None },
+        changes,
+    );
+    if changed {
+        draft.change(Change::SaveSubscription(after));
+    }
+    draft.change(Change::AppendSubscriptionState(seen.id.clone(), seen.state.clone()));
+    Primary { subject: seen.id.to_string(), details }
+}
+
+/// The subscription with one more observation, without its history (saving leaves that alone).
+fn merge(draft: &Draft<'_>, known: Option<&Subscription>, seen: &SeenSubscription) -> Subscription {
+    let customer = draft.observation.customer.as_ref();
+    let member = least_member(draft.owner.member.as_ref(), buyer(draft, seen));
+    let Some(known) = known else {
+        return Subscription::first_seen(seen.id.clone(), customer.cloned(), member, seen.state.clone());
+    };
+    let mut merged = Subscription {
+        id: known.id.clone(),
+        customer: least(known.customer.as_ref(), customer).cloned(),
+        member: least_member(known.member.as_ref(), member.as_ref()),
+        contenders: known.contenders.clone(),
+        history: Vec::new(),
+    };
+    merged.observe(seen.state.clone());
+    merged
+}
+
+/// The member named by the checkout that started the subscription, whichever came first.
+fn buyer<'a>(draft: &Draft<'a>, seen: &SeenSubscription) -> Option<&'a MemberId> {
+    let started = |purchase: &&crate::payment::Purchase| purchase.subscription.as_ref() == Some(&seen.id);
+    draft.facts.purchases.values().filter(started).filter_map(|purchase| purchase.member.as_ref()).min()
+}
+
+/// Notes boosts that were in effect or ended, and prices that sell nothing we know.
+fn look_at_prices<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) {
+    let mut boosts = false;
+    for item in &seen.state.items {
+        match draft.catalog.price_target(&item.price, item.lookup_key.as_deref()) {
+            Some(PriceTarget::Boost) => boosts = true,
+            Some(PriceTarget::Plan(_) | PriceTarget::Badge) => {}
+            None => draft.unknown_prices.push(item.price.as_str()),
+        }
+    }
+    if !boosts {
+        return;
+    }
+    match seen.state.status {
+        SubscriptionStatus::Trialing | SubscriptionStatus::Active | SubscriptionStatus::PastDue => {
+            draft.note(note::boost_purchased(&seen.id));
+        }
+        SubscriptionStatus::Canceled => draft.note(note::boost_canceled(&seen.id)),
+        SubscriptionStatus::Incomplete
+        | SubscriptionStatus::IncompleteExpired
+        | SubscriptionStatus::Unpaid
+        | SubscriptionStatus::Paused
+        | SubscriptionStatus::Unknown(_) => {}
+    }
+    draft.touched.push(Touched::Boost(&seen.id));
+}
+
+fn details(seen: &SeenSubscription, applied: bool) -> Vec<(&'static str, String)> {
+    let mut details = Vec::with_capacity(6);
+    details.push(("applied", yes_no(applied)));
+    details.extend(seen.state.pending_end().map(|end| ("ends", end.to_string())));
+    if seen.items_cut {
+        details.push(("items_cut", yes_no(true)));
+    }
+    details.extend(seen.state.period_end().map(|end| ("period_end", end.to_string())));
+    let prices: Vec<&str> = seen.state.items.iter().map(|item| item.price.as_str()).collect();
+    details.push(("prices", prices.join(",")));
+    details.push(("status", seen.state.status.as_str().to_owned()));
+    details
+}
+
+/// Event types that have a billing event of their own; all others say that something changed.
+const NAMED: [(EventKind, BillingEventKind); 5] = [
+    (EventKind::SubscriptionCreated, BillingEventKind::SubscriptionCreated),
+    (EventKind::SubscriptionDeleted, BillingEventKind::SubscriptionCanceled),
+    (EventKind::SubscriptionPaused, BillingEventKind::SubscriptionPaused),
+    (EventKind::SubscriptionResumed, BillingEventKind::SubscriptionResumed),
+    (EventKind::SubscriptionTrialWillEnd, BillingEventKind::SubscriptionTrialEnding),
+];
+
+fn billing_kind(kind: EventKind) -> BillingEventKind {
+    let named = NAMED.iter().find(|(event, _)| *event == kind);
+    named.map_or(BillingEventKind::SubscriptionUpdated, |(_, billing)| *billing)
+}
+
+/// What changed in the merged state, under the names of the envelope; nothing for a stale event.
+fn field_changes(
+    catalog: &Catalog,
+    before: Option<&SubscriptionState>,
+    after: Option<&SubscriptionState>,
+) -> Vec<FieldChange> {
+    let mut changes = Vec::new();
+    let mut compare = |field, show: &dyn Fn(&SubscriptionState) -> Option<String>| {
+        let (from, to) = (before.and_then(show), after.and_then(show));
+        if from != to {
+            changes.push(FieldChange { field, from, to });
+        }
+    };
+    if before.map(|state| &state.version) == after.map(|state| &state.version) {
+        return changes;
+    }
+    let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    compare("status", &|state| Some(state.status.as_str().to_owned()));
+    compare("planCode", &|state| top(catalog, state).map(|(_, _, code)| code.to_owned()));
+    compare("seatCount", &|state| top(catalog, state).map(|(_, seats, _)| seats.to_string()));
+    compare("autoRenew", &|state| Some(state.pending_end().is_none().to_string()));
+    compare("currentPeriodStart", &|state| instant(state.period_start()));
+    compare("currentPeriodEnd", &|state| instant(state.period_end()));
+    compare("trialEndsAt", &|state| instant(state.trial_end));
+    compare("cancelAt", &|state| instant(state.pending_end()));
+    changes
+}
+
+/// The highest plan among the items' prices, its seats and its code.
+fn top<'c>(catalog: &'c Catalog, state: &SubscriptionState) -> Option<(PlanIndex, u64, &'c str)> {
+    state
+        .items
+        .iter()
+        .filter_map(|item| match catalog.price_target(&item.price, item.lookup_key.as_deref())? {
+            PriceTarget::Plan(plan) => Some((plan, item.quantity, catalog.plan(plan)?.id.as_str())),
+            PriceTarget::Badge | PriceTarget::Boost => None,
+        })
+        .max()
+}
