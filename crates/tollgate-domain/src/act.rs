@@ -20,7 +20,9 @@ pub const ACTOR_CHARS_MAX: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TermsRefusal {
     /// The reason is too short or too long.
-    #[error("a reason must have {REASON_CHARS_MIN} to {REASON_CHARS_MAX} characters, this one has {chars}")]
+    #[error(
+        "a reason must have {REASON_CHARS_MIN} to {REASON_CHARS_MAX} characters, this one has {chars}"
+    )]
     Reason {
         /// Characters found, surrounding white space not counted.
         chars: usize,
@@ -32,7 +34,9 @@ pub enum TermsRefusal {
         chars: usize,
     },
     /// Nobody is named, or the name is too long.
-    #[error("whoever acts must be named in 1 to {ACTOR_CHARS_MAX} characters, this name has {chars}")]
+    #[error(
+        "whoever acts must be named in 1 to {ACTOR_CHARS_MAX} characters, this name has {chars}"
+    )]
     Actor {
         /// Characters found, surrounding white space not counted.
         chars: usize,
@@ -138,7 +142,11 @@ pub(crate) fn revocation(
 }
 
 /// Whether one of our own facts is in force.
-pub(crate) fn in_force(revoked: Option<&Revocation>, expires_at: Option<Timestamp>, now: Timestamp) -> bool {
+pub(crate) fn in_force(
+    revoked: Option<&Revocation>,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
     revoked.is_none() && expires_at.is_none_or(|end| now < end)
 }
 

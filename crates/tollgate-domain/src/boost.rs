@@ -87,7 +87,8 @@ pub fn revoke(
 ) -> Result<Decision, RevokeRefusal> {
     let known = facts.boosts.iter().find(|boost| boost.id == *id);
     let known = known.ok_or_else(|| RevokeRefusal::NotFound { id: id.to_string() })?;
-    let revocation = act::revocation(id, (known.revoked.as_ref(), known.expires_at), by, reason, now)?;
+    let revocation =
+        act::revocation(id, (known.revoked.as_ref(), known.expires_at), by, reason, now)?;
     let boost = BoostGrant { revoked: Some(revocation.clone()), ..known.clone() };
     Ok(Act {
         journal_kind: "boost.revoked",
@@ -95,7 +96,10 @@ pub fn revoke(
         subject: id.as_str(),
         actor: Actor::Person(revocation.by),
         at: now,
-        details: vec![("count", boost.count.to_string()), ("reason", revocation.reason.unwrap_or_default())],
+        details: vec![
+            ("count", boost.count.to_string()),
+            ("reason", revocation.reason.unwrap_or_default()),
+        ],
         summary: format!("{} given boosts revoked", boost.count),
     }
     .decide(facts, Change::SaveBoost(boost)))

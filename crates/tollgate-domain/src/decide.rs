@@ -36,7 +36,12 @@ use milestones::{Milestone, Touched, View};
 ///
 /// Never fails: whatever an event shows is taken in as far as it goes, and what does not fit
 /// (an unknown price, a stale observation) is said in the journal.
-pub fn decide(observation: &Observation, owner: &FoundOwner, facts: &Facts, catalog: &Catalog) -> Decision {
+pub fn decide(
+    observation: &Observation,
+    owner: &FoundOwner,
+    facts: &Facts,
+    catalog: &Catalog,
+) -> Decision {
     let mut draft = Draft::begin(observation, owner, facts, catalog);
     let primary = match &observation.seen {
         Seen::Customer(seen) => customer::decide(&mut draft, seen),
@@ -116,12 +121,30 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn begin(observation: &'a Observation, owner: &'a FoundOwner, facts: &'a Facts, catalog: &'a Catalog) -> Self {
+    fn begin(
+        observation: &'a Observation,
+        owner: &'a FoundOwner,
+        facts: &'a Facts,
+        catalog: &'a Catalog,
+    ) -> Self {
         let mut decision = Decision::default();
         if !facts.known {
-            act::begin_account(&mut decision, facts, &Actor::Stripe(observation.event.clone()), observation.at);
+            act::begin_account(
+                &mut decision,
+                facts,
+                &Actor::Stripe(observation.event.clone()),
+                observation.at,
+            );
         }
-        Self { observation, owner, facts, catalog, decision, touched: Vec::new(), unknown_prices: Vec::new() }
+        Self {
+            observation,
+            owner,
+            facts,
+            catalog,
+            decision,
+            touched: Vec::new(),
+            unknown_prices: Vec::new(),
+        }
     }
 
     fn change(&mut self, change: Change) {
@@ -155,7 +178,14 @@ impl<'a> Draft<'a> {
         let Some(known) = self.facts.customers.get(id) else {
             self.link(id.as_str());
             let member = self.owner.member.clone();
-            let new = Customer { id: id.clone(), member, email: None, deleted: false, at: None, event: None };
+            let new = Customer {
+                id: id.clone(),
+                member,
+                email: None,
+                deleted: false,
+                at: None,
+                event: None,
+            };
             return self.change(Change::SaveCustomer(new));
         };
         let member = least(known.member.as_ref(), self.owner.member.as_ref());
@@ -165,7 +195,13 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn bill(&mut self, kind: BillingEventKind, summary: String, about: About, changes: Vec<FieldChange>) {
+    fn bill(
+        &mut self,
+        kind: BillingEventKind,
+        summary: String,
+        about: About,
+        changes: Vec<FieldChange>,
+    ) {
         self.decision.billing.push(BillingEvent {
             kind,
             occurred_at: self.observation.at,
@@ -177,8 +213,16 @@ impl<'a> Draft<'a> {
         });
     }
 
-    fn journal(&mut self, kind: &'static str, subject: String, details: Vec<(&'static str, String)>) {
-        debug_assert!(details.is_sorted_by_key(|(name, _)| *name), "details of {kind} are unsorted");
+    fn journal(
+        &mut self,
+        kind: &'static str,
+        subject: String,
+        details: Vec<(&'static str, String)>,
+    ) {
+        debug_assert!(
+            details.is_sorted_by_key(|(name, _)| *name),
+            "details of {kind} are unsorted"
+        );
         self.decision.journal.push(JournalEntry {
             kind,
             subject,
@@ -191,7 +235,8 @@ impl<'a> Draft<'a> {
     fn finish(mut self, primary: Primary) -> Decision {
         let Primary { subject, details } = primary;
         if let Some(claimed) = &self.owner.contradicted {
-            let details = vec![("claimed", claimed.to_string()), ("linked", self.owner.account.to_string())];
+            let details =
+                vec![("claimed", claimed.to_string()), ("linked", self.owner.account.to_string())];
             self.journal("owner.contradicted", subject.clone(), details);
         }
         if !self.unknown_prices.is_empty() {

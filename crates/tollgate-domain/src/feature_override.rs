@@ -50,7 +50,12 @@ pub enum OverrideRefusal {
 }
 
 /// Decides one feature by hand.
-pub fn set(facts: &Facts, new: NewOverride, catalog: &Catalog, now: Timestamp) -> Result<Decision, OverrideRefusal> {
+pub fn set(
+    facts: &Facts,
+    new: NewOverride,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<Decision, OverrideRefusal> {
     act::check_terms(&new.reason, &new.granted_by, new.expires_at, now)?;
     act::check_id_free(facts.overrides.iter().any(|known| known.id == new.id), &new.id)?;
     let Some(feature) = catalog.features.get(&new.feature) else {
@@ -89,11 +94,18 @@ pub fn set(facts: &Facts, new: NewOverride, catalog: &Catalog, now: Timestamp) -
 }
 
 /// The overrides of the same feature in force until now, taken back.
-fn replaced<'a>(facts: &'a Facts, set: &'a Override, now: Timestamp) -> impl Iterator<Item = Change> + 'a {
+fn replaced<'a>(
+    facts: &'a Facts,
+    set: &'a Override,
+    now: Timestamp,
+) -> impl Iterator<Item = Change> + 'a {
     facts
         .overrides
         .iter()
-        .filter(move |known| known.feature == set.feature && act::in_force(known.revoked.as_ref(), known.expires_at, now))
+        .filter(move |known| {
+            known.feature == set.feature
+                && act::in_force(known.revoked.as_ref(), known.expires_at, now)
+        })
         .map(move |known| {
             let revoked = Revocation {
                 at: now,
@@ -114,7 +126,8 @@ pub fn remove(
 ) -> Result<Decision, RevokeRefusal> {
     let known = facts.overrides.iter().find(|known| known.id == *id);
     let known = known.ok_or_else(|| RevokeRefusal::NotFound { id: id.to_string() })?;
-    let revocation = act::revocation(id, (known.revoked.as_ref(), known.expires_at), by, reason, now)?;
+    let revocation =
+        act::revocation(id, (known.revoked.as_ref(), known.expires_at), by, reason, now)?;
     let removed = Override { revoked: Some(revocation.clone()), ..known.clone() };
     Ok(Act {
         journal_kind: "override.removed",
@@ -122,7 +135,10 @@ pub fn remove(
         subject: id.as_str(),
         actor: Actor::Person(revocation.by),
         at: now,
-        details: vec![("feature", removed.feature.to_string()), ("reason", revocation.reason.unwrap_or_default())],
+        details: vec![
+            ("feature", removed.feature.to_string()),
+            ("reason", revocation.reason.unwrap_or_default()),
+        ],
         summary: format!("Override of {} removed", removed.feature),
     }
     .decide(facts, Change::SaveOverride(removed)))

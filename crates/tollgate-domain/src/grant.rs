@@ -39,7 +39,12 @@ pub enum GrantRefusal {
 }
 
 /// Gives a plan for a span of time.
-pub fn give(facts: &Facts, new: NewGrant, catalog: &Catalog, now: Timestamp) -> Result<Decision, GrantRefusal> {
+pub fn give(
+    facts: &Facts,
+    new: NewGrant,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<Decision, GrantRefusal> {
     act::check_terms(&new.reason, &new.granted_by, new.expires_at, now)?;
     act::check_id_free(facts.grants.iter().any(|known| known.id == new.id), &new.id)?;
     let Some((_, plan)) = catalog.find_plan(new.plan.as_str()) else {
@@ -80,7 +85,8 @@ pub fn revoke(
 ) -> Result<Decision, RevokeRefusal> {
     let known = facts.grants.iter().find(|grant| grant.id == *id);
     let known = known.ok_or_else(|| RevokeRefusal::NotFound { id: id.to_string() })?;
-    let revocation = act::revocation(id, (known.revoked.as_ref(), known.expires_at), by, reason, now)?;
+    let revocation =
+        act::revocation(id, (known.revoked.as_ref(), known.expires_at), by, reason, now)?;
     let grant = Grant { revoked: Some(revocation.clone()), ..known.clone() };
     Ok(Act {
         journal_kind: "grant.revoked",
@@ -88,7 +94,10 @@ pub fn revoke(
         subject: id.as_str(),
         actor: Actor::Person(revocation.by),
         at: now,
-        details: vec![("plan", grant.plan.to_string()), ("reason", revocation.reason.unwrap_or_default())],
+        details: vec![
+            ("plan", grant.plan.to_string()),
+            ("reason", revocation.reason.unwrap_or_default()),
+        ],
         summary: "Grant revoked".to_owned(),
     }
     .decide(facts, Change::SaveGrant(grant)))

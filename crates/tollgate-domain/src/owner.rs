@@ -37,7 +37,10 @@ pub enum Owner {
 /// claim that names the same member, gives way to any other link, and does not decide alone over
 /// something that belongs to another object (an invoice to its subscription, a refund to its
 /// payment): that one waits for the object's own link, or the order of arrival would choose.
-pub fn choose<'l>(observation: &Observation, links: impl Fn(&ObjectId) -> Option<&'l Link>) -> Owner {
+pub fn choose<'l>(
+    observation: &Observation,
+    links: impl Fn(&ObjectId) -> Option<&'l Link>,
+) -> Owner {
     let mut own: Option<&Link> = None;
     let mut shared: Option<&Link> = None;
     for object in &observation.references {
@@ -53,7 +56,9 @@ pub fn choose<'l>(observation: &Observation, links: impl Fn(&ObjectId) -> Option
         }
     }
     match (&observation.claim, own, shared) {
-        (Some(claim), Some(link), _) if link.account == claim.account => by_claim(claim, Some(link)),
+        (Some(claim), Some(link), _) if link.account == claim.account => {
+            by_claim(claim, Some(link))
+        }
         (Some(claim), None, Some(link))
             if link.account == claim.account || link.member == claim.member =>
         {

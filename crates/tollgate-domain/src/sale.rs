@@ -29,7 +29,8 @@ pub fn sold(purchase: &Purchase, catalog: &Catalog) -> Option<Sold> {
     match &purchase.kind {
         PurchaseKind::Badge => {
             let badge = catalog.badge.as_ref()?;
-            let confirmed = targets().any(|target| target == PriceTarget::Badge) || amount == Some(badge.price);
+            let confirmed =
+                targets().any(|target| target == PriceTarget::Badge) || amount == Some(badge.price);
             confirmed.then_some(Sold::Badge)
         }
         PurchaseKind::Grant { claimed } => {
@@ -40,7 +41,9 @@ pub fn sold(purchase: &Purchase, catalog: &Catalog) -> Option<Sold> {
                 })
                 .filter(|plan| catalog.plan(*plan).is_some_and(|plan| plan.grant_days.is_some()))
                 .max();
-            priced.or_else(|| claimed_at(catalog, claimed.as_ref()?.as_str(), amount?)).map(Sold::Plan)
+            priced
+                .or_else(|| claimed_at(catalog, claimed.as_ref()?.as_str(), amount?))
+                .map(Sold::Plan)
         }
         PurchaseKind::Boost | PurchaseKind::Other => None,
     }
@@ -48,13 +51,19 @@ pub fn sold(purchase: &Purchase, catalog: &Catalog) -> Option<Sold> {
 
 fn claimed_at(catalog: &Catalog, claimed: &str, amount: Money) -> Option<PlanIndex> {
     let (index, plan) = catalog.find_plan(claimed)?;
-    let costs_that = plan.prices.iter().any(|price| price.interval == Interval::OneTime && price.money == amount);
+    let costs_that = plan
+        .prices
+        .iter()
+        .any(|price| price.interval == Interval::OneTime && price.money == amount);
     (plan.grant_days.is_some() && costs_that).then_some(index)
 }
 
 /// Whether the money of a purchase is gone now: refunded in full or lost in a dispute, refunds
 /// that failed not counted.
-pub fn is_undone<'a>(purchase: &Purchase, adjustments: impl Iterator<Item = &'a Adjustment>) -> bool {
+pub fn is_undone<'a>(
+    purchase: &Purchase,
+    adjustments: impl Iterator<Item = &'a Adjustment>,
+) -> bool {
     let mut refunded: i64 = 0;
     let mut failed_refund = false;
     let mut charge_full = false;
@@ -78,9 +87,14 @@ pub fn is_undone<'a>(purchase: &Purchase, adjustments: impl Iterator<Item = &'a 
 
 /// Whether the money of a purchase was ever gone, even if a refund failed later. Only ever
 /// becomes true, so that "was revoked" is reported once in any order of events.
-pub fn was_ever_undone<'a>(purchase: &Purchase, adjustments: impl Iterator<Item = &'a Adjustment>) -> bool {
+pub fn was_ever_undone<'a>(
+    purchase: &Purchase,
+    adjustments: impl Iterator<Item = &'a Adjustment>,
+) -> bool {
     let mut refunded: i64 = 0;
-    for adjustment in adjustments.filter(|one| one.effective_at.is_some() && concerns(one, purchase)) {
+    for adjustment in
+        adjustments.filter(|one| one.effective_at.is_some() && concerns(one, purchase))
+    {
         match adjustment.kind {
             AdjustmentKind::Dispute | AdjustmentKind::ChargeRefunds => return true,
             AdjustmentKind::Refund if same_currency(purchase, adjustment) => {

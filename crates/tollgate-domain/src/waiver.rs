@@ -51,11 +51,19 @@ pub enum WaiverRefusal {
 
 /// The waiver in force at an instant.
 pub fn active(facts: &Facts, now: Timestamp) -> Option<&Waiver> {
-    facts.waivers.iter().find(|waiver| act::in_force(waiver.revoked.as_ref(), waiver.expires_at, now))
+    facts
+        .waivers
+        .iter()
+        .find(|waiver| act::in_force(waiver.revoked.as_ref(), waiver.expires_at, now))
 }
 
 /// Gives a waiver.
-pub fn grant(facts: &Facts, new: NewWaiver, catalog: &Catalog, now: Timestamp) -> Result<Decision, WaiverRefusal> {
+pub fn grant(
+    facts: &Facts,
+    new: NewWaiver,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<Decision, WaiverRefusal> {
     act::check_terms(&new.reason, &new.granted_by, new.expires_at, now)?;
     act::check_notes(new.internal_notes.as_deref())?;
     act::check_id_free(facts.waivers.iter().any(|known| known.id == new.id), &new.id)?;
@@ -109,7 +117,8 @@ pub fn revoke(
 ) -> Result<Decision, RevokeRefusal> {
     let known = facts.waivers.iter().find(|waiver| waiver.id == *id);
     let known = known.ok_or_else(|| RevokeRefusal::NotFound { id: id.to_string() })?;
-    let revocation = act::revocation(id, (known.revoked.as_ref(), known.expires_at), by, reason, now)?;
+    let revocation =
+        act::revocation(id, (known.revoked.as_ref(), known.expires_at), by, reason, now)?;
     let waiver = Waiver { revoked: Some(revocation.clone()), ..known.clone() };
     Ok(Act {
         journal_kind: "waiver.revoked",
@@ -117,7 +126,10 @@ pub fn revoke(
         subject: id.as_str(),
         actor: Actor::Person(revocation.by),
         at: now,
-        details: vec![("plan", waiver.plan.to_string()), ("reason", revocation.reason.unwrap_or_default())],
+        details: vec![
+            ("plan", waiver.plan.to_string()),
+            ("reason", revocation.reason.unwrap_or_default()),
+        ],
         summary: "Waiver revoked".to_owned(),
     }
     .decide(facts, Change::SaveWaiver(waiver)))

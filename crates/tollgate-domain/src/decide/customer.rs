@@ -11,9 +11,11 @@ pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
     let known = draft.facts.customers.get(&seen.id);
     let shown = (Some(observation.at), Some(&observation.event));
     let newer = known.is_none_or(|known| shown > (known.at, known.event.as_ref()));
-    let member = least_member(known.and_then(|known| known.member.as_ref()), draft.owner.member.as_ref());
+    let member =
+        least_member(known.and_then(|known| known.member.as_ref()), draft.owner.member.as_ref());
     let deleted = seen.deleted || known.is_some_and(|known| known.deleted);
-    let email = if newer { seen.email.clone() } else { known.and_then(|known| known.email.clone()) };
+    let email =
+        if newer { seen.email.clone() } else { known.and_then(|known| known.email.clone()) };
     let customer = Customer {
         id: seen.id.clone(),
         member,
@@ -21,7 +23,11 @@ pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
         email: email.filter(|_| !deleted),
         deleted,
         at: if newer { Some(observation.at) } else { known.and_then(|known| known.at) },
-        event: if newer { Some(observation.event.clone()) } else { known.and_then(|known| known.event.clone()) },
+        event: if newer {
+            Some(observation.event.clone())
+        } else {
+            known.and_then(|known| known.event.clone())
+        },
     };
     if known.is_none() {
         draft.link(seen.id.as_str());

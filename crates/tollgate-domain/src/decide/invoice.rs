@@ -66,7 +66,8 @@ fn details(seen: &SeenInvoice, applied: bool) -> Vec<(&'static str, String)> {
         ("applied", yes_no(applied)),
         ("attempt_count", state.attempt_count.to_string()),
     ];
-    details.extend(state.billing_reason.as_ref().map(|reason| ("billing_reason", reason.to_string())));
+    details
+        .extend(state.billing_reason.as_ref().map(|reason| ("billing_reason", reason.to_string())));
     details.push(("status", state.status.as_str().to_owned()));
     details.extend(seen.subscription.as_ref().map(|id| ("subscription", id.to_string())));
     details

@@ -83,7 +83,9 @@ impl Milestone {
             Self::InvoiceUncollectible(id) => format!("Invoice {id} marked uncollectible"),
             Self::InvoiceSettled(id) => format!("Invoice {id} settled"),
             Self::InvoicePaid(id) => format!("Invoice {id} paid"),
-            Self::AttemptFailed(id, attempt) => format!("Attempt {attempt} to collect invoice {id} failed"),
+            Self::AttemptFailed(id, attempt) => {
+                format!("Attempt {attempt} to collect invoice {id} failed")
+            }
             Self::ActionRequired(id, _) => format!("Paying invoice {id} needs the customer to act"),
             Self::GraceStarted(id) => format!("Grace period started: invoice {id} was not paid"),
             Self::PurchasePaid(id) => format!("Purchase {id} paid"),
@@ -162,13 +164,19 @@ impl<'a> View<'a> {
 
     fn invoice(&self, id: &InvoiceId) -> Option<&'a Invoice> {
         let changed = self.changes.iter().rev().find_map(|change| {
-            if let Change::SaveInvoice(invoice) = change { Some(invoice).filter(|one| one.id == *id) } else { None }
+            if let Change::SaveInvoice(invoice) = change {
+                Some(invoice).filter(|one| one.id == *id)
+            } else {
+                None
+            }
         });
         changed.or_else(|| self.facts.invoices.get(id))
     }
 
     fn purchase(&self, id: &SessionId) -> Option<&'a Purchase> {
-        self.changed_purchases().find(|purchase| purchase.id == *id).or_else(|| self.facts.purchases.get(id))
+        self.changed_purchases()
+            .find(|purchase| purchase.id == *id)
+            .or_else(|| self.facts.purchases.get(id))
     }
 
     fn changed_purchases(&self) -> impl Iterator<Item = &'a Purchase> + use<'a> {
@@ -180,8 +188,9 @@ impl<'a> View<'a> {
     fn purchases(&self) -> impl Iterator<Item = &'a Purchase> + use<'a> {
         let view = *self;
         let kept = self.facts.purchases.values();
-        self.changed_purchases()
-            .chain(kept.filter(move |kept| !view.changed_purchases().any(|changed| changed.id == kept.id)))
+        self.changed_purchases().chain(
+            kept.filter(move |kept| !view.changed_purchases().any(|changed| changed.id == kept.id)),
+        )
     }
 
     fn changed_adjustments(&self) -> impl Iterator<Item = &'a Adjustment> + use<'a> {
@@ -191,19 +200,27 @@ impl<'a> View<'a> {
     }
 
     fn adjustment(&self, id: &AdjustmentId) -> Option<&'a Adjustment> {
-        self.changed_adjustments().find(|one| one.id == *id).or_else(|| self.facts.adjustments.get(id))
+        self.changed_adjustments()
+            .find(|one| one.id == *id)
+            .or_else(|| self.facts.adjustments.get(id))
     }
 
     fn adjustments(&self) -> impl Iterator<Item = &'a Adjustment> + use<'a> {
         let view = *self;
         let kept = self.facts.adjustments.values();
-        self.changed_adjustments()
-            .chain(kept.filter(move |kept| !view.changed_adjustments().any(|changed| changed.id == kept.id)))
+        self.changed_adjustments().chain(
+            kept.filter(move |kept| {
+                !view.changed_adjustments().any(|changed| changed.id == kept.id)
+            }),
+        )
     }
 
     fn is_noted(&self, key: &str) -> bool {
         self.facts.noted.contains(key)
-            || self.changes.iter().any(|change| matches!(change, Change::Note(noted) if noted == key))
+            || self
+                .changes
+                .iter()
+                .any(|change| matches!(change, Change::Note(noted) if noted == key))
     }
 }
 
@@ -255,7 +272,9 @@ fn of_invoice(view: &View<'_>, invoice: &Invoice, reached: &mut BTreeSet<Milesto
     if status == InvoiceStatus::Paid && invoice.state.amount_paid_minor > 0 {
         reached.insert(Milestone::InvoicePaid(id()));
     }
-    reached.extend(invoice.failed_attempts.iter().map(|failed| Milestone::AttemptFailed(id(), failed.attempt)));
+    reached.extend(
+        invoice.failed_attempts.iter().map(|failed| Milestone::AttemptFailed(id(), failed.attempt)),
+    );
     if view.is_noted(&note::uncollectible(&invoice.id)) {
         reached.insert(Milestone::InvoiceUncollectible(id()));
     }
@@ -304,7 +323,9 @@ fn of_adjustment(view: &View<'_>, adjustment: &Adjustment, reached: &mut BTreeSe
         }
         AdjustmentKind::Refund | AdjustmentKind::ChargeRefunds => {
             let charge = charge_of(adjustment);
-            reached.extend((1..=refunds_of(view, &charge)).map(|nth| Milestone::Refunded(charge.clone(), nth)));
+            reached.extend(
+                (1..=refunds_of(view, &charge)).map(|nth| Milestone::Refunded(charge.clone(), nth)),
+            );
         }
     }
     for purchase in view.purchases().filter(|purchase| sale::concerns(adjustment, purchase)) {
@@ -319,7 +340,8 @@ fn refunds_of(view: &View<'_>, charge: &AdjustmentId) -> usize {
     let refunds = of_charge()
         .filter(|one| one.kind == AdjustmentKind::Refund && one.effective_at.is_some())
         .count();
-    let total = of_charge().any(|one| one.kind == AdjustmentKind::ChargeRefunds && one.amount.amount_minor > 0);
+    let total = of_charge()
+        .any(|one| one.kind == AdjustmentKind::ChargeRefunds && one.amount.amount_minor > 0);
     refunds.max(usize::from(total))
 }
 

@@ -18,7 +18,13 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primar
     let observation = draft.observation;
     let known = facts.purchases.get(&seen.id);
     let failed = observation.kind == EventKind::CheckoutAsyncFailed;
-    let shown = Purchase::seen(seen, draft.owner.member.as_ref(), &observation.event, observation.at, failed);
+    let shown = Purchase::seen(
+        seen,
+        draft.owner.member.as_ref(),
+        &observation.event,
+        observation.at,
+        failed,
+    );
     look_at_prices(draft, seen, &shown);
     let details = details(seen, shown.paid_at.is_some());
     let after = match known {
@@ -55,7 +61,10 @@ fn link(draft: &mut Draft<'_>, known: Option<&Purchase>, seen: &SeenSession) {
 /// The buyer of a session is the buyer of the subscription it started, whichever came first.
 fn name_buyer(draft: &mut Draft<'_>, purchase: &Purchase) {
     let facts = draft.facts;
-    let Some(known) = purchase.subscription.as_ref().and_then(|id| facts.subscriptions.get(id)) else { return };
+    let Some(known) = purchase.subscription.as_ref().and_then(|id| facts.subscriptions.get(id))
+    else {
+        return;
+    };
     let member = least_member(known.member.as_ref(), purchase.member.as_ref());
     if member != known.member {
         draft.change(Change::SaveSubscription(Subscription {
@@ -86,11 +95,14 @@ fn details(seen: &SeenSession, paid: bool) -> Vec<(&'static str, String)> {
         PurchaseKind::Boost => "boost",
         PurchaseKind::Other => "other",
     };
-    let mut details = vec![("kind", kind.to_owned()), ("paid", yes_no(paid)), ("status", seen.status.as_str().to_owned())];
+    let mut details = vec![
+        ("kind", kind.to_owned()),
+        ("paid", yes_no(paid)),
+        ("status", seen.status.as_str().to_owned()),
+    ];
     details.extend(seen.subscription.as_ref().map(|id| ("subscription", id.to_string())));
     if let Some(total) = seen.total {
         details.push(("total", format!("{} {}", total.amount_minor, total.currency.as_str())));
     }
     details
 }
-

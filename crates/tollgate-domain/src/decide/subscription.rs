@@ -23,13 +23,19 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
     let applied = after_state.is_some_and(|state| state.version.event == draft.observation.event);
     let changes = field_changes(draft.catalog, before_state, after_state);
     let changed = known.is_none_or(|known| {
-        known.contenders != after.contenders || known.member != after.member || known.customer != after.customer
+        known.contenders != after.contenders
+            || known.member != after.member
+            || known.customer != after.customer
     });
     look_at_prices(draft, seen);
     let details = details(seen, applied);
     draft.bill(
         billing_kind(draft.observation.kind),
-        format!("Subscription {} is {}", seen.id, after_state.map_or("unknown", |state| state.status.as_str())),
+        format!(
+            "Subscription {} is {}",
+            seen.id,
+            after_state.map_or("unknown", |state| state.status.as_str())
+        ),
         About { subscription: Some(seen.id.clone()), invoice: None },
         changes,
     );
@@ -45,7 +51,12 @@ fn merge(draft: &Draft<'_>, known: Option<&Subscription>, seen: &SeenSubscriptio
     let customer = draft.observation.customer.as_ref();
     let member = least_member(draft.owner.member.as_ref(), buyer(draft, seen));
     let Some(known) = known else {
-        return Subscription::first_seen(seen.id.clone(), customer.cloned(), member, seen.state.clone());
+        return Subscription::first_seen(
+            seen.id.clone(),
+            customer.cloned(),
+            member,
+            seen.state.clone(),
+        );
     };
     let mut merged = Subscription {
         id: known.id.clone(),
@@ -60,8 +71,15 @@ fn merge(draft: &Draft<'_>, known: Option<&Subscription>, seen: &SeenSubscriptio
 
 /// The member named by the checkout that started the subscription, whichever came first.
 fn buyer<'a>(draft: &Draft<'a>, seen: &SeenSubscription) -> Option<&'a MemberId> {
-    let started = |purchase: &&crate::payment::Purchase| purchase.subscription.as_ref() == Some(&seen.id);
-    draft.facts.purchases.values().filter(started).filter_map(|purchase| purchase.member.as_ref()).min()
+    let started =
+        |purchase: &&crate::payment::Purchase| purchase.subscription.as_ref() == Some(&seen.id);
+    draft
+        .facts
+        .purchases
+        .values()
+        .filter(started)
+        .filter_map(|purchase| purchase.member.as_ref())
+        .min()
 }
 
 /// Notes boosts that were in effect or ended, and prices that sell nothing we know.

@@ -6,8 +6,8 @@
 //! refund is for) is merged to the least of the values, so that even nonsense converges.
 
 use super::{
-    Adjustment, AdjustmentKind, FAILED_ATTEMPTS_MAX, FailedAttempt, Invoice, InvoiceState, InvoiceStatus, Purchase,
-    PurchaseKind, SessionStatus,
+    Adjustment, AdjustmentKind, FAILED_ATTEMPTS_MAX, FailedAttempt, Invoice, InvoiceState,
+    InvoiceStatus, Purchase, PurchaseKind, SessionStatus,
 };
 use crate::ids::{EventId, MemberId};
 use crate::money::Money;
@@ -18,7 +18,8 @@ impl SeenInvoice {
     /// Whether it renews or changes a subscription: the first invoice of one starts no grace, for
     /// there is no access to keep yet.
     pub fn is_renewal(&self) -> bool {
-        self.subscription.is_some() && self.state.billing_reason.as_deref() != Some("subscription_create")
+        self.subscription.is_some()
+            && self.state.billing_reason.as_deref() != Some("subscription_create")
     }
 }
 
@@ -26,20 +27,27 @@ impl Invoice {
     /// An invoice known by one observation; `failed` when its event says that an attempt failed.
     pub fn seen(seen: &SeenInvoice, failed: bool) -> Self {
         let attempt = seen.state.attempt_count.max(1);
-        let counts = failed && usize::try_from(attempt).is_ok_and(|attempt| attempt <= FAILED_ATTEMPTS_MAX);
+        let counts =
+            failed && usize::try_from(attempt).is_ok_and(|attempt| attempt <= FAILED_ATTEMPTS_MAX);
         Self {
             id: seen.id.clone(),
             subscription: seen.subscription.clone(),
             state: seen.state.clone(),
-            failed_attempts: counts.then_some(FailedAttempt { attempt, at: seen.state.at }).into_iter().collect(),
+            failed_attempts: counts
+                .then_some(FailedAttempt { attempt, at: seen.state.at })
+                .into_iter()
+                .collect(),
             paid_at: (seen.state.status == InvoiceStatus::Paid).then_some(seen.state.at),
         }
     }
 
     /// Both observations of one invoice together.
     pub fn merged(&self, other: &Self) -> Self {
-        let mut state =
-            if ladder(&other.state) > ladder(&self.state) { other.state.clone() } else { self.state.clone() };
+        let mut state = if ladder(&other.state) > ladder(&self.state) {
+            other.state.clone()
+        } else {
+            self.state.clone()
+        };
         // What was paid stays paid: an invoice's `amount_paid` never falls, refunds included.
         state.amount_paid_minor = self.state.amount_paid_minor.max(other.state.amount_paid_minor);
         Self {
@@ -108,7 +116,12 @@ impl Purchase {
         Self {
             id: self.id.clone(),
             mode: self.mode,
-            kind: if claim_rank(&other.kind) < claim_rank(&self.kind) { &other.kind } else { &self.kind }.clone(),
+            kind: if claim_rank(&other.kind) < claim_rank(&self.kind) {
+                &other.kind
+            } else {
+                &self.kind
+            }
+            .clone(),
             member: least(self.member.as_ref(), other.member.as_ref()),
             subscription: least(self.subscription.as_ref(), other.subscription.as_ref()),
             payment_intent: least(self.payment_intent.as_ref(), other.payment_intent.as_ref()),
@@ -133,7 +146,9 @@ impl Purchase {
 fn claim_rank(kind: &PurchaseKind) -> (u8, Option<&crate::ids::PlanId>) {
     match kind {
         PurchaseKind::Badge => (0, None),
-        PurchaseKind::Grant { claimed } => (if claimed.is_some() { 1 } else { 2 }, claimed.as_ref()),
+        PurchaseKind::Grant { claimed } => {
+            (if claimed.is_some() { 1 } else { 2 }, claimed.as_ref())
+        }
         PurchaseKind::Boost => (3, None),
         PurchaseKind::Other => (4, None),
     }
