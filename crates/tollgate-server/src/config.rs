@@ -8,8 +8,20 @@ use std::net::SocketAddr;
 
 use tollgate_domain::Catalog;
 
+mod catalog_source;
+pub mod environment;
+pub mod fault;
+mod layers;
+pub mod load;
+pub mod price_map;
+pub mod reference;
 pub mod secret;
+pub mod settings;
+pub mod value;
 
+pub use environment::Environment;
+pub use fault::{Fault, Faults, Origin};
+pub use load::{Flags, Loaded, Shown, Sources, load};
 pub use secret::Secret;
 
 /// The checked configuration.
@@ -199,6 +211,27 @@ pub enum LogFormat {
     Pretty,
 }
 
+impl Config {
+    /// The webhook secrets in the form signatures are checked with.
+    pub fn signing_secrets(&self) -> Vec<tollgate_stripe::SigningSecret> {
+        self.webhook_secrets
+            .iter()
+            .filter_map(|configured| {
+                // A blank secret is refused on loading, so none is left out here.
+                let parsed = tollgate_stripe::SigningSecret::parse(
+                    configured.secret.expose(),
+                    &configured.label,
+                );
+                let parsed = parsed.ok()?;
+                Some(match configured.not_after {
+                    Some(end) => parsed.until(end),
+                    None => parsed,
+                })
+            })
+            .collect()
+    }
+}
+
 impl DatabaseUrl {
     /// Takes a text that has been checked.
     pub fn new(text: String) -> Self {
@@ -228,6 +261,12 @@ impl std::fmt::Display for DatabaseUrl {
             Some((scheme, user, host)) => write!(f, "{scheme}://{user}:****@{host}"),
             None => f.write_str(&self.0),
         }
+    }
+}
+
+impl std::fmt::Display for Cidr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix_bits)
     }
 }
 

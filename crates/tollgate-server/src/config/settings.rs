@@ -1,0 +1,444 @@
+//! The table of settings. Owns: each setting's name, kind, default, other names and meaning; files,
+//! variables, checks, `config show` and the reference page are all made from it. Must not know:
+//! values.
+
+/// What may stand in a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number within bounds, both included.
+    Number {
+        /// Least.
+        min: u64,
+        /// Greatest.
+        max: u64,
+    },
+    /// A whole number from 1, or `none`.
+    Rate,
+    /// `true`, `false`, `1` or `0`.
+    Flag,
+    /// An IP address with a port.
+    Address,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// A list of texts; in one variable separated by commas.
+    List,
+    /// A list of address ranges.
+    Ranges,
+    /// An address with one of these schemes.
+    Url(&'static [&'static str]),
+    /// A secret.
+    Secret(SecretKind),
+    /// Secrets of webhook endpoints, one or several.
+    WebhookSecrets,
+    /// Plan ids to price ids.
+    PriceMap,
+}
+
+/// Which secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    /// `sk_…` or `rk_…`.
+    StripeKey,
+    /// Of another service.
+    Other,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// `section.name`, as in the file.
+    pub key: &'static str,
+    /// What may stand in it.
+    pub kind: Kind,
+    /// Its default as a text; empty for "not set".
+    pub default: &'static str,
+    /// Names of the origin systems in the environment.
+    pub names: &'static [&'static str],
+    /// Whether this version does anything with it.
+    pub used: bool,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+impl Setting {
+    /// Its own variable, `TOLLGATE__SECTION__NAME`.
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.key.replace('.', "__").to_uppercase())
+    }
+
+    /// Its section.
+    pub fn section(&self) -> &'static str {
+        self.key.split_once('.').map_or(self.key, |(section, _)| section)
+    }
+
+    /// Whether its value must not be shown.
+    pub const fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret(_) | Kind::WebhookSecrets)
+    }
+}
+
+/// What every variable of ours begins with.
+pub const VARIABLE_PREFIX: &str = "TOLLGATE__";
+
+/// The sections in the order of the reference page, with what they are about.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("database", "Where everything is kept."),
+    ("server", "Where Tollgate listens."),
+    ("catalog", "Plans, features and prices."),
+    ("stripe", "The Stripe account this deployment belongs to."),
+    ("billing", "What is switched on."),
+    ("http", "Limits of the HTTP side."),
+    ("rate", "Requests per minute: per key, else per client address. `none` for no limit."),
+    ("intake", "The queue between webhooks and the database."),
+    ("cache", "Ready-made answers in memory."),
+    ("workers", "Retries of events that failed or wait for their owner."),
+    ("log", "Logging, to standard error."),
+    ("redis", "A shared accelerator."),
+    ("discord", "Discord."),
+    ("telemetry", "Where reports go."),
+];
+
+/// A setting by its key.
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+const fn number(
+    key: &'static str,
+    (min, max): (u64, u64),
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { key, kind: Kind::Number { min, max }, default, names: &[], used: true, doc }
+}
+
+const fn setting(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    names: &'static [&'static str],
+    doc: &'static str,
+) -> Setting {
+    Setting { key, kind, default, names, used: true, doc }
+}
+
+/// A setting that is accepted and checked, and not used by this version.
+const fn later(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    names: &'static [&'static str],
+    doc: &'static str,
+) -> Setting {
+    Setting { key, kind, default, names, used: false, doc }
+}
+
+/// Every setting.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "database.url",
+        Kind::Url(&["sqlite", "postgres", "postgresql"]),
+        "sqlite:.tollgate/tollgate.db",
+        &["DATABASE_URL"],
+        "`sqlite:PATH` or `postgres://user:password@host:port/name`.",
+    ),
+    setting(
+        "server.listen",
+        Kind::Address,
+        "127.0.0.1:8080",
+        &[],
+        "Address and port of the API; port 0 takes a free one.",
+    ),
+    setting(
+        "server.metrics_listen",
+        Kind::Address,
+        "",
+        &[],
+        "A listener of its own for `/metrics`; without it `/metrics` is served beside the API.",
+    ),
+    setting(
+        "catalog.source",
+        Kind::Text,
+        "sietch",
+        &[],
+        "`sietch`, `propiq`, `levels`, `saas`, or the path of a catalog file (relative to the file that says so).",
+    ),
+    setting(
+        "catalog.grace_hours",
+        Kind::Number { min: 0, max: 8760 },
+        "",
+        &["GRACE_PERIOD_HOURS"],
+        "Hours of access after a first failed payment, for every plan; unset: as the catalog says.",
+    ),
+    setting(
+        "catalog.upgrade_url",
+        Kind::Text,
+        "",
+        &["UPGRADE_URL"],
+        "Where a denial sends people; `{plan}` and `{account}` are filled in.",
+    ),
+    setting(
+        "stripe.secret_key",
+        Kind::Secret(SecretKind::StripeKey),
+        "",
+        &["STRIPE_SECRET_KEY"],
+        "API key, `sk_…` or restricted `rk_…`. Decides the mode when `stripe.mode` is unset.",
+    ),
+    setting(
+        "stripe.webhook_secrets",
+        Kind::WebhookSecrets,
+        "",
+        &["STRIPE_WEBHOOK_SECRET"],
+        "Signing secrets of the webhook endpoints, `whsec_…`; several separated by commas while one is rotated. In the file an entry may be a table: `{ secret, label, not_after }`.",
+    ),
+    setting(
+        "stripe.mode",
+        Kind::Choice(&["live", "test"]),
+        "",
+        &[],
+        "Events of the other mode are stored and ignored. Unset: read from the key; without a key both modes are taken.",
+    ),
+    setting(
+        "stripe.account",
+        Kind::Text,
+        "",
+        &[],
+        "`acct_…`: events of other accounts are stored and ignored. Unset: all are taken.",
+    ),
+    setting(
+        "stripe.price_map",
+        Kind::PriceMap,
+        "",
+        &["STRIPE_PRODUCT_PRICE_MAP"],
+        "Plan ids, `badge` and `boost` to price ids: JSON (`{\"premium\": [\"price_m\", \"price_y\"]}`), `plan=price,plan:price`, or a table in the file. Adds to the catalog's own.",
+    ),
+    later(
+        "stripe.portal_return_url",
+        Kind::Url(&["https", "http"]),
+        "",
+        &["STRIPE_PORTAL_RETURN_URL"],
+        "Where the customer portal leads back to.",
+    ),
+    setting(
+        "billing.enabled",
+        Kind::Flag,
+        "",
+        &["ENABLE_BILLING", "FEATURE_BILLING_ENABLED"],
+        "`true` demands an API key, a webhook secret and prices, and refuses to start without. `false` closes the billing routes; checks and the webhook work on. Unset: open, nothing demanded.",
+    ),
+    later("billing.stream", Kind::Flag, "true", &["ENABLE_BILLING_STREAM"], "The live stream."),
+    later(
+        "billing.gatekeeper",
+        Kind::Flag,
+        "true",
+        &["FEATURE_GATEKEEPER_ENABLED"],
+        "The gatekeeper of communities.",
+    ),
+    number("http.body_bytes_max", (1024, 16_777_216), "65536", "Longest request body in bytes."),
+    number(
+        "http.webhook_body_bytes_max",
+        (65_536, 16_777_216),
+        "1048576",
+        "Longest webhook body in bytes.",
+    ),
+    number(
+        "http.request_timeout_ms",
+        (100, 600_000),
+        "10000",
+        "From the end of a request's head to the reply.",
+    ),
+    number(
+        "http.header_timeout_ms",
+        (100, 600_000),
+        "10000",
+        "For the head of a request to arrive.",
+    ),
+    number(
+        "http.connections_max",
+        (1, 1_000_000),
+        "4096",
+        "Connections open at once; more wait to be accepted.",
+    ),
+    number(
+        "http.keep_alive_ms",
+        (1000, 3_600_000),
+        "60000",
+        "An idle connection is closed after this.",
+    ),
+    number(
+        "http.drain_ms",
+        (0, 600_000),
+        "20000",
+        "From SIGTERM to the end, for requests in flight.",
+    ),
+    setting(
+        "http.trusted_proxies",
+        Kind::Ranges,
+        "",
+        &[],
+        "Address ranges whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`.",
+    ),
+    setting(
+        "http.cors_origins",
+        Kind::List,
+        "",
+        &[],
+        "Origins browsers may call from, such as `https://app.example.com`. Empty: none.",
+    ),
+    setting(
+        "rate.public_per_min",
+        Kind::Rate,
+        "100",
+        &[],
+        "Routes that need no key, per client address.",
+    ),
+    setting("rate.billing_per_min", Kind::Rate, "60", &[], "Billing routes."),
+    setting("rate.admin_per_min", Kind::Rate, "30", &[], "Admin routes."),
+    setting("rate.check_per_min", Kind::Rate, "none", &[], "Checks and entitlements."),
+    setting("rate.usage_per_min", Kind::Rate, "none", &[], "Usage."),
+    number(
+        "intake.queue_max",
+        (1, 1_000_000),
+        "8192",
+        "Events waiting for a writer; more get 503.",
+    ),
+    number("intake.batch_max", (1, 1000), "200", "Most events in one transaction."),
+    number(
+        "intake.writers",
+        (1, 16),
+        "2",
+        "Transactions at once on PostgreSQL; SQLite always has one.",
+    ),
+    number(
+        "intake.ack_timeout_ms",
+        (100, 20_000),
+        "5000",
+        "From arrival to 503 when nothing could be committed.",
+    ),
+    number(
+        "cache.accounts_max",
+        (0, 100_000_000),
+        "50000",
+        "Accounts held in memory; 0 switches the cache off.",
+    ),
+    number(
+        "cache.poll_ms",
+        (10, 1000),
+        "250",
+        "Pace of asking the database what other instances changed. It bounds staleness, so at most a second.",
+    ),
+    number(
+        "workers.lease_ms",
+        (1000, 600_000),
+        "30000",
+        "A claimed event belongs to its worker for this long.",
+    ),
+    number("workers.poll_ms", (10, 60_000), "1000", "Pace of looking for due events."),
+    number("workers.batch", (1, 1000), "50", "Most events claimed at once."),
+    number("workers.attempts_max", (1, 100), "12", "Attempts before an event is dead."),
+    number(
+        "workers.backoff_base_ms",
+        (10, 3_600_000),
+        "30000",
+        "First wait after a failure; doubles each time.",
+    ),
+    number("workers.backoff_cap_ms", (10, 86_400_000), "600000", "Longest wait after a failure."),
+    number(
+        "workers.waiting_retry_ms",
+        (1000, 86_400_000),
+        "3600000",
+        "Pace of retrying events without an owner.",
+    ),
+    number(
+        "workers.waiting_days_max",
+        (1, 365),
+        "30",
+        "Days after which an event without an owner is dead.",
+    ),
+    setting(
+        "log.level",
+        Kind::Text,
+        "info",
+        &["LOG_LEVEL"],
+        "`error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,sqlx=warn`.",
+    ),
+    setting(
+        "log.format",
+        Kind::Choice(&["json", "pretty"]),
+        "json",
+        &[],
+        "One JSON object a line, or lines for people.",
+    ),
+    later(
+        "redis.enabled",
+        Kind::Flag,
+        "",
+        &["FEATURE_REDIS_ENABLED"],
+        "Use Redis where `redis.url` is set.",
+    ),
+    later(
+        "redis.url",
+        Kind::Url(&["redis", "rediss"]),
+        "",
+        &["REDIS_URL"],
+        "`redis://…` or `rediss://…`.",
+    ),
+    later(
+        "redis.retries_max",
+        Kind::Number { min: 0, max: 10 },
+        "3",
+        &["REDIS_MAX_RETRIES"],
+        "Retries of one command.",
+    ),
+    later(
+        "redis.connect_timeout_ms",
+        Kind::Number { min: 1000, max: 30_000 },
+        "5000",
+        &["REDIS_CONNECT_TIMEOUT"],
+        "For a connection to be made.",
+    ),
+    later(
+        "redis.entitlement_ttl_seconds",
+        Kind::Number { min: 60, max: 3600 },
+        "300",
+        &["REDIS_ENTITLEMENT_TTL"],
+        "How long an answer is kept.",
+    ),
+    later(
+        "discord.public_key",
+        Kind::Text,
+        "",
+        &["DISCORD_PUBLIC_KEY"],
+        "The application's public key.",
+    ),
+    later(
+        "discord.bot_token",
+        Kind::Secret(SecretKind::Other),
+        "",
+        &["DISCORD_BOT_TOKEN"],
+        "The bot's token.",
+    ),
+    later(
+        "telemetry.sentry_dsn",
+        Kind::Secret(SecretKind::Other),
+        "",
+        &["SENTRY_DSN"],
+        "Errors go to this Sentry project.",
+    ),
+    later(
+        "telemetry.posthog_api_key",
+        Kind::Secret(SecretKind::Other),
+        "",
+        &["POSTHOG_API_KEY"],
+        "Product events go to this PostHog project.",
+    ),
+    later(
+        "telemetry.otlp_endpoint",
+        Kind::Url(&["http", "https"]),
+        "",
+        &["OTEL_EXPORTER_OTLP_ENDPOINT"],
+        "Traces go to this OpenTelemetry collector.",
+    ),
+];

@@ -1,0 +1,344 @@
+//! The configuration as a whole: layers, faults, what must be refused and how it is told.
+
+use std::path::Path;
+
+use tollgate_domain::catalog::PriceTarget;
+use tollgate_domain::ids::PriceId;
+use tollgate_server::config::{self, Environment, Faults, Flags, Livemode, Loaded, Sources};
+
+/// A working directory of its own with the files and variables a test needs.
+struct Place {
+    directory: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+    flags: Flags,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, variables: Vec::new(), flags: Flags::default() }
+    }
+
+    fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.directory.path().join(name), text).unwrap();
+        self
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn load(&self) -> Result<Loaded, Faults> {
+        config::load(&Sources {
+            directory: self.directory.path().to_path_buf(),
+            environment: self.variables.iter().cloned().collect::<Environment>(),
+            flags: self.flags.clone(),
+        })
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let faults = self.load().expect_err("a fault was expected");
+        faults.0.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[test]
+fn nothing_at_all_is_a_configuration() {
+    let loaded = Place::new().load().unwrap();
+    let config = &loaded.config;
+    assert_eq!(config.database_url.expose(), "sqlite:.tollgate/tollgate.db");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.catalog.name, "sietch");
+    assert!(config.webhook_secrets.is_empty() && config.billing_enabled);
+    assert_eq!((config.rate.public_per_min, config.rate.check_per_min), (Some(100), None));
+    assert_eq!(
+        (config.http.body_bytes_max, config.http.webhook_body_bytes_max),
+        (65_536, 1_048_576)
+    );
+    assert_eq!((config.workers.attempts_max, config.workers.waiting_days_max), (12, 30));
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn later_layers_win() {
+    let mut place = Place::new().file("tollgate.toml", "[server]\nlisten = \"127.0.0.1:1\"\n");
+    let listen = |place: &Place| place.load().unwrap().config.listen.port();
+    assert_eq!(listen(&place), 1);
+    place = place.file(".env", "TOLLGATE__SERVER__LISTEN=127.0.0.1:2\n");
+    assert_eq!(listen(&place), 2);
+    place = place.variable("TOLLGATE__SERVER__LISTEN", "127.0.0.1:3");
+    assert_eq!(listen(&place), 3);
+    place.flags.listen = Some("127.0.0.1:4".to_owned());
+    assert_eq!(listen(&place), 4);
+}
+
+#[test]
+fn our_own_variable_wins_over_the_origin_systems_name() {
+    let place = Place::new()
+        .variable("DATABASE_URL", "postgres://a@db/one")
+        .variable("TOLLGATE__DATABASE__URL", "postgres://a@db/two");
+    assert_eq!(place.load().unwrap().config.database_url.expose(), "postgres://a@db/two");
+    let place = Place::new()
+        .file(".env", "TOLLGATE__DATABASE__URL=postgres://a@db/file\n")
+        .variable("DATABASE_URL", "postgres://a@db/process");
+    assert_eq!(place.load().unwrap().config.database_url.expose(), "postgres://a@db/process");
+}
+
+#[test]
+fn every_wrong_value_is_refused_with_a_way_out() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("ENABLE_BILLING", "yes", "neither true nor false"),
+        ("ENABLE_BILLING", "True", "neither true nor false"),
+        ("FEATURE_REDIS_ENABLED", "on", "neither true nor false"),
+        ("GRACE_PERIOD_HOURS", "-1", "no whole number from 0 to 8760"),
+        ("GRACE_PERIOD_HOURS", "24.5", "no whole number"),
+        ("GRACE_PERIOD_HOURS", "99999", "no whole number"),
+        ("UPGRADE_URL", "ftp://x", "begins with https://"),
+        ("UPGRADE_URL", "https://x/{tier}", "placeholders"),
+        ("REDIS_MAX_RETRIES", "11", "from 0 to 10"),
+        ("REDIS_CONNECT_TIMEOUT", "999", "from 1000 to 30000"),
+        ("REDIS_ENTITLEMENT_TTL", "59", "from 60 to 3600"),
+        ("REDIS_URL", "http://redis", "does not begin with redis: or rediss:"),
+        ("DATABASE_URL", "mysql://db", "does not begin with sqlite: or postgres:"),
+        ("STRIPE_SECRET_KEY", " ", "blank"),
+        ("STRIPE_SECRET_KEY", "sk_test_...", "placeholder"),
+        ("STRIPE_SECRET_KEY", "your_stripe_key", "placeholder"),
+        ("STRIPE_SECRET_KEY", "changeme", "placeholder"),
+        ("STRIPE_SECRET_KEY", "pk_test_tollgate", "publishable"),
+        ("STRIPE_SECRET_KEY", "whsec_tollgate", "webhook signing secret"),
+        ("STRIPE_SECRET_KEY", "sk_test_toll gate", "white space"),
+        ("STRIPE_SECRET_KEY", "abc", "does not begin with sk_test_"),
+        ("STRIPE_WEBHOOK_SECRET", "", "blank"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_a,", "entry 2: the webhook signing secret is blank"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_xxx", "placeholder"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_", "placeholder"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_<secret>...", "placeholder"),
+        ("STRIPE_WEBHOOK_SECRET", "sk_test_tollgate", "is an API key"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_a,whsec_a", "given twice"),
+        ("STRIPE_PRODUCT_PRICE_MAP", "premium=price_1,,", "entry 2"),
+        ("STRIPE_PRODUCT_PRICE_MAP", "premium=price_1,basic=price_1", "cannot sell"),
+        ("STRIPE_PRODUCT_PRICE_MAP", "premum=price_1", "did you mean \"premium\"?"),
+        ("STRIPE_PRODUCT_PRICE_MAP", "{\"premium\": }", "no JSON object"),
+        ("TOLLGATE__STRIPE__MODE", "production", "is not one of live, test"),
+        ("TOLLGATE__STRIPE__ACCOUNT", "123", "does not begin with acct_"),
+        ("TOLLGATE__SERVER__LISTEN", "localhost:8080", "no IP address with a port"),
+        ("TOLLGATE__SERVER__LISTEN", "8080", "no IP address with a port"),
+        ("TOLLGATE__HTTP__TRUSTED_PROXIES", "10.0.0.0/8,ten", "\"ten\" is no range"),
+        ("TOLLGATE__RATE__PUBLIC_PER_MIN", "0", "or none"),
+        ("TOLLGATE__INTAKE__BATCH_MAX", "0", "from 1 to 1000"),
+        ("TOLLGATE__WORKERS__BACKOFF_CAP_MS", "10", "shorter than the first one"),
+        ("TOLLGATE__LOG__FORMAT", "jsn", "did you mean json?"),
+        ("TOLLGATE__CATALOG__SOURCE", "seitch", "did you mean sietch?"),
+        ("TOLLGATE__CATALOG__SOURCE", "nowhere/catalog.toml", "cannot be read"),
+        ("TOLLGATE__SERVER__LISTN", "x", "did you mean TOLLGATE__SERVER__LISTEN?"),
+        ("TOLLGATE__COMPLETELY__DIFFERENT", "x", "no setting is called"),
+    ];
+    for (name, value, told) in cases {
+        let faults = Place::new().variable(name, value).faults();
+        let one = faults.iter().find(|fault| fault.contains(told));
+        let one = one.unwrap_or_else(|| panic!("{name}={value}: {told:?} not in {faults:#?}"));
+        assert!(one.contains(name) && one.contains("mend: "), "{name}={value}: {one}");
+        assert!(one.contains("docs/configuration.md#"), "{name}={value}: {one}");
+    }
+}
+
+#[test]
+fn every_mistake_in_a_file_is_told_at_once_with_its_line() {
+    let place = Place::new()
+        .file(
+            "tollgate.toml",
+            "[server]\nlissten = \"127.0.0.1:1\"\n\n[htttp]\nx = 1\n\n[http]\nbody_bytes_max = \"many\"\n\
+             [billing]\nenabled = \"maybe\"\n",
+        )
+        .variable("LOG_LEVEL", "changeme");
+    let faults = place.faults();
+    for told in [
+        "tollgate.toml:2: there is no setting server.lissten\n  mend: did you mean listen?",
+        "tollgate.toml:4: there is no section [htttp]\n  mend: did you mean [http]?",
+        "tollgate.toml:8: \"many\" is no whole number",
+        "tollgate.toml:10: \"maybe\" is neither true nor false",
+        "LOG_LEVEL: changeme is a placeholder",
+    ] {
+        assert!(faults.iter().any(|fault| fault.starts_with(told)), "{told:?} not in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 5, "{faults:#?}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_and_one_that_is_missing_are_faults() {
+    let faults = Place::new().file("tollgate.toml", "[server]\nlisten = = 1\n").faults();
+    assert!(faults[0].starts_with("tollgate.toml:2: the file is no TOML"), "{faults:#?}");
+    let mut place = Place::new();
+    place.flags.config = Some("absent.toml".into());
+    assert!(place.faults()[0].starts_with("absent.toml: cannot be read"));
+}
+
+#[test]
+fn a_catalog_with_mistakes_is_told_with_its_own_lines() {
+    let place = Place::new()
+        .file("tollgate.toml", "[catalog]\nsource = \"catalog.toml\"\n")
+        .file("catalog.toml", "nonsense = 1\n");
+    let faults = place.faults();
+    assert!(faults[0].starts_with("catalog.toml:1: "), "{faults:#?}");
+}
+
+#[test]
+fn a_key_of_the_other_mode_is_refused_both_ways() {
+    for (key, mode) in [("sk_live_tollgate1", "test"), ("rk_test_tollgate1", "live")] {
+        let place = Place::new()
+            .variable("STRIPE_SECRET_KEY", key)
+            .variable("TOLLGATE__STRIPE__MODE", mode);
+        let faults = place.faults();
+        assert!(faults[0].contains(&format!("stripe.mode is {mode}")), "{faults:#?}");
+        assert!(!faults[0].contains("tollgate1"), "{faults:#?}");
+    }
+    let place = Place::new().variable("STRIPE_SECRET_KEY", "sk_live_tollgate1");
+    assert_eq!(place.load().unwrap().config.stripe.mode, Some(Livemode::Live));
+}
+
+#[test]
+fn billing_asked_for_by_name_lists_everything_that_is_missing() {
+    let faults = Place::new().variable("ENABLE_BILLING", "true").faults();
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert!(faults[0].contains("STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET"), "{faults:#?}");
+    let complete = Place::new()
+        .variable("ENABLE_BILLING", "1")
+        .variable("STRIPE_SECRET_KEY", "sk_test_tollgate1")
+        .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgate1")
+        .variable("STRIPE_PRODUCT_PRICE_MAP", "premium=price_1");
+    assert!(complete.load().unwrap().config.billing_enabled);
+}
+
+#[test]
+fn two_names_of_one_setting_may_not_contradict_each_other() {
+    let place = |a: &str, b: &str| {
+        Place::new().variable("ENABLE_BILLING", a).variable("FEATURE_BILLING_ENABLED", b)
+    };
+    assert!(place("false", "true").faults()[0].contains("say different things"));
+    assert!(!place("false", "0").load().unwrap().config.billing_enabled);
+}
+
+#[test]
+fn several_secrets_are_taken_for_rotation() {
+    let place =
+        Place::new().variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgate_a, whsec_tollgate_b\n");
+    let config = place.load().unwrap().config;
+    let texts: Vec<&str> = config.webhook_secrets.iter().map(|one| one.secret.expose()).collect();
+    assert_eq!(texts, ["whsec_tollgate_a", "whsec_tollgate_b"]);
+    assert_eq!(config.signing_secrets().len(), 2);
+    let place = Place::new().file(
+        "tollgate.toml",
+        "[stripe]\nwebhook_secrets = [\"whsec_tollgate_a\", { secret = \"whsec_tollgate_b\", label = \"old\", not_after = 2026-12-01T00:00:00Z }]\n",
+    );
+    let secrets = place.load().unwrap().config.signing_secrets();
+    assert_eq!(secrets[1].label(), "old");
+    assert_eq!(secrets[1].not_after().unwrap().to_string(), "2026-12-01T00:00:00Z");
+}
+
+#[test]
+fn mapped_prices_reach_the_catalog_and_change_its_version() {
+    let plain = Place::new().load().unwrap().config.catalog;
+    let forms = [
+        Place::new().variable(
+            "STRIPE_PRODUCT_PRICE_MAP",
+            r#"{"premium": ["price_m", "price_y"], "badge": "price_b"}"#,
+        ),
+        Place::new().file(
+            ".env",
+            r#"STRIPE_PRODUCT_PRICE_MAP={"premium": ["price_m", "price_y"], "badge": "price_b"}"#,
+        ),
+        Place::new()
+            .variable("STRIPE_PRODUCT_PRICE_MAP", "premium=price_m,premium:price_y,badge:price_b"),
+        Place::new().file(
+            "tollgate.toml",
+            "[stripe.price_map]\npremium = [\"price_m\", \"price_y\"]\nbadge = \"price_b\"\n",
+        ),
+    ];
+    let mut versions = Vec::new();
+    for place in forms {
+        let catalog = place.load().unwrap().config.catalog;
+        let (premium, _) = catalog.find_plan("premium").unwrap();
+        let sells = |price: &str| catalog.price_target(&PriceId::parse(price).unwrap(), None);
+        assert_eq!(sells("price_y"), Some(PriceTarget::Plan(premium)));
+        assert_eq!(sells("price_b"), Some(PriceTarget::Badge));
+        versions.push(catalog.version);
+    }
+    assert!(versions.iter().all(|version| *version == versions[0] && *version != plain.version));
+}
+
+#[test]
+fn settings_over_the_catalog_are_applied() {
+    let place = Place::new()
+        .variable("GRACE_PERIOD_HOURS", "72")
+        .variable("UPGRADE_URL", "https://example.com/up");
+    let catalog = place.load().unwrap().config.catalog;
+    assert!(catalog.plans.iter().all(|plan| plan.grace_hours == 72));
+    assert!(catalog.upgrade_url.starts_with("https://example.com/up?"));
+}
+
+#[test]
+fn settings_of_parts_not_built_are_taken_and_honestly_said_to_do_nothing() {
+    let place = Place::new()
+        .variable("REDIS_URL", "redis://cache:6379")
+        .variable("DISCORD_BOT_TOKEN", "tollgate.bot.token");
+    let warnings: Vec<String> =
+        place.load().unwrap().warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+    assert!(warnings.iter().all(|warning| warning.contains("not used by this version")));
+}
+
+#[test]
+fn what_is_shown_never_holds_a_secret() {
+    let place = Place::new()
+        .variable("STRIPE_SECRET_KEY", "sk_test_tollgatesecretvalue1")
+        .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgatesecretvalue2,abc")
+        .variable("DATABASE_URL", "postgres://user:tollgatesecretvalue3@db/name")
+        .variable("SENTRY_DSN", "https://tollgatesecretvalue4@sentry.example/1");
+    let loaded = place.load().unwrap();
+    let shown = format!("{:?} {:?} {:?}", loaded.shown, loaded.config, loaded.warnings);
+    assert!(!shown.contains("secretvalue"), "{shown}");
+    let value =
+        |key: &str| loaded.shown.iter().find(|one| one.key == key).unwrap().value.clone().unwrap();
+    let masked = config::secret::mask("whsec_tollgatesecretvalue2");
+    assert_eq!(value("stripe.webhook_secrets"), format!("{masked},***"));
+    assert_eq!(value("database.url"), "postgres://user:****@db/name");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_env_file_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new().file(".env", "LOG_LEVEL=debug\n");
+    let path = place.directory.path().join(".env");
+    for (mode, warned) in [(0o644, true), (0o600, false)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let warnings = place.load().unwrap().warnings;
+        assert_eq!(!warnings.is_empty(), warned, "{mode:o}: {warnings:?}");
+    }
+}
+
+#[test]
+fn a_path_in_a_file_is_relative_to_that_file() {
+    let place = Place::new();
+    let inner = place.directory.path().join("etc");
+    std::fs::create_dir(&inner).unwrap();
+    let text = tollgate_domain::catalog::builtin_text("saas").unwrap();
+    std::fs::write(inner.join("mine.toml"), text).unwrap();
+    std::fs::write(inner.join("tollgate.toml"), "[catalog]\nsource = \"mine.toml\"\n").unwrap();
+    let mut place = place;
+    place.flags.config = Some(Path::new("etc").join("tollgate.toml"));
+    assert_eq!(place.load().unwrap().config.catalog.name, "mine");
+}
+
+#[test]
+fn the_reference_page_names_every_setting_and_each_default_is_allowed() {
+    let page = config::reference::page();
+    for setting in config::settings::SETTINGS {
+        assert!(page.contains(&format!("### `{}`", setting.key)), "{}", setting.key);
+        assert!(page.contains(&setting.variable()), "{}", setting.key);
+        let section = format!("\n## {}\n", setting.section());
+        assert_eq!(page.matches(&section).count(), 1, "{}", setting.key);
+    }
+    assert!(Place::new().load().is_ok(), "the defaults themselves have no fault");
+}

@@ -1,0 +1,3 @@
+//! Tests of the server as a whole: its configuration, and the real binary from outside.
+
+mod config;
