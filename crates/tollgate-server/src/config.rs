@@ -8,12 +8,14 @@ use std::net::SocketAddr;
 
 use tollgate_domain::Catalog;
 
+mod assemble;
 mod catalog_source;
 pub mod environment;
 pub mod fault;
 mod layers;
 pub mod load;
 pub mod price_map;
+mod reader;
 pub mod reference;
 pub mod secret;
 pub mod settings;
@@ -80,6 +82,15 @@ pub enum Livemode {
 }
 
 impl Livemode {
+    /// Back from [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "live" => Some(Self::Live),
+            "test" => Some(Self::Test),
+            _ => None,
+        }
+    }
+
     /// Name in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {

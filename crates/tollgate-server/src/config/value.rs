@@ -49,6 +49,31 @@ pub enum Value {
     PriceMap(Vec<PriceMapEntry>),
 }
 
+macro_rules! accessor {
+    ($name:ident, $variant:ident, $holds:ty) => {
+        pub(super) fn $name(self) -> Option<$holds> {
+            if let Self::$variant(held) = self { Some(held) } else { None }
+        }
+    };
+}
+
+impl Value {
+    accessor!(number, Number, u64);
+    accessor!(flag, Flag, bool);
+    accessor!(address, Address, SocketAddr);
+    accessor!(text, Text, String);
+    accessor!(list, List, Vec<String>);
+    accessor!(ranges, Ranges, Vec<Cidr>);
+    accessor!(secret, Secret, Secret);
+    accessor!(webhook_secrets, WebhookSecrets, Vec<WebhookSecret>);
+    accessor!(price_map, PriceMap, Vec<PriceMapEntry>);
+
+    /// The rate; no limit also where it is unset.
+    pub(super) fn rate(self) -> Option<u32> {
+        if let Self::Rate(rate) = self { rate } else { None }
+    }
+}
+
 /// Reads a value; everything wrong with it at once.
 pub fn parse(kind: Kind, raw: &Raw) -> Result<Value, Vec<Trouble>> {
     match kind {
@@ -163,19 +188,9 @@ fn url(text: &str, schemes: &[&'static str]) -> Result<String, Trouble> {
     match scheme {
         Some((scheme, true)) if schemes.contains(&scheme) => Ok(text.to_owned()),
         _ => Err(Trouble::new(
-            format!("the address does not begin with {}", schemes.map_join()),
+            format!("the address does not begin with {}:", schemes.join(": or ")),
             "check the part before the first colon",
         )),
-    }
-}
-
-trait MapJoin {
-    fn map_join(&self) -> String;
-}
-
-impl MapJoin for &[&'static str] {
-    fn map_join(&self) -> String {
-        self.iter().map(|scheme| format!("{scheme}:")).collect::<Vec<_>>().join(" or ")
     }
 }
 

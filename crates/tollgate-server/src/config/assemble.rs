@@ -1,0 +1,246 @@
+//! The configuration put together. Owns: which settings make which part of [`Config`], and what must
+//! hold between settings. Must not know: files, variables, flags.
+
+use tollgate_domain::Catalog;
+
+use super::catalog_source::CatalogWishes;
+use super::fault::{Fault, Origin, Trouble};
+use super::layers::Layers;
+use super::load::Sources;
+use super::price_map::PriceMapEntry;
+use super::reader::Reader;
+use super::settings::{self, SETTINGS};
+use super::value::Value;
+use super::{
+    CacheLimits, Config, DatabaseUrl, HttpLimits, IntakeLimits, Livemode, LogConfig, LogFormat,
+    RateLimits, Secret, StripeConfig, WebhookSecret, WorkerLimits,
+};
+
+/// Every value read, before the catalog is known and the values are checked against each other.
+pub(super) struct Values {
+    database_url: String,
+    listen: Option<std::net::SocketAddr>,
+    metrics_listen: Option<std::net::SocketAddr>,
+    catalog_source: (String, Origin),
+    grace_hours: Option<u64>,
+    upgrade_url: (Option<String>, Origin),
+    price_map: (Vec<PriceMapEntry>, Origin),
+    webhook_secrets: Vec<WebhookSecret>,
+    secret_key: Option<Secret>,
+    mode: Option<Livemode>,
+    account: Option<String>,
+    billing_enabled: Option<bool>,
+    http: HttpLimits,
+    rate: RateLimits,
+    intake: IntakeLimits,
+    cache: CacheLimits,
+    workers: WorkerLimits,
+    log: LogConfig,
+}
+
+impl Values {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let text = |value: Value| value.text().unwrap_or_default();
+        let values = Self {
+            database_url: text(reader.value("database.url")),
+            listen: reader.value("server.listen").address(),
+            metrics_listen: reader.value("server.metrics_listen").address(),
+            catalog_source: (text(reader.value("catalog.source")), reader.origin("catalog.source")),
+            grace_hours: reader.value("catalog.grace_hours").number(),
+            upgrade_url: (
+                reader.value("catalog.upgrade_url").text(),
+                reader.origin("catalog.upgrade_url"),
+            ),
+            price_map: (
+                reader.value("stripe.price_map").price_map().unwrap_or_default(),
+                reader.origin("stripe.price_map"),
+            ),
+            webhook_secrets: reader
+                .value("stripe.webhook_secrets")
+                .webhook_secrets()
+                .unwrap_or_default(),
+            secret_key: reader.value("stripe.secret_key").secret(),
+            mode: reader.value("stripe.mode").text().and_then(|mode| Livemode::parse(&mode)),
+            account: reader.value("stripe.account").text(),
+            billing_enabled: reader.value("billing.enabled").flag(),
+            http: read_http(reader),
+            rate: read_rate(reader),
+            intake: read_intake(reader),
+            cache: CacheLimits {
+                accounts_max: reader.size("cache.accounts_max"),
+                poll_ms: reader.number("cache.poll_ms"),
+            },
+            workers: read_workers(reader),
+            log: read_log(reader),
+        };
+        for setting in SETTINGS.iter().filter(|setting| !setting.used) {
+            reader.value(setting.key);
+        }
+        values
+    }
+
+    pub(super) fn catalog_wishes<'a>(&'a self, sources: &'a Sources) -> CatalogWishes<'a> {
+        CatalogWishes {
+            directory: &sources.directory,
+            source: &self.catalog_source.0,
+            source_origin: &self.catalog_source.1,
+            price_map: &self.price_map.0,
+            price_map_origin: &self.price_map.1,
+            grace_hours: self.grace_hours.and_then(|hours| u32::try_from(hours).ok()),
+            upgrade_url: self.upgrade_url.0.as_deref(),
+            upgrade_url_origin: &self.upgrade_url.1,
+        }
+    }
+
+    fn key_mode(&self) -> Option<Livemode> {
+        let mode = self.secret_key.as_ref()?.expose().split('_').nth(1)?;
+        Livemode::parse(mode)
+    }
+
+    pub(super) fn check_together(
+        &self,
+        layers: &Layers,
+        catalog: Option<&Catalog>,
+        faults: &mut Vec<Fault>,
+    ) {
+        let mut fault = |key: &str, what: String, mend: &str| {
+            let origin = settings::find(key).map_or(Origin::Default, |found| layers.get(found).1);
+            faults.push(Fault::new(origin, key, Trouble::new(what, mend)));
+        };
+        if let (Some(mode), Some(of_key)) = (self.mode, self.key_mode())
+            && mode != of_key
+        {
+            let (mode, of_key) = (mode.as_str(), of_key.as_str());
+            fault(
+                "stripe.secret_key",
+                format!("a {of_key} key is set, but stripe.mode is {mode}"),
+                "use the key of that mode, or change stripe.mode; the two worlds share nothing",
+            );
+        }
+        if let Some(account) = self.account.as_deref()
+            && !account.starts_with("acct_")
+        {
+            fault(
+                "stripe.account",
+                format!("{account:?} does not begin with acct_"),
+                "copy the account's id from Stripe's dashboard, Settings",
+            );
+        }
+        if self.workers.backoff_cap_ms < self.workers.backoff_base_ms {
+            fault(
+                "workers.backoff_cap_ms",
+                "the longest wait is shorter than the first one (workers.backoff_base_ms)"
+                    .to_owned(),
+                "raise the one or lower the other",
+            );
+        }
+        if self.billing_enabled == Some(true) {
+            self.check_billing(catalog, layers, faults);
+        }
+    }
+
+    /// Billing asked for by name is refused with anything missing, all of it named at once.
+    fn check_billing(&self, catalog: Option<&Catalog>, layers: &Layers, faults: &mut Vec<Fault>) {
+        let already = |key: &str| faults.iter().any(|fault| fault.setting == key);
+        let missing = [
+            ("stripe.secret_key", "STRIPE_SECRET_KEY", self.secret_key.is_none()),
+            ("stripe.webhook_secrets", "STRIPE_WEBHOOK_SECRET", self.webhook_secrets.is_empty()),
+            (
+                "stripe.price_map",
+                "STRIPE_PRODUCT_PRICE_MAP",
+                catalog.is_some_and(|catalog| catalog.prices.is_empty()),
+            ),
+        ];
+        let names: Vec<&str> = missing
+            .iter()
+            .filter(|(key, _, missing)| *missing && !already(key))
+            .map(|(_, name, _)| *name)
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        let origin =
+            settings::find("billing.enabled").map_or(Origin::Default, |found| layers.get(found).1);
+        let trouble = Trouble::new(
+            format!("billing is switched on, but missing: {}", names.join(", ")),
+            "set them, or do not set billing.enabled to true",
+        );
+        faults.push(Fault::new(origin, "billing.enabled", trouble));
+    }
+
+    pub(super) fn into_config(self, catalog: Catalog) -> Config {
+        let mode = self.mode.or_else(|| self.key_mode());
+        let unspecified = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
+        Config {
+            database_url: DatabaseUrl::new(self.database_url),
+            listen: self.listen.unwrap_or(unspecified),
+            metrics_listen: self.metrics_listen,
+            catalog,
+            webhook_secrets: self.webhook_secrets,
+            stripe: StripeConfig { secret_key: self.secret_key, mode, account: self.account },
+            billing_enabled: self.billing_enabled.unwrap_or(true),
+            http: self.http,
+            rate: self.rate,
+            intake: self.intake,
+            cache: self.cache,
+            workers: self.workers,
+            log: self.log,
+        }
+    }
+}
+
+fn read_http(reader: &mut Reader<'_>) -> HttpLimits {
+    HttpLimits {
+        body_bytes_max: reader.size("http.body_bytes_max"),
+        webhook_body_bytes_max: reader.size("http.webhook_body_bytes_max"),
+        request_timeout_ms: reader.number("http.request_timeout_ms"),
+        header_timeout_ms: reader.number("http.header_timeout_ms"),
+        connections_max: reader.size("http.connections_max"),
+        keep_alive_ms: reader.number("http.keep_alive_ms"),
+        drain_ms: reader.number("http.drain_ms"),
+        trusted_proxies: reader.value("http.trusted_proxies").ranges().unwrap_or_default(),
+        cors_origins: reader.value("http.cors_origins").list().unwrap_or_default(),
+    }
+}
+
+fn read_rate(reader: &mut Reader<'_>) -> RateLimits {
+    RateLimits {
+        public_per_min: reader.value("rate.public_per_min").rate(),
+        billing_per_min: reader.value("rate.billing_per_min").rate(),
+        admin_per_min: reader.value("rate.admin_per_min").rate(),
+        check_per_min: reader.value("rate.check_per_min").rate(),
+        usage_per_min: reader.value("rate.usage_per_min").rate(),
+    }
+}
+
+fn read_intake(reader: &mut Reader<'_>) -> IntakeLimits {
+    IntakeLimits {
+        queue_max: reader.size("intake.queue_max"),
+        batch_max: reader.size("intake.batch_max"),
+        writers: reader.size("intake.writers"),
+        ack_timeout_ms: reader.number("intake.ack_timeout_ms"),
+    }
+}
+
+fn read_workers(reader: &mut Reader<'_>) -> WorkerLimits {
+    WorkerLimits {
+        lease_ms: reader.number("workers.lease_ms"),
+        poll_ms: reader.number("workers.poll_ms"),
+        batch: reader.size("workers.batch"),
+        attempts_max: reader.count("workers.attempts_max"),
+        backoff_base_ms: reader.number("workers.backoff_base_ms"),
+        backoff_cap_ms: reader.number("workers.backoff_cap_ms"),
+        waiting_retry_ms: reader.number("workers.waiting_retry_ms"),
+        waiting_days_max: reader.count("workers.waiting_days_max"),
+    }
+}
+
+fn read_log(reader: &mut Reader<'_>) -> LogConfig {
+    LogConfig {
+        level: reader.value("log.level").text().unwrap_or_default(),
+        format: match reader.value("log.format").text().as_deref() {
+            Some("pretty") => LogFormat::Pretty,
+            _ => LogFormat::Json,
+        },
+    }
+}
