@@ -138,7 +138,7 @@ impl<'a> Work<'a> {
             Content::Garbled(why) => return Verdict::Failed(why.clone()),
             Content::Effect(seen) => seen,
         };
-        let owner = owner::choose(seen.claim.as_ref(), &seen.references, |object| {
+        let owner = owner::choose(seen, |object| {
             self.links.find(object)
         });
         let Owner::Found(owner) = owner else { return Verdict::Waiting };

@@ -1,0 +1,329 @@
+//! `GET /api/v1/entitlements`. Owns: what entitlements and explanations look like on the wire.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tollgate_domain::Catalog;
+use tollgate_domain::catalog::{Allowance, FeatureKind, Limit};
+use tollgate_domain::entitlement::{Resolution, Standing};
+use tollgate_domain::ids::AccountId;
+
+use super::checks;
+use super::error::ApiError;
+use super::limits::Class;
+use super::query::Query;
+use crate::app::App;
+use crate::engine::{Engine, Metered, ReadAt};
+use crate::scope::Scope;
+
+/// Where a plan comes from.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Source<'a> {
+    /// `waiver`, `subscription`, `boost`, `grant`, `default` or `override`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'a str>,
+}
+
+impl<'a> Source<'a> {
+    /// The source that won.
+    pub fn of(resolution: &'a Resolution) -> Self {
+        Self { kind: resolution.source.as_str(), id: resolution.source_id.as_deref() }
+    }
+}
+
+/// Everything that was considered.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    /// The instant the answer is for.
+    pub at: String,
+    /// Version of the catalog that decided.
+    pub catalog_version: String,
+    /// Every source, the winner first.
+    pub sources: Vec<SourceTrace>,
+    /// Every override.
+    pub overrides: Vec<OverrideTrace>,
+}
+
+/// One source as it was considered.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceTrace {
+    /// What kind of source.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The plan it offers or would offer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// The rank of that plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u32>,
+    /// Whether it is the one that decides.
+    pub won: bool,
+    /// Whether it counts at all.
+    pub in_force: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<&'static str>,
+    /// Since when it stands so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Until when it stands so without a new fact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// The Stripe event or the person behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// A sentence for people.
+    pub note: String,
+}
+
+/// One override as it was considered.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideTrace {
+    /// Its id.
+    pub id: String,
+    /// The feature.
+    pub feature: String,
+    /// Whether it counts.
+    pub in_force: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<&'static str>,
+    /// What it sets: `on`, `off`, or a limit.
+    pub sets: String,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Who set it.
+    pub cause: String,
+}
+
+impl Trace {
+    /// The explanation of a resolution.
+    pub fn of(resolution: &Resolution, catalog: &Catalog) -> Self {
+        let sources = resolution.considered.iter().enumerate().map(|(place, source)| {
+            let plan = source.plan.and_then(|index| catalog.plan(index));
+            let (in_force, why_not) = standing(&source.standing);
+            SourceTrace {
+                kind: source.kind.as_str(),
+                id: source.id.clone(),
+                tier: plan.map(|plan| plan.id.to_string()),
+                rank: plan.map(|plan| plan.rank),
+                won: place == 0,
+                in_force,
+                why_not,
+                since: source.since.map(|at| at.to_string()),
+                until: source.until.map(|at| at.to_string()),
+                cause: source.cause.clone(),
+                note: source.note.clone(),
+            }
+        });
+        let overrides = resolution.overrides.iter().map(|set| {
+            let (in_force, why_not) = standing(&set.standing);
+            OverrideTrace {
+                id: set.id.clone(),
+                feature: set.feature.to_string(),
+                in_force,
+                why_not,
+                sets: match set.sets {
+                    None => "off".to_owned(),
+                    Some(Allowance::On) => "on".to_owned(),
+                    Some(Allowance::Limit(Limit::Unlimited)) => "unlimited".to_owned(),
+                    Some(Allowance::Limit(Limit::Count(count))) => count.to_string(),
+                },
+                until: set.until.map(|at| at.to_string()),
+                cause: set.cause.clone(),
+            }
+        });
+        Self {
+            at: resolution.at.to_string(),
+            catalog_version: catalog.version.clone(),
+            sources: sources.collect(),
+            overrides: overrides.collect(),
+        }
+    }
+}
+
+fn standing(standing: &Standing) -> (bool, Option<&'static str>) {
+    match standing {
+        Standing::InForce | Standing::InGrace => (true, None),
+        Standing::NotInForce(why) => (false, Some(why)),
+    }
+}
+
+/// All entitlements of an account.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Entitlements)]
+pub struct EntitlementsOut<'a> {
+    /// The account.
+    pub account_id: &'a str,
+    /// The plan in force.
+    pub tier: &'a str,
+    /// Its name for people.
+    pub tier_name: &'a str,
+    /// Its rank.
+    pub rank: u32,
+    /// Where it comes from.
+    pub source: Source<'a>,
+    /// The limit `max_members`; `null` is unlimited, absent where the catalog has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_members: Option<Option<u64>>,
+    /// Keys of the features that are on.
+    pub features: Vec<&'a str>,
+    /// Limits and quotas by feature; `null` is unlimited.
+    pub limits: BTreeMap<&'a str, Option<u64>>,
+    /// Used in the present period, by metered feature.
+    pub usage: BTreeMap<&'a str, u64>,
+    /// A payment has failed and the grace has not ended.
+    pub in_grace_period: bool,
+    /// End of that grace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_until: Option<String>,
+    /// Until when this holds without a new fact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<String>,
+    /// The revision of the account this was made from.
+    pub revision: u64,
+    /// Version of the catalog that decided.
+    pub catalog_version: &'a str,
+    /// Everything that was considered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
+}
+
+/// `GET /api/v1/entitlements`
+pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
+    let caller = app.authenticate(request.headers(), Scope::Check).await;
+    let caller = caller.map_err(IntoResponse::into_response)?;
+    app.admit(Class::Check, &caller.id)?;
+    let asked = asked(request.uri().query()).map_err(IntoResponse::into_response)?;
+    caller.may_ask_about(&asked.account).map_err(IntoResponse::into_response)?;
+    let (body, tag) = read(&app, &asked).await.map_err(IntoResponse::into_response)?;
+    let known = request.headers().get(header::IF_NONE_MATCH);
+    if known.is_some_and(|sent| names(sent, &tag)) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        response.headers_mut().insert(header::ETAG, tag);
+        return Ok(response);
+    }
+    let mut response = checks::json(body);
+    let private = HeaderValue::from_static("private, no-cache");
+    response.headers_mut().insert(header::CACHE_CONTROL, private);
+    response.headers_mut().insert(header::ETAG, tag);
+    Ok(response)
+}
+
+struct Asked {
+    account: AccountId,
+    read: ReadAt,
+    explain: bool,
+}
+
+fn asked(query: Option<&str>) -> Result<Asked, ApiError> {
+    let mut query = Query::parse(query);
+    let account = query.account();
+    let at = query.time("at");
+    let min_revision = query.number("minRevision").unwrap_or(0);
+    let explain = query.flag("explain");
+    query.finish()?;
+    let account = account.ok_or_else(|| ApiError::field("accountId", "is missing"))?;
+    Ok(Asked { account, read: ReadAt { at, min_revision }, explain })
+}
+
+async fn read(app: &App, asked: &Asked) -> Result<(Bytes, HeaderValue), ApiError> {
+    let entry = app.engine.resolve(&asked.account, asked.read).await?;
+    let catalog = &app.config.catalog;
+    let metered = catalog.features.values().any(|f| matches!(f.kind, FeatureKind::Metered(_)));
+    if asked.read.at.is_none() && !asked.explain && !metered {
+        let make = || rendered(&asked.account, &entry.resolution, catalog, BTreeMap::new(), None);
+        return Ok(entry.entitlements.get_or_init(make).clone());
+    }
+    let usage = usage(&app.engine, &asked.account, &entry.resolution, catalog).await?;
+    let trace = asked.explain.then(|| Trace::of(&entry.resolution, catalog));
+    Ok(rendered(&asked.account, &entry.resolution, catalog, usage, trace))
+}
+
+async fn usage<'a>(
+    engine: &Engine,
+    account: &AccountId,
+    resolution: &Resolution,
+    catalog: &'a Catalog,
+) -> Result<BTreeMap<&'a str, u64>, ApiError> {
+    let mut all = BTreeMap::new();
+    for feature in catalog.features.values() {
+        if !matches!(feature.kind, FeatureKind::Metered(_)) {
+            continue;
+        }
+        let metered = Metered { account, feature, requested: 0, consume: false };
+        if let Some(usage) = engine.usage(resolution, metered).await? {
+            all.insert(feature.key.as_str(), usage.used);
+        }
+    }
+    Ok(all)
+}
+
+fn rendered(
+    account: &AccountId,
+    resolution: &Resolution,
+    catalog: &Catalog,
+    usage: BTreeMap<&str, u64>,
+    trace: Option<Trace>,
+) -> (Bytes, HeaderValue) {
+    let plan = catalog.plan(resolution.plan);
+    let limits: BTreeMap<&str, Option<u64>> = resolution
+        .allowances
+        .iter()
+        .filter_map(|(key, allowance)| match allowance {
+            Allowance::On => None,
+            Allowance::Limit(limit) => Some((key.as_str(), limit.count())),
+        })
+        .collect();
+    let out = EntitlementsOut {
+        account_id: account.as_str(),
+        tier: plan.map_or("", |plan| plan.id.as_str()),
+        tier_name: plan.map_or("", |plan| plan.name.as_str()),
+        rank: plan.map_or(0, |plan| plan.rank),
+        source: Source::of(resolution),
+        max_members: limits.get("max_members").copied(),
+        features: resolution
+            .allowances
+            .iter()
+            .filter(|(_, allowance)| matches!(allowance, Allowance::On))
+            .map(|(key, _)| key.as_str())
+            .collect(),
+        limits,
+        usage,
+        in_grace_period: resolution.in_grace,
+        grace_until: resolution.grace_until.map(|at| at.to_string()),
+        valid_until: resolution.valid_until.map(|at| at.to_string()),
+        revision: resolution.revision,
+        catalog_version: &catalog.version,
+        trace,
+    };
+    let body: Bytes = serde_json::to_vec(&out).unwrap_or_default().into();
+    let hash = hex::encode(Sha256::digest(&body));
+    let tag = format!("\"{}\"", hash.get(..32).unwrap_or_default());
+    let tag = HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""));
+    (body, tag)
+}
+
+/// Whether a list of entity tags names this one; a weak one does too, for bodies are compared.
+fn names(sent: &HeaderValue, tag: &HeaderValue) -> bool {
+    let (Ok(sent), Ok(tag)) = (sent.to_str(), tag.to_str()) else { return false };
+    sent.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag)
+}
+

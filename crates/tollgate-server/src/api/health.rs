@@ -1,0 +1,103 @@
+//! Health and metrics. Owns: what "alive", "ready" and "healthy" mean.
+//!
+//! Alive: the process answers. Ready: the database answers and the engine is not stopping.
+//! Healthy: ready, and nothing is missing that a part of the product needs.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::app::App;
+
+/// How a component stands.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Component {
+    /// `ok`, `off` or `failing`.
+    pub status: &'static str,
+    /// Why, where it is not `ok`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'static str>,
+}
+
+/// How everything stands.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Health {
+    /// `healthy`, `degraded` or `unhealthy`.
+    pub status: &'static str,
+    /// The version of this binary.
+    pub version: &'static str,
+    /// The database.
+    pub database: Component,
+    /// Redis; not used by this version.
+    pub redis: Component,
+    /// The Stripe API key.
+    pub stripe: Component,
+    /// The webhook secret.
+    pub webhook: Component,
+}
+
+const OK: Component = Component { status: "ok", detail: None };
+
+/// `GET /livez`
+pub async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    let health = look(&app).await;
+    let ready = health.database.status == "ok" && !app.is_stopping();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(health)).into_response()
+}
+
+/// `GET /health`
+pub async fn health(State(app): State<Arc<App>>) -> Response {
+    let health = look(&app).await;
+    let status = match health.status {
+        "unhealthy" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    (status, axum::Json(health)).into_response()
+}
+
+/// `GET /metrics`
+pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    app.metrics.connections.set(i64::try_from(app.connections.get()).unwrap_or(i64::MAX));
+    let mut response = app.metrics.render().into_response();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+async fn look(app: &App) -> Health {
+    let database = match app.engine.db.ping().await {
+        Ok(()) => OK,
+        Err(_) => Component { status: "failing", detail: Some("the database does not answer") },
+    };
+    let webhook = if app.config.webhook_secrets.is_empty() {
+        Component { status: "off", detail: Some("STRIPE_WEBHOOK_SECRET is not set") }
+    } else {
+        OK
+    };
+    let stripe = match app.config.stripe.secret_key {
+        Some(_) => OK,
+        None => Component { status: "off", detail: Some("STRIPE_SECRET_KEY is not set") },
+    };
+    let status = match (database.status, webhook.status) {
+        ("ok", "ok") => "healthy",
+        ("ok", _) => "degraded",
+        _ => "unhealthy",
+    };
+    Health {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        database,
+        redis: Component { status: "off", detail: None },
+        stripe,
+        webhook,
+    }
+}

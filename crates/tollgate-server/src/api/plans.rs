@@ -1,0 +1,178 @@
+//! `GET /api/v1/plans` and `/features`: the catalog as the public may see it. Owns: its JSON.
+//! Stripe's price ids are left out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tollgate_domain::Catalog;
+use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Interval, MeterPeriod, Plan};
+
+use super::limits::Class;
+use super::query::Query;
+use super::{checks, limits};
+use crate::app::App;
+
+/// All plans.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Plans)]
+pub struct PlansOut<'a> {
+    /// Version of the catalog.
+    pub catalog_version: &'a str,
+    /// Plans by rising rank.
+    pub data: Vec<PlanOut<'a>>,
+}
+
+/// One plan.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Plan)]
+pub struct PlanOut<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its name for people.
+    pub name: &'a str,
+    /// Its rank.
+    pub rank: u32,
+    /// Whether it is the plan of whoever has no other.
+    pub default: bool,
+    /// Whether customers may buy it by themselves.
+    pub self_serve: bool,
+    /// Days of trial.
+    pub trial_days: u32,
+    /// What it costs.
+    pub prices: Vec<PriceOut<'a>>,
+    /// Keys of the features that are on.
+    pub features: Vec<&'a str>,
+    /// Limits and quotas by feature; `null` is unlimited.
+    pub limits: BTreeMap<&'a str, Option<u64>>,
+}
+
+/// One price of a plan.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PlanPrice)]
+pub struct PriceOut<'a> {
+    /// Minor units.
+    pub amount_cents: i64,
+    /// ISO 4217, lower case.
+    pub currency: &'a str,
+    /// `month`, `year` or `one_time`.
+    pub interval: &'static str,
+}
+
+/// All features.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Features)]
+pub struct FeaturesOut<'a> {
+    /// Version of the catalog.
+    pub catalog_version: &'a str,
+    /// Features by key.
+    pub data: Vec<FeatureOut<'a>>,
+}
+
+/// One feature.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Feature)]
+pub struct FeatureOut<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// Its name for people.
+    pub name: &'a str,
+    /// `boolean`, `limit` or `metered`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// For metered features: `calendar_month` or `billing_period`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<&'static str>,
+    /// The lowest plan that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lowest_tier: Option<&'a str>,
+}
+
+/// `GET /api/v1/plans`
+pub async fn plans(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
+    let catalog = &app.config.catalog;
+    let data = catalog.plans.iter().map(|plan| plan_out(catalog, plan)).collect();
+    reply(&app, request, &PlansOut { catalog_version: &catalog.version, data })
+}
+
+/// `GET /api/v1/features`
+pub async fn features(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
+    let catalog = &app.config.catalog;
+    let data = catalog.features.values().map(|feature| feature_out(catalog, feature)).collect();
+    reply(&app, request, &FeaturesOut { catalog_version: &catalog.version, data })
+}
+
+fn reply<T: Serialize>(app: &App, request: Request, out: &T) -> Result<Response, Response> {
+    let (parts, _) = request.into_parts();
+    let caller = limits::client_address(&parts, &app.config).to_string();
+    let admitted = app.admit(Class::Public, &caller)?;
+    Query::parse(parts.uri.query()).finish().map_err(IntoResponse::into_response)?;
+    let mut response = checks::json(serde_json::to_vec(out).unwrap_or_default().into());
+    if let Some(admitted) = admitted {
+        admitted.mark(response.headers_mut());
+    }
+    Ok(response)
+}
+
+fn plan_out<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanOut<'a> {
+    let default = catalog.plan(catalog.default_plan).is_some_and(|d| d.id == plan.id);
+    PlanOut {
+        id: plan.id.as_str(),
+        name: &plan.name,
+        rank: plan.rank,
+        default,
+        self_serve: plan.self_serve,
+        trial_days: plan.trial_days,
+        prices: plan
+            .prices
+            .iter()
+            .map(|price| PriceOut {
+                amount_cents: price.money.amount_minor,
+                currency: price.money.currency.as_str(),
+                interval: match price.interval {
+                    Interval::Month => "month",
+                    Interval::Year => "year",
+                    Interval::OneTime => "one_time",
+                },
+            })
+            .collect(),
+        features: plan
+            .allowances
+            .iter()
+            .filter(|(_, allowance)| matches!(allowance, Allowance::On))
+            .map(|(key, _)| key.as_str())
+            .collect(),
+        limits: plan
+            .allowances
+            .iter()
+            .filter_map(|(key, allowance)| match allowance {
+                Allowance::On => None,
+                Allowance::Limit(limit) => Some((key.as_str(), limit.count())),
+            })
+            .collect(),
+    }
+}
+
+fn feature_out<'a>(catalog: &'a Catalog, feature: &'a Feature) -> FeatureOut<'a> {
+    let (kind, period) = match feature.kind {
+        FeatureKind::Boolean => ("boolean", None),
+        FeatureKind::Limit => ("limit", None),
+        FeatureKind::Metered(MeterPeriod::CalendarMonth) => ("metered", Some("calendar_month")),
+        FeatureKind::Metered(MeterPeriod::BillingPeriod) => ("metered", Some("billing_period")),
+    };
+    let lowest = catalog.plans.iter().find(|plan| plan.allowances.contains_key(&feature.key));
+    FeatureOut {
+        key: feature.key.as_str(),
+        name: &feature.name,
+        kind,
+        period,
+        lowest_tier: lowest.map(|plan| plan.id.as_str()),
+    }
+}

@@ -1,0 +1,106 @@
+//! `GET /api/v1/accounts/{id}/timeline`. Owns: its JSON. Must not know: how spans are found.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tollgate_domain::Catalog;
+use tollgate_domain::entitlement::timeline::{self, Span};
+use tollgate_domain::ids::AccountId;
+
+use super::checks;
+use super::entitlements::Source;
+use super::error::ApiError;
+use super::limits::Class;
+use super::query::Query;
+use crate::app::App;
+use crate::scope::Scope;
+
+/// Days before and after now that are shown unless asked otherwise.
+pub const DEFAULT_DAYS: i64 = 30;
+
+/// Spans of time with the plan in each.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Timeline)]
+pub struct TimelineOut<'a> {
+    /// The account.
+    pub account_id: &'a str,
+    /// The present: spans that begin after it are a forecast.
+    pub now: String,
+    /// The revision of the account this was made from.
+    pub revision: u64,
+    /// Spans in order, without gaps.
+    pub spans: Vec<SpanOut<'a>>,
+}
+
+/// One span of time.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = TimelineSpan)]
+pub struct SpanOut<'a> {
+    /// Its first instant.
+    pub from: String,
+    /// The first instant after it.
+    pub to: String,
+    /// The plan in force.
+    pub tier: &'a str,
+    /// Where it comes from.
+    pub source: Source<'a>,
+    /// A payment has failed and the grace has not ended.
+    pub in_grace_period: bool,
+    /// It begins after now: what happens if nothing new happens.
+    pub forecast: bool,
+}
+
+/// `GET /api/v1/accounts/{id}/timeline`
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Response> {
+    let caller = app.authenticate(request.headers(), Scope::Check).await;
+    let caller = caller.map_err(IntoResponse::into_response)?;
+    app.admit(Class::Check, &caller.id)?;
+    let account = AccountId::parse(&id)
+        .map_err(|error| ApiError::field("id", error.to_string()).into_response())?;
+    caller.may_ask_about(&account).map_err(IntoResponse::into_response)?;
+    read(&app, &account, request.uri().query()).await.map_err(IntoResponse::into_response)
+}
+
+async fn read(app: &App, account: &AccountId, query: Option<&str>) -> Result<Response, ApiError> {
+    let now = app.clock.now();
+    let mut query = Query::parse(query);
+    let from = query.time("from").unwrap_or(now.plus_days(-DEFAULT_DAYS));
+    let to = query.time("to").unwrap_or(now.plus_days(DEFAULT_DAYS));
+    query.finish()?;
+    if from >= to {
+        return Err(ApiError::field("to", "must be after from"));
+    }
+    let facts = app.engine.load(account, 0).await?;
+    let catalog = &app.config.catalog;
+    let spans = timeline::timeline(&facts, catalog, from, to, now);
+    let out = TimelineOut {
+        account_id: account.as_str(),
+        now: now.to_string(),
+        revision: facts.revision,
+        spans: spans.iter().map(|span| span_out(catalog, span, now)).collect(),
+    };
+    Ok(checks::json(serde_json::to_vec(&out).unwrap_or_default().into()))
+}
+
+fn span_out<'a>(
+    catalog: &'a Catalog,
+    span: &'a Span,
+    now: tollgate_domain::Timestamp,
+) -> SpanOut<'a> {
+    SpanOut {
+        from: span.from.to_string(),
+        to: span.to.to_string(),
+        tier: catalog.plan(span.plan).map_or("", |plan| plan.id.as_str()),
+        source: Source { kind: span.source.as_str(), id: span.source_id.as_deref() },
+        in_grace_period: span.in_grace,
+        forecast: span.from > now,
+    }
+}

@@ -1,0 +1,317 @@
+//! One batch in one transaction. Owns: the order of reads and writes, and what is done when
+//! another transaction got in the way. Must not know: rules; `work` decides.
+//!
+//! Order inside the transaction: links are read, accounts are locked in the order of their ids,
+//! and only then is it read which events are done. Two instances that hold the same event also
+//! want the same account, so the second one sees the first one's row. Events without an account
+//! meet at the unique key of the inbox instead: fewer rows inserted than given means a race was
+//! lost, and the whole batch is done again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tollgate_domain::ids::{AccountId, ObjectId};
+use tollgate_domain::{Facts, Timestamp};
+use tollgate_store::accounts::AccountHead;
+use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, NewEvent, Outcome};
+use tollgate_store::{StoreError, Tx, accounts, changes, facts, inbox, links};
+
+use super::delivery::{Content, Delivery, Reply, ReplyStatus};
+use super::work::{Verdict, Work};
+use super::Intake;
+use crate::apply::Ledger;
+use crate::backoff;
+use crate::metrics::EventLabels;
+
+/// Most runs of one batch when others get in the way, the first included.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// What a committed batch tells this process.
+struct Committed {
+    replies: Vec<Reply>,
+    changed: Vec<(AccountId, u64)>,
+    linked: Vec<ObjectId>,
+    waiting: bool,
+}
+
+/// The rows of the inbox a batch writes.
+#[derive(Default)]
+struct InboxRows<'a> {
+    new: Vec<NewEvent<'a>>,
+    finished: Vec<Finished>,
+    duplicates: Vec<EventKey>,
+    waits: Vec<(EventKey, Vec<ObjectId>)>,
+    no_longer_waiting: Vec<EventKey>,
+}
+
+impl Intake {
+    /// Commits a batch, again and again while other transactions get in the way.
+    pub(super) async fn commit_batch(&self, batch: &[Delivery]) -> Result<Vec<Reply>, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.try_batch(batch).await {
+                Ok(done) => {
+                    self.after_commit(&done.changed, done.linked, done.waiting);
+                    self.count(batch, &done.replies);
+                    return Ok(done.replies);
+                }
+                Err(error) if is_race(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn try_batch(&self, batch: &[Delivery]) -> Result<Committed, StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let stored = links::find(&mut tx, &Work::references(batch)).await?;
+        let mut work = Work::new(batch, stored);
+        let mut heads = accounts::lock(&mut tx, &work.accounts()).await?;
+        let keys: Vec<EventKey> = batch.iter().map(|delivery| delivery.key.clone()).collect();
+        let known = inbox::known(&mut tx, &keys).await?;
+        let mut facts = facts::load_touched(&mut tx, &work.touched(), &heads).await?;
+        let verdicts = work.decide(&known, &mut facts, &self.catalog);
+        let mut ledger = Ledger::new(now);
+        self.enter(&verdicts, &mut heads, &facts, &mut ledger);
+        let replies = replies(batch, &verdicts, &known, &heads);
+        let rows = self.inbox_rows(batch, &verdicts, &known, now);
+        let waiting = !rows.waits.is_empty();
+        ledger.write(&mut tx).await?;
+        write_inbox(&mut tx, &rows).await?;
+        let changed = ledger.changed();
+        if !changed.is_empty() {
+            changes::append(&mut tx, &self.instance, &changed).await?;
+        }
+        tx.commit().await?;
+        self.metrics.intake_batch.observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        Ok(Committed { replies, changed, linked: work.linked(), waiting })
+    }
+
+    /// Gives every decision its place in its account's journal and feed.
+    fn enter(
+        &self,
+        verdicts: &[Verdict],
+        heads: &mut HashMap<AccountId, AccountHead>,
+        facts: &BTreeMap<AccountId, Facts>,
+        ledger: &mut Ledger,
+    ) {
+        for verdict in verdicts {
+            let Verdict::Decided(account, decision) = verdict else { continue };
+            let head = heads
+                .entry(account.clone())
+                .or_insert_with(|| AccountHead::unknown(account.clone()));
+            if let Some(facts) = facts.get(account) {
+                ledger.enter(head, decision, facts);
+            }
+        }
+        ledger.keep_heads(heads);
+    }
+
+    fn inbox_rows<'a>(
+        &self,
+        batch: &'a [Delivery],
+        verdicts: &[Verdict],
+        known: &HashMap<EventKey, KnownEvent>,
+        now: Timestamp,
+    ) -> InboxRows<'a> {
+        let mut rows = InboxRows::default();
+        for (delivery, verdict) in batch.iter().zip(verdicts) {
+            let before = known.get(&delivery.key);
+            if matches!(verdict, Verdict::Duplicate | Verdict::Repeats(_)) {
+                rows.duplicates.push(delivery.key.clone());
+                continue;
+            }
+            let outcome = self.outcome(delivery, verdict, before, now);
+            if outcome.status == EventStatus::Waiting
+                && let Content::Effect(seen) = &delivery.content
+            {
+                rows.waits.push((delivery.key.clone(), seen.references.clone()));
+            } else if before.is_some_and(|known| known.status == EventStatus::Waiting) {
+                rows.no_longer_waiting.push(delivery.key.clone());
+            }
+            match before {
+                Some(_) => rows.finished.push(Finished {
+                    key: delivery.key.clone(),
+                    outcome,
+                    lease_generation: delivery.lease_generation,
+                }),
+                None => rows.new.push(new_event(delivery, outcome)),
+            }
+        }
+        rows
+    }
+
+    /// Where an event stands after this attempt, and when it is tried again.
+    fn outcome(
+        &self,
+        delivery: &Delivery,
+        verdict: &Verdict,
+        before: Option<&KnownEvent>,
+        now: Timestamp,
+    ) -> Outcome {
+        let limits = &self.workers;
+        let attempts = before.map_or(0, |known| known.attempts).saturating_add(1);
+        let mut outcome = Outcome {
+            status: EventStatus::Processed,
+            account: None,
+            reason: None,
+            attempts,
+            next_attempt_at: None,
+            processed_at: Some(now),
+            duration_us: u64::try_from(delivery.begun.elapsed().as_micros()).ok(),
+        };
+        match verdict {
+            Verdict::Decided(account, _) => outcome.account = Some(account.clone()),
+            Verdict::Duplicate | Verdict::Repeats(_) => {}
+            Verdict::Ignored(reason) => {
+                outcome.status = EventStatus::Ignored;
+                outcome.reason = Some((*reason).to_owned());
+            }
+            Verdict::Waiting => {
+                let days = i64::from(limits.waiting_days_max);
+                outcome.processed_at = None;
+                // Waiting is no failure: only time ends it.
+                outcome.attempts = before.map_or(0, |known| known.attempts);
+                if delivery.received_at.plus_days(days) <= now {
+                    outcome.status = EventStatus::Dead;
+                    outcome.reason = Some("no account claimed it in time".to_owned());
+                } else {
+                    outcome.status = EventStatus::Waiting;
+                    outcome.reason = Some("no account is linked to its objects yet".to_owned());
+                    let wait = i64::try_from(limits.waiting_retry_ms).unwrap_or(i64::MAX);
+                    outcome.next_attempt_at = Some(now.plus_ms(wait));
+                }
+            }
+            Verdict::Failed(why) => {
+                outcome.processed_at = None;
+                outcome.reason = Some(why.clone());
+                outcome.next_attempt_at = backoff::next_attempt(limits, attempts, now);
+                outcome.status = match outcome.next_attempt_at {
+                    Some(_) => EventStatus::Failed,
+                    None => EventStatus::Dead,
+                };
+            }
+        }
+        outcome
+    }
+
+    /// Stores an event that cannot be processed even alone, without any effect.
+    pub(super) async fn store_failed(
+        &self,
+        delivery: &Delivery,
+        cause: &StoreError,
+    ) -> Result<Reply, StoreError> {
+        tracing::error!(event.id = %delivery.key.event, error = %cause, "event failed");
+        let failed = Verdict::Failed("the database refused its effects; see the log".to_owned());
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let known = inbox::known(&mut tx, std::slice::from_ref(&delivery.key)).await?;
+        let verdicts = [failed];
+        let batch = std::slice::from_ref(delivery);
+        let rows = self.inbox_rows(batch, &verdicts, &known, now);
+        write_inbox(&mut tx, &rows).await?;
+        tx.commit().await?;
+        let mut replies = replies(batch, &verdicts, &known, &HashMap::new());
+        self.count(batch, &replies);
+        Ok(replies.remove(0))
+    }
+
+    fn count(&self, batch: &[Delivery], replies: &[Reply]) {
+        for (delivery, reply) in batch.iter().zip(replies) {
+            let event_type = match &delivery.content {
+                Content::Ignored(_) => "other".to_owned(),
+                Content::Effect(_) | Content::Garbled(_) => delivery.event_type.clone(),
+            };
+            let labels = EventLabels { event_type, result: reply.status.as_str() };
+            self.metrics.webhook_events.get_or_create(&labels).inc();
+        }
+    }
+}
+
+/// A lost race: the same work, done again, sees what the winner wrote.
+fn is_race(error: &StoreError) -> bool {
+    matches!(error, StoreError::Contention(_) | StoreError::Conflict { .. })
+}
+
+async fn write_inbox(tx: &mut Tx, rows: &InboxRows<'_>) -> Result<(), StoreError> {
+    if !rows.new.is_empty() {
+        let given = u64::try_from(rows.new.len()).unwrap_or(u64::MAX);
+        if inbox::insert(tx, &rows.new).await? < given {
+            return Err(StoreError::Conflict { constraint: "webhook_events".to_owned() });
+        }
+    }
+    if !rows.finished.is_empty() {
+        let given = u64::try_from(rows.finished.len()).unwrap_or(u64::MAX);
+        // Fewer: another worker took a lease over, or finished it. Its work stands, ours goes.
+        if inbox::finish(tx, &rows.finished).await? < given {
+            return Err(StoreError::Conflict { constraint: "webhook_events lease".to_owned() });
+        }
+    }
+    if !rows.duplicates.is_empty() {
+        inbox::count_duplicates(tx, &rows.duplicates).await?;
+    }
+    if !rows.waits.is_empty() {
+        inbox::set_waits(tx, &rows.waits).await?;
+    }
+    if !rows.no_longer_waiting.is_empty() {
+        inbox::clear_waits(tx, &rows.no_longer_waiting).await?;
+    }
+    Ok(())
+}
+
+fn new_event(delivery: &Delivery, outcome: Outcome) -> NewEvent<'_> {
+    NewEvent {
+        key: delivery.key.clone(),
+        event_type: delivery.event_type.as_str().into(),
+        api_version: delivery.api_version.as_deref().map(Into::into),
+        created_at: delivery.created_at,
+        signed_at: delivery.signed_at,
+        received_at: delivery.received_at,
+        object: delivery.object.clone(),
+        body: tollgate_store::inbox::StoredBody {
+            bytes: std::borrow::Cow::Borrowed(&delivery.body.bytes),
+            codec: delivery.body.codec,
+            raw_len: delivery.body.raw_len,
+        },
+        outcome,
+    }
+}
+
+fn replies(
+    batch: &[Delivery],
+    verdicts: &[Verdict],
+    known: &HashMap<EventKey, KnownEvent>,
+    heads: &HashMap<AccountId, AccountHead>,
+) -> Vec<Reply> {
+    let reply = |status, message: &str| Reply {
+        status,
+        message: message.to_owned(),
+        account: None,
+        revision: None,
+    };
+    let mut replies: Vec<Reply> = Vec::with_capacity(verdicts.len());
+    for (_, verdict) in batch.iter().zip(verdicts) {
+        let made = match verdict {
+            Verdict::Decided(account, _) => Reply {
+                account: Some(account.clone()),
+                revision: heads.get(account).map(|head| head.revision),
+                ..reply(ReplyStatus::Processed, "its effects are committed")
+            },
+            Verdict::Duplicate => reply(ReplyStatus::Duplicate, "it was processed before"),
+            Verdict::Repeats(first) => match replies.get(*first) {
+                Some(first) if first.status == ReplyStatus::Processed => {
+                    reply(ReplyStatus::Duplicate, "it was processed before")
+                }
+                Some(first) => first.clone(),
+                None => reply(ReplyStatus::Duplicate, "it was processed before"),
+            },
+            Verdict::Ignored(reason) => reply(ReplyStatus::Ignored, reason),
+            Verdict::Waiting => {
+                reply(ReplyStatus::Waiting, "stored until an account is linked to its objects")
+            }
+            Verdict::Failed(why) => reply(ReplyStatus::Failed, why),
+        };
+        replies.push(made);
+    }
+    let _ = known;
+    replies
+}

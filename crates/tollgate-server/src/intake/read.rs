@@ -1,0 +1,153 @@
+//! From raw bytes to a delivery's content. Owns: what is stored for bodies that are no event, and
+//! which events belong to this deployment. Must not know: signatures, where the bytes came from.
+
+use sha2::{Digest, Sha256};
+use tollgate_domain::ids::{EventId, ObjectId};
+use tollgate_domain::{Seen, Timestamp};
+use tollgate_store::inbox::EventKey;
+use tollgate_stripe::{Envelope, Observed, Parsed, event, observe};
+
+use super::delivery::Content;
+use crate::config::{Livemode, StripeConfig};
+
+/// Why an event is stored and left alone.
+pub mod ignored {
+    /// It is of the other of Stripe's two worlds.
+    pub const OTHER_MODE: &str = "other_mode";
+    /// It is of another Stripe account.
+    pub const OTHER_ACCOUNT: &str = "other_account";
+    /// It names an object instead of carrying it.
+    pub const THIN_EVENT: &str = "thin_event";
+    /// Something of Stripe's product catalog changed; nobody's entitlements do.
+    pub const CATALOG_NOTICE: &str = "catalog_notice";
+}
+
+/// What a body turned out to be.
+#[derive(Debug)]
+pub struct Reading {
+    /// What makes it the same event.
+    pub key: EventKey,
+    /// Stripe's type text; empty when the body has none.
+    pub event_type: String,
+    /// The API version that shaped it.
+    pub api_version: Option<String>,
+    /// Stripe's time of the event.
+    pub created_at: Option<Timestamp>,
+    /// The object it is about.
+    pub object: Option<ObjectId>,
+    /// What it tells.
+    pub content: Content,
+}
+
+/// Reads a body whose signature holds. Total: every body becomes something that can be stored.
+pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
+    match event::parse(body) {
+        Parsed::Event(envelope) => read_event(&envelope, ours),
+        Parsed::Thin(thin) => Reading {
+            key: EventKey {
+                event: thin.id,
+                livemode: thin.livemode.unwrap_or(false),
+                stripe_account: String::new(),
+            },
+            event_type: thin.event_type.into_owned(),
+            api_version: None,
+            created_at: thin.created,
+            object: thin.related_object,
+            content: Content::Ignored(ignored::THIN_EVENT),
+        },
+        Parsed::NotAnEvent { why } => Reading {
+            key: EventKey {
+                event: body_id(body),
+                livemode: false,
+                stripe_account: String::new(),
+            },
+            event_type: String::new(),
+            api_version: None,
+            created_at: None,
+            object: None,
+            content: Content::Ignored(why),
+        },
+    }
+}
+
+fn read_event(envelope: &Envelope<'_>, ours: &StripeConfig) -> Reading {
+    let content = content(envelope, ours);
+    let object = match &content {
+        Content::Effect(seen) => seen.references.first().cloned(),
+        Content::Ignored(_) | Content::Garbled(_) => None,
+    };
+    Reading {
+        key: EventKey {
+            event: envelope.id.clone(),
+            livemode: envelope.livemode,
+            stripe_account: envelope.account.as_ref().map(ToString::to_string).unwrap_or_default(),
+        },
+        event_type: envelope.event_type.to_string(),
+        api_version: envelope.api_version.as_ref().map(ToString::to_string),
+        created_at: Some(envelope.created),
+        object,
+        content,
+    }
+}
+
+fn content(envelope: &Envelope<'_>, ours: &StripeConfig) -> Content {
+    if ours.mode.is_some_and(|mode: Livemode| !mode.matches(envelope.livemode)) {
+        return Content::Ignored(ignored::OTHER_MODE);
+    }
+    let account = envelope.account.as_ref().map(AsRef::as_ref);
+    if ours.account.as_deref().is_some_and(|expected| account.is_some_and(|sent: &str| sent != expected)) {
+        return Content::Ignored(ignored::OTHER_ACCOUNT);
+    }
+    match observe(envelope) {
+        Ok(Observed::Effect(seen)) if matches!(seen.seen, Seen::CatalogObject(_)) => {
+            Content::Ignored(ignored::CATALOG_NOTICE)
+        }
+        Ok(Observed::Effect(seen)) => Content::Effect(Box::new(seen)),
+        Ok(Observed::Ignored { reason }) => Content::Ignored(reason),
+        Err(error) => Content::Garbled(error.to_string()),
+    }
+}
+
+/// A body without an id is the same body when it has the same bytes.
+fn body_id(body: &[u8]) -> EventId {
+    let hash = hex::encode(Sha256::digest(body));
+    let text = format!("body_{}", hash.get(..40).unwrap_or_default());
+    EventId::parse(&text).unwrap_or_else(|_| unreachable_id())
+}
+
+/// `body_` and hexadecimal digits are a valid id by construction.
+#[expect(clippy::expect_used, reason = "a constant that is a valid id")]
+fn unreachable_id() -> EventId {
+    EventId::parse("body").expect("a valid id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: StripeConfig = StripeConfig { secret_key: None, mode: None, account: None };
+
+    fn ignored(body: &str, ours: &StripeConfig) -> &'static str {
+        match read(body.as_bytes(), ours).content {
+            Content::Ignored(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone() {
+        let event = r#"{"id":"evt_1","object":"event","type":"ping","created":1,"livemode":true,"account":"acct_2","data":{"object":{}}}"#;
+        let test = StripeConfig { mode: Some(Livemode::Test), ..ANY };
+        let other = StripeConfig { account: Some("acct_1".into()), ..ANY };
+        assert_eq!(ignored(event, &test), ignored::OTHER_MODE);
+        assert_eq!(ignored(event, &other), ignored::OTHER_ACCOUNT);
+        assert_eq!(ignored(event, &ANY), "type_without_effects");
+    }
+
+    #[test]
+    fn a_body_without_an_id_is_known_by_its_bytes() {
+        let (a, b) = (read(b"hello", &ANY), read(b"hello", &ANY));
+        assert_eq!(a.key, b.key);
+        assert_ne!(a.key, read(b"hello ", &ANY).key);
+    }
+}

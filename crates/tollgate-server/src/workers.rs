@@ -1,0 +1,5 @@
+//! Background work. Owns: the list of workers. None of them takes input: each looks at the
+//! database for what is due.
+
+pub mod retry;
+pub mod schedule;
