@@ -58,8 +58,9 @@ impl Happening {
 
     /// The event with an object that was edited after it was shown.
     pub(crate) fn finish(&self, object: Value, version: ApiVersion) -> StripeEvent {
-        let mut data = json!({ "object": object });
-        if let (Some(before), Some(data)) = (&self.before, data.as_object_mut()) {
+        let mut data = Map::new();
+        data.insert("object".to_owned(), object);
+        if let Some(before) = &self.before {
             let now = self.object.show(version);
             data.insert("previous_attributes".to_owned(), previous(&before.show(version), &now));
         }

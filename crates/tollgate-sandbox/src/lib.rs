@@ -4,13 +4,17 @@
 //!
 #![deny(missing_docs)]
 
+pub mod delivery;
+pub mod demo;
 pub mod event;
 mod id;
+pub mod load;
 mod object;
 pub mod offer;
 pub mod overrides;
 mod pretty;
 pub mod scenario;
+pub mod single;
 mod suggestion;
 mod time;
 pub mod version;

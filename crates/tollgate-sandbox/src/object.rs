@@ -103,21 +103,19 @@ impl Fields {
     }
 
     /// The object.
-    pub(crate) fn done(self) -> Value {
-        Value::Object(self.0)
+    pub(crate) fn done(&mut self) -> Value {
+        Value::Object(std::mem::take(&mut self.0))
     }
 }
 
 /// A list object; `total_count` has gone from newer versions.
 pub(crate) fn list(data: Vec<Value>, url: &str, version: ApiVersion) -> Value {
-    let count = data.len();
-    let mut list = json!({"object": "list", "data": data, "has_more": false, "url": url});
-    if version < ApiVersion::Endive
-        && let Some(fields) = list.as_object_mut()
-    {
-        fields.insert("total_count".to_owned(), count.into());
+    let mut fields = Fields(Map::new());
+    fields.put("object", "list").put("has_more", false).put("url", url);
+    if version < ApiVersion::Endive {
+        fields.put("total_count", data.len());
     }
-    list
+    fields.put("data", data).done()
 }
 
 /// An address of which only the country is known, as checkout collects it.

@@ -47,8 +47,9 @@ fn interval_word(interval: Interval) -> &'static str {
 
 /// The plans that are sold at an interval, lowest rank first.
 pub(crate) fn sold(catalog: &Catalog, interval: Interval) -> Vec<&Plan> {
-    let priced =
-        |plan: &&Plan| plan.self_serve && plan.prices.iter().any(|price| price.interval == interval);
+    let priced = |plan: &&Plan| {
+        plan.self_serve && plan.prices.iter().any(|price| price.interval == interval)
+    };
     catalog.plans.iter().filter(priced).collect()
 }
 
@@ -127,7 +128,8 @@ fn price(
     let own = sandbox_price_id(catalog, key, interval);
     let mapped = |ours: &dyn Fn(&str) -> bool| {
         let names = catalog.prices.iter().filter(|(_, sold)| **sold == target);
-        let names: Vec<&str> = names.map(|(name, _)| name.as_str()).filter(|name| ours(name)).collect();
+        let names: Vec<&str> =
+            names.map(|(name, _)| name.as_str()).filter(|name| ours(name)).collect();
         pick(&names, interval).map(str::to_owned)
     };
     let id = if catalog.prices.get(&own) == Some(&target) {

@@ -72,11 +72,19 @@ impl Override {
         let (place, hint) = match place {
             Value::Object(fields) => {
                 let known = fields.keys().map(String::as_str);
-                ("an object", closest(part, known).map_or_else(|| listed(fields.keys()), |name| hint(Some(name))))
+                (
+                    "an object",
+                    closest(part, known)
+                        .map_or_else(|| listed(fields.keys()), |name| hint(Some(name))),
+                )
             }
-            Value::Array(elements) => ("an array", format!(", which has {} elements", elements.len())),
+            Value::Array(elements) => {
+                ("an array", format!(", which has {} elements", elements.len()))
+            }
             Value::Null => ("null", ", set the whole value instead".to_owned()),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) => ("a plain value", String::new()),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                ("a plain value", String::new())
+            }
         };
         let place = if walked.is_empty() {
             "the event's object".to_owned()

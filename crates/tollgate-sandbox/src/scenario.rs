@@ -12,10 +12,10 @@ use tollgate_domain::{Catalog, Timestamp};
 use crate::event::{Happening, StripeEvent};
 use crate::id::Ids;
 use crate::object::price::Price;
+use crate::offer;
 use crate::suggestion::{closest, hint};
 use crate::version::ApiVersion;
 use crate::world::World;
-use crate::offer;
 
 mod dunning;
 pub(crate) mod odds;
@@ -138,26 +138,50 @@ pub struct Scenario {
 const SCENARIOS: [Scenario; 22] = [
     story("checkout", "An account buys a plan and pays by card", subscription::checkout),
     story("trial", "An account begins a trial of a plan", subscription::trial),
-    story("trial_converted", "A trial ends and its first invoice is paid", subscription::trial_converted),
+    story(
+        "trial_converted",
+        "A trial ends and its first invoice is paid",
+        subscription::trial_converted,
+    ),
     story("renewal", "A subscription renews and the invoice is paid", subscription::renewal),
     story("upgrade", "A subscription moves to a higher plan at once", subscription::upgrade),
     story("downgrade", "A subscription moves to a lower plan at once", subscription::downgrade),
     story("cancel", "A subscription is cancelled at once", subscription::cancel),
-    story("cancel_at_period_end", "A subscription is cancelled to the end of its period", subscription::cancel_later),
+    story(
+        "cancel_at_period_end",
+        "A subscription is cancelled to the end of its period",
+        subscription::cancel_later,
+    ),
     story("pause", "A subscription is paused by its owner", subscription::pause),
     story("resume", "A paused subscription is resumed", subscription::resume),
-    story("two_subscriptions", "An account holds two subscriptions of different plans", subscription::two),
+    story(
+        "two_subscriptions",
+        "An account holds two subscriptions of different plans",
+        subscription::two,
+    ),
     story("dunning", "A renewal's first payment fails now; the grace begins", dunning::begins),
     story("dunning_recovered", "A failed renewal is paid at the third attempt", dunning::recovered),
-    story("dunning_canceled", "A renewal fails four times and the subscription ends", dunning::canceled),
+    story(
+        "dunning_canceled",
+        "A renewal fails four times and the subscription ends",
+        dunning::canceled,
+    ),
     story("badge", "A member buys a score badge", purchase::badge),
     story("boost", "A member boosts the account", purchase::boost),
     story("boost_canceled", "A member's boosts end", purchase::boost_canceled),
     story("grant", "An account buys a plan for a span of time", purchase::grant),
-    story("refund", "A one-time purchase is refunded, first in part, then in full", purchase::refund),
-    story("dispute", "A one-time purchase is disputed and the dispute lost", purchase::dispute),
-    story("async_payment", "A one-time purchase whose payment arrives two days later", purchase::delayed),
-    story("async_payment_failed", "A one-time purchase whose payment never arrives", purchase::delayed_failed),
+    story("refund", "A purchase is refunded, first in part, then in full", purchase::refund),
+    story("dispute", "A purchase is disputed and the dispute lost", purchase::dispute),
+    story(
+        "async_payment",
+        "A one-time purchase whose payment arrives two days later",
+        purchase::delayed,
+    ),
+    story(
+        "async_payment_failed",
+        "A one-time purchase whose payment never arrives",
+        purchase::delayed_failed,
+    ),
 ];
 
 const fn story(
@@ -183,6 +207,10 @@ impl Scenario {
         })
     }
 
+    pub(crate) fn tell(&self, telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
+        (self.tell)(telling)
+    }
+
     /// The events of a story by name, in the order Stripe makes them and in the version of the
     /// options.
     pub fn build(
@@ -201,14 +229,14 @@ impl Scenario {
         options: &ScenarioOptions,
     ) -> Result<Vec<Happening>, ScenarioError> {
         let mut telling = Telling::new(self.name, catalog, options);
-        (self.tell)(&mut telling)?;
+        self.tell(&mut telling)?;
         Ok(telling.world.into_happenings())
     }
 }
 
 /// A story while it is told.
 pub(crate) struct Telling<'a> {
-    pub(crate) world: World<'a>,
+    pub(crate) world: World,
     pub(crate) options: &'a ScenarioOptions,
     pub(crate) catalog: &'a Catalog,
     /// When it ends, in Unix seconds.
@@ -232,7 +260,7 @@ impl<'a> Telling<'a> {
         ids: (Ids, Ids),
     ) -> Self {
         let at = options.at.unix_seconds();
-        let mut world = World::new(catalog, options.account.as_str(), ids, options.api_version);
+        let mut world = World::new(options.account.as_str(), ids, options.api_version);
         world.now = at;
         Self { world, options, catalog, at }
     }

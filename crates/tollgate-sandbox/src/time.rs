@@ -20,9 +20,9 @@ pub(crate) fn moved(seconds: i64, interval: Interval, count: i64) -> i64 {
     };
     let instant = Timestamp::from_second(seconds).map(|instant| instant.to_zoned(TimeZone::UTC));
     match (instant, span) {
-        (Ok(instant), Ok(span)) => instant
-            .checked_add(span)
-            .map_or(seconds, |moved| moved.timestamp().as_second()),
+        (Ok(instant), Ok(span)) => {
+            instant.checked_add(span).map_or(seconds, |moved| moved.timestamp().as_second())
+        }
         (Ok(_) | Err(_), Ok(_) | Err(_)) => seconds,
     }
 }

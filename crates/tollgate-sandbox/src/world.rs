@@ -5,10 +5,9 @@
 //! Order of events: `customer.*`, the payment, the subscription, the invoice from draft to paid,
 //! then the session, as Stripe makes them for hosted checkout; all of one act in one second.
 
-use tollgate_domain::Catalog;
-
 use crate::event::Happening;
 use crate::id::Ids;
+use crate::object::charge::Charge;
 use crate::object::customer::Customer;
 use crate::object::{Metadata, Object};
 use crate::version::ApiVersion;
@@ -19,8 +18,7 @@ pub(crate) mod payment;
 
 /// A story while it is told.
 #[derive(Debug)]
-pub(crate) struct World<'a> {
-    pub(crate) catalog: &'a Catalog,
+pub(crate) struct World {
     pub(crate) ids: Ids,
     /// Ids of what belongs to this telling alone: events and requests.
     telling: Ids,
@@ -31,17 +29,13 @@ pub(crate) struct World<'a> {
     pub(crate) now: i64,
     happenings: Vec<Happening>,
     request: Option<String>,
+    /// The newest charge that went through.
+    pub(crate) last_charge: Option<Charge>,
 }
 
-impl<'a> World<'a> {
-    pub(crate) fn new(
-        catalog: &'a Catalog,
-        account: &str,
-        (ids, telling): (Ids, Ids),
-        version: ApiVersion,
-    ) -> Self {
+impl World {
+    pub(crate) fn new(account: &str, (ids, telling): (Ids, Ids), version: ApiVersion) -> Self {
         Self {
-            catalog,
             ids,
             telling,
             version,
@@ -49,6 +43,7 @@ impl<'a> World<'a> {
             now: 0,
             happenings: Vec::new(),
             request: None,
+            last_charge: None,
         }
     }
 
@@ -138,7 +133,5 @@ impl<'a> World<'a> {
 
 fn title(name: &str) -> String {
     let mut letters = name.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -134,7 +134,8 @@ impl Dispute {
             fields.nulls(&["balance_transaction"]);
         }
         if version >= ApiVersion::Acacia {
-            let card = json!({"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"});
+            let card =
+                json!({"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"});
             fields.put("payment_method_details", json!({"card": card, "type": "card"}));
             fields.empty_arrays(&["enhanced_eligibility_types"]);
         }

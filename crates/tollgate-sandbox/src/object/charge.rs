@@ -50,7 +50,10 @@ impl Charge {
             .put("description", self.description.as_str())
             .put("disputed", self.disputed)
             .put("failure_code", (!self.succeeded).then_some("card_declined"))
-            .put("failure_message", (!self.succeeded).then_some("Your card has insufficient funds."))
+            .put(
+                "failure_message",
+                (!self.succeeded).then_some("Your card has insufficient funds."),
+            )
             .put("fraud_details", json!({}))
             .put("livemode", false)
             .put("metadata", json!(self.metadata))

@@ -226,8 +226,7 @@ impl Invoice {
                 .nulls(&["automatically_finalizes_at", "rendering"]);
         }
         if version == ApiVersion::Acacia {
-            fields
-                .put("subscription_details", json!({"metadata": self.subscription_metadata}));
+            fields.put("subscription_details", json!({"metadata": self.subscription_metadata}));
         }
         if version >= ApiVersion::Clover {
             fields.nulls(&["customer_account"]);
@@ -246,7 +245,9 @@ impl Invoice {
     fn page(&self, ending: &str) -> Option<String> {
         self.finalized_at?;
         let token = self.id.trim_start_matches("in_");
-        Some(format!("https://invoice.stripe.com/i/acct_1TollgateSandbox/test_{token}{ending}?s=ap"))
+        Some(format!(
+            "https://invoice.stripe.com/i/acct_1TollgateSandbox/test_{token}{ending}?s=ap"
+        ))
     }
 }
 

@@ -56,11 +56,11 @@ impl Session {
             .put("status", self.status)
             .put("submit_type", Value::Null)
             .put("subscription", self.subscription.clone())
+            .put("success_url", "https://app.arrakis.example/billing?session={CHECKOUT_SESSION_ID}")
             .put(
-                "success_url",
-                "https://app.arrakis.example/billing?session={CHECKOUT_SESSION_ID}",
+                "total_details",
+                json!({"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}),
             )
-            .put("total_details", json!({"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}))
             .put("url", Value::Null)
             .nulls(&["customer_email", "locale", "shipping_address_collection"]);
         self.put_newer(&mut fields, version);
@@ -104,7 +104,9 @@ impl Session {
             fields.nulls(&["customer_account", "origin_context"]);
         }
         if version >= ApiVersion::Dahlia {
-            fields.put("managed_payments", json!({"enabled": false})).nulls(&["integration_identifier"]);
+            fields
+                .put("managed_payments", json!({"enabled": false}))
+                .nulls(&["integration_identifier"]);
         }
         if version >= ApiVersion::Endive {
             fields.nulls(&["allowed_payment_method_types"]);

@@ -151,7 +151,9 @@ impl Subscription {
             fields.put("billing_mode", mode).nulls(&["customer_account"]);
         }
         if version >= ApiVersion::Dahlia {
-            fields.empty_arrays(&["billing_schedules"]).put("managed_payments", json!({"enabled": false}));
+            fields
+                .empty_arrays(&["billing_schedules"])
+                .put("managed_payments", json!({"enabled": false}));
         }
         if version >= ApiVersion::Endive
             && let Some(paused) = &self.paused

@@ -56,8 +56,7 @@ pub(super) fn recovered(telling: &mut Telling<'_>) -> Result<(), ScenarioError> 
 }
 
 pub(super) fn canceled(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
-    let Overdue { customer, mut subscription, mut invoice } =
-        overdue(telling, 15 * DAY, 3 * DAY)?;
+    let Overdue { customer, mut subscription, mut invoice } = overdue(telling, 15 * DAY, 3 * DAY)?;
     for (days_ago, retry_days) in [(12, Some(5)), (7, Some(7)), (0, None)] {
         telling.world.now = telling.before(days_ago * DAY);
         let retry = retry_days.map(|days: i64| days.saturating_mul(DAY));

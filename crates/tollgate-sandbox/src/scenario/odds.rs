@@ -1,1 +1,142 @@
-//! odds
+//! Odd happenings. Owns: the events no story has, each told alone for who triggers one event. Must
+//! not know: that a single one of them is picked.
+
+use super::purchase::{dispute_moves, disputed, give_back, paid_for};
+use super::{ScenarioError, Telling};
+use crate::object::Object;
+use crate::object::entitlement::Summary;
+use crate::object::subscription::PendingUpdate;
+use crate::offer;
+use crate::time::{DAY, HOUR};
+use crate::world::checkout::Order;
+
+/// How long a pending update waits for its payment, in seconds.
+const PENDING_SECONDS: i64 = 23 * HOUR;
+
+/// Tells all odd happenings, one after another.
+pub(crate) fn tell(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
+    abandoned_checkout(telling)?;
+    subscription_oddities(telling)?;
+    invoice_oddities(telling)?;
+    adjustment_oddities(telling)?;
+    catalog_changes(telling)
+}
+
+fn abandoned_checkout(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
+    let plan = telling.plan()?;
+    let price = telling.price(plan)?;
+    telling.world.now = telling.before(DAY);
+    let customer = telling.world.sign_up(None);
+    telling.now();
+    telling.world.by_itself();
+    let key = telling.once("abandoned");
+    let order = Order { period_end: 0, ..telling.order(&key, plan, &price, 0) };
+    telling.world.abandon(&customer, &order);
+    telling.world.emit("customer.deleted", Object::Customer(customer));
+    Ok(())
+}
+
+fn subscription_oddities(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
+    let plan = telling.plan()?;
+    let (customer, mut subscription) = telling.bought(plan, 12 * DAY)?;
+    telling.now();
+    let other = offer::sold(telling.catalog, telling.options.interval).last().copied();
+    let price = telling.price(other.unwrap_or(plan))?;
+    let expires_at = telling.at.saturating_add(PENDING_SECONDS);
+    if let Some(mut item) = subscription.items.first().cloned() {
+        item.price = price;
+        subscription.pending_update = Some(PendingUpdate { item: item.clone(), expires_at });
+        let (applied, expired) = ("pending_update_applied", "pending_update_expired");
+        telling.world.by_request();
+        let mut paid = subscription.clone();
+        for (name, items) in [(expired, subscription.items.clone()), (applied, vec![item])] {
+            let kind = if name == applied {
+                "customer.subscription.pending_update_applied"
+            } else {
+                "customer.subscription.pending_update_expired"
+            };
+            telling.world.change_subscription(kind, &mut paid, |subscription| {
+                subscription.pending_update = None;
+                subscription.items = items;
+            });
+        }
+    }
+    let features = telling.catalog.features.keys().take(3);
+    let features = features
+        .map(|key| (telling.world.ids.long("feat_", key.as_str()), key.as_str().to_owned()))
+        .collect();
+    let before = Summary { customer: customer.id.clone(), features: Vec::new() };
+    let now = Summary { customer: customer.id, features };
+    telling.world.by_itself();
+    telling.world.emit_change(
+        "entitlements.active_entitlement_summary.updated",
+        Object::EntitlementSummary(before),
+        Object::EntitlementSummary(now),
+    );
+    Ok(())
+}
+
+fn invoice_oddities(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
+    let plan = telling.plan()?;
+    let (customer, subscription) = telling.bought(plan, 12 * DAY)?;
+    telling.now();
+    telling.world.by_itself();
+    let key = telling.once("odd");
+    let lines = telling.world.period_lines(&subscription, &key);
+    let reason = (key.as_str(), "subscription_cycle");
+    let mut invoice = telling.world.draft(&customer, &subscription, reason, lines);
+    telling.world.finalize(&mut invoice);
+    invoice.attempted = true;
+    telling.world.emit("invoice.payment_action_required", Object::Invoice(invoice.clone()));
+    invoice.status = "void";
+    invoice.voided_at = Some(telling.at);
+    telling.world.emit("invoice.voided", Object::Invoice(invoice));
+    Ok(())
+}
+
+fn adjustment_oddities(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
+    let mut charge = paid_for(telling, 3 * DAY)?;
+    telling.now();
+    let amount = charge.amount_minor;
+    give_back(telling, &mut charge, amount);
+    if let Some(mut refund) = charge.refunds.last().cloned() {
+        let succeeded = Object::Refund(refund.clone());
+        for kind in ["refund.updated", "charge.refund.updated"] {
+            telling.world.emit(kind, succeeded.clone());
+        }
+        refund.status = "failed";
+        telling.world.emit("refund.failed", Object::Refund(refund));
+    }
+    telling.world.by_itself();
+    let mut dispute = disputed(telling, &charge);
+    dispute.funds_withdrawn = true;
+    dispute.status = "won";
+    let kind = "charge.dispute.funds_reinstated";
+    dispute_moves(telling, &mut dispute, kind, |dispute| dispute.funds_reinstated = true);
+    Ok(())
+}
+
+fn catalog_changes(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
+    let plan = telling.plan()?;
+    let before = telling.price(plan)?;
+    let mut now = before.clone();
+    now.active = false;
+    now.product.active = false;
+    now.product.updated = telling.at;
+    let world = &mut telling.world;
+    world.by_request();
+    for kind in ["price.created", "price.deleted"] {
+        world.emit(kind, Object::Price(before.clone()));
+    }
+    for kind in ["plan.created", "plan.deleted"] {
+        world.emit(kind, Object::Plan(before.clone()));
+    }
+    for kind in ["product.created", "product.deleted"] {
+        world.emit(kind, Object::Product(before.product.clone()));
+    }
+    let product = (Object::Product(before.product.clone()), Object::Product(now.product.clone()));
+    world.emit_change("product.updated", product.0, product.1);
+    world.emit_change("price.updated", Object::Price(before.clone()), Object::Price(now.clone()));
+    world.emit_change("plan.updated", Object::Plan(before), Object::Plan(now));
+    Ok(())
+}

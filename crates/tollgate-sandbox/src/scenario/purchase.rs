@@ -4,6 +4,7 @@
 use tollgate_domain::catalog::Interval;
 
 use super::{ScenarioError, Telling};
+use crate::object::Metadata;
 use crate::object::Object;
 use crate::object::adjustment::{Dispute, Refund};
 use crate::object::charge::Charge;
@@ -11,7 +12,6 @@ use crate::object::customer::Customer;
 use crate::object::price::Price;
 use crate::object::session::Session;
 use crate::object::subscription::Subscription;
-use crate::object::Metadata;
 use crate::offer;
 use crate::time::{DAY, HOUR, moved};
 use crate::world::checkout::Order;
@@ -133,6 +133,17 @@ pub(super) fn boost_canceled(telling: &mut Telling<'_>) -> Result<(), ScenarioEr
     Ok(())
 }
 
+/// Something was bought `ago` seconds before the end of the story: once where the catalog sells
+/// anything once, else by subscription.
+pub(super) fn paid_for(telling: &mut Telling<'_>, ago: i64) -> Result<Charge, ScenarioError> {
+    if let Ok(goods) = telling.goods() {
+        return Ok(telling.buy(&goods, ago).1);
+    }
+    let plan = telling.plan()?;
+    telling.bought(plan, ago)?;
+    telling.world.last_charge.clone().ok_or(ScenarioError::NotOffered { what: "plan that costs" })
+}
+
 /// Gives money back; the charge keeps the sum.
 pub(super) fn give_back(telling: &mut Telling<'_>, charge: &mut Charge, amount_minor: i64) {
     let refund = Refund {
@@ -155,8 +166,7 @@ pub(super) fn give_back(telling: &mut Telling<'_>, charge: &mut Charge, amount_m
 }
 
 pub(super) fn refund(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
-    let goods = telling.goods()?;
-    let (_, mut charge) = telling.buy(&goods, 2 * DAY);
+    let mut charge = paid_for(telling, 2 * DAY)?;
     let part = charge.amount_minor / 3;
     telling.world.now = telling.before(DAY);
     give_back(telling, &mut charge, part);
@@ -195,8 +205,7 @@ pub(super) fn dispute_moves(
 }
 
 pub(super) fn dispute(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
-    let goods = telling.goods()?;
-    let (_, charge) = telling.buy(&goods, 40 * DAY);
+    let charge = paid_for(telling, 26 * DAY)?;
     telling.world.now = telling.before(25 * DAY);
     telling.world.by_itself();
     let mut dispute = disputed(telling, &charge);

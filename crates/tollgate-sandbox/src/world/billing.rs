@@ -8,7 +8,7 @@ use crate::object::customer::Customer;
 use crate::object::invoice::{BillTo, Invoice, InvoicePayment, Line, Payment};
 use crate::object::subscription::{Item, Paused, Subscription};
 
-impl World<'_> {
+impl World {
     /// Changes a subscription and tells of it under a name.
     pub(crate) fn change_subscription(
         &mut self,
@@ -64,7 +64,11 @@ impl World<'_> {
         let cycle = billing_reason == "subscription_cycle";
         // Stripe dates the invoice of a renewal by the period that has just ended.
         let span = subscription.items.first().map_or((self.now, self.now), |item| {
-            if cycle { (item.period_start - (item.period_end - item.period_start), item.period_start) } else { (self.now, self.now) }
+            if cycle {
+                (item.period_start - (item.period_end - item.period_start), item.period_start)
+            } else {
+                (self.now, self.now)
+            }
         });
         let invoice = Invoice {
             id: self.invoice_id(subscription, key),
@@ -144,7 +148,8 @@ impl World<'_> {
         }
         invoice.attempted = true;
         invoice.attempt_count = invoice.attempt_count.saturating_add(1);
-        invoice.next_payment_attempt = retry_seconds.map(|seconds| self.now.saturating_add(seconds));
+        invoice.next_payment_attempt =
+            retry_seconds.map(|seconds| self.now.saturating_add(seconds));
         let now = Object::Invoice(invoice.clone());
         self.emit_change("invoice.updated", Object::Invoice(before), now.clone());
         self.emit("invoice.payment_failed", now);

@@ -34,7 +34,7 @@ impl Order<'_> {
 /// How long before its completion a session was opened, in seconds.
 const AT_THE_TILL: i64 = 143;
 
-impl World<'_> {
+impl World {
     fn session(&self, customer: &Customer, order: &Order<'_>, mode: &'static str) -> Session {
         let created = self.now.saturating_sub(AT_THE_TILL);
         Session {
@@ -168,6 +168,16 @@ impl World<'_> {
             metadata: order.metadata.clone(),
         };
         if succeeds { self.charge(customer, &purpose) } else { self.decline(customer, &purpose) }
+    }
+
+    /// A session runs out without having been finished.
+    pub(crate) fn abandon(&mut self, customer: &Customer, order: &Order<'_>) {
+        let mut session = self.session(customer, order, "subscription");
+        session.status = "expired";
+        session.payment_status = "unpaid";
+        session.created = self.now.saturating_sub(DAY);
+        session.expires_at = self.now;
+        self.emit("checkout.session.expired", Object::Session(session));
     }
 
     /// Somebody buys something once by a payment that takes days; the session is complete and

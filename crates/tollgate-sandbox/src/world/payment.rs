@@ -21,7 +21,7 @@ pub(crate) struct Purpose<'a> {
     pub(crate) metadata: Metadata,
 }
 
-impl World<'_> {
+impl World {
     /// The card of a customer.
     pub(crate) fn card_of(&self, customer: &Customer) -> String {
         self.ids.long("pm_1", &customer.id)
@@ -75,6 +75,7 @@ impl World<'_> {
         let (intent, charge) = self.payment(customer, purpose, true);
         self.emit("charge.succeeded", Object::Charge(charge.clone()));
         self.emit("payment_intent.succeeded", Object::PaymentIntent(intent));
+        self.last_charge = Some(charge.clone());
         charge
     }
 
