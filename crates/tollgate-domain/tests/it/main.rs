@@ -1,0 +1,3 @@
+//! Laws of the domain, checked from outside: only what the crate publishes is used here.
+
+mod convergence;
