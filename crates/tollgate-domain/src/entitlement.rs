@@ -1,11 +1,25 @@
 //! Entitlements. Owns: what `resolve` returns, how an answer explains itself. Must not know: HTTP,
 //! JSON, caches.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::catalog::{Allowance, Limit, PlanIndex};
 use crate::ids::FeatureKey;
 use crate::time::Timestamp;
+
+pub mod answer;
+mod boost;
+pub mod grace;
+mod own;
+pub mod period;
+mod purchase;
+pub mod resolve;
+#[cfg(test)]
+pub(crate) mod scenario;
+mod subscription;
+pub mod timeline;
 
 /// The kinds of sources a plan can come from, the stronger first at equal ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,14 +50,115 @@ impl SourceKind {
 }
 
 /// What came of considering one source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It offers its plan.
     InForce,
     /// It offers its plan only because its grace has not ended.
     InGrace,
     /// It offers nothing, for this reason.
-    NotInForce(&'static str),
+    NotInForce(Absence),
+}
+
+/// Why a source or an override does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Absence {
+    /// Its end has come.
+    Expired,
+    /// A person took it back.
+    Revoked,
+    /// Its plan is not in the catalog.
+    PlanUnknown,
+    /// None of its prices is in the catalog; heals once one is.
+    PriceUnknown,
+    /// Stripe ended the subscription.
+    Canceled,
+    /// The end set for the subscription has come, though Stripe has not yet said so.
+    Ended,
+    /// A payment failed and the grace is over.
+    PastDue,
+    /// The trial is over and Stripe said nothing of a payment until the grace was over too.
+    TrialOver,
+    /// Stripe gave up collecting.
+    Unpaid,
+    /// The subscription is paused.
+    Paused,
+    /// The first payment is missing.
+    Incomplete,
+    /// The status is not known here and none that is held recently enough.
+    StatusUnknown,
+    /// There are not enough boosts for a level, and no level is sustained.
+    TooFewBoosts,
+    /// The purchase is not paid.
+    NotPaid,
+    /// The purchase's delayed payment failed.
+    PaymentFailed,
+    /// Neither price nor amount confirms what the purchase claims to be.
+    Unconfirmed,
+    /// The purchase was refunded in full.
+    Refunded,
+    /// The purchase was lost in a dispute.
+    DisputeLost,
+    /// The feature is not in the catalog.
+    FeatureUnknown,
+    /// A newer override of the same feature counts instead.
+    Superseded,
+}
+
+impl Absence {
+    /// The stable code of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::PlanUnknown => "plan_unknown",
+            Self::PriceUnknown => "price_unknown",
+            Self::Canceled => "canceled",
+            Self::Ended => "ended",
+            Self::PastDue => "past_due",
+            Self::TrialOver => "trial_over",
+            Self::Unpaid => "unpaid",
+            Self::Paused => "paused",
+            Self::Incomplete => "incomplete",
+            Self::StatusUnknown => "status_unknown",
+            Self::TooFewBoosts => "too_few_boosts",
+            Self::NotPaid => "not_paid",
+            Self::PaymentFailed => "payment_failed",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Refunded => "refunded",
+            Self::DisputeLost => "dispute_lost",
+            Self::FeatureUnknown => "feature_unknown",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// A sentence for people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Expired => "It has expired.",
+            Self::Revoked => "It was taken back.",
+            Self::PlanUnknown => "Its plan is not in the catalog.",
+            Self::PriceUnknown => "Its price is not in the catalog; map it and the plan counts.",
+            Self::Canceled => "The subscription was canceled.",
+            Self::Ended => "The subscription has reached the end that was set for it.",
+            Self::PastDue => "A payment failed and the grace period is over.",
+            Self::TrialOver => "The trial is over and no payment followed within the grace period.",
+            Self::Unpaid => "Stripe gave up collecting the payment.",
+            Self::Paused => "The subscription is paused.",
+            Self::Incomplete => "The first payment was not completed.",
+            Self::StatusUnknown => "Stripe reports a status that is not known here.",
+            Self::TooFewBoosts => "There are too few boosts for a level.",
+            Self::NotPaid => "The purchase is not paid.",
+            Self::PaymentFailed => "The payment failed.",
+            Self::Unconfirmed => {
+                "Neither the price nor the amount paid is that of the plan claimed."
+            }
+            Self::Refunded => "The payment was refunded in full.",
+            Self::DisputeLost => "The payment was lost in a dispute.",
+            Self::FeatureUnknown => "The feature is not in the catalog.",
+            Self::Superseded => "A newer override of the same feature counts instead.",
+        }
+    }
 }
 
 /// One source as it was considered: a line of the explanation.
@@ -64,7 +179,14 @@ pub struct Considered {
     /// The Stripe event or the person behind it.
     pub cause: Option<String>,
     /// A sentence for people.
-    pub note: String,
+    pub note: Cow<'static, str>,
+}
+
+impl Considered {
+    /// Whether it offers its plan, by grace or without.
+    pub const fn counts(&self) -> bool {
+        matches!(self.standing, Standing::InForce | Standing::InGrace)
+    }
 }
 
 /// An override as it was considered.
@@ -103,8 +225,8 @@ pub struct Resolution {
     pub in_grace: bool,
     /// End of that grace.
     pub grace_until: Option<Timestamp>,
-    /// Features after overrides.
-    pub allowances: BTreeMap<FeatureKey, Allowance>,
+    /// Features after overrides; the plan's own map where no override counts.
+    pub allowances: Arc<BTreeMap<FeatureKey, Allowance>>,
     /// Ids of the overrides in force by feature.
     pub overridden: BTreeMap<FeatureKey, String>,
     /// The billing period of the winning subscription, for metered features.
@@ -146,7 +268,7 @@ pub enum ReasonCode {
     WaiverExpired,
     /// An override turned it off.
     DeniedByOverride,
-    /// The account does not exist and the default plan lacks it.
+    /// The account does not exist; whether it may use the feature is up to the default plan.
     AccountUnknown,
 }
 
@@ -181,12 +303,16 @@ pub struct Answer {
     pub reason: ReasonCode,
     /// A sentence for people.
     pub message: String,
-    /// For a denial: the cheapest plan that has the feature.
+    /// For a denial: the cheapest plan that allows what was asked; `None` where no plan does, or
+    /// where a plan would not help (an override decided).
     pub required_plan: Option<PlanIndex>,
     /// For limits and metered features: the limit.
     pub limit: Option<Limit>,
     /// For metered features: used in the period.
     pub usage: Option<u64>,
+    /// The first instant at which this answer can change without a new fact or use: the
+    /// resolution's, or the start of the next meter period if that comes first.
+    pub valid_until: Option<Timestamp>,
     /// For metered features: when the count starts again.
     pub resets_at: Option<Timestamp>,
     /// The override that decided, when one did.

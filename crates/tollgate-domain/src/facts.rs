@@ -11,6 +11,8 @@ use crate::payment::{Adjustment, Invoice, Purchase};
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
+mod past;
+
 /// A Stripe customer that belongs to the account or to one of its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Customer {

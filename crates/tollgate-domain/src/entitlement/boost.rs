@@ -1,0 +1,162 @@
+//! Boosts as a source. Owns: how many boosts were active when, the level they make, its sustain.
+//! Must not know: other sources, who wins.
+//!
+//! The level follows the sum of active boosts (not of boosters): bought ones from subscriptions
+//! that are `active`, and given ones. A level holds while its boosts do and the catalog's sustain
+//! days longer, so at any instant the highest level of that many days back is in force; topping
+//! up in time keeps it.
+
+use std::borrow::Cow;
+
+use super::subscription::{earlier, sold};
+use super::{Absence, Considered, SourceKind, Standing};
+use crate::catalog::{BoostProgram, Catalog};
+use crate::facts::Facts;
+use crate::subscription::order::latest;
+use crate::subscription::{Subscription, SubscriptionState, SubscriptionStatus};
+use crate::time::Timestamp;
+
+/// A span of time with a number of boosts, or a level.
+#[derive(Debug, Clone, Copy)]
+struct Held<T> {
+    from: Timestamp,
+    until: Option<Timestamp>,
+    what: T,
+}
+
+/// Considers the boost level. `None` where there were no boosts within the sustain.
+pub(super) fn consider(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Option<Considered> {
+    let program = catalog.boost.as_ref()?;
+    let boosts = boosts(facts, catalog, program, at);
+    if boosts.is_empty() {
+        return None;
+    }
+    let active_now = count_at(&boosts, at);
+    let considered = |standing, note| Considered {
+        kind: SourceKind::Boost,
+        id: None,
+        plan: None,
+        standing,
+        since: None,
+        until: None,
+        cause: None,
+        note,
+    };
+    let best = levels(&boosts, program)
+        .into_iter()
+        .filter(|level| sustained_until(level, program).is_none_or(|until| at < until))
+        .max_by_key(|level| {
+            (level.what, sustained_until(level, program).unwrap_or(Timestamp::MAX))
+        });
+    let Some(best) = best.and_then(|best| Some((best, program.levels.get(best.what)?))) else {
+        let note = Cow::Borrowed(Absence::TooFewBoosts.sentence());
+        return Some(considered(Standing::NotInForce(Absence::TooFewBoosts), note));
+    };
+    let (held, level) = best;
+    let note = if active_now >= level.boosts {
+        format!("{active_now} active boosts, {} needed for this level.", level.boosts)
+    } else {
+        format!(
+            "{active_now} active boosts, {} needed for this level; it is sustained.",
+            level.boosts
+        )
+    };
+    Some(Considered {
+        plan: Some(level.plan),
+        since: Some(held.from),
+        until: sustained_until(&held, program),
+        ..considered(Standing::InForce, Cow::Owned(note))
+    })
+}
+
+fn sustained_until(level: &Held<usize>, program: &BoostProgram) -> Option<Timestamp> {
+    level.until.map(|until| until.plus_days(i64::from(program.sustain_days)))
+}
+
+/// Every span of active boosts that can matter at `at`.
+fn boosts(
+    facts: &Facts,
+    catalog: &Catalog,
+    program: &BoostProgram,
+    at: Timestamp,
+) -> Vec<Held<u64>> {
+    let forgotten = at.plus_days(-i64::from(program.sustain_days));
+    let mut spans = Vec::new();
+    for subscription in facts.subscriptions.values() {
+        bought(subscription, catalog, forgotten, &mut spans);
+    }
+    for given in &facts.boosts {
+        let revoked = given.revoked.as_ref().map(|revoked| revoked.at);
+        let until = revoked.map(|at| earlier(at, given.expires_at)).or(given.expires_at);
+        let what = u64::from(given.count);
+        spans.push(Held { from: given.granted_at, until, what });
+    }
+    spans.retain(|span| {
+        span.what > 0 && span.until.is_none_or(|until| until > forgotten && until > span.from)
+    });
+    spans
+}
+
+/// The spans of one subscription's boosts, the newest first, back to where nothing matters.
+fn bought(
+    subscription: &Subscription,
+    catalog: &Catalog,
+    forgotten: Timestamp,
+    spans: &mut Vec<Held<u64>>,
+) {
+    let Some(current) = subscription.state() else { return };
+    let mut until = add_span(current, None, catalog, spans);
+    let mut past = subscription.history.as_slice();
+    while until > forgotten {
+        // What came after a final state was late news of an ended subscription, and what shares
+        // a second competes to be its state.
+        past = past.split_at(past.partition_point(|state| state.version.at < until)).0;
+        let Some(last) = past.last() else { return };
+        let second = past.partition_point(|state| state.version.at < last.version.at);
+        let (_, contenders) = past.split_at(second);
+        let Some(state) = latest(contenders.iter()) else { return };
+        until = add_span(state, Some(until), catalog, spans);
+    }
+}
+
+/// Adds what one state holds until the next; returns when it began.
+fn add_span(
+    state: &SubscriptionState,
+    next: Option<Timestamp>,
+    catalog: &Catalog,
+    spans: &mut Vec<Held<u64>>,
+) -> Timestamp {
+    let from = state.version.at;
+    if state.status == SubscriptionStatus::Active {
+        let end = state.pending_end();
+        let until = next.map(|next| earlier(next, end)).or(end);
+        spans.push(Held { from, until, what: sold(state, catalog).boosts });
+    }
+    from
+}
+
+fn count_at(spans: &[Held<u64>], at: Timestamp) -> u64 {
+    spans
+        .iter()
+        .filter(|span| span.until.is_none_or(|until| at < until))
+        .filter(|span| span.from <= at)
+        .fold(0, |sum, span| sum.saturating_add(span.what))
+}
+
+/// The spans of levels (by index in the program) that the sums of boosts make.
+fn levels(boosts: &[Held<u64>], program: &BoostProgram) -> Vec<Held<usize>> {
+    let mut instants: Vec<Timestamp> =
+        boosts.iter().flat_map(|span| std::iter::once(span.from).chain(span.until)).collect();
+    instants.sort_unstable();
+    instants.dedup();
+    let ends = instants.iter().skip(1).copied().map(Some).chain(std::iter::once(None));
+    let mut levels = Vec::new();
+    for (from, until) in instants.iter().copied().zip(ends) {
+        let count = count_at(boosts, from);
+        let reached = program.levels.iter().take_while(|level| level.boosts <= count).count();
+        if let Some(what) = reached.checked_sub(1) {
+            levels.push(Held { from, until, what });
+        }
+    }
+    levels
+}

@@ -1,0 +1,534 @@
+//! Rules of resolution as scenarios: facts as text, then outcomes at instants.
+
+use super::super::Absence;
+use super::super::scenario::{outcome, read, standings, text, time};
+use super::*;
+use crate::catalog::{Allowance, Limit};
+
+/// Checks a scenario at several instants: `7d: premium by subscription s1 until 30d`.
+fn check(scenario: &str, expected: &str) {
+    let (catalog, facts) = read(scenario);
+    for line in expected.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (at, expected) = line.split_once(": ").unwrap();
+        let found = outcome(&resolve(&facts, &catalog, time(at)), &catalog);
+        assert_eq!(found, expected, "at {at} in\n{scenario}");
+    }
+}
+
+fn stands(scenario: &str, at: &str, expected: &[&str]) {
+    let (catalog, facts) = read(scenario);
+    assert_eq!(standings(&resolve(&facts, &catalog, time(at))), expected, "{scenario}");
+}
+
+#[test]
+fn an_account_nobody_spoke_of_has_the_default_plan() {
+    check("unknown", "0d: starter by default always");
+    check("", "0d: starter by default always");
+    let (catalog, facts) = read("unknown");
+    assert!(!resolve(&facts, &catalog, time("0d")).known);
+}
+
+#[test]
+fn each_status_gives_what_the_table_says() {
+    for (status, expected) in [
+        ("active", "premium by subscription s always"),
+        ("trialing", "premium by subscription s always"),
+        ("incomplete", "starter by default always"),
+        ("incomplete_expired", "starter by default always"),
+        ("unpaid", "starter by default always"),
+        ("paused", "starter by default always"),
+        ("canceled", "starter by default always"),
+        ("something_new", "starter by default always"),
+    ] {
+        check(&format!("sub s premium {status} @0d"), &format!("1d: {expected}"));
+    }
+    check("sub s premium active @0d paused_collection", "1d: premium by subscription s always");
+}
+
+#[test]
+fn an_end_that_is_set_takes_effect_at_its_instant() {
+    let ends = "
+        9d23h59m59s999ms: premium by subscription s until 10d
+        10d: starter by default always
+    ";
+    check("sub s premium active @0d cancel_at=10d", ends);
+    check("sub s premium active @0d quits period=0d..10d", ends);
+    check(
+        "sub s premium past_due @9d12h cancel_at=10d",
+        "9d13h: premium by subscription s in grace until 10d",
+    );
+    stands(
+        "sub s premium active @0d cancel_at=10d",
+        "10d",
+        &["default -: in_force", "subscription s: ended"],
+    );
+    check(
+        "sub s premium active @0d quits\nsub s premium active @1d",
+        "40d: premium by subscription s always",
+    );
+    check("sub s premium active @0d period=0d..30d", "99d: premium by subscription s always");
+}
+
+#[test]
+fn a_trial_turns_into_grace_at_its_end_and_closes_with_it() {
+    check(
+        "sub s premium trialing @0d trial=7d",
+        "
+        6d23h59m59s999ms: premium by subscription s until 7d
+        7d: premium by subscription s in grace until 8d
+        7d23h59m59s999ms: premium by subscription s in grace until 8d
+        8d: starter by default always
+    ",
+    );
+    stands(
+        "sub s premium trialing @0d trial=7d",
+        "8d",
+        &["default -: in_force", "subscription s: trial_over"],
+    );
+    check(
+        "sub s premium trialing @0d trial=7d\nsub s premium active @7d",
+        "7d: premium by subscription s always",
+    );
+    // Set to end with the trial: no payment follows, so there is no grace.
+    check(
+        "sub s premium trialing @0d trial=7d quits period=0d..7d",
+        "
+        6d: premium by subscription s until 7d
+        7d: starter by default always
+    ",
+    );
+    check(
+        "sub s premium trialing @0d trial=7d cancel_at=7d12h",
+        "
+        6d: premium by subscription s until 7d
+        7d: premium by subscription s in grace until 7d12h
+        7d12h: starter by default always
+    ",
+    );
+}
+
+#[test]
+fn grace_runs_from_the_first_failed_payment_of_the_cycle() {
+    let dunning = "
+        sub s premium active @0d
+        sub s premium past_due @30d1h
+        invoice i s open @36d fails=30d1h,33d,36d
+    ";
+    check(
+        dunning,
+        "
+        30d2h: premium by subscription s in grace until 31d1h
+        31d59m59s999ms: premium by subscription s in grace until 31d1h
+        31d1h: starter by default always
+    ",
+    );
+    stands(dunning, "31d1h", &["default -: in_force", "subscription s: past_due"]);
+    check(
+        &format!("{dunning}\nsub s premium active @40d"),
+        "40d: premium by subscription s always",
+    );
+    check(
+        "sub s premium active @0d\nsub s premium past_due @30d1h\nsub s premium past_due @33d",
+        "30d2h: premium by subscription s in grace until 31d1h",
+    );
+    check("sub s premium past_due @30d1h", "30d2h: premium by subscription s in grace until 31d1h");
+}
+
+#[test]
+fn grace_belongs_to_its_own_cycle() {
+    // An old failure that was settled otherwise does not use up the grace of a new cycle.
+    check(
+        "
+        sub s premium active @0d
+        invoice old s open fails=5d
+        sub s premium active @10d
+        sub s premium past_due @30d
+        invoice new s open fails=30d
+    ",
+        "30d1h: premium by subscription s in grace until 31d",
+    );
+    // A paid or void invoice is not due, and another subscription's says nothing.
+    for status in ["paid", "void"] {
+        check(
+            &format!(
+                "
+            sub s premium active @0d
+            invoice i s {status} @31d fails=30d
+            invoice other t open fails=29d
+            sub s premium past_due @32d
+        "
+            ),
+            "32d1h: premium by subscription s in grace until 33d",
+        );
+    }
+    // Giving an invoice up starts no new grace while the subscription stays past due.
+    check(
+        "
+        sub s premium active @0d
+        sub s premium past_due @30d
+        invoice one s uncollectible @50d fails=30d
+        sub s premium past_due @60d
+        invoice two s open fails=60d
+    ",
+        "60d1h: starter by default always",
+    );
+}
+
+#[test]
+fn an_unknown_status_holds_what_was_for_a_day() {
+    check(
+        "
+        sub s premium active @0d
+        sub s premium frozen @10d
+        sub s premium frozen @10d12h
+    ",
+        "
+        10d: premium by subscription s until 11d
+        10d23h59m59s999ms: premium by subscription s until 11d
+        11d: starter by default always
+    ",
+    );
+    check("sub s premium paused @0d\nsub s premium frozen @10d", "10d: starter by default always");
+    check(
+        "sub s premium past_due @9d12h\nsub s premium frozen @10d",
+        "10d: premium by subscription s in grace until 10d12h",
+    );
+    stands(
+        "sub s premium active @0d\nsub s premium frozen @10d",
+        "11d",
+        &["default -: in_force", "subscription s: status_unknown"],
+    );
+}
+
+#[test]
+fn the_price_decides_the_plan_and_an_unknown_one_decides_nothing() {
+    check("sub s basic,elite,premium active @0d", "1d: elite by subscription s always");
+    check("sub s mystery,basic active @0d", "1d: basic by subscription s always");
+    check("sub s mystery active @0d", "1d: starter by default always");
+    stands(
+        "sub s mystery active @0d",
+        "1d",
+        &["default -: in_force", "subscription s: price_unknown"],
+    );
+    let (catalog, facts) = read("sub s mystery active @0d");
+    let healed =
+        catalog.with_prices(&[("elite".to_owned(), vec!["price_mystery".to_owned()])]).unwrap();
+    assert_eq!(
+        outcome(&resolve(&facts, &healed, time("1d")), &healed),
+        "elite by subscription s always"
+    );
+}
+
+#[test]
+fn the_highest_plan_wins_and_equal_ones_by_kind() {
+    check("sub s elite active @0d\nwaiver w premium @0d", "1d: elite by subscription s always");
+    check(
+        "sub s premium active @0d\nwaiver w premium @0d\ngrant g premium @0d",
+        "1d: premium by waiver w always",
+    );
+    check(
+        "sub s premium active @0d\nboosts b 7 @0d\ngrant g premium @0d",
+        "1d: premium by subscription s always",
+    );
+    check("boosts b 7 @0d\ngrant g premium @0d", "1d: premium by boost always");
+    check("grant g starter @0d", "1d: starter by grant g always");
+    check(
+        "sub s premium active @0d cancel_at=9d\nsub t premium active @0d\nsub u premium past_due @0d12h",
+        "1d: premium by subscription t always",
+    );
+    check(
+        "waiver w elite @0d until=5d\nsub s premium active @0d cancel_at=8d\ngrant g basic @0d until=20d",
+        "
+        0d: elite by waiver w until 5d
+        5d: premium by subscription s until 8d
+        8d: basic by grant g until 20d
+        20d: starter by default always
+    ",
+    );
+}
+
+#[test]
+fn waivers_and_grants_end_by_time_or_by_hand() {
+    check(
+        "waiver w enterprise @0d until=5d",
+        "
+        4d23h59m59s999ms: enterprise by waiver w until 5d
+        5d: starter by default always
+    ",
+    );
+    check("waiver w enterprise @0d revoked=2d", "3d: starter by default always");
+    stands(
+        "waiver w enterprise @0d revoked=2d",
+        "3d",
+        &["default -: in_force", "waiver w: revoked"],
+    );
+    stands("waiver w enterprise @0d until=2d", "3d", &["default -: in_force", "waiver w: expired"]);
+    stands("waiver w vanished @0d", "3d", &["default -: in_force", "waiver w: plan_unknown"]);
+    check(
+        "grant g premium @0d until=5d\ngrant h premium @0d until=9d",
+        "1d: premium by grant h until 9d",
+    );
+    // Known a moment before its own time, by a clock that is a little ahead: it counts.
+    check("waiver w enterprise @5ms", "0d: enterprise by waiver w always");
+}
+
+#[test]
+fn boosts_make_levels_by_their_sum() {
+    for (boosts, plan) in [
+        (1, "starter by default"),
+        (2, "basic by boost"),
+        (6, "basic by boost"),
+        (7, "premium by boost"),
+        (13, "premium by boost"),
+        (14, "exclusive by boost"),
+        (29, "exclusive by boost"),
+        (30, "elite by boost"),
+        (3000, "elite by boost"),
+    ] {
+        check(&format!("sub a boost*{boosts} active @0d"), &format!("1d: {plan} always"));
+    }
+    check(
+        "sub a boost*3 active @0d\nsub b boost*2 active @0d\nboosts c 2 @0d",
+        "1d: premium by boost always",
+    );
+    for status in ["past_due", "trialing", "canceled", "paused", "unpaid"] {
+        check(&format!("sub a boost*7 {status} @0d"), "1d: starter by default always");
+    }
+    check("sub a basic,boost*7 active @0d", "1d: premium by boost always");
+    stands("boosts b 1 @0d", "1d", &["default -: in_force", "boost -: too_few_boosts"]);
+}
+
+#[test]
+fn a_boost_level_is_sustained_for_seven_days() {
+    check(
+        "sub a boost*7 active @0d\nsub a boost*7 canceled @10d",
+        "
+        9d: premium by boost until 17d
+        16d23h59m59s999ms: premium by boost until 17d
+        17d: starter by default always
+    ",
+    );
+    check(
+        "sub a boost*7 active @0d\nsub a boost*2 active @10d",
+        "
+        10d: premium by boost until 17d
+        17d: basic by boost always
+    ",
+    );
+    check(
+        "sub a boost*7 active @0d\nsub a boost*2 active @10d\nsub a boost*7 active @16d",
+        "16d: premium by boost always",
+    );
+    check("sub a boost*7 active @0d cancel_at=10d", "5d: premium by boost until 17d");
+    check(
+        "boosts b 7 @0d until=10d\nboosts c 2 @0d",
+        "
+        5d: premium by boost until 17d
+        17d: basic by boost always
+    ",
+    );
+    check(
+        "boosts b 14 @0d revoked=3d\nsub a boost*7 active @0d",
+        "
+        4d: exclusive by boost until 10d
+        10d: premium by boost always
+    ",
+    );
+    // One leaves at the instant another comes: the level never fell.
+    check(
+        "sub a boost*7 active @0d\nsub a boost*7 canceled @10d\nsub b boost*7 active @10d",
+        "11d: premium by boost always",
+    );
+    // News from before the end of an ended subscription that arrive late.
+    check(
+        "sub a boost*7 active @0d\nsub a boost*7 canceled @10d\nsub a boost*7 active @30d",
+        "31d: starter by default always",
+    );
+}
+
+#[test]
+fn a_purchase_counts_when_paid_and_proven() {
+    let year = "3d: pro by grant c until 368d";
+    let nothing = "3d: free by default always";
+    for (line, expected) in [
+        ("buy c pro paid=3d price=price_pro", year),
+        ("buy c trial paid=3d price=price_pro", year),
+        ("buy c pro paid=3d amount=19000", year),
+        ("buy c pro paid=3d subtotal=19000 amount=9500", year),
+        ("buy c pro paid=3d amount=19000 price=price_mystery", year),
+        ("buy c trial paid=3d price=levels_trial", "3d: trial by grant c until 10d"),
+        ("buy c trial paid=3d amount=0", nothing),
+        ("buy c pro paid=3d amount=18999", nothing),
+        ("buy c pro paid=3d amount=19000 currency=eur", nothing),
+        ("buy c pro paid=3d amount=9500 subtotal=9500", nothing),
+        ("buy c pro paid=3d", nothing),
+        ("buy c free paid=3d price=price_free", nothing),
+        ("buy c pro amount=19000", nothing),
+        ("buy c pro failed=2d amount=19000", nothing),
+        ("buy c pro paid=3d amount=19000 subscription", nothing),
+        ("buy c badge paid=3d price=price_pro", nothing),
+    ] {
+        check(&format!("catalog levels\n{line}"), expected);
+    }
+    check(
+        "catalog levels\nbuy c trial paid=3d price=levels_trial",
+        "
+        9d23h59m59s999ms: trial by grant c until 10d
+        10d: free by default always
+    ",
+    );
+    stands(
+        "catalog levels\nbuy c pro failed=2d amount=19000",
+        "3d",
+        &["default -: in_force", "grant c: payment_failed"],
+    );
+    stands(
+        "catalog levels\nbuy c pro paid=2d amount=1",
+        "3d",
+        &["default -: in_force", "grant c: unconfirmed"],
+    );
+}
+
+#[test]
+fn a_full_refund_or_a_lost_dispute_takes_a_purchase_back() {
+    let kept = "5d: pro by grant c until 368d";
+    let gone = "5d: free by default always";
+    for (lines, expected) in [
+        ("refund r c 19000 succeeded @4d", gone),
+        ("refund r c 18999 succeeded @4d", kept),
+        ("refund r c 9000 succeeded @4d\nrefund s c 10000 pending @4d", gone),
+        ("refund r c 19000 failed @4d", kept),
+        ("refund r c 19000 canceled @4d", kept),
+        ("refund r c 19000 succeeded @4d currency=eur", kept),
+        ("refund r other 19000 succeeded @4d", kept),
+        ("charge ch c 19000 full @4d", gone),
+        ("charge ch c 10000 partial @4d\nrefund r c 10000 succeeded @4d", kept),
+        ("dispute d c 19000 needs_response @4d", kept),
+        ("dispute d c 19000 won @4d", kept),
+        ("dispute d c 19000 lost @4d", gone),
+    ] {
+        check(&format!("catalog levels\nbuy c pro paid=3d amount=19000\n{lines}"), expected);
+    }
+}
+
+#[test]
+fn overrides_come_after_the_plan() {
+    let (catalog, facts) = read(
+        "
+        sub s premium active @0d
+        override a white_label on @0d until=5d
+        override b weekly_digest off @0d
+        override c max_members limit=7 @0d
+        override d max_members unlimited @1d until=9d
+        override e vanished on @0d
+        override f stats_leaderboard limit=3 @0d
+    ",
+    );
+    let now = resolve(&facts, &catalog, time("2d"));
+    assert_eq!(outcome(&now, &catalog), "premium by subscription s until 5d");
+    let has = |resolution: &Resolution, key: &str| resolution.allowances.get(key).copied();
+    assert_eq!(has(&now, "white_label"), Some(Allowance::On));
+    assert_eq!(has(&now, "weekly_digest"), None);
+    assert_eq!(has(&now, "max_members"), Some(Allowance::Limit(Limit::Unlimited)));
+    assert_eq!(has(&now, "stats_leaderboard"), Some(Allowance::On));
+    assert_eq!(now.overridden["max_members"], "d");
+    let standing: Vec<Standing> = now.overrides.iter().map(|set| set.standing).collect();
+    assert_eq!(standing[2], Standing::NotInForce(Absence::Superseded));
+    assert_eq!(standing[4], Standing::NotInForce(Absence::FeatureUnknown));
+    let later = resolve(&facts, &catalog, time("9d"));
+    assert_eq!(has(&later, "max_members"), Some(Allowance::Limit(Limit::Count(7))));
+    assert_eq!(has(&later, "white_label"), None);
+    assert_eq!(later.valid_until, None);
+    // A plan's own features are shared, not copied, where nothing is overridden.
+    let (catalog, facts) = read("sub s premium active @0d");
+    let plain = resolve(&facts, &catalog, time("2d"));
+    assert!(Arc::ptr_eq(&plain.allowances, &catalog.plan(plain.plan).unwrap().allowances));
+}
+
+#[test]
+fn an_override_that_switches_a_counted_feature_on_keeps_the_plans_number() {
+    let limit = |facts: &str| {
+        let (catalog, facts) = read(facts);
+        resolve(&facts, &catalog, time("1d")).allowances.get("analyses").copied()
+    };
+    let number = |count| Some(Allowance::Limit(Limit::Count(count)));
+    assert_eq!(limit("catalog propiq\noverride a analyses on @0d"), number(5));
+    assert_eq!(limit("catalog propiq\noverride a analyses limit=8 @0d"), number(8));
+    assert_eq!(limit("catalog propiq\noverride a analyses off @0d"), None);
+}
+
+#[test]
+fn the_explanation_names_causes_and_instants() {
+    let (catalog, facts) = read(
+        "
+        sub s premium past_due @3d
+        waiver w basic @0d until=20d
+        sub t basic canceled @2d ended=1d12h
+    ",
+    );
+    let now = resolve(&facts, &catalog, time("3d1h"));
+    let lines: Vec<String> = now
+        .considered
+        .iter()
+        .map(|line| {
+            let time = |at: Option<Timestamp>| at.map_or("-".to_owned(), text);
+            format!(
+                "{} {} {}..{} {}",
+                line.kind.as_str(),
+                line.id.as_deref().unwrap_or("-"),
+                time(line.since),
+                time(line.until),
+                line.cause.as_deref().unwrap_or("-")
+            )
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "subscription s 3d..4d evt_001",
+            "waiver w 0d..20d ann",
+            "default - -..- -",
+            "subscription t 1d12h..- evt_003",
+        ]
+    );
+    assert!(now.considered.iter().all(|line| line.note.ends_with('.')));
+}
+
+#[test]
+fn graces_are_listed_for_whoever_reports_their_end() {
+    let (catalog, facts) = read(
+        "
+        sub a premium past_due @30d
+        invoice i a open fails=30d1h
+        sub b premium trialing @0d trial=7d
+        sub c premium trialing @0d trial=7d quits period=0d..7d
+        sub d premium active @0d
+        sub e mystery past_due @0d
+        sub f basic past_due @5d cancel_at=5d6h
+    ",
+    );
+    let windows: Vec<String> = grace_windows(&facts, &catalog)
+        .iter()
+        .map(|window| {
+            let invoice = window.invoice.as_ref().map_or("-", |invoice| invoice.as_str());
+            format!(
+                "{} {invoice} {}..{}",
+                window.subscription,
+                text(window.started_at),
+                text(window.ends_at)
+            )
+        })
+        .collect();
+    assert_eq!(windows, ["a i 30d1h..31d1h", "b - 7d..8d", "f - 5d..5d6h"]);
+}
+
+#[test]
+fn the_period_of_the_winning_subscription_is_told() {
+    let (catalog, facts) =
+        read("sub s premium active @0d period=0d..30d\nwaiver w premium @0d until=9d");
+    assert_eq!(resolve(&facts, &catalog, time("1d")).billing_period, None);
+    assert_eq!(
+        resolve(&facts, &catalog, time("9d")).billing_period,
+        Some((time("0d"), time("30d")))
+    );
+}

@@ -1,0 +1,391 @@
+//! Scenarios for tests: an account's facts as a few lines of text, and outcomes as one line.
+//!
+//! Times are spans since the beginning of 2026: `30d`, `1d2h`, `3d1ms`, `-1h`. One fact per line:
+//!
+//! ```text
+//! catalog levels                                  (first line; sietch where absent)
+//! unknown                                         (the account does not exist)
+//! sub s1 premium active @0d cancel_at=20d period=0d..30d trial=7d quits paused_collection
+//! sub s2 basic,boost*3 past_due @1d               (the same id again: one more observation)
+//! invoice i1 s1 open fails=3d,5d created=3d
+//! invoice i1 s1 paid @6d fails=3d
+//! waiver w1 enterprise @0d until=5d revoked=3d
+//! grant g1 pro @0d until=5d
+//! boosts b1 3 @0d until=5d
+//! override o1 white_label on|off|limit=5|unlimited @0d until=5d
+//! buy c1 pro paid=3d failed=4d amount=19000 price=price_pro subtotal=100
+//! refund r1 c1 500 succeeded @4d                  (also dispute, charge)
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::{Resolution, Standing};
+use crate::catalog::{Catalog, builtin};
+use crate::facts::{BoostGrant, Facts, Grant, Override, OverrideEffect, Revocation, Waiver};
+use crate::ids::{
+    AccountId, AdjustmentId, EventId, FactId, FeatureKey, InvoiceId, ObjectId, PlanId, PriceId,
+    SessionId, SubscriptionId,
+};
+use crate::money::{Currency, Money};
+use crate::payment::{
+    Adjustment, AdjustmentKind, FailedAttempt, Invoice, InvoiceState, InvoiceStatus, Purchase,
+    PurchaseKind, SessionMode, SessionStatus,
+};
+use crate::subscription::{
+    LifecycleRank, Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,
+};
+use crate::time::Timestamp;
+
+const UNITS: [(&str, i64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// The beginning of every scenario.
+pub(crate) fn zero() -> Timestamp {
+    Timestamp::parse("2026-01-01T00:00:00Z").unwrap()
+}
+
+/// Reads a time such as `1d2h`.
+pub(crate) fn time(text: &str) -> Timestamp {
+    let (sign, mut rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let mut millis = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap();
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).unwrap();
+        millis += number.parse::<i64>().unwrap() * factor;
+        rest = after;
+    }
+    zero().plus_ms(sign * millis)
+}
+
+/// The text of a time, as [`time`] reads it.
+pub(crate) fn text(at: Timestamp) -> String {
+    let mut millis = at.millis() - zero().millis();
+    let mut text = if millis < 0 { "-".to_owned() } else { String::new() };
+    millis = millis.abs();
+    if millis == 0 {
+        return "0d".to_owned();
+    }
+    for (unit, factor) in UNITS {
+        if millis >= factor {
+            text.push_str(&format!("{}{unit}", millis / factor));
+            millis %= factor;
+        }
+    }
+    text
+}
+
+/// An outcome as one line, such as `premium by subscription s1 in grace until 4d`.
+pub(crate) fn outcome(resolution: &Resolution, catalog: &Catalog) -> String {
+    let plan = catalog.plan(resolution.plan).unwrap();
+    let mut line = format!("{} by {}", plan.id, resolution.source.as_str());
+    if let Some(id) = &resolution.source_id {
+        line.push_str(&format!(" {id}"));
+    }
+    if resolution.in_grace {
+        assert!(resolution.grace_until >= resolution.valid_until, "grace ends with validity");
+        line.push_str(" in grace");
+    }
+    match resolution.valid_until {
+        Some(until) => line.push_str(&format!(" until {}", text(until))),
+        None => line.push_str(" always"),
+    }
+    line
+}
+
+/// How each source stands, such as `sub s1: past_due`.
+pub(crate) fn standings(resolution: &Resolution) -> Vec<String> {
+    resolution
+        .considered
+        .iter()
+        .map(|source| {
+            let standing = match source.standing {
+                Standing::InForce => "in_force",
+                Standing::InGrace => "in_grace",
+                Standing::NotInForce(absence) => absence.as_str(),
+            };
+            let id = source.id.as_deref().unwrap_or("-");
+            format!("{} {id}: {standing}", source.kind.as_str())
+        })
+        .collect()
+}
+
+/// A built-in catalog in which `price_PLAN` sells each plan, and `price_boost` boosts.
+pub(crate) fn catalog(name: &str) -> Catalog {
+    let catalog = builtin(name).unwrap();
+    let mut prices: Vec<(String, Vec<String>)> = catalog
+        .plans
+        .iter()
+        .map(|plan| (plan.id.to_string(), vec![format!("price_{}", plan.id)]))
+        .collect();
+    if catalog.boost.is_some() {
+        prices.push(("boost".to_owned(), vec!["price_boost".to_owned()]));
+    }
+    catalog.with_prices(&prices).unwrap()
+}
+
+/// A scenario's catalog and facts.
+pub(crate) fn read(scenario: &str) -> (Catalog, Facts) {
+    let mut catalog_name = "sietch";
+    let mut facts = Facts::unknown(AccountId::parse("acme").unwrap());
+    facts.known = true;
+    facts.revision = 1;
+    for (number, line) in scenario.lines().map(str::trim).enumerate() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let line = Line::of(&words, number);
+        match words.as_slice() {
+            [] => {}
+            ["catalog", name] => catalog_name = *name,
+            ["unknown"] => facts.known = false,
+            ["sub", id, items, status, ..] => line.observe(&mut facts, id, items, status),
+            ["invoice", id, subscription, status, ..] => {
+                let invoice = line.invoice(id, subscription, status);
+                facts.invoices.insert(invoice.id.clone(), invoice);
+            }
+            ["waiver", id, plan, ..] => facts.waivers.push(line.waiver(id, plan)),
+            ["grant", id, plan, ..] => facts.grants.push(line.grant(id, plan)),
+            ["boosts", id, count, ..] => facts.boosts.push(line.boosts(id, count.parse().unwrap())),
+            ["override", id, feature, effect, ..] => {
+                facts.overrides.push(line.set_override(id, feature, effect));
+            }
+            ["buy", id, plan, ..] => {
+                let purchase = line.purchase(id, plan);
+                facts.purchases.insert(purchase.id.clone(), purchase);
+            }
+            [kind @ ("refund" | "dispute" | "charge"), id, purchase, amount, status, ..] => {
+                let one = line.adjustment(kind, id, purchase, amount.parse().unwrap(), status);
+                facts.adjustments.insert(one.id.clone(), one);
+            }
+            other => panic!("what is {other:?}?"),
+        }
+    }
+    (catalog(catalog_name), facts)
+}
+
+/// The `key=value` words, the flags and the `@time` of a line.
+struct Line<'l> {
+    values: BTreeMap<&'l str, &'l str>,
+    flags: Vec<&'l str>,
+    at: Timestamp,
+    number: usize,
+}
+
+impl<'l> Line<'l> {
+    fn of(words: &[&'l str], number: usize) -> Self {
+        let values = words.iter().filter_map(|word| word.split_once('=')).collect();
+        let at = words.iter().find_map(|word| word.strip_prefix('@')).map_or(zero(), time);
+        Self { values, flags: words.to_vec(), at, number }
+    }
+
+    fn time(&self, key: &str) -> Option<Timestamp> {
+        self.values.get(key).map(|value| time(value))
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    fn event(&self) -> EventId {
+        EventId::parse(&format!("evt_{:03}", self.number)).unwrap()
+    }
+
+    fn revoked(&self) -> Option<Revocation> {
+        let at = self.time("revoked")?;
+        Some(Revocation { at, by: "ann".to_owned(), reason: None })
+    }
+
+    fn observe(&self, facts: &mut Facts, id: &str, items: &str, status: &str) {
+        let period = self.values.get("period").and_then(|period| period.split_once(".."));
+        let item = |item: &str| {
+            let (what, quantity) = item.split_once('*').unwrap_or((item, "1"));
+            SubscriptionItem {
+                price: PriceId::parse(&format!("price_{what}")).unwrap(),
+                lookup_key: None,
+                quantity: quantity.parse().unwrap(),
+                period_start: period.map(|(start, _)| time(start)),
+                period_end: period.map(|(_, end)| time(end)),
+            }
+        };
+        let status = SubscriptionStatus::parse(status);
+        let rank = match status {
+            SubscriptionStatus::Canceled => LifecycleRank::Deleted,
+            _ => LifecycleRank::Updated,
+        };
+        let state = SubscriptionState {
+            version: Version { at: self.at, rank, event: self.event() },
+            status,
+            items: items.split(',').map(item).collect(),
+            cancel_at_period_end: self.has("quits"),
+            cancel_at: self.time("cancel_at"),
+            canceled_at: None,
+            ended_at: self.time("ended"),
+            trial_end: self.time("trial"),
+            collection_paused: self.has("paused_collection"),
+            created: None,
+            latest_invoice: None,
+            previous: None,
+        };
+        let id = SubscriptionId::parse(id).unwrap();
+        let known = facts
+            .subscriptions
+            .entry(id.clone())
+            .or_insert_with(|| Subscription::first_seen(id, None, None, state.clone()));
+        known.observe(state.clone());
+        known.remember(state);
+    }
+
+    fn invoice(&self, id: &str, subscription: &str, status: &str) -> Invoice {
+        let fails = self.values.get("fails").map(|fails| fails.split(',').map(time));
+        let failed_attempts: Vec<FailedAttempt> = (1..)
+            .zip(fails.into_iter().flatten())
+            .map(|(attempt, at)| FailedAttempt { attempt, at })
+            .collect();
+        let status = InvoiceStatus::parse(status).unwrap();
+        let state = InvoiceState {
+            at: self.at,
+            event: self.event(),
+            status,
+            amount_due_minor: 3500,
+            amount_paid_minor: if status == InvoiceStatus::Paid { 3500 } else { 0 },
+            currency: Currency::parse("usd").unwrap(),
+            attempt_count: u32::try_from(failed_attempts.len()).unwrap(),
+            billing_reason: Some("subscription_cycle".into()),
+            collection_method: None,
+            hosted_url: None,
+            period_start: None,
+            period_end: None,
+            created: self.time("created"),
+        };
+        Invoice {
+            id: InvoiceId::parse(id).unwrap(),
+            subscription: Some(SubscriptionId::parse(subscription).unwrap()),
+            state,
+            failed_attempts,
+            paid_at: (status == InvoiceStatus::Paid).then_some(self.at),
+        }
+    }
+
+    fn waiver(&self, id: &str, plan: &str) -> Waiver {
+        Waiver {
+            id: FactId::parse(id).unwrap(),
+            plan: PlanId::parse(plan).unwrap(),
+            reason: "a partner".to_owned(),
+            granted_by: "ann".to_owned(),
+            granted_at: self.at,
+            expires_at: self.time("until"),
+            internal_notes: None,
+            revoked: self.revoked(),
+        }
+    }
+
+    fn grant(&self, id: &str, plan: &str) -> Grant {
+        Grant {
+            id: FactId::parse(id).unwrap(),
+            plan: PlanId::parse(plan).unwrap(),
+            reason: "a gift".to_owned(),
+            granted_by: "ann".to_owned(),
+            granted_at: self.at,
+            expires_at: self.time("until"),
+            revoked: self.revoked(),
+        }
+    }
+
+    fn boosts(&self, id: &str, count: u32) -> BoostGrant {
+        BoostGrant {
+            id: FactId::parse(id).unwrap(),
+            member: None,
+            count,
+            reason: "a gift".to_owned(),
+            granted_by: "ann".to_owned(),
+            granted_at: self.at,
+            expires_at: self.time("until"),
+            revoked: self.revoked(),
+        }
+    }
+
+    fn set_override(&self, id: &str, feature: &str, effect: &str) -> Override {
+        Override {
+            id: FactId::parse(id).unwrap(),
+            feature: FeatureKey::parse(feature).unwrap(),
+            effect: match effect {
+                "on" => OverrideEffect::On,
+                "off" => OverrideEffect::Off,
+                "unlimited" => OverrideEffect::Limit(None),
+                _ => OverrideEffect::Limit(Some(self.values["limit"].parse().unwrap())),
+            },
+            reason: "a promise".to_owned(),
+            granted_by: "ann".to_owned(),
+            granted_at: self.at,
+            expires_at: self.time("until"),
+            revoked: self.revoked(),
+        }
+    }
+
+    fn money(&self, key: &str) -> Option<Money> {
+        let currency = Currency::parse(self.values.get("currency").unwrap_or(&"usd")).unwrap();
+        let amount_minor = self.values.get(key)?.parse().unwrap();
+        Some(Money { amount_minor, currency })
+    }
+
+    fn purchase(&self, id: &str, plan: &str) -> Purchase {
+        let paid_at = self.time("paid");
+        Purchase {
+            id: SessionId::parse(id).unwrap(),
+            mode: if self.has("subscription") {
+                SessionMode::Subscription
+            } else {
+                SessionMode::Payment
+            },
+            kind: match plan {
+                "badge" => PurchaseKind::Badge,
+                plan => PurchaseKind::Grant { claimed: PlanId::parse(plan).ok() },
+            },
+            member: None,
+            subscription: None,
+            payment_intent: Some(ObjectId::parse(&format!("pi_{id}")).unwrap()),
+            prices: self.values.get("price").iter().map(|p| PriceId::parse(p).unwrap()).collect(),
+            subtotal: self.money("subtotal"),
+            total: self.money("amount"),
+            status: SessionStatus::Complete,
+            paid_at,
+            failed_at: self.time("failed"),
+            event: self.event(),
+        }
+    }
+
+    fn adjustment(
+        &self,
+        kind: &str,
+        id: &str,
+        purchase: &str,
+        amount_minor: i64,
+        status: &str,
+    ) -> Adjustment {
+        let kind = match kind {
+            "refund" => AdjustmentKind::Refund,
+            "dispute" => AdjustmentKind::Dispute,
+            _ => AdjustmentKind::ChargeRefunds,
+        };
+        let currency = Currency::parse(self.values.get("currency").unwrap_or(&"usd")).unwrap();
+        Adjustment {
+            id: AdjustmentId::parse(id).unwrap(),
+            kind,
+            payment_intent: Some(ObjectId::parse(&format!("pi_{purchase}")).unwrap()),
+            charge: None,
+            amount: Money { amount_minor, currency },
+            status: status.into(),
+            at: self.at,
+            event: self.event(),
+            effective_at: self.time("effective"),
+        }
+    }
+}
+
+#[test]
+fn times_go_there_and_back() {
+    for sample in ["0d", "1d", "1d2h", "3d1ms", "-1h", "2h5m7s", "-1d23h59m59s999ms"] {
+        assert_eq!(text(time(sample)), sample);
+    }
+}
