@@ -13,13 +13,15 @@ pub mod answer;
 mod boost;
 pub mod grace;
 mod own;
-pub mod period;
+mod period;
 mod purchase;
 pub mod resolve;
 #[cfg(test)]
 pub(crate) mod scenario;
 mod subscription;
 pub mod timeline;
+
+pub use answer::{UnknownFeature, Usage};
 
 /// The kinds of sources a plan can come from, the stronger first at equal ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

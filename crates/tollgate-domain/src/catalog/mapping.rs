@@ -27,7 +27,7 @@ impl Catalog {
                 let checked = PriceId::parse(price);
                 match (checked, found) {
                     (Err(error), _) => {
-                        faults.push(fault(format!("price of `{target}`: {error}"), None))
+                        faults.push(fault(format!("price of `{target}`: {error}"), None));
                     }
                     (Ok(_), None) => {}
                     (Ok(price), Some(sells)) => faults.extend(self.map_price(&price, sells).err()),

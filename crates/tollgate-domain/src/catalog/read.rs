@@ -146,13 +146,13 @@ impl<'t> Section<'t> {
             self.wrong_type(key, item, "a list of texts");
             return Vec::new();
         };
-        let one = |value: &'t Value| match value.as_str() {
-            Some(text) => self.checked_text(key, text, value.span(), chars_max),
-            None => {
-                let what = format!("`{key}` of {} must hold texts only", self.name);
-                self.fault(value.span(), what, None);
-                None
+        let one = |value: &'t Value| {
+            if let Some(text) = value.as_str() {
+                return self.checked_text(key, text, value.span(), chars_max);
             }
+            let what = format!("`{key}` of {} must hold texts only", self.name);
+            self.fault(value.span(), what, None);
+            None
         };
         list.iter().filter_map(one).collect()
     }
@@ -180,13 +180,13 @@ impl<'t> Section<'t> {
             self.wrong_type(key, item, "a list of tables");
             return Vec::new();
         };
-        let one = |value: &'t Value| match value.as_inline_table() {
-            Some(table) => Some(Section::new(self.faults, name, table, value.span())),
-            None => {
-                let what = format!("`{key}` of {} must hold tables only", self.name);
-                self.fault(value.span(), what, None);
-                None
+        let one = |value: &'t Value| {
+            if let Some(table) = value.as_inline_table() {
+                return Some(Section::new(self.faults, name, table, value.span()));
             }
+            let what = format!("`{key}` of {} must hold tables only", self.name);
+            self.fault(value.span(), what, None);
+            None
         };
         list.iter().filter_map(one).collect()
     }

@@ -111,7 +111,8 @@ impl Canonical {
     }
 
     fn hex(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let nibble = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or('0');
+        self.0.finalize().iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]).collect()
     }
 }
 

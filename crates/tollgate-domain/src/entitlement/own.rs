@@ -106,13 +106,13 @@ pub(super) struct Overridden {
 /// Applies an account's overrides to what its plan gives: of several for one feature the newest
 /// counts.
 pub(super) fn override_features(
-    given: Arc<BTreeMap<FeatureKey, Allowance>>,
+    given: &Arc<BTreeMap<FeatureKey, Allowance>>,
     overrides: &[Override],
     catalog: &Catalog,
     at: Timestamp,
 ) -> Overridden {
     let mut result = Overridden {
-        allowances: Arc::clone(&given),
+        allowances: Arc::clone(given),
         by: BTreeMap::new(),
         considered: Vec::with_capacity(overrides.len()),
         until: None,

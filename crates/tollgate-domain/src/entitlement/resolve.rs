@@ -36,7 +36,8 @@ pub fn resolve(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Resolution {
     let source_id = winner.and_then(|winner| winner.id.clone());
     let until = winner.and_then(|winner| winner.until);
     let in_grace = winner.is_some_and(|winner| winner.standing == Standing::InGrace);
-    let given = catalog.plan(plan).map(|plan| Arc::clone(&plan.allowances)).unwrap_or_default();
+    let none = Arc::default();
+    let given = catalog.plan(plan).map_or(&none, |plan| &plan.allowances);
     let overridden = own::override_features(given, &facts.overrides, catalog, at);
     Resolution {
         known: facts.known,

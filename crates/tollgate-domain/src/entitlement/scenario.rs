@@ -18,6 +18,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::{Resolution, Standing};
 use crate::catalog::{Catalog, builtin};
@@ -70,7 +71,7 @@ pub(crate) fn text(at: Timestamp) -> String {
     }
     for (unit, factor) in UNITS {
         if millis >= factor {
-            text.push_str(&format!("{}{unit}", millis / factor));
+            write!(text, "{}{unit}", millis / factor).unwrap();
             millis %= factor;
         }
     }
@@ -82,14 +83,14 @@ pub(crate) fn outcome(resolution: &Resolution, catalog: &Catalog) -> String {
     let plan = catalog.plan(resolution.plan).unwrap();
     let mut line = format!("{} by {}", plan.id, resolution.source.as_str());
     if let Some(id) = &resolution.source_id {
-        line.push_str(&format!(" {id}"));
+        write!(line, " {id}").unwrap();
     }
     if resolution.in_grace {
         assert!(resolution.grace_until >= resolution.valid_until, "grace ends with validity");
         line.push_str(" in grace");
     }
     match resolution.valid_until {
-        Some(until) => line.push_str(&format!(" until {}", text(until))),
+        Some(until) => write!(line, " until {}", text(until)).unwrap(),
         None => line.push_str(" always"),
     }
     line
@@ -209,10 +210,8 @@ impl<'l> Line<'l> {
             }
         };
         let status = SubscriptionStatus::parse(status);
-        let rank = match status {
-            SubscriptionStatus::Canceled => LifecycleRank::Deleted,
-            _ => LifecycleRank::Updated,
-        };
+        let deleted = status == SubscriptionStatus::Canceled;
+        let rank = if deleted { LifecycleRank::Deleted } else { LifecycleRank::Updated };
         let state = SubscriptionState {
             version: Version { at: self.at, rank, event: self.event() },
             status,

@@ -1,5 +1,7 @@
 //! Tests of reading catalogs.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::super::{BUILTIN_NAMES, builtin, builtin_text};
@@ -42,6 +44,14 @@ fn read_small(from: &str, to: &str) -> Result<Catalog, CatalogErrors> {
     parse("small", "catalog.toml", &SMALL.replacen(from, to, 1))
 }
 
+/// A text of many pieces.
+fn many(count: usize, piece: impl Fn(usize) -> String) -> String {
+    (0..count).fold(String::new(), |mut text, number| {
+        writeln!(text, "{}", piece(number)).unwrap();
+        text
+    })
+}
+
 fn faults(from: &str, to: &str) -> String {
     read_small(from, to).expect_err(to).to_string()
 }
@@ -65,116 +75,107 @@ fn a_small_catalog_is_read_with_its_defaults() {
     assert_eq!(catalog.version.len(), 64);
 }
 
+/// A change of the small catalog, and what is said of it.
+const FAULTS: &[(&str, &str, &str)] = &[
+    (
+        "rank = 5",
+        "rnk = 5",
+        "catalog.toml:23:1: [[plans]] knows no key `rnk` (did you mean \"rank\"?)",
+    ),
+    (
+        "rank = 5",
+        "rnk = 5",
+        "catalog.toml:20:1: [[plans]] has no `rank` (add a line such as: rank = 1)",
+    ),
+    (
+        "[catalog]",
+        "[catalogue]",
+        "catalog.toml:2:2: the catalog knows no key `catalogue` (did you mean \"catalog\"?)",
+    ),
+    (
+        "currency = \"usd\"",
+        "currency = \"dollars\"",
+        "catalog.toml:3:12: a text in `currency` of [catalog] must have 1 to 3 characters",
+    ),
+    ("currency = \"usd\"", "currency = \"u1\"", "a currency has three letters (such as \"usd\")"),
+    (
+        "default_plan = \"free\"",
+        "default_plan = \"fre\"",
+        "catalog.toml:4:16: there is no plan `fre` (did you mean \"free\"?)",
+    ),
+    ("\"/upgrade\"", "\"ftp://x\"", "catalog.toml:5:15: an upgrade URL begins with"),
+    (
+        "kind = \"limit\"",
+        "kind = \"limits\"",
+        "`limits` is no kind of feature (did you mean \"limit\"?)",
+    ),
+    ("name = \"Export\"", "period = \"billing_period\"", "only a metered feature has a `period`"),
+    (
+        "\"billing_period\"",
+        "\"month\"",
+        "`month` is no period (known: calendar_month, billing_period)",
+    ),
+    ("[features.export]", "[features.Export]", "a feature key \"Export\" must be"),
+    (
+        "features = [\"export\"]",
+        "features = [\"exports\"]",
+        "catalog.toml:28:13: there is no feature `exports` (did you mean \"export\"?)",
+    ),
+    ("features = [\"export\"]", "features = [\"export\", \"export\"]", "`export` is listed twice"),
+    (
+        "features = [\"export\"]",
+        "features = [\"seats\"]",
+        "`seats` is a limit feature (list it under `limits`)",
+    ),
+    (
+        "quotas = { calls = 10 }",
+        "quotas = { calls = -1 }",
+        "a whole number from 0, or \"unlimited\"",
+    ),
+    (
+        "quotas = { calls = 10 }",
+        "limits = { seats = 0 }",
+        "`pro` has less of `seats` than a lower plan (raise it, or say inherits = false)",
+    ),
+    ("grant_days = 30", "", "how long does a purchase last?"),
+    (
+        "monthly = 900",
+        "monthly = -1",
+        "`monthly` of [[plans]] must be between 0 and 999999999999, found -1",
+    ),
+    (
+        "monthly = 900",
+        "monthly = 9.00",
+        "`monthly` of [[plans]] must be a whole number, found float",
+    ),
+    ("rank = 5", "rank = 0", "plans `free` and `pro` have the same rank"),
+    ("id = \"pro\"", "id = \"free\"", "there are two plans `free`"),
+    ("id = \"pro\"", "id = \"Pro\"", "a plan id \"Pro\" must be"),
+    ("[\"pro_monthly\"]", "[\"a\", \"a\"]", "this price is listed twice"),
+    (
+        "[\"pro_monthly\"]",
+        "\"a\"",
+        "`lookup_keys` of [[plans]] must be a list of texts, found string",
+    ),
+    ("[\"pro_monthly\"]", "[1]", "`lookup_keys` of [[plans]] must hold texts only"),
+    ("[[plans]]\nid = \"free\"", "[plans]\nid = \"free\"", "this is not TOML"),
+    ("name = \"Pro\"", "name = \"\"", "must have 1 to 80 characters"),
+    ("quotas", "[badge]\nprice = 0\n[x]\nquotas", "`price` of [badge] must be between 1"),
+    (
+        "quotas",
+        "[boost]\nprice = 1\nlevels = [{boosts = 2, plan = \"pro\"}, {boosts = 1, plan = \"pro\"}]\n[x]\nquotas",
+        "boost levels must rise",
+    ),
+    (
+        "quotas",
+        "[boost]\nprice = 1\nlookup_keys = [\"pro_monthly\"]\nlevels = []\n[x]\nquotas",
+        "this price is sold as something else above",
+    ),
+];
+
 #[test]
 fn each_fault_names_its_place_and_how_to_mend_it() {
-    for (from, to, expected) in [
-        (
-            "rank = 5",
-            "rnk = 5",
-            "catalog.toml:23:1: [[plans]] knows no key `rnk` (did you mean \"rank\"?)",
-        ),
-        (
-            "rank = 5",
-            "rnk = 5",
-            "catalog.toml:20:1: [[plans]] has no `rank` (add a line such as: rank = 1)",
-        ),
-        (
-            "[catalog]",
-            "[catalogue]",
-            "catalog.toml:2:2: the catalog knows no key `catalogue` (did you mean \"catalog\"?)",
-        ),
-        (
-            "currency = \"usd\"",
-            "currency = \"dollars\"",
-            "catalog.toml:3:12: a text in `currency` of [catalog] must have 1 to 3 characters",
-        ),
-        (
-            "currency = \"usd\"",
-            "currency = \"u1\"",
-            "a currency has three letters (such as \"usd\")",
-        ),
-        (
-            "default_plan = \"free\"",
-            "default_plan = \"fre\"",
-            "catalog.toml:4:16: there is no plan `fre` (did you mean \"free\"?)",
-        ),
-        ("\"/upgrade\"", "\"ftp://x\"", "catalog.toml:5:15: an upgrade URL begins with"),
-        (
-            "kind = \"limit\"",
-            "kind = \"limits\"",
-            "`limits` is no kind of feature (did you mean \"limit\"?)",
-        ),
-        (
-            "name = \"Export\"",
-            "period = \"billing_period\"",
-            "only a metered feature has a `period`",
-        ),
-        (
-            "\"billing_period\"",
-            "\"month\"",
-            "`month` is no period (known: calendar_month, billing_period)",
-        ),
-        ("[features.export]", "[features.Export]", "a feature key \"Export\" must be"),
-        (
-            "features = [\"export\"]",
-            "features = [\"exports\"]",
-            "catalog.toml:28:13: there is no feature `exports` (did you mean \"export\"?)",
-        ),
-        (
-            "features = [\"export\"]",
-            "features = [\"export\", \"export\"]",
-            "`export` is listed twice",
-        ),
-        (
-            "features = [\"export\"]",
-            "features = [\"seats\"]",
-            "`seats` is a limit feature (list it under `limits`)",
-        ),
-        (
-            "quotas = { calls = 10 }",
-            "quotas = { calls = -1 }",
-            "a whole number from 0, or \"unlimited\"",
-        ),
-        (
-            "quotas = { calls = 10 }",
-            "limits = { seats = 0 }",
-            "`pro` has less of `seats` than a lower plan (raise it, or say inherits = false)",
-        ),
-        ("grant_days = 30", "", "how long does a purchase last?"),
-        (
-            "monthly = 900",
-            "monthly = -1",
-            "`monthly` of [[plans]] must be between 0 and 999999999999, found -1",
-        ),
-        (
-            "monthly = 900",
-            "monthly = 9.00",
-            "`monthly` of [[plans]] must be a whole number, found float",
-        ),
-        ("rank = 5", "rank = 0", "plans `free` and `pro` have the same rank"),
-        ("id = \"pro\"", "id = \"free\"", "there are two plans `free`"),
-        ("id = \"pro\"", "id = \"Pro\"", "a plan id \"Pro\" must be"),
-        ("[\"pro_monthly\"]", "[\"a\", \"a\"]", "this price is listed twice"),
-        (
-            "[\"pro_monthly\"]",
-            "\"a\"",
-            "`lookup_keys` of [[plans]] must be a list of texts, found string",
-        ),
-        ("[\"pro_monthly\"]", "[1]", "`lookup_keys` of [[plans]] must hold texts only"),
-        ("[[plans]]\nid = \"free\"", "[plans]\nid = \"free\"", "this is not TOML"),
-        ("name = \"Pro\"", "name = \"\"", "must have 1 to 80 characters"),
-        ("quotas", "[badge]\nprice = 0\n[x]\nquotas", "`price` of [badge] must be between 1"),
-        (
-            "quotas",
-            "[boost]\nprice = 1\nlevels = [{boosts = 2, plan = \"pro\"}, {boosts = 1, plan = \"pro\"}]\n[x]\nquotas",
-            "boost levels must rise",
-        ),
-        (
-            "quotas",
-            "[boost]\nprice = 1\nlookup_keys = [\"pro_monthly\"]\nlevels = []\n[x]\nquotas",
-            "this price is sold as something else above",
-        ),
-    ] {
+    for (from, to, expected) in FAULTS {
         let text = faults(from, to);
         assert!(text.contains(expected), "{to}: expected {expected} in\n{text}");
     }
@@ -187,8 +188,7 @@ fn all_faults_are_told_at_once_and_by_place() {
     let lines: Vec<usize> = errors.faults.iter().map(|fault| fault.line).collect();
     assert!(errors.faults.len() >= 7, "{errors}");
     assert!(lines.is_sorted(), "{lines:?}");
-    let many: String = (0..200).map(|n| format!("k{n} = 1\n")).collect();
-    let errors = parse("x", "f", &many).unwrap_err();
+    let errors = parse("x", "f", &many(200, |n| format!("k{n} = 1"))).unwrap_err();
     assert_eq!(errors.faults.len(), super::super::fault::FAULTS_MAX);
     assert!(errors.left_out > 100 && errors.to_string().ends_with(" more"), "{}", errors.left_out);
 }
@@ -197,11 +197,10 @@ fn all_faults_are_told_at_once_and_by_place() {
 fn limits_on_sizes_are_kept() {
     let long = format!("# {}\n{SMALL}", "x".repeat(TEXT_BYTES_MAX));
     assert!(parse("x", "f", &long).unwrap_err().to_string().contains("at most 262144 are read"));
-    let plans: String =
-        (1..=PLANS_MAX).map(|n| format!("[[plans]]\nid = \"p{n}\"\nrank = {n}\n")).collect();
+    let plans = many(PLANS_MAX, |n| format!("[[plans]]\nid = \"p{n}\"\nrank = {}", n + 1));
     let text = faults("[[plans]]\nid = \"pro\"", &format!("{plans}[[plans]]\nid = \"pro\""));
     assert!(text.contains("more than 64 plans"), "{text}");
-    let features: String = (0..FEATURES_MAX).map(|n| format!("[features.f{n}]\n")).collect();
+    let features = many(FEATURES_MAX, |n| format!("[features.f{n}]"));
     let text = faults("[features.seats]", &format!("{features}[features.seats]"));
     assert!(text.contains("more than 512 features"), "{text}");
 }
