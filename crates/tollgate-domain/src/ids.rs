@@ -103,16 +103,17 @@ pub struct FeatureKey(Box<str>);
 
 /// Why a text is no feature key or plan id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} must be 1 to 64 lower-case letters and digits in words joined by single underscores")]
+#[error(
+    "{text:?} must be 1 to 64 lower-case letters and digits in words joined by single underscores"
+)]
 pub struct KeyError {
     /// The offending text, cut to 80 characters.
     pub text: String,
 }
 
 fn check_key(text: &str) -> Result<(), KeyError> {
-    let word = |w: &str| {
-        !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
+    let word =
+        |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if text.len() <= 64 && text.split('_').all(word) {
         Ok(())
     } else {

@@ -19,6 +19,7 @@ pub mod observation;
 pub mod owner;
 pub mod payment;
 pub mod sale;
+pub mod schedule;
 pub mod subscription;
 pub mod time;
 pub mod waiver;

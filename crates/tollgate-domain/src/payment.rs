@@ -4,7 +4,10 @@
 //! A ledger fact only ever moves up its own ladder (an invoice: draft, open, uncollectible, void
 //! or paid), so facts can be merged in any order.
 
-use crate::ids::{AdjustmentId, EventId, InvoiceId, MemberId, ObjectId, PlanId, PriceId, SessionId, SubscriptionId};
+use crate::ids::{
+    AdjustmentId, EventId, InvoiceId, MemberId, ObjectId, PlanId, PriceId, SessionId,
+    SubscriptionId,
+};
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
 

@@ -127,7 +127,10 @@ mod tests {
     fn texts_go_there_and_back() {
         let instant = Timestamp::parse("2026-11-21T10:00:00.250Z").unwrap();
         assert_eq!(instant.to_string(), "2026-11-21T10:00:00.25Z");
-        assert_eq!(Timestamp::parse("2026-11-21T12:00:00+02:00").unwrap().to_string(), "2026-11-21T10:00:00Z");
+        assert_eq!(
+            Timestamp::parse("2026-11-21T12:00:00+02:00").unwrap().to_string(),
+            "2026-11-21T10:00:00Z"
+        );
         assert!(Timestamp::parse("yesterday").is_err());
     }
 
@@ -139,6 +142,9 @@ mod tests {
         assert_eq!(t("2024-02-29T00:00:00Z").next_month_start(), t("2024-03-01T00:00:00Z"));
         assert_eq!(Timestamp::from_unix_seconds(i64::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.plus_days(1), Timestamp::MAX);
-        assert!(!Timestamp::MIN.to_string().is_empty() && !Timestamp::MAX.next_month_start().to_string().is_empty());
+        assert!(
+            !Timestamp::MIN.to_string().is_empty()
+                && !Timestamp::MAX.next_month_start().to_string().is_empty()
+        );
     }
 }

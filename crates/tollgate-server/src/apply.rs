@@ -1,15 +1,16 @@
 //! The only executor of a decision. Owns: the place of each decision in its account's journal and
 //! feed, and the writing of all of it. Must not know: rules; there is nothing left to choose here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tollgate_domain::change::Change;
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::subscription::{Subscription, SubscriptionStatus};
 use tollgate_domain::{Decision, Facts, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::journal::JournalRow;
 use tollgate_store::outbox::OutboxRow;
-use tollgate_store::{StoreError, Tx, accounts, facts, journal, outbox};
+use tollgate_store::{StoreError, Tx, accounts, facts, journal, outbox, schedule};
 
 use crate::envelope;
 
@@ -22,6 +23,7 @@ pub struct Ledger {
     outbox: Vec<OutboxRow>,
     heads: Vec<AccountHead>,
     touched: Vec<AccountId>,
+    look_again: BTreeMap<AccountId, Option<Timestamp>>,
 }
 
 impl Ledger {
@@ -34,6 +36,7 @@ impl Ledger {
             outbox: Vec::new(),
             heads: Vec::new(),
             touched: Vec::new(),
+            look_again: BTreeMap::new(),
         }
     }
 
@@ -61,18 +64,28 @@ impl Ledger {
             });
         }
         self.touched.push(head.account.clone());
+        if decision.changes.iter().any(may_end) {
+            self.look_again.insert(head.account.clone(), Some(self.now));
+        }
+    }
+
+    /// Has the scheduler look at an account at an instant, or not by itself.
+    pub fn look_again(&mut self, account: &AccountId, at: Option<Timestamp>) {
+        self.look_again.insert(account.clone(), at);
     }
 
     /// Takes the heads of the accounts entered, to be written.
     pub fn keep_heads(&mut self, heads: &HashMap<AccountId, AccountHead>) {
         self.touched.sort_unstable();
         self.touched.dedup();
-        self.heads = self.touched.iter().filter_map(|account| heads.get(account)).cloned().collect();
+        self.heads =
+            self.touched.iter().filter_map(|account| heads.get(account)).cloned().collect();
     }
 
     /// The accounts whose facts change, with their new revisions.
     pub fn changed(&self) -> Vec<(AccountId, u64)> {
-        let changes = |account: &AccountId| self.changes.iter().any(|(changed, _)| changed == account);
+        let changes =
+            |account: &AccountId| self.changes.iter().any(|(changed, _)| changed == account);
         self.heads
             .iter()
             .filter(|head| changes(&head.account))
@@ -82,6 +95,11 @@ impl Ledger {
 
     /// Writes everything in the transaction.
     pub async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        if !self.look_again.is_empty() {
+            let look_again: Vec<(AccountId, Option<Timestamp>)> =
+                self.look_again.iter().map(|(account, at)| (account.clone(), *at)).collect();
+            schedule::save(tx, &look_again).await?;
+        }
         if self.heads.is_empty() {
             return Ok(());
         }
@@ -91,5 +109,21 @@ impl Ledger {
         facts::save(tx, &changes).await?;
         journal::append(tx, &self.journal).await?;
         outbox::append(tx, &self.outbox).await
+    }
+}
+
+/// Whether a change may bring an end that no event announces, so that the scheduler must look.
+fn may_end(change: &Change) -> bool {
+    match change {
+        Change::SaveSubscription(subscription) => {
+            let status = Subscription::state(subscription).map(|state| &state.status);
+            matches!(status, Some(SubscriptionStatus::PastDue))
+        }
+        Change::SaveInvoice(invoice) => !invoice.failed_attempts.is_empty(),
+        Change::SaveWaiver(_)
+        | Change::SaveGrant(_)
+        | Change::SaveBoost(_)
+        | Change::SaveOverride(_) => true,
+        _ => false,
     }
 }

@@ -12,10 +12,7 @@ pub fn next_attempt(limits: &WorkerLimits, attempts: u32, now: Timestamp) -> Opt
         return None;
     }
     let doublings = attempts.saturating_sub(1).min(32);
-    let wait = limits
-        .backoff_base_ms
-        .saturating_mul(1_u64 << doublings)
-        .min(limits.backoff_cap_ms);
+    let wait = limits.backoff_base_ms.saturating_mul(1_u64 << doublings).min(limits.backoff_cap_ms);
     let jitter = fastrand::u64(0..=wait / 4);
     let wait = wait.saturating_sub(jitter);
     Some(now.plus_ms(i64::try_from(wait).unwrap_or(i64::MAX)))
@@ -39,7 +36,9 @@ mod tests {
         };
         let now = Timestamp::from_millis(0);
         let wait = |n| next_attempt(&limits, n, now).map(Timestamp::millis);
-        for (attempts, full) in [(1, 30_000), (2, 60_000), (5, 480_000), (6, 600_000), (11, 600_000)] {
+        for (attempts, full) in
+            [(1, 30_000), (2, 60_000), (5, 480_000), (6, 600_000), (11, 600_000)]
+        {
             let waited = wait(attempts).unwrap();
             assert!(waited <= full && waited >= full - full / 4, "{attempts}: {waited}");
         }

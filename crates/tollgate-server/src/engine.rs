@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate_domain::catalog::{Feature, FeatureKind, Limit};
-use tollgate_domain::entitlement::{Allowance, Resolution, Usage};
+use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Limit};
+use tollgate_domain::entitlement::{Resolution, Usage};
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Facts, Timestamp};
 use tollgate_store::{Db, facts, usage};
@@ -58,6 +58,8 @@ pub struct Metered<'a> {
     pub requested: u64,
     /// Count them if they are allowed.
     pub consume: bool,
+    /// The instant whose period counts.
+    pub at: Timestamp,
 }
 
 impl Engine {
@@ -133,7 +135,7 @@ impl Engine {
             Allowance::On => Limit::Unlimited,
             Allowance::Limit(limit) => *limit,
         };
-        let (start, resets_at) = resolution.meter_span(period);
+        let (start, resets_at) = resolution.meter_span(period, metered.at);
         let account = metered.account;
         let consumed = if metered.consume {
             let ask = (metered.requested, limit.count());

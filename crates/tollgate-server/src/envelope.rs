@@ -78,7 +78,12 @@ struct ChangeOut<'a> {
 }
 
 /// The envelope of an event that has just got its sequence from the head.
-pub fn render(event: &BillingEvent, head: &AccountHead, facts: &Facts, now: Timestamp) -> String {
+pub(crate) fn render(
+    event: &BillingEvent,
+    head: &AccountHead,
+    facts: &Facts,
+    now: Timestamp,
+) -> String {
     let subscription = event.subscription.as_ref().and_then(|id| facts.subscriptions.get(id));
     let invoice = event.invoice.as_ref().and_then(|id| facts.invoices.get(id));
     let status = invoice

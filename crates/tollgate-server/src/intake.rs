@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tollgate_domain::Catalog;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_store::{Db, StoreError};
+use tollgate_store::Db;
 
 pub use delivery::{Content, Delivery, Reply, ReplyStatus};
 
@@ -115,19 +115,19 @@ impl Intake {
     }
 
     /// Processes deliveries in as few transactions as possible, in order. Each has its reply at
-    /// its place; an error means that nothing of the deliveries still unanswered was committed.
+    /// its place; `None` means that nothing of it was committed, for the database is away.
     ///
     /// A delivery that cannot be written together with the others is written alone; one that
     /// cannot be processed at all is stored as `failed`, to be tried again.
-    pub async fn process(&self, deliveries: &[Delivery]) -> Vec<Result<Reply, StoreError>> {
-        let mut replies: Vec<Result<Reply, StoreError>> = Vec::with_capacity(deliveries.len());
+    pub async fn process(&self, deliveries: &[Delivery]) -> Vec<Option<Reply>> {
+        let mut replies: Vec<Option<Reply>> = Vec::with_capacity(deliveries.len());
         let mut pieces: Vec<&[Delivery]> =
             deliveries.chunks(self.limits.batch_max.max(1)).rev().collect();
         while let Some(piece) = pieces.pop() {
             match self.commit_batch(piece).await {
-                Ok(done) => replies.extend(done.into_iter().map(Ok)),
+                Ok(done) => replies.extend(done.into_iter().map(Some)),
                 Err(error) if error.is_unavailable() => {
-                    replies.extend(piece.iter().map(|_| Err(StoreError::away())));
+                    replies.extend(piece.iter().map(|_| None));
                     tracing::warn!(%error, events = piece.len(), "events not committed");
                 }
                 Err(error) if piece.len() > 1 => {
@@ -138,7 +138,7 @@ impl Intake {
                 }
                 Err(error) => {
                     for delivery in piece {
-                        replies.push(self.store_failed(delivery, &error).await);
+                        replies.push(self.store_failed(delivery, &error).await.ok());
                     }
                 }
             }
@@ -161,8 +161,23 @@ impl Intake {
         &self.instance
     }
 
+    /// The present.
+    pub fn now(&self) -> tollgate_domain::Timestamp {
+        self.clock.now()
+    }
+
+    /// Plans and prices.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
     /// Tells everyone in this process about a commit.
-    fn after_commit(&self, accounts: &[(AccountId, u64)], linked: Vec<ObjectId>, waiting: bool) {
+    pub(crate) fn after_commit(
+        &self,
+        accounts: &[(AccountId, u64)],
+        linked: Vec<ObjectId>,
+        waiting: bool,
+    ) {
         for (account, _) in accounts {
             self.cache.raise(account.as_str());
         }
@@ -173,7 +188,7 @@ impl Intake {
 /// A delivery in the queue, with who waits for its reply.
 struct Queued {
     delivery: Delivery,
-    reply: oneshot::Sender<Result<Reply, StoreError>>,
+    reply: oneshot::Sender<Option<Reply>>,
 }
 
 /// Why a delivery was not committed.
@@ -220,9 +235,9 @@ impl Queue {
         })?;
         self.metrics.intake_queue.inc();
         match tokio::time::timeout(self.ack_timeout, answered).await {
-            Ok(Ok(Ok(reply))) => Ok(reply),
+            Ok(Ok(Some(reply))) => Ok(reply),
             // Timed out, refused, or the writer is gone: nothing may be acknowledged.
-            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(NotCommitted::Unavailable),
+            Ok(Ok(None) | Err(_)) | Err(_) => Err(NotCommitted::Unavailable),
         }
     }
 }

@@ -1,4 +1,20 @@
 //! Tollgate talks here: HTTP, workers, configuration, command line.
 
+pub mod acts;
+pub mod api;
+pub mod app;
+pub mod apply;
+pub mod backoff;
+pub mod cache;
+pub mod clock;
 pub mod config;
+pub mod engine;
+mod envelope;
+pub mod feed;
+pub mod intake;
 pub mod keys;
+pub mod listener;
+pub mod metrics;
+pub mod scope;
+pub mod telemetry;
+pub mod workers;

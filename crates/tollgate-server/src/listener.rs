@@ -194,7 +194,8 @@ impl AsyncRead for HeadDeadline {
         }
         // Part of a head is here and the rest is not: only now a timer is worth its price.
         let until = Instant::now() + self.timeout;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        let deadline =
+            self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         deadline.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -96,6 +96,10 @@ impl Metrics {
         let checks: Family<ResultLabel, Counter> = Family::default();
         let requests: Family<StatusLabel, Counter> = Family::default();
         let class = |status| requests.get_or_create(&StatusLabel { status }).clone();
+        let by = |result| checks.get_or_create(&ResultLabel { result }).clone();
+        let (checks_cached, checks_loaded) = (by("cached"), by("loaded"));
+        let requests_by_class =
+            [class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")];
         let mut metrics = Self {
             registry: Registry::with_prefix("tollgate"),
             webhook_events: Family::default(),
@@ -104,11 +108,11 @@ impl Metrics {
             intake_batch: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             intake_queue: Gauge::default(),
             inbox_pending: Family::default(),
-            checks_cached: checks.get_or_create(&ResultLabel { result: "cached" }).clone(),
-            checks_loaded: checks.get_or_create(&ResultLabel { result: "loaded" }).clone(),
+            checks_cached,
+            checks_loaded,
             checks,
             check_load: seconds(),
-            requests_by_class: [class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],
+            requests_by_class,
             requests,
             rate_limited: Family::default(),
             connections: Gauge::default(),

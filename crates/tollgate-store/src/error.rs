@@ -113,7 +113,8 @@ enum Reading {
 /// (extended codes hold the primary code in their low byte).
 fn reading(error: &dyn DatabaseError) -> Reading {
     if error.is_unique_violation() {
-        let constraint = error.constraint().map_or_else(|| error.message().to_owned(), str::to_owned);
+        let constraint =
+            error.constraint().map_or_else(|| error.message().to_owned(), str::to_owned);
         return Reading::Unique(constraint);
     }
     let Some(code) = error.code() else { return Reading::Other };

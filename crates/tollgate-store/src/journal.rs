@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
+use tollgate_domain::Timestamp;
 use tollgate_domain::change::{Actor, JournalEntry};
 use tollgate_domain::ids::AccountId;
-use tollgate_domain::Timestamp;
 
 use crate::accounts::AccountHead;
 use crate::db::{Db, Tx};

@@ -21,6 +21,7 @@ pub mod links;
 pub mod meta;
 pub mod migrations;
 pub mod outbox;
+pub mod schedule;
 pub mod usage;
 
 pub use db::{Db, DbOptions, Durability, Tx};

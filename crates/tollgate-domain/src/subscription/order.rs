@@ -58,14 +58,18 @@ impl Subscription {
     /// ids alone, so that Stripe should be asked.
     pub fn is_uncertain(&self) -> bool {
         let Some(best) = self.state() else { return false };
-        self.contenders
-            .iter()
-            .any(|other| !same_content(other, best) && !follows(best, other) && !reaches(&self.contenders, best, other))
+        self.contenders.iter().any(|other| {
+            !same_content(other, best)
+                && !follows(best, other)
+                && !reaches(&self.contenders, best, other)
+        })
     }
 }
 
 /// The state among observations of any seconds: the greatest under the whole order.
-pub fn latest<'a>(states: impl Iterator<Item = &'a SubscriptionState>) -> Option<&'a SubscriptionState> {
+pub fn latest<'a>(
+    states: impl Iterator<Item = &'a SubscriptionState>,
+) -> Option<&'a SubscriptionState> {
     let mut top: Vec<&SubscriptionState> = Vec::new();
     for state in states {
         match top.first().map(|reigning| epoch(state).cmp(&epoch(reigning))) {
@@ -113,12 +117,7 @@ fn winner_of<'a>(states: &[&'a SubscriptionState]) -> Option<&'a SubscriptionSta
         !states.iter().any(|other| follows(other, one) && !follows(one, other))
     };
     let best = |a: &&&SubscriptionState, b: &&&SubscriptionState| sort_key(a).cmp(&sort_key(b));
-    states
-        .iter()
-        .filter(last_in_chain)
-        .max_by(best)
-        .or_else(|| states.iter().max_by(best))
-        .copied()
+    states.iter().filter(last_in_chain).max_by(best).or_else(|| states.iter().max_by(best)).copied()
 }
 
 /// Whether a chain of events leads from `from` to `to`.

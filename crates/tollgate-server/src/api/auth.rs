@@ -33,9 +33,9 @@ pub struct Caller {
 
 impl Caller {
     /// Refuses a caller that may not ask about an account.
-    pub fn may_ask_about(&self, account: &AccountId) -> Result<(), ApiError> {
+    pub fn may_ask_about(&self, account: &str) -> Result<(), ApiError> {
         match &self.account {
-            Some(bound) if bound != account => Err(ApiError::AccountForbidden),
+            Some(bound) if bound.as_str() != account => Err(ApiError::AccountForbidden),
             _ => Ok(()),
         }
     }
@@ -54,7 +54,7 @@ impl KeyTable {
     /// revoked key dies within a second on every instance.
     pub async fn reload(&self, db: &Db, now: Timestamp) -> Result<(), StoreError> {
         let rows = stored::find_all_live(db, now).await?;
-        let live = rows.into_iter().filter_map(caller).map(|c| (c.id.clone(), c.into()));
+        let live = rows.into_iter().map(caller).map(|c| (c.id.clone(), c.into()));
         self.live.store(std::sync::Arc::new(live.collect()));
         Ok(())
     }
@@ -124,10 +124,8 @@ impl KeyTable {
     /// Writes when keys were last used.
     pub async fn flush_used(&self, db: &Db) -> Result<(), StoreError> {
         let used = self.used.lock().map(|mut used| std::mem::take(&mut *used)).unwrap_or_default();
-        for (id, at) in used {
-            stored::touch(db, &id, at).await?;
-        }
-        Ok(())
+        let used: Vec<(String, Timestamp)> = used.into_iter().collect();
+        stored::touch(db, &used).await
     }
 }
 
@@ -141,12 +139,12 @@ fn sent_key(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
 }
 
-fn caller(row: stored::KeyRow) -> Option<Caller> {
-    Some(Caller {
-        secret_hash: SecretHash::from_slice(&row.secret_hash)?,
-        scopes: row.scopes.split(',').filter_map(Scope::parse).collect(),
-        account: row.account_id,
+fn caller(row: stored::ApiKey) -> Caller {
+    Caller {
+        secret_hash: SecretHash::from_bytes(row.secret_hash),
+        scopes: row.scopes.iter().filter_map(|scope| Scope::parse(scope)).collect(),
+        account: row.account,
         expires_at: row.expires_at,
         id: row.id,
-    })
+    }
 }

@@ -191,8 +191,7 @@ async fn answer(app: &App, caller: &Caller, ask: CheckIn<'_>) -> Result<Bytes, A
     if let (Some((position, FeatureKind::Boolean | FeatureKind::Limit)), true) = (position, plain)
         && let Some(entry) = app.engine.cached(account, ask.min_revision.unwrap_or(0))
     {
-        // The entry's key is a valid account id, so what equals it is one.
-        caller.may_ask_about_text(account)?;
+        caller.may_ask_about(account)?;
         app.metrics.checks_cached.inc();
         return Ok(entry.answer(position, || plain_answer(&app.config.catalog, &entry, &ask)));
     }
@@ -220,7 +219,7 @@ async fn answer_slowly(app: &App, caller: &Caller, ask: &CheckIn<'_>) -> Result<
     let (Ok(account), Ok(at), true) = (account, at, errors.is_empty()) else {
         return Err(ApiError::InvalidRequest(errors));
     };
-    caller.may_ask_about(&account)?;
+    caller.may_ask_about(account.as_str())?;
     let catalog = &app.config.catalog;
     let feature = catalog
         .features
@@ -229,7 +228,8 @@ async fn answer_slowly(app: &App, caller: &Caller, ask: &CheckIn<'_>) -> Result<
     let read = ReadAt { at, min_revision: ask.min_revision.unwrap_or(0) };
     let resolution = app.engine.resolve(&account, read).await?;
     let requested = ask.requested_usage.unwrap_or(1);
-    let metered = Metered { account: &account, feature, requested, consume: ask.consume };
+    let at = at.unwrap_or_else(|| app.clock.now());
+    let metered = Metered { account: &account, feature, requested, consume: ask.consume, at };
     let usage = app.engine.usage(&resolution.resolution, metered).await?;
     let answer =
         tollgate_domain::answer(&resolution.resolution, catalog, &ask.feature, requested, usage)
@@ -262,7 +262,9 @@ fn render(
         remaining: limit.zip(answer.usage).map(|(limit, usage)| limit.saturating_sub(usage)),
         unlimited: answer.limit.map(|limit| limit.count().is_none()),
         resets_at: answer.resets_at.map(|at| at.to_string()),
-        upgrade_url: required.map(|plan| catalog.upgrade_link(plan, &ask.account_id)),
+        upgrade_url: required
+            .zip(AccountId::parse(&ask.account_id).ok())
+            .map(|(plan, account)| catalog.upgrade_link(plan, &account)),
         valid_until: resolution.valid_until.map(|at| at.to_string()),
         revision: resolution.revision,
         trace: ask.explain.then(|| Trace::of(resolution, catalog)),

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tollgate_domain::Catalog;
 use tollgate_domain::catalog::{Allowance, FeatureKind, Limit};
 use tollgate_domain::entitlement::{Resolution, Standing};
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::{Catalog, Timestamp};
 
 use super::checks;
 use super::error::ApiError;
@@ -129,7 +129,7 @@ impl Trace {
                 since: source.since.map(|at| at.to_string()),
                 until: source.until.map(|at| at.to_string()),
                 cause: source.cause.clone(),
-                note: source.note.clone(),
+                note: source.note.clone().into_owned(),
             }
         });
         let overrides = resolution.overrides.iter().map(|set| {
@@ -161,7 +161,7 @@ impl Trace {
 fn standing(standing: &Standing) -> (bool, Option<&'static str>) {
     match standing {
         Standing::InForce | Standing::InGrace => (true, None),
-        Standing::NotInForce(why) => (false, Some(why)),
+        Standing::NotInForce(why) => (false, Some(why.as_str())),
     }
 }
 
@@ -212,7 +212,7 @@ pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let caller = caller.map_err(IntoResponse::into_response)?;
     app.admit(Class::Check, &caller.id)?;
     let asked = asked(request.uri().query()).map_err(IntoResponse::into_response)?;
-    caller.may_ask_about(&asked.account).map_err(IntoResponse::into_response)?;
+    caller.may_ask_about(asked.account.as_str()).map_err(IntoResponse::into_response)?;
     let (body, tag) = read(&app, &asked).await.map_err(IntoResponse::into_response)?;
     let known = request.headers().get(header::IF_NONE_MATCH);
     if known.is_some_and(|sent| names(sent, &tag)) {
@@ -252,7 +252,8 @@ async fn read(app: &App, asked: &Asked) -> Result<(Bytes, HeaderValue), ApiError
         let make = || rendered(&asked.account, &entry.resolution, catalog, BTreeMap::new(), None);
         return Ok(entry.entitlements.get_or_init(make).clone());
     }
-    let usage = usage(&app.engine, &asked.account, &entry.resolution, catalog).await?;
+    let at = asked.read.at.unwrap_or_else(|| app.clock.now());
+    let usage = usage(&app.engine, &asked.account, &entry.resolution, (catalog, at)).await?;
     let trace = asked.explain.then(|| Trace::of(&entry.resolution, catalog));
     Ok(rendered(&asked.account, &entry.resolution, catalog, usage, trace))
 }
@@ -261,14 +262,14 @@ async fn usage<'a>(
     engine: &Engine,
     account: &AccountId,
     resolution: &Resolution,
-    catalog: &'a Catalog,
+    (catalog, at): (&'a Catalog, Timestamp),
 ) -> Result<BTreeMap<&'a str, u64>, ApiError> {
     let mut all = BTreeMap::new();
     for feature in catalog.features.values() {
         if !matches!(feature.kind, FeatureKind::Metered(_)) {
             continue;
         }
-        let metered = Metered { account, feature, requested: 0, consume: false };
+        let metered = Metered { account, feature, requested: 0, consume: false, at };
         if let Some(usage) = engine.usage(resolution, metered).await? {
             all.insert(feature.key.as_str(), usage.used);
         }
@@ -326,4 +327,3 @@ fn names(sent: &HeaderValue, tag: &HeaderValue) -> bool {
     let (Ok(sent), Ok(tag)) = (sent.to_str(), tag.to_str()) else { return false };
     sent.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag)
 }
-

@@ -106,7 +106,9 @@ impl ApiError {
             Self::InvalidRequest(_) => (S::BAD_REQUEST, "invalid_request", "Invalid request"),
             Self::InvalidJson(_) => (S::BAD_REQUEST, "invalid_json", "The body is not JSON"),
             Self::UnknownFeature(_) => (S::BAD_REQUEST, "unknown_feature", "Unknown feature"),
-            Self::NotMetered(_) => (S::BAD_REQUEST, "feature_not_metered", "Feature is not metered"),
+            Self::NotMetered(_) => {
+                (S::BAD_REQUEST, "feature_not_metered", "Feature is not metered")
+            }
             Self::InvalidSignature => (S::BAD_REQUEST, "invalid_signature", "Invalid signature"),
             Self::UnsupportedEncoding => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "Encoded bodies are not taken")
@@ -256,10 +258,7 @@ impl ApiError {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

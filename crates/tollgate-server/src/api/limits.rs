@@ -22,12 +22,8 @@ pub const RATE_LIMIT_POLICY: &str = "ratelimit-policy";
 /// Most callers remembered at once; beyond it the fully refilled ones are forgotten.
 const CALLERS_MAX: usize = 100_000;
 
-type Limiter = RateLimiter<
-    String,
-    DashMapStateStore<String>,
-    DefaultClock,
-    StateInformationMiddleware,
->;
+type Limiter =
+    RateLimiter<String, DashMapStateStore<String>, DefaultClock, StateInformationMiddleware>;
 
 /// Which quota a route falls under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +144,8 @@ pub fn client_address(parts: &Parts, config: &Config) -> IpAddr {
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
-    let trusted = |address: IpAddr| config.http.trusted_proxies.iter().any(|net| net.contains(address));
+    let trusted =
+        |address: IpAddr| config.http.trusted_proxies.iter().any(|net| net.contains(address));
     if !trusted(peer) {
         return peer;
     }

@@ -65,7 +65,7 @@ pub async fn show(
     app.admit(Class::Check, &caller.id)?;
     let account = AccountId::parse(&id)
         .map_err(|error| ApiError::field("id", error.to_string()).into_response())?;
-    caller.may_ask_about(&account).map_err(IntoResponse::into_response)?;
+    caller.may_ask_about(account.as_str()).map_err(IntoResponse::into_response)?;
     read(&app, &account, request.uri().query()).await.map_err(IntoResponse::into_response)
 }
 

@@ -15,9 +15,9 @@ use tollgate_store::accounts::AccountHead;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, NewEvent, Outcome};
 use tollgate_store::{StoreError, Tx, accounts, changes, facts, inbox, links};
 
+use super::Intake;
 use super::delivery::{Content, Delivery, Reply, ReplyStatus};
 use super::work::{Verdict, Work};
-use super::Intake;
 use crate::apply::Ledger;
 use crate::backoff;
 use crate::metrics::EventLabels;
@@ -82,7 +82,9 @@ impl Intake {
             changes::append(&mut tx, &self.instance, &changed).await?;
         }
         tx.commit().await?;
-        self.metrics.intake_batch.observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        self.metrics
+            .intake_batch
+            .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         Ok(Committed { replies, changed, linked: work.linked(), waiting })
     }
 

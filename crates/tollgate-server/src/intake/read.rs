@@ -56,11 +56,7 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
             content: Content::Ignored(ignored::THIN_EVENT),
         },
         Parsed::NotAnEvent { why } => Reading {
-            key: EventKey {
-                event: body_id(body),
-                livemode: false,
-                stripe_account: String::new(),
-            },
+            key: EventKey { event: body_id(body), livemode: false, stripe_account: String::new() },
             event_type: String::new(),
             api_version: None,
             created_at: None,
@@ -95,7 +91,11 @@ fn content(envelope: &Envelope<'_>, ours: &StripeConfig) -> Content {
         return Content::Ignored(ignored::OTHER_MODE);
     }
     let account = envelope.account.as_ref().map(AsRef::as_ref);
-    if ours.account.as_deref().is_some_and(|expected| account.is_some_and(|sent: &str| sent != expected)) {
+    if ours
+        .account
+        .as_deref()
+        .is_some_and(|expected| account.is_some_and(|sent: &str| sent != expected))
+    {
         return Content::Ignored(ignored::OTHER_ACCOUNT);
     }
     match observe(envelope) {

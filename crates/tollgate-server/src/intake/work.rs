@@ -138,9 +138,7 @@ impl<'a> Work<'a> {
             Content::Garbled(why) => return Verdict::Failed(why.clone()),
             Content::Effect(seen) => seen,
         };
-        let owner = owner::choose(seen, |object| {
-            self.links.find(object)
-        });
+        let owner = owner::choose(seen, |object| self.links.find(object));
         let Owner::Found(owner) = owner else { return Verdict::Waiting };
         let Some(facts) = facts.get_mut(&owner.account) else {
             return Verdict::Failed("the owner changed while the event was processed".to_owned());
@@ -203,7 +201,9 @@ fn candidates(deliveries: &[Delivery], stored: &HashMap<ObjectId, Link>) -> Vec<
                 grown = true;
                 for object in &seen.references {
                     let known = by_object.entry(object).or_default();
-                    known.extend(mine.iter().filter(|a| !known.contains(a)).cloned().collect::<Vec<_>>());
+                    known.extend(
+                        mine.iter().filter(|a| !known.contains(a)).cloned().collect::<Vec<_>>(),
+                    );
                 }
             }
         }

@@ -53,7 +53,9 @@ pub async fn tick(app: &App, cast_net: bool) -> Result<usize, StoreError> {
     let intake = &app.intake;
     wake(intake, app, cast_net).await?;
     let open = inbox::count_open(intake.db()).await?;
-    for status in [inbox::EventStatus::Waiting, inbox::EventStatus::Failed, inbox::EventStatus::Dead] {
+    for status in
+        [inbox::EventStatus::Waiting, inbox::EventStatus::Failed, inbox::EventStatus::Dead]
+    {
         let count = open.iter().find(|(known, _)| *known == status).map_or(0, |(_, count)| *count);
         let label = StatusLabel { status: status.as_str() };
         let gauge = app.metrics.inbox_pending.get_or_create(&label).clone();
@@ -86,8 +88,7 @@ async fn work(intake: &Intake, app: &App) -> Result<Vec<Option<Reply>>, StoreErr
     for event in claimed {
         deliveries.push(delivery(app, event).await);
     }
-    let replies = intake.process(&deliveries).await;
-    Ok(replies.into_iter().map(Result::ok).collect())
+    Ok(intake.process(&deliveries).await)
 }
 
 /// A stored event as it was when it was delivered.

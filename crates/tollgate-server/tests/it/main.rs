@@ -1,4 +1,9 @@
-//! Tests of the server as a whole: its configuration, and the real binary from outside.
+//! Tests of the server as a whole: its configuration, the service in process on both engines, and
+//! the real binary from outside.
 
 #[cfg(test)]
 mod config;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,94 @@
+//! Ends that no event announces. Owns: which of an account's ends have come and are to be told of,
+//! and when to look again. Must not know: who looks, access (it changes at its instant by itself).
+
+use std::collections::BTreeSet;
+
+use crate::catalog::Catalog;
+use crate::change::{Change, Decision};
+use crate::entitlement::resolve::grace_windows;
+use crate::facts::Facts;
+use crate::ids::FactId;
+use crate::time::Timestamp;
+use crate::{boost, decide, feature_override, grant, waiver};
+
+/// Everything to be told of at an instant: ended graces and our own facts that ran out. Each is
+/// told once; an empty decision when there is nothing.
+pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
+    let mut whole = Decision::default();
+    // Two windows may share one note; the second must see what the first one noted.
+    let mut told: BTreeSet<String> = BTreeSet::new();
+    let mut add = |one: Option<Decision>| {
+        let Some(one) = one else { return };
+        let notes: Vec<&String> = one
+            .changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Note(key) => Some(key),
+                _ => None,
+            })
+            .collect();
+        if notes.iter().any(|key| told.contains(*key)) {
+            return;
+        }
+        told.extend(notes.into_iter().cloned());
+        whole.changes.extend(one.changes);
+        whole.journal.extend(one.journal);
+        whole.billing.extend(one.billing);
+    };
+    for window in grace_windows(facts, catalog).iter().filter(|window| window.ends_at <= now) {
+        add(decide::grace_ended(facts, &window.subscription, window.ends_at));
+    }
+    for (id, kind) in expired(facts, now) {
+        add(match kind {
+            Kind::Waiver => waiver::expired(facts, &id, now),
+            Kind::Grant => grant::expired(facts, &id, now),
+            Kind::Boost => boost::expired(facts, &id, now),
+            Kind::Override => feature_override::expired(facts, &id, now),
+        });
+    }
+    whole
+}
+
+/// The next instant after `now` at which [`ended`] may find something new; `None`: only a new
+/// fact can bring one.
+pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
+    let graces = grace_windows(facts, catalog).into_iter().map(|window| window.ends_at);
+    graces.chain(own_ends(facts).map(|(_, end, _)| end)).filter(|end| *end > now).min()
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Waiver,
+    Grant,
+    Boost,
+    Override,
+}
+
+fn expired(facts: &Facts, now: Timestamp) -> impl Iterator<Item = (FactId, Kind)> + '_ {
+    own_ends(facts).filter(move |(_, end, _)| *end <= now).map(|(id, _, kind)| (id.clone(), kind))
+}
+
+/// The ends of our own facts that nobody took back early.
+fn own_ends(facts: &Facts) -> impl Iterator<Item = (&FactId, Timestamp, Kind)> {
+    let waivers = facts
+        .waivers
+        .iter()
+        .filter(|fact| fact.revoked.is_none())
+        .filter_map(|fact| fact.expires_at.map(|end| (&fact.id, end, Kind::Waiver)));
+    let grants = facts
+        .grants
+        .iter()
+        .filter(|fact| fact.revoked.is_none())
+        .filter_map(|fact| fact.expires_at.map(|end| (&fact.id, end, Kind::Grant)));
+    let boosts = facts
+        .boosts
+        .iter()
+        .filter(|fact| fact.revoked.is_none())
+        .filter_map(|fact| fact.expires_at.map(|end| (&fact.id, end, Kind::Boost)));
+    let overrides = facts
+        .overrides
+        .iter()
+        .filter(|fact| fact.revoked.is_none())
+        .filter_map(|fact| fact.expires_at.map(|end| (&fact.id, end, Kind::Override)));
+    waivers.chain(grants).chain(boosts).chain(overrides)
+}

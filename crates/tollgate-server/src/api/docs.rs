@@ -1,0 +1,44 @@
+//! The documentation page. Owns: its assets, inside the binary; no request leaves the machine.
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use super::error::ApiError;
+
+/// Nothing but our own files, and nothing may frame the page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// `GET /`
+pub async fn home() -> Redirect {
+    Redirect::temporary("/docs")
+}
+
+/// `GET /docs`
+pub async fn page() -> Response {
+    serve("text/html; charset=utf-8", include_str!("../../assets/docs.html"))
+}
+
+/// `GET /docs/{asset}`
+pub async fn asset(Path(name): Path<String>) -> Result<Response, ApiError> {
+    match name.as_str() {
+        "docs.js" => {
+            Ok(serve("text/javascript; charset=utf-8", include_str!("../../assets/docs.js")))
+        }
+        "docs.css" => Ok(serve("text/css; charset=utf-8", include_str!("../../assets/docs.css"))),
+        _ => Err(ApiError::NotFound),
+    }
+}
+
+fn serve(kind: &'static str, text: &'static str) -> Response {
+    let mut response = (StatusCode::OK, text).into_response();
+    let headers = response.headers_mut();
+    let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    set(header::CONTENT_TYPE, kind);
+    set(header::CONTENT_SECURITY_POLICY, POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::CACHE_CONTROL, "no-cache");
+    response
+}

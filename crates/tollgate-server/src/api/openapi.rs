@@ -1,0 +1,187 @@
+//! `GET /openapi.json`. Owns: the description of the interface, from the types that make it.
+
+use axum::response::Response;
+use bytes::Bytes;
+use utoipa::OpenApi;
+
+use super::{checks, entitlements, error, health, plans, timeline, webhooks};
+
+/// The description of every public route.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "Tollgate",
+        description = "Billing and entitlements for Stripe: may this account use this feature now, \
+            how much of it, and why?",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
+        routes::features, routes::webhook, routes::live, routes::ready, routes::health,
+    ),
+    components(schemas(
+        checks::CheckIn<'static>, checks::CheckOut<'static>, checks::BatchIn<'static>,
+        entitlements::EntitlementsOut<'static>, timeline::TimelineOut<'static>,
+        plans::PlansOut<'static>, plans::FeaturesOut<'static>, webhooks::WebhookOut<'static>,
+        health::Health, error::Problem,
+    )),
+    modifiers(&Keys),
+    tags(
+        (name = "checks", description = "May this account use this feature?"),
+        (name = "catalog", description = "What can be had"),
+        (name = "webhooks", description = "What Stripe sends"),
+        (name = "health", description = "How the engine is"),
+    )
+)]
+pub struct Document;
+
+/// The two ways to send a key.
+struct Keys;
+
+impl utoipa::Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::SecurityScheme;
+        use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder};
+        let components = document.components.get_or_insert_with(Default::default);
+        let bearer =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("tg_…").build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
+        components.add_security_scheme("apiKey", SecurityScheme::ApiKey(header));
+    }
+}
+
+/// The document as JSON text.
+pub fn text() -> String {
+    Document::openapi().to_pretty_json().unwrap_or_default()
+}
+
+/// `GET /openapi.json`
+pub async fn document() -> Response {
+    static TEXT: std::sync::LazyLock<Bytes> = std::sync::LazyLock::new(|| text().into());
+    checks::json(TEXT.clone())
+}
+
+/// One function per route, for its description only; the handlers take raw requests, so that the
+/// hot ones pay for nothing they do not use.
+#[expect(dead_code, reason = "the macro reads their attributes")]
+mod routes {
+    use super::{checks, entitlements, error, health, plans, timeline, webhooks};
+
+    #[utoipa::path(
+        post, path = "/api/v1/feature-check", tag = "checks", summary = "Ask about one feature",
+        description = "Also at /api/v1/check.",
+        request_body = checks::CheckIn<'static>,
+        responses(
+            (status = 200, body = checks::CheckOut<'static>),
+            (status = 400, description = "`invalid_request`, `invalid_json`, `unknown_feature`, `feature_not_metered`", body = error::Problem),
+            (status = 401, description = "`key_missing`, `key_invalid`", body = error::Problem),
+            (status = 403, description = "`scope_missing`, `account_forbidden`", body = error::Problem),
+            (status = 429, description = "`rate_limited`", body = error::Problem),
+            (status = 503, description = "`revision_not_reached`, `database_unavailable`", body = error::Problem),
+        ),
+        security(("bearer" = ["check"]), ("apiKey" = ["check"]))
+    )]
+    fn check() {}
+
+    #[utoipa::path(
+        post, path = "/api/v1/feature-check/batch", tag = "checks",
+        summary = "Ask about up to 100 features; replies `{results: []}` in order",
+        request_body = checks::BatchIn<'static>,
+        responses(
+            (status = 200, description = "`{results: [..]}` in the order of the checks"),
+            (status = 400, body = error::Problem, description = "The faulty check is named"),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+        ),
+        security(("bearer" = ["check"]), ("apiKey" = ["check"]))
+    )]
+    fn batch() {}
+
+    #[utoipa::path(
+        get, path = "/api/v1/entitlements", tag = "checks", summary = "Everything an account may",
+        params(
+            ("accountId" = String, Query, description = "The account; communityId, tenantId, userId mean the same"),
+            ("at" = Option<String>, Query, description = "As of this instant, RFC 3339"),
+            ("minRevision" = Option<u64>, Query, description = "From this revision or a later one"),
+            ("explain" = Option<bool>, Query, description = "Say what was considered"),
+            ("If-None-Match" = Option<String>, Header, description = "Entity tag of a known answer"),
+        ),
+        responses(
+            (status = 200, body = entitlements::EntitlementsOut<'static>, headers(("ETag" = String))),
+            (status = 304, description = "The answer is the known one"),
+            (status = 400, body = error::Problem, description = "`invalid_request`"),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 503, body = error::Problem, description = "`revision_not_reached`"),
+        ),
+        security(("bearer" = ["check"]), ("apiKey" = ["check"]))
+    )]
+    fn entitlements() {}
+
+    #[utoipa::path(
+        get, path = "/api/v1/accounts/{id}/timeline", tag = "checks",
+        summary = "The plan in each span of time, past and forecast",
+        params(
+            ("id" = String, Path, description = "The account"),
+            ("from" = Option<String>, Query, description = "First instant; 30 days ago unless said"),
+            ("to" = Option<String>, Query, description = "Instant after the last; in 30 days unless said"),
+        ),
+        responses(
+            (status = 200, body = timeline::TimelineOut<'static>),
+            (status = 400, body = error::Problem, description = "`invalid_request`"),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+        ),
+        security(("bearer" = ["check"]), ("apiKey" = ["check"]))
+    )]
+    fn timeline() {}
+
+    #[utoipa::path(
+        get, path = "/api/v1/plans", tag = "catalog", summary = "All plans",
+        responses(
+            (status = 200, body = plans::PlansOut<'static>),
+            (status = 429, body = error::Problem, description = "`rate_limited`"),
+        )
+    )]
+    fn plans() {}
+
+    #[utoipa::path(
+        get, path = "/api/v1/features", tag = "catalog", summary = "All features",
+        responses(
+            (status = 200, body = plans::FeaturesOut<'static>),
+            (status = 429, body = error::Problem, description = "`rate_limited`"),
+        )
+    )]
+    fn features() {}
+
+    #[utoipa::path(
+        post, path = "/api/v1/billing/webhook", tag = "webhooks", summary = "Take one Stripe event in",
+        description = "A 200 means that the event is committed. Also at /api/billing/webhook, \
+            /api/v1/stripe/webhook, /api/webhooks/stripe and /webhooks/stripe.",
+        params(("Stripe-Signature" = String, Header, description = "t=…,v1=…")),
+        request_body(content = String, content_type = "application/json"),
+        responses(
+            (status = 200, body = webhooks::WebhookOut<'static>),
+            (status = 400, body = error::Problem, description = "`invalid_signature`"),
+            (status = 413, body = error::Problem, description = "`body_too_large`"),
+            (status = 503, body = error::Problem, description = "`not_committed`, `webhook_not_configured`"),
+        )
+    )]
+    fn webhook() {}
+
+    #[utoipa::path(
+        get, path = "/livez", tag = "health", summary = "The process answers",
+        responses((status = 200, description = "It does"))
+    )]
+    fn live() {}
+
+    #[utoipa::path(
+        get, path = "/readyz", tag = "health", summary = "The engine can take requests",
+        responses((status = 200, body = health::Health), (status = 503, body = health::Health))
+    )]
+    fn ready() {}
+
+    #[utoipa::path(
+        get, path = "/health", tag = "health", summary = "How every component stands",
+        responses((status = 200, body = health::Health), (status = 503, body = health::Health))
+    )]
+    fn health() {}
+}

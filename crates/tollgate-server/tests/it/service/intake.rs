@@ -1,0 +1,201 @@
+//! Events in: what each is answered and what it leaves behind.
+
+use crate::support::{NOW, SECRET, Settings, TestApp, TestDatabase, on_both};
+use serde_json::json;
+use tollgate_domain::Timestamp;
+use tollgate_stripe::SigningSecret;
+
+on_both! {
+    async fn a_checkout_gives_access_at_once(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        assert_eq!(app.check("acme", "weekly_digest").await["canAccess"], false);
+        let statuses = app.deliver_all(&app.scenario("checkout", "acme")).await;
+        assert!(statuses.iter().all(|s| s == "processed" || s == "waiting" || s == "ignored"), "{statuses:?}");
+        app.run_workers().await;
+        let check = app.check("acme", "weekly_digest").await;
+        assert_eq!(check["canAccess"], true, "{check}");
+        assert_eq!(check["reason"]["code"], "granted_by_subscription");
+        assert_eq!(check["tier"], "premium");
+        app.stop().await;
+    }
+
+    async fn a_second_delivery_is_a_duplicate_and_changes_nothing(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let events = app.scenario("checkout", "acme");
+        app.deliver_all(&events).await;
+        app.run_workers().await;
+        let (digest, revision) = (app.digest().await, app.check("acme", "weekly_digest").await["revision"].clone());
+        let statuses = app.deliver_all(&events).await;
+        assert!(statuses.iter().all(|status| status == "duplicate"), "{statuses:?}");
+        assert_eq!(app.digest().await, digest);
+        assert_eq!(app.check("acme", "weekly_digest").await["revision"], revision);
+        app.stop().await;
+    }
+
+    async fn a_failed_event_is_never_called_duplicate(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let garbled = json!({
+            "id": "evt_garbled", "object": "event", "type": "customer.subscription.updated",
+            "created": 1, "livemode": false,
+            "data": {"object": {"id": "sub_1", "object": "subscription"}},
+        });
+        for _ in 0..3 {
+            let answer = app.deliver(&garbled.to_string()).await;
+            assert_eq!((answer.status, answer.field("status").as_str()), (200, "failed"), "{}", answer.text);
+        }
+        app.stop().await;
+    }
+
+    async fn a_failing_event_is_tried_twelve_times_and_then_dead(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let garbled = json!({
+            "id": "evt_garbled", "object": "event", "type": "invoice.paid", "created": 1,
+            "livemode": false, "data": {"object": {"object": "invoice"}},
+        });
+        app.deliver(&garbled.to_string()).await;
+        for _ in 0..11 {
+            app.clock.set(app.now().plus_ms(600_001));
+            app.run_workers().await;
+        }
+        let id = tollgate_domain::ids::EventId::parse("evt_garbled").unwrap();
+        let rows = tollgate_store::inbox::find(&app.app().engine.db, &id).await.unwrap();
+        assert_eq!(rows[0].outcome.status, tollgate_store::inbox::EventStatus::Dead);
+        assert_eq!(rows[0].outcome.attempts, 12);
+        // Dead is not done: Stripe sending it once more tries it once more.
+        assert_ne!(app.deliver(&garbled.to_string()).await.field("status"), "duplicate");
+        app.stop().await;
+    }
+
+    async fn an_event_without_an_owner_waits_for_the_link(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let events = app.scenario("checkout", "acme");
+        let of = |event: &&tollgate_sandbox::StripeEvent| event.kind.starts_with("invoice");
+        let invoices: Vec<_> = events.iter().filter(of).map(without_claim).collect();
+        for body in &invoices {
+            assert_eq!(app.deliver(body).await.field("status"), "waiting");
+        }
+        app.run_workers().await;
+        assert_eq!(app.check("acme", "weekly_digest").await["canAccess"], false);
+        app.deliver_all(events.iter().filter(|event| !of(event))).await;
+        app.run_workers().await;
+        for body in &invoices {
+            assert_eq!(app.deliver(body).await.field("status"), "duplicate");
+        }
+        app.stop().await;
+    }
+
+    async fn what_has_no_effects_is_stored_and_ignored(database: &TestDatabase) {
+        let settings = Settings {
+            environment: vec![("STRIPE_SECRET_KEY".into(), "sk_test_tollgate0123456789".into())],
+            ..Settings::default()
+        };
+        let app = TestApp::start_with(database, settings).await;
+        let event = |extra: serde_json::Value| {
+            let mut event = json!({
+                "id": "evt_1", "object": "event", "type": "customer.subscription.updated",
+                "created": 1, "livemode": false, "data": {"object": {}},
+            });
+            event.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            event.to_string()
+        };
+        let bodies = [
+            event(json!({"id": "evt_live", "livemode": true})),
+            event(json!({"id": "evt_other", "type": "source.chargeable"})),
+            json!({"id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.updated"}).to_string(),
+            "[1, 2]".to_owned(),
+            "not json at all".to_owned(),
+            String::new(),
+        ];
+        for body in &bodies {
+            let answer = app.deliver(body).await;
+            assert_eq!((answer.status, answer.field("status").as_str()), (200, "ignored"), "{body}");
+            assert_eq!(app.deliver(body).await.field("status"), "duplicate", "{body}");
+        }
+        app.stop().await;
+    }
+
+    async fn the_same_event_sent_many_times_at_once_counts_once(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let events = app.scenario("checkout", "acme");
+        for event in &events {
+            let copies = (0..8).map(|_| app.deliver(&event.body));
+            let answers = futures_util::future::join_all(copies).await;
+            let done = answers.iter().filter(|a| a.field("status") == "processed").count();
+            assert!(done <= 1, "{}: processed {done} times", event.kind);
+            assert!(answers.iter().all(|answer| answer.status == 200));
+        }
+        app.run_workers().await;
+        let once = app.digest().await;
+        app.stop().await;
+        let fresh = TestDatabase::sqlite();
+        let other = TestApp::start(&fresh).await;
+        other.deliver_all(&events).await;
+        other.run_workers().await;
+        assert_eq!(other.digest().await, once);
+        other.stop().await;
+    }
+
+    async fn grace_ends_by_itself_and_is_told_once(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        app.deliver_all(&app.scenario("dunning", "acme")).await;
+        app.run_workers().await;
+        let check = app.check("acme", "weekly_digest").await;
+        assert_eq!((&check["canAccess"], &check["inGracePeriod"]), (&json!(true), &json!(true)), "{check}");
+        let until = Timestamp::parse(check["graceUntil"].as_str().unwrap()).unwrap();
+        app.clock.set(until.plus_ms(-1));
+        assert_eq!(app.check("acme", "weekly_digest").await["canAccess"], true);
+        app.clock.set(until);
+        let check = app.check("acme", "weekly_digest").await;
+        assert_eq!((&check["canAccess"], &check["reason"]["code"]), (&json!(false), &json!("payment_past_due")), "{check}");
+        for _ in 0..3 {
+            app.run_workers().await;
+        }
+        let account = tollgate_domain::ids::AccountId::parse("acme").unwrap();
+        let events = tollgate_store::outbox::list(&app.app().engine.db, &account, 0, 1000).await.unwrap();
+        let ended = events.iter().filter(|event| event.kind == "grace_period.ended").count();
+        assert_eq!(ended, 1, "{:?}", events.iter().map(|e| e.kind.clone()).collect::<Vec<_>>());
+        app.stop().await;
+    }
+
+    async fn signatures_are_judged_by_the_bytes(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let body = app.scenario("checkout", "acme")[0].body.clone();
+        let secret = SigningSecret::parse(SECRET, "test").unwrap();
+        let other = SigningSecret::parse("whsec_someone_else_entirely_012345", "other").unwrap();
+        let now = Timestamp::parse(NOW).unwrap();
+        let signed = |secret: &SigningSecret, at| tollgate_stripe::sign(secret, body.as_bytes(), at);
+        let good = signed(&secret, now);
+        let wrong = signed(&other, now);
+        let wrong_v1 = wrong.split_once(',').unwrap().1;
+        let (t, v1) = good.split_once(',').unwrap();
+        let table = [
+            (format!("{v1},{t}"), 200),
+            (format!("{t},{wrong_v1},{v1}"), 200),
+            (format!("{good},v0=decoy,what=ever"), 200),
+            (signed(&secret, now.plus_ms(-300_000)), 200),
+            (signed(&secret, now.plus_ms(300_000)), 200),
+            (signed(&secret, now.plus_ms(-301_000)), 400),
+            (signed(&secret, now.plus_ms(301_000)), 400),
+            (wrong.clone(), 400),
+            (format!("{t}, {v1}"), 400),
+            (format!("{t},{t},{v1}"), 400),
+            (t.to_owned(), 400),
+            (v1.to_owned(), 400),
+            (good.replace("v1=", "v0="), 400),
+            (String::new(), 400),
+        ];
+        for (header, expected) in table {
+            let headers = [("stripe-signature", header.as_str())];
+            let answer = app.request("POST", "/webhooks/stripe", &headers, body.clone()).await;
+            assert_eq!(answer.status, expected, "{header}: {}", answer.text);
+        }
+        let none = app.request("POST", "/webhooks/stripe", &[], body.clone()).await;
+        assert_eq!((none.status, none.field("code").as_str()), (400, "invalid_signature"));
+        app.stop().await;
+    }
+}
+
+/// The body with every claim of an owner taken out: only the links can lead to it.
+fn without_claim(event: &tollgate_sandbox::StripeEvent) -> String {
+    event.body.replace("\"account_id\"", "\"nothing\"")
+}

@@ -1,0 +1,174 @@
+//! What a sender or a caller can get wrong, and what each is told.
+
+use crate::support::{Settings, TestApp, TestDatabase};
+use serde_json::json;
+use tollgate_server::scope::Scope;
+
+#[tokio::test]
+async fn every_mistake_has_its_status_and_code() {
+    let database = TestDatabase::sqlite();
+    let app = TestApp::start(&database).await;
+    let key = app.key.clone();
+    let auth = [("x-api-key", key.as_str())];
+    let check = "/api/v1/feature-check";
+    let large = "x".repeat(64 * 1024 + 1);
+    let table: Vec<(&str, &str, &[(&str, &str)], &str, u16, &str)> = vec![
+        ("POST", check, &[], "{}", 401, "key_missing"),
+        ("POST", check, &[("x-api-key", "nonsense")], "{}", 401, "key_invalid"),
+        ("POST", check, &[("authorization", "Bearer tg_test_x_y")], "{}", 401, "key_invalid"),
+        ("POST", check, &auth, "{", 400, "invalid_json"),
+        ("POST", check, &auth, "\u{0}", 400, "invalid_json"),
+        ("POST", check, &auth, "{}", 400, "invalid_request"),
+        (
+            "POST",
+            check,
+            &auth,
+            r#"{"accountId":"a","feature":"weekly_digest","colour":1}"#,
+            400,
+            "invalid_request",
+        ),
+        (
+            "POST",
+            check,
+            &auth,
+            r#"{"accountId":"a b","feature":"weekly_digest"}"#,
+            400,
+            "invalid_request",
+        ),
+        ("POST", check, &auth, r#"{"accountId":"a","feature":"teleport"}"#, 400, "unknown_feature"),
+        (
+            "POST",
+            check,
+            &auth,
+            r#"{"accountId":"a","feature":"weekly_digest","at":"soon"}"#,
+            400,
+            "invalid_request",
+        ),
+        (
+            "POST",
+            check,
+            &auth,
+            r#"{"accountId":"a","feature":"weekly_digest","consume":true}"#,
+            400,
+            "feature_not_metered",
+        ),
+        ("POST", check, &auth, &large, 413, "body_too_large"),
+        ("GET", check, &auth, "", 405, "method_not_allowed"),
+        ("POST", "/api/v1/feature-check/batch", &auth, r#"{"checks":[]}"#, 400, "invalid_request"),
+        ("GET", "/api/v1/entitlements", &auth, "", 400, "invalid_request"),
+        ("GET", "/api/v1/entitlements?accountId=a&colour=red", &auth, "", 400, "invalid_request"),
+        ("GET", "/api/v1/entitlements?accountId=a&tenantId=b", &auth, "", 400, "invalid_request"),
+        ("GET", "/api/v1/accounts/a%20b/timeline", &auth, "", 400, "invalid_request"),
+        (
+            "GET",
+            "/api/v1/accounts/a/timeline?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+            &auth,
+            "",
+            400,
+            "invalid_request",
+        ),
+        ("GET", "/nowhere", &auth, "", 404, "not_found"),
+        ("PUT", "/webhooks/stripe", &[], "", 405, "method_not_allowed"),
+        (
+            "POST",
+            "/webhooks/stripe",
+            &[("content-encoding", "gzip")],
+            "x",
+            415,
+            "unsupported_encoding",
+        ),
+    ];
+    for (method, path, headers, body, status, code) in table {
+        let answer = app.request(method, path, headers, body.to_owned()).await;
+        let case = format!(
+            "{method} {path} {}: {}",
+            body.chars().take(60).collect::<String>(),
+            answer.text
+        );
+        assert_eq!(answer.status, status, "{case}");
+        assert_eq!(answer.field("code"), code, "{case}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{case}");
+        assert_eq!(
+            answer.field("requestId"),
+            answer.headers["x-request-id"].to_str().unwrap(),
+            "{case}"
+        );
+        assert!(!answer.field("detail").is_empty(), "{case}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_webhook_body_may_have_a_mebibyte_and_no_more() {
+    let database = TestDatabase::sqlite();
+    let app = TestApp::start(&database).await;
+    let at_limit = app.deliver(&"x".repeat(1024 * 1024)).await;
+    assert_eq!((at_limit.status, at_limit.field("status").as_str()), (200, "ignored"));
+    let beyond = app.deliver(&"x".repeat(1024 * 1024 + 1)).await;
+    assert_eq!((beyond.status, beyond.field("code").as_str()), (413, "body_too_large"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_may_what_its_scopes_and_its_account_say() {
+    let database = TestDatabase::sqlite();
+    let app = TestApp::start(&database).await;
+    let nothing = app.make_key(&[], None).await;
+    let usage = app.make_key(&[Scope::Usage], None).await;
+    let bound = app.make_key(&[Scope::Check], Some("acme")).await;
+    let ask = |account: &str| json!({"accountId": account, "feature": "weekly_digest"}).to_string();
+    for (key, account, status, code) in [
+        (&nothing, "acme", 403, "scope_missing"),
+        (&usage, "acme", 403, "scope_missing"),
+        (&bound, "globex", 403, "account_forbidden"),
+        (&bound, "acme", 200, ""),
+    ] {
+        let headers = [("x-api-key", key.as_str())];
+        let answer = app.request("POST", "/api/check", &headers, ask(account)).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        if status != 200 {
+            assert_eq!(answer.field("code"), code);
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn public_routes_are_limited_and_say_so() {
+    let database = TestDatabase::sqlite();
+    let settings = Settings {
+        environment: vec![("TOLLGATE__RATE__PUBLIC_PER_MIN".into(), "3".into())],
+        ..Settings::default()
+    };
+    let app = TestApp::start_with(&database, settings).await;
+    for left in [2, 1, 0] {
+        let answer = app.request("GET", "/api/v1/plans", &[], "").await;
+        assert_eq!(answer.status, 200);
+        let header = answer.headers["ratelimit"].to_str().unwrap();
+        assert!(header.starts_with(&format!("\"public\";r={left}")), "{header}");
+    }
+    let refused = app.request("GET", "/api/v1/plans", &[], "").await;
+    assert_eq!((refused.status, refused.field("code").as_str()), (429, "rate_limited"));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert!(refused.headers.contains_key("ratelimit-policy"));
+    // A caller cannot escape by claiming to be a proxy.
+    let forged = app.request("GET", "/api/v1/plans", &[("x-forwarded-for", "10.1.2.3")], "").await;
+    assert_eq!(forged.status, 429);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_secret_events_are_refused_so_that_stripe_keeps_them() {
+    let database = TestDatabase::sqlite();
+    let mut config = crate::support::config(&database.url(), &Settings::default());
+    config.webhook_secrets.clear();
+    let clock = tollgate_server::clock::Clock::System;
+    let running = tollgate_server::app::App::start(config, clock).await.unwrap();
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build_http();
+    let url = format!("http://{}/webhooks/stripe", running.address);
+    let answer = crate::support::send(&client, "POST", &url, &[], "{}".into()).await;
+    assert_eq!((answer.status, answer.field("code").as_str()), (503, "webhook_not_configured"));
+    assert!(answer.headers.contains_key("retry-after"));
+    running.shutdown().await;
+}

@@ -1,0 +1,327 @@
+//! An engine under test: the real router on a real socket, a real database, a clock that stands
+//! still, workers turned by hand.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::AccountId;
+use tollgate_sandbox::{Scenario, ScenarioOptions, StripeEvent};
+use tollgate_server::app::{App, Background, RunningApp};
+use tollgate_server::clock::Clock;
+use tollgate_server::config::load::{Flags, Sources, load};
+use tollgate_server::config::{Config, environment::Environment};
+use tollgate_server::keys::{self, KeyEnvironment};
+use tollgate_server::scope::Scope;
+use tollgate_server::workers;
+use tollgate_store::keys::ApiKey;
+use tollgate_stripe::SigningSecret;
+
+/// The secret every test signs with.
+pub(crate) const SECRET: &str = "whsec_tollgate_tests_only_0123456789";
+/// When every test begins.
+pub(crate) const NOW: &str = "2026-11-21T10:00:00Z";
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// A field of the body as text.
+    pub(crate) fn field(&self, name: &str) -> String {
+        match &self.json()[name] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A database of one test, removed at its end.
+#[derive(Debug)]
+pub(crate) enum TestDatabase {
+    Sqlite(tempfile::TempDir),
+    Postgres { admin: String, name: String },
+}
+
+impl TestDatabase {
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    /// An own database on the server named by `TOLLGATE_TEST_POSTGRES_URL`. `None` without one;
+    /// where PostgreSQL is required that is a failure, so that nothing is skipped unseen.
+    pub(crate) async fn postgres() -> Option<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let environment = Environment::of_process();
+        let Some(admin) = environment.get("TOLLGATE_TEST_POSTGRES_URL").map(str::to_owned) else {
+            let required = environment.get("TOLLGATE_TEST_REQUIRE_POSTGRES").is_some()
+                || environment.get("CI") == Some("true");
+            assert!(!required, "TOLLGATE_TEST_POSTGRES_URL is not set and PostgreSQL is required");
+            println!("skipped: TOLLGATE_TEST_POSTGRES_URL is not set");
+            return None;
+        };
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tollgate_server_{}_{number}", std::process::id());
+        run_sql(&admin, &format!("CREATE DATABASE {name}")).await;
+        Some(Self::Postgres { admin, name })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("t.db").display()),
+            Self::Postgres { admin, name } => {
+                let (server, _) = admin.rsplit_once('/').expect("a database in the URL");
+                format!("{server}/{name}")
+            }
+        }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Self::Postgres { admin, name } = self {
+            let (admin, sql) =
+                (admin.clone(), format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+            std::thread::spawn(move || psql(&admin, &sql)).join().ok();
+        }
+    }
+}
+
+async fn run_sql(admin: &str, sql: &str) {
+    let (admin, sql) = (admin.to_owned(), sql.to_owned());
+    let done = tokio::task::spawn_blocking(move || psql(&admin, &sql)).await.expect("psql runs");
+    assert!(done, "psql refused the statement");
+}
+
+/// One statement by PostgreSQL's own client: the server has no SQL of its own, nor have its tests.
+fn psql(admin: &str, sql: &str) -> bool {
+    let run = std::process::Command::new("psql")
+        .args([admin, "-q", "-v", "ON_ERROR_STOP=1", "-c", sql])
+        .status();
+    run.is_ok_and(|status| status.success())
+}
+
+/// How an engine under test is made.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) background: bool,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) catalog: Option<String>,
+}
+
+/// An engine under test.
+pub(crate) struct TestApp {
+    pub(crate) running: RunningApp,
+    pub(crate) clock: Clock,
+    pub(crate) key: String,
+    pub(crate) base: String,
+    client: Client<HttpConnector, Full<bytes::Bytes>>,
+}
+
+impl TestApp {
+    pub(crate) async fn start(database: &TestDatabase) -> Self {
+        Self::start_with(database, Settings::default()).await
+    }
+
+    pub(crate) async fn start_with(database: &TestDatabase, settings: Settings) -> Self {
+        let clock = Clock::fixed(Timestamp::parse(NOW).expect("an instant"));
+        let config = config(&database.url(), &settings);
+        let background = if settings.background { Background::On } else { Background::Off };
+        let running =
+            App::start_with(config, clock.clone(), background).await.expect("the engine starts");
+        let base = format!("http://{}", running.address);
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let mut app = Self { running, clock, key: String::new(), base, client };
+        app.key = app.make_key(&[Scope::Check], None).await;
+        app
+    }
+
+    pub(crate) async fn stop(self) {
+        self.running.shutdown().await;
+    }
+
+    pub(crate) fn app(&self) -> &App {
+        &self.running.app
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Makes a key with scopes, bound to an account or not.
+    pub(crate) async fn make_key(&self, scopes: &[Scope], account: Option<&str>) -> String {
+        let made = keys::generate(KeyEnvironment::Test).expect("randomness");
+        let row = ApiKey {
+            id: made.id.clone(),
+            name: "test".to_owned(),
+            secret_hash: *made.secret_hash.as_bytes(),
+            scopes: scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+            account: account.map(|id| AccountId::parse(id).expect("an id")),
+            expires_at: None,
+            created_at: self.now(),
+            revoked_at: None,
+            last_used_at: None,
+        };
+        let db = &self.app().engine.db;
+        tollgate_store::keys::insert(db, &row).await.expect("the key is stored");
+        made.text.expose().to_owned()
+    }
+
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<bytes::Bytes>,
+    ) -> Answer {
+        send(&self.client, method, &format!("{}{path}", self.base), headers, body.into()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[("x-api-key", &self.key)], "").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        let headers = [("x-api-key", self.key.as_str()), ("content-type", "application/json")];
+        self.request("POST", path, &headers, body.to_string()).await
+    }
+
+    /// Asks about one feature.
+    pub(crate) async fn check(&self, account: &str, feature: &str) -> Value {
+        let ask = serde_json::json!({"accountId": account, "feature": feature});
+        let answer = self.post("/api/v1/feature-check", &ask).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+
+    /// Delivers a body signed now.
+    pub(crate) async fn deliver(&self, body: &str) -> Answer {
+        let secret = SigningSecret::parse(SECRET, "test").expect("a secret");
+        let signature = tollgate_stripe::sign(&secret, body.as_bytes(), self.now());
+        let headers = [("stripe-signature", signature.as_str())];
+        self.request("POST", "/api/v1/billing/webhook", &headers, body.to_owned()).await
+    }
+
+    /// Delivers events in order; returns their statuses.
+    pub(crate) async fn deliver_all<'e>(
+        &self,
+        events: impl IntoIterator<Item = &'e StripeEvent>,
+    ) -> Vec<String> {
+        let mut statuses = Vec::new();
+        for event in events {
+            let answer = self.deliver(&event.body).await;
+            assert_eq!(answer.status, 200, "{}: {}", event.kind, answer.text);
+            statuses.push(answer.field("status"));
+        }
+        statuses
+    }
+
+    /// The events of a scenario that ends now.
+    pub(crate) fn scenario(&self, name: &str, account: &str) -> Vec<StripeEvent> {
+        let options = ScenarioOptions::new(AccountId::parse(account).expect("an id"), self.now());
+        Scenario::build(name, &self.app().config.catalog, &options).expect("a scenario")
+    }
+
+    /// Turns the workers until nothing is due.
+    pub(crate) async fn run_workers(&self) {
+        while workers::retry::tick(self.app(), true).await.expect("the retry worker runs") > 0 {}
+        while workers::schedule::tick(self.app()).await.expect("the scheduler runs") > 0 {}
+    }
+
+    /// The hash over all facts.
+    pub(crate) async fn digest(&self) -> String {
+        tollgate_store::digest::state(&self.app().engine.db).await.expect("a digest")
+    }
+}
+
+/// One request over a client.
+pub(crate) async fn send(
+    client: &Client<HttpConnector, Full<bytes::Bytes>>,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: bytes::Bytes,
+) -> Answer {
+    let mut request = http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(body)).expect("a request");
+    let response = client.request(request).await.expect("an answer");
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.expect("a whole body").to_bytes();
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    }
+}
+
+/// A configuration as the environment would give it.
+pub(crate) fn config(database_url: &str, settings: &Settings) -> Config {
+    let price_map: serde_json::Map<String, Value> = {
+        let catalog = tollgate_domain::catalog::builtin("sietch").expect("built in");
+        tollgate_sandbox::sandbox_price_map(&catalog)
+            .into_iter()
+            .map(|(target, prices)| (target, prices.into()))
+            .collect()
+    };
+    let mut variables = vec![
+        ("DATABASE_URL".to_owned(), database_url.to_owned()),
+        ("STRIPE_WEBHOOK_SECRET".to_owned(), SECRET.to_owned()),
+        ("TOLLGATE__SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+    ];
+    if settings.catalog.is_none() {
+        let map = Value::Object(price_map).to_string();
+        variables.push(("STRIPE_PRODUCT_PRICE_MAP".to_owned(), map));
+    }
+    variables.extend(settings.environment.iter().cloned());
+    let sources = Sources {
+        directory: Path::new("/nonexistent").to_path_buf(),
+        environment: variables.into_iter().collect(),
+        flags: Flags {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 0)).to_string()),
+            catalog: settings.catalog.clone(),
+            ..Flags::default()
+        },
+    };
+    load(&sources).unwrap_or_else(|faults| panic!("{faults}")).config
+}
+
+/// Runs one test body on both engines: `sqlite` and `postgres` under the test's name.
+macro_rules! on_both {
+    ($(async fn $name:ident($database:ident: &TestDatabase) $body:block)*) => { $(
+        mod $name {
+            use super::*;
+
+            async fn body($database: &TestDatabase) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                body(&TestDatabase::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                let Some(database) = TestDatabase::postgres().await else { return };
+                body(&database).await;
+            }
+        }
+    )* };
+}
+pub(crate) use on_both;
