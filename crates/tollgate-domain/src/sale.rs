@@ -18,19 +18,20 @@ pub enum Sold {
 /// What a one-time purchase sells, paid or not; `None` when nothing confirms what it claims.
 ///
 /// Confirmed by a price of the catalog among its lines, or, since a session's events rarely carry
-/// lines, by a subtotal or total equal to the catalog's one-time price of what is claimed; an
-/// amount of zero proves nothing. A price outranks the claim: it decides the plan. More that is
-/// learned of a purchase never takes a confirmation back.
+/// lines, by a subtotal equal to the catalog's one-time price of what is claimed. A price
+/// outranks the claim: it decides the plan.
 pub fn sold(purchase: &Purchase, catalog: &Catalog) -> Option<Sold> {
     if purchase.mode != SessionMode::Payment {
         return None;
     }
     let targets = || purchase.prices.iter().filter_map(|price| catalog.price_target(price, None));
+    let amount = purchase.subtotal.or(purchase.total);
     match &purchase.kind {
         PurchaseKind::Badge => {
             let badge = catalog.badge.as_ref()?;
-            let priced = targets().any(|target| target == PriceTarget::Badge);
-            (priced || costs(purchase, badge.price)).then_some(Sold::Badge)
+            let confirmed =
+                targets().any(|target| target == PriceTarget::Badge) || amount == Some(badge.price);
+            confirmed.then_some(Sold::Badge)
         }
         PurchaseKind::Grant { claimed } => {
             let priced = targets()
@@ -41,24 +42,20 @@ pub fn sold(purchase: &Purchase, catalog: &Catalog) -> Option<Sold> {
                 .filter(|plan| catalog.plan(*plan).is_some_and(|plan| plan.grant_days.is_some()))
                 .max();
             priced
-                .or_else(|| claimed_plan(purchase, catalog, claimed.as_ref()?.as_str()))
+                .or_else(|| claimed_at(catalog, claimed.as_ref()?.as_str(), amount?))
                 .map(Sold::Plan)
         }
         PurchaseKind::Boost | PurchaseKind::Other => None,
     }
 }
 
-fn claimed_plan(purchase: &Purchase, catalog: &Catalog, claimed: &str) -> Option<PlanIndex> {
+fn claimed_at(catalog: &Catalog, claimed: &str, amount: Money) -> Option<PlanIndex> {
     let (index, plan) = catalog.find_plan(claimed)?;
     let costs_that = plan
         .prices
         .iter()
-        .any(|price| price.interval == Interval::OneTime && costs(purchase, price.money));
+        .any(|price| price.interval == Interval::OneTime && price.money == amount);
     (plan.grant_days.is_some() && costs_that).then_some(index)
-}
-
-fn costs(purchase: &Purchase, price: Money) -> bool {
-    price.amount_minor > 0 && [purchase.subtotal, purchase.total].contains(&Some(price))
 }
 
 /// Whether the money of a purchase is gone now: refunded in full or lost in a dispute, refunds

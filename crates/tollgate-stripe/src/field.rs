@@ -48,7 +48,14 @@ impl<T> Field<T> {
     pub(crate) fn or<'a>(&'a self, older: &'a Self) -> &'a Self {
         match self {
             Self::Given(_) | Self::Garbled => self,
-            Self::Absent | Self::Null => older,
+            Self::Absent => older,
+            Self::Null => {
+                if older.is_listed() {
+                    older
+                } else {
+                    self
+                }
+            }
         }
     }
 }

@@ -264,6 +264,3 @@ fn distinct_prices<'p>(prices: impl Iterator<Item = &'p Price<'p>>) -> Vec<Price
     }
     distinct
 }
-
-#[cfg(test)]
-mod tests;

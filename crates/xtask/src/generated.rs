@@ -1,7 +1,7 @@
 //! Files that the product describes itself in: the API, the command line, the settings, the errors.
 //!
 //! Owns which file is printed by which hidden command of the binary, and where in a file the printed part
-//! goes. To add one: teach `tollgate reference` to print it and name it in [`GENERATED`]. Must not know
+//! goes. To add one: teach `tollgate docs` to print it and name it in [`GENERATED`]. Must not know
 //! what is printed.
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-/// One file and the argument of `tollgate reference` that prints it.
+/// One file and the argument of `tollgate docs` that prints it.
 struct Generated {
     path: &'static str,
     what: &'static str,
@@ -18,7 +18,7 @@ struct Generated {
 const GENERATED: [Generated; 4] = [
     Generated { path: "docs/openapi.json", what: "openapi" },
     Generated { path: "docs/cli.md", what: "cli" },
-    Generated { path: "docs/configuration.md", what: "configuration" },
+    Generated { path: "docs/configuration.md", what: "config" },
     Generated { path: "docs/errors.md", what: "errors" },
 ];
 
@@ -55,14 +55,14 @@ pub(crate) fn run(root: &Path, binary: &Path, check: bool) -> anyhow::Result<()>
 
 fn print(binary: &Path, what: &str) -> anyhow::Result<String> {
     let output = Command::new(binary)
-        .args(["reference", what])
+        .args(["docs", what])
         .env_clear()
         .output()
         .with_context(|| format!("starting {}: build it first", binary.display()))?;
     if !output.status.success() {
-        bail!("`tollgate reference {what}`: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("`tollgate docs {what}`: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    String::from_utf8(output.stdout).with_context(|| format!("`tollgate reference {what}`"))
+    String::from_utf8(output.stdout).with_context(|| format!("`tollgate docs {what}`"))
 }
 
 /// The file with its generated part replaced; the whole file where it has no marks.

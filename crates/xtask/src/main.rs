@@ -3,6 +3,7 @@
 //! Owns the checks that no compiler makes (`tidy`) and everything that is generated into the tree. Knows
 //! the layout of the repository; must not be known by any other crate.
 
+mod dictionary;
 mod generated;
 mod tidy;
 mod tree;
@@ -39,6 +40,8 @@ enum Task {
         #[arg(long, default_value = "target/debug/tollgate")]
         binary: PathBuf,
     },
+    /// Train the dictionary that raw bodies are squeezed with, and print what it is worth
+    TrainDictionary(dictionary::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -46,6 +49,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Tidy { bless } => run_tidy(if bless { Mode::Lower } else { Mode::Check }),
         Task::Generate { check, binary } => {
             generated::run(&tree::root(), &binary, check)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::TrainDictionary(arguments) => {
+            dictionary::run(&tree::root(), &arguments)?;
             Ok(ExitCode::SUCCESS)
         }
     }

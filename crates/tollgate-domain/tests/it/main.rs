@@ -1,3 +1,0 @@
-//! Laws of the domain, checked from outside: only what the crate publishes is used here.
-
-mod convergence;

@@ -1,5 +1,0 @@
-//! Whole deliveries, from bytes to observations.
-
-mod hostile;
-mod observations;
-mod ties;
