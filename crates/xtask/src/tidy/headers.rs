@@ -6,7 +6,7 @@ use crate::tidy::Finding;
 use crate::tree::Tree;
 
 /// Shorter than this is a label, not a sentence.
-const HEADER_CHARS_MIN: usize = 15;
+const HEADER_CHARS_MIN: usize = 10;
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     tree.texts(&["rs"])
