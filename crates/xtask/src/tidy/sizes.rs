@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn test_files_are_known_by_their_place() {
+    fn files_of_tests_are_known_by_their_place() {
         assert!(is_test_file("crates/a/src/order/tests.rs"));
         assert!(is_test_file("crates/a/tests/it/main.rs"));
         assert!(!is_test_file("crates/a/src/testing.rs"));

@@ -21,9 +21,10 @@ const EVERYWHERE: [(&str, &str); 2] = [
 ];
 
 /// (needle, what to do instead), searched in Rust files.
-const IN_RUST: [(&str, &str); 4] = [
+const IN_RUST: [(&str, &str); 5] = [
     (concat!("#[ign", "ore"), "no test is switched off: mend it or delete it"),
     (concat!("#[should_", "panic"), "assert on the error value instead"),
+    (concat!("fn te", "st_"), "a test's name is a sentence"),
     (concat!("thread::", "sleep"), "wait on a condition instead"),
     (concat!("#[al", "low("), "use #[expect(lint, reason = \"...\")]"),
 ];
