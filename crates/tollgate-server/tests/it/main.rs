@@ -2,6 +2,8 @@
 //! the real binary from outside.
 
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod service;

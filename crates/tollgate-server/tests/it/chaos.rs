@@ -1,0 +1,9 @@
+//! Real processes under load and trouble: killed, doubled, cut off from their database. What was
+//! acknowledged must be there, once, and the facts must be those of an untroubled run.
+
+mod away;
+mod instances;
+mod kills;
+mod process;
+mod proxy;
+mod sender;

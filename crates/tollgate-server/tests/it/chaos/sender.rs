@@ -1,0 +1,110 @@
+//! A sender as patient as Stripe: every event is sent until it is acknowledged.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::watch;
+use tollgate_domain::ids::AccountId;
+use tollgate_sandbox::ScenarioOptions;
+use tollgate_sandbox::load::Load;
+use tollgate_server::clock::Clock;
+use tollgate_stripe::SigningSecret;
+
+use crate::support::{SECRET, catalog};
+
+/// Events to be sent, and what became of them.
+#[derive(Debug)]
+pub(super) struct Post {
+    queue: Mutex<VecDeque<(String, String)>>,
+    /// Acknowledgements by event id: how often, and with which statuses.
+    acknowledged: Mutex<BTreeMap<String, Vec<String>>>,
+    progress: watch::Sender<usize>,
+    pub(super) refused: std::sync::atomic::AtomicUsize,
+}
+
+/// The events of so many customers' lives, in order.
+pub(super) fn lives(customers: usize) -> Vec<(String, String)> {
+    let account = AccountId::parse("load").expect("an id");
+    let options = ScenarioOptions::new(account, Clock::System.now());
+    let load = Load::new(&catalog(), &options, customers).expect("a load");
+    load.events().map(|event| (event.id, event.body)).collect()
+}
+
+impl Post {
+    pub(super) fn new(events: Vec<(String, String)>) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Mutex::new(events.into()),
+            acknowledged: Mutex::new(BTreeMap::new()),
+            progress: watch::channel(0).0,
+            refused: std::sync::atomic::AtomicUsize::new(0),
+        })
+    }
+
+    /// Sends everything over so many connections to the instances, wherever they are now.
+    pub(super) async fn send(self: &Arc<Self>, connections: usize, to: &[watch::Receiver<SocketAddr>]) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..connections {
+            let (post, to) = (Arc::clone(self), to[number % to.len()].clone());
+            tasks.spawn(async move { post.send_from(to).await });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.expect("a sender ends well");
+        }
+    }
+
+    async fn send_from(&self, to: watch::Receiver<SocketAddr>) {
+        let secret = SigningSecret::parse(SECRET, "test").expect("a secret");
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        loop {
+            let Some((id, body)) = self.queue.lock().expect("the queue").pop_front() else { return };
+            let signature = tollgate_stripe::sign(&secret, body.as_bytes(), Clock::System.now());
+            let url = format!("http://{}/webhooks/stripe", *to.borrow());
+            let request = http::Request::post(url)
+                .header("stripe-signature", signature)
+                .body(Full::new(bytes::Bytes::from(body.clone())))
+                .expect("a request");
+            match answer(client.request(request).await).await {
+                Some(status) => self.note(id, status),
+                None => {
+                    self.refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    self.queue.lock().expect("the queue").push_back((id, body));
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn note(&self, id: String, status: String) {
+        let mut acknowledged = self.acknowledged.lock().expect("the ledger");
+        acknowledged.entry(id).or_default().push(status);
+        let count = acknowledged.len();
+        drop(acknowledged);
+        self.progress.send_replace(count);
+    }
+
+    /// Waits until so many different events are acknowledged.
+    pub(super) async fn acknowledged(&self, count: usize) {
+        let mut progress = self.progress.subscribe();
+        progress.wait_for(|reached| *reached >= count).await.expect("the sender lives");
+    }
+
+    /// The acknowledgements.
+    pub(super) fn ledger(&self) -> BTreeMap<String, Vec<String>> {
+        self.acknowledged.lock().expect("the ledger").clone()
+    }
+}
+
+/// The status of an acknowledgement; `None` for anything that is none.
+async fn answer(
+    response: Result<http::Response<hyper::body::Incoming>, hyper_util::client::legacy::Error>,
+) -> Option<String> {
+    let response = response.ok()?;
+    let acknowledged = response.status() == http::StatusCode::OK;
+    let body = response.into_body().collect().await.ok()?.to_bytes();
+    let json: serde_json::Value = serde_json::from_slice(&body).ok()?;
+    acknowledged.then(|| json["status"].as_str().unwrap_or("none").to_owned())
+}
