@@ -7,6 +7,7 @@ use tollgate_domain::{Catalog, Observation, Timestamp};
 use tollgate_sandbox::{Happening, Scenario, ScenarioError, ScenarioOptions, StripeEvent};
 use tollgate_stripe::{Observed, Parsed};
 
+mod convergence;
 mod event;
 mod scenario;
 

@@ -1,0 +1,168 @@
+//! Order does not matter: every story, its events in mixed API versions, in any order and with
+//! repetitions, ends in the same facts and tells the same number of things.
+//!
+//! The engine here is the rules alone: an event is read, its owner found, its effects decided and
+//! applied; one without an owner waits until something is linked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tollgate_domain::change::{Change, Link};
+use tollgate_domain::ids::{AccountId, EventId, ObjectId};
+use tollgate_domain::owner::choose;
+use tollgate_domain::{Catalog, Facts, Observation, Owner, decide};
+use tollgate_sandbox::{ApiVersion, Happening, Scenario, ScenarioOptions};
+
+use crate::{catalog, happenings, observe, options, stories};
+
+/// Orders tried for each story.
+const ORDERS: u64 = 24;
+
+#[derive(Debug, Default, PartialEq)]
+struct Engine {
+    facts: BTreeMap<AccountId, Facts>,
+    links: BTreeMap<ObjectId, Link>,
+    told: BTreeMap<&'static str, usize>,
+    processed: BTreeSet<EventId>,
+    waiting: Vec<Observation>,
+    /// Repetitions are decided again instead of being recognised.
+    forgetful: bool,
+}
+
+impl Engine {
+    fn receive(&mut self, catalog: &Catalog, observation: &Observation) {
+        if !self.take(catalog, observation) {
+            self.waiting.push(observation.clone());
+            return;
+        }
+        loop {
+            let waiting = std::mem::take(&mut self.waiting);
+            let before = waiting.len();
+            for observation in waiting {
+                if !self.take(catalog, &observation) {
+                    self.waiting.push(observation);
+                }
+            }
+            if self.waiting.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// Whether the event's owner is known, and so its effects are in.
+    fn take(&mut self, catalog: &Catalog, observation: &Observation) -> bool {
+        if self.processed.contains(&observation.event) && !self.forgetful {
+            return true;
+        }
+        let Owner::Found(owner) = choose(observation, |id| self.links.get(id)) else {
+            return false;
+        };
+        let unknown = || Facts::unknown(owner.account.clone());
+        let facts = self.facts.entry(owner.account.clone()).or_insert_with(unknown);
+        let decision = decide(observation, &owner, facts, catalog);
+        for change in &decision.changes {
+            facts.apply(change);
+            if let Change::Link(link) = change {
+                self.links.entry(link.object.clone()).or_insert_with(|| link.clone());
+            }
+        }
+        for entry in &decision.journal {
+            *self.told.entry(entry.kind).or_default() += 1;
+        }
+        for event in &decision.billing {
+            *self.told.entry(event.kind.as_str()).or_default() += 1;
+        }
+        self.processed.insert(observation.event.clone());
+        true
+    }
+}
+
+fn run(catalog: &Catalog, observations: &[Observation]) -> Engine {
+    let mut engine = Engine::default();
+    for observation in observations {
+        engine.receive(catalog, observation);
+    }
+    engine
+}
+
+/// Each event as an endpoint of some version shows it, the same one in every order.
+fn mixed(happenings: &[Happening], random: &mut fastrand::Rng) -> Vec<Observation> {
+    let versions = ApiVersion::ALL;
+    let render = |happening: &Happening| {
+        let version = versions[random.usize(..versions.len())];
+        observe(&happening.render(version))
+    };
+    happenings.iter().filter_map(render).collect()
+}
+
+fn assert_converges(what: &str, catalog: &Catalog, happenings: &[Happening], orders: u64) {
+    for seed in 0..orders {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let observations = mixed(happenings, &mut random);
+        let expected = run(catalog, &observations);
+        assert!(!expected.facts.is_empty(), "{what} told nothing");
+        assert_eq!(expected.waiting, [], "{what} leaves events waiting");
+
+        let mut shuffled = observations.clone();
+        let repeated = observations.iter().filter(|_| random.bool()).cloned();
+        shuffled.extend(repeated);
+        random.shuffle(&mut shuffled);
+        let found = run(catalog, &shuffled);
+        assert_eq!(found.facts, expected.facts, "{what}, order {seed}: {}", order(&shuffled));
+        assert_eq!(found.told, expected.told, "{what}, order {seed}: {}", order(&shuffled));
+        assert_eq!(found.links, expected.links, "{what}, order {seed}: {}", order(&shuffled));
+        assert_eq!(found.waiting, [], "{what}, order {seed}: {}", order(&shuffled));
+    }
+}
+
+fn order(observations: &[Observation]) -> String {
+    let names: Vec<String> =
+        observations.iter().map(|one| format!("{:?}@{}", one.kind, one.at)).collect();
+    names.join(" ")
+}
+
+#[test]
+fn every_story_ends_the_same_in_any_order_and_mix_of_versions() {
+    for (scenario, catalog) in stories() {
+        let happenings = happenings(scenario, &catalog);
+        assert_converges(scenario.name, &catalog, &happenings, ORDERS);
+    }
+}
+
+#[test]
+fn stories_told_in_the_old_way_end_the_same_too() {
+    let catalog = catalog("sietch");
+    let options = ScenarioOptions { api_version: ApiVersion::V2022, ..options() };
+    for name in ["checkout", "renewal", "upgrade", "dunning_recovered", "dunning_canceled"] {
+        let happenings = Scenario::find(name).unwrap().happenings(&catalog, &options).unwrap();
+        assert_converges(name, &catalog, &happenings, ORDERS);
+    }
+}
+
+#[test]
+fn all_stories_of_one_account_at_once_end_the_same_in_any_order() {
+    let catalog = catalog("sietch");
+    let mut all = Vec::new();
+    for (days, scenario) in (0..).zip(Scenario::list()) {
+        let options = ScenarioOptions { at: options().at.plus_days(days), ..options() };
+        all.extend(scenario.happenings(&catalog, &options).unwrap_or_default());
+    }
+    assert!(all.len() > 200);
+    assert_converges("all stories", &catalog, &all, 8);
+}
+
+#[test]
+fn facts_stay_the_same_when_every_event_is_decided_again() {
+    for (scenario, catalog) in stories() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let observations = mixed(&happenings(scenario, &catalog), &mut random);
+        let expected = run(&catalog, &observations);
+        let mut engine = Engine { forgetful: true, ..Engine::default() };
+        let mut twice = [observations.clone(), observations].concat();
+        random.shuffle(&mut twice);
+        for observation in &twice {
+            engine.receive(&catalog, observation);
+        }
+        assert_eq!(engine.facts, expected.facts, "{}", scenario.name);
+        assert_eq!(engine.links, expected.links, "{}", scenario.name);
+    }
+}
