@@ -1,6 +1,8 @@
 //! Tests of the sandbox against the crates that read what it writes. Owns: the catalogs and stories
 //! the tests share. Must not know: how the sandbox makes its events.
 
+#![cfg(test)]
+
 use tollgate_domain::catalog::builtin;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Observation, Timestamp};

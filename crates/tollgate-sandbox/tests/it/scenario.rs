@@ -6,9 +6,9 @@ use tollgate_domain::catalog::PriceTarget;
 use tollgate_domain::ids::{AccountId, PriceId};
 use tollgate_domain::observation::Seen;
 use tollgate_domain::payment::InvoiceStatus;
-use tollgate_domain::subscription::SubscriptionStatus;
+use tollgate_domain::subscription::{SubscriptionState, SubscriptionStatus};
 use tollgate_domain::{Catalog, Observation};
-use tollgate_sandbox::{ApiVersion, Scenario, ScenarioOptions, StripeEvent};
+use tollgate_sandbox::{ApiVersion, Happening, Scenario, ScenarioOptions, StripeEvent};
 use tollgate_stripe::event_kind;
 
 use crate::{NOW, catalog, happenings, observe, options, stories};
@@ -79,14 +79,19 @@ fn a_story_told_twice_is_the_same_to_the_byte_and_another_seed_has_other_events(
     assert!(ids(&first).is_disjoint(&ids(&other)));
 }
 
+/// What a story's events say of subscriptions, in order.
+fn states(name: &str, options: &ScenarioOptions) -> Vec<(String, SubscriptionState)> {
+    let events = Scenario::build(name, &catalog("sietch"), options).unwrap();
+    let subscription = |observation: Observation| {
+        let Seen::Subscription(seen) = observation.seen else { return None };
+        Some((seen.id.to_string(), seen.state))
+    };
+    events.iter().filter_map(observe).filter_map(subscription).collect()
+}
+
 /// The subscriptions a story speaks of.
 fn subscriptions(name: &str, options: &ScenarioOptions) -> BTreeSet<String> {
-    let events = Scenario::build(name, &catalog("sietch"), options).unwrap();
-    let seen = events.iter().filter_map(observe).filter_map(|observation| match observation.seen {
-        Seen::Subscription(subscription) => Some(subscription.id.to_string()),
-        _ => None,
-    });
-    seen.collect()
+    states(name, options).into_iter().map(|(id, _)| id).collect()
 }
 
 #[test]
@@ -107,7 +112,8 @@ fn stories_of_an_account_share_its_subscription_unless_it_is_fresh() {
 #[test]
 fn no_story_reaches_into_the_future_and_each_ends_now() {
     for (scenario, catalog) in stories() {
-        let times: Vec<i64> = happenings(scenario, &catalog).iter().map(|h| h.created()).collect();
+        let times: Vec<i64> =
+            happenings(scenario, &catalog).iter().map(Happening::created).collect();
         assert!(times.is_sorted(), "{}: {times:?}", scenario.name);
         assert_eq!(times.last(), Some(&NOW), "{}", scenario.name);
     }
@@ -119,11 +125,7 @@ fn the_first_failure_of_dunning_is_now() {
     let failed: Vec<&StripeEvent> =
         events.iter().filter(|event| event.kind == "invoice.payment_failed").collect();
     assert_eq!(failed.iter().map(|event| event.created).collect::<Vec<_>>(), [NOW]);
-    let last = events.iter().filter_map(observe).filter_map(|observation| match observation.seen {
-        Seen::Subscription(subscription) => Some(subscription.state),
-        _ => None,
-    });
-    let last = last.last().unwrap();
+    let (_, last) = states("dunning", &options()).pop().unwrap();
     assert_eq!(last.status, SubscriptionStatus::PastDue);
     assert_eq!(last.version.at.unix_seconds(), NOW);
 }
@@ -149,12 +151,8 @@ fn a_paid_invoice_is_told_by_both_names_and_an_act_shares_one_second() {
 fn before_basil_checkout_makes_an_incomplete_subscription_first() {
     let statuses = |api_version| {
         let options = ScenarioOptions { api_version, ..options() };
-        let events = Scenario::build("checkout", &catalog("sietch"), &options).unwrap();
-        let seen = events.iter().filter_map(observe).filter_map(|seen| match seen.seen {
-            Seen::Subscription(subscription) => Some(subscription.state.status),
-            _ => None,
-        });
-        seen.collect::<Vec<_>>()
+        let states = states("checkout", &options);
+        states.into_iter().map(|(_, state)| state.status).collect::<Vec<_>>()
     };
     let (incomplete, active) = (SubscriptionStatus::Incomplete, SubscriptionStatus::Active);
     assert_eq!(statuses(ApiVersion::Acacia), [incomplete, active.clone()]);
@@ -166,12 +164,12 @@ fn every_price_and_owner_is_one_the_engine_knows() {
     for (scenario, catalog) in stories() {
         for happening in happenings(scenario, &catalog) {
             let Some(seen) = observe(&happening.render(ApiVersion::V2017)) else { continue };
-            let prices: Vec<PriceId> = match &seen.seen {
-                Seen::Subscription(one) => {
-                    one.state.items.iter().map(|i| i.price.clone()).collect()
-                }
-                Seen::Invoice(one) => one.prices.clone(),
-                _ => Vec::new(),
+            let prices: Vec<PriceId> = if let Seen::Subscription(one) = &seen.seen {
+                one.state.items.iter().map(|item| item.price.clone()).collect()
+            } else if let Seen::Invoice(one) = &seen.seen {
+                one.prices.clone()
+            } else {
+                Vec::new()
             };
             for price in prices {
                 assert!(catalog.price_target(&price, None).is_some(), "{price}");
