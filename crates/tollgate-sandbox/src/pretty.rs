@@ -16,10 +16,21 @@ fn write_value(out: &mut String, value: &Value, depth: usize) {
     match value {
         Value::Object(fields) => write_object(out, fields, depth),
         Value::Array(elements) => write_array(out, elements, depth),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+        Value::String(text) => write_text(out, text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
             // Writing to a string cannot fail.
             let _ = write!(out, "{value}");
         }
+    }
+}
+
+fn write_text(out: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        let _ = write!(out, "{}", Value::String(text.to_owned()));
+    } else {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
     }
 }
 
@@ -32,7 +43,8 @@ fn write_object(out: &mut String, fields: &Map<String, Value>, depth: usize) {
             out.push(',');
         }
         new_line(out, depth + 1);
-        let _ = write!(out, "{}: ", Value::String(name.clone()));
+        write_text(out, name);
+        out.push_str(": ");
         write_value(out, value, depth + 1);
     }
     new_line(out, depth);
