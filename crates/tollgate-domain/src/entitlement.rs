@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 pub mod answer;
 mod boost;
 pub mod grace;
+#[cfg(test)]
+mod laws;
 mod own;
 mod period;
 mod purchase;

@@ -19,9 +19,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use super::{Resolution, Standing};
-use crate::catalog::{Catalog, builtin};
+use crate::catalog::{BUILTIN_NAMES, Catalog, builtin};
+use crate::change::Change;
 use crate::facts::{BoostGrant, Facts, Grant, Override, OverrideEffect, Revocation, Waiver};
 use crate::ids::{
     AccountId, AdjustmentId, EventId, FactId, FeatureKey, InvoiceId, ObjectId, PlanId, PriceId,
@@ -113,8 +115,11 @@ pub(crate) fn standings(resolution: &Resolution) -> Vec<String> {
         .collect()
 }
 
-/// A built-in catalog in which `price_PLAN` sells each plan, and `price_boost` boosts.
-pub(crate) fn catalog(name: &str) -> Catalog {
+/// Each built-in catalog with `price_PLAN` selling each plan, and `price_boost` boosts.
+static CATALOGS: LazyLock<Vec<Catalog>> =
+    LazyLock::new(|| BUILTIN_NAMES.into_iter().map(with_test_prices).collect());
+
+fn with_test_prices(name: &str) -> Catalog {
     let catalog = builtin(name).unwrap();
     let mut prices: Vec<(String, Vec<String>)> = catalog
         .plans
@@ -145,11 +150,13 @@ pub(crate) fn read(scenario: &str) -> (Catalog, Facts) {
                 let invoice = line.invoice(id, subscription, status);
                 facts.invoices.insert(invoice.id.clone(), invoice);
             }
-            ["waiver", id, plan, ..] => facts.waivers.push(line.waiver(id, plan)),
-            ["grant", id, plan, ..] => facts.grants.push(line.grant(id, plan)),
-            ["boosts", id, count, ..] => facts.boosts.push(line.boosts(id, count.parse().unwrap())),
+            ["waiver", id, plan, ..] => facts.apply(&Change::SaveWaiver(line.waiver(id, plan))),
+            ["grant", id, plan, ..] => facts.apply(&Change::SaveGrant(line.grant(id, plan))),
+            ["boosts", id, count, ..] => {
+                facts.apply(&Change::SaveBoost(line.boosts(id, count.parse().unwrap())));
+            }
             ["override", id, feature, effect, ..] => {
-                facts.overrides.push(line.set_override(id, feature, effect));
+                facts.apply(&Change::SaveOverride(line.set_override(id, feature, effect)));
             }
             ["buy", id, plan, ..] => {
                 let purchase = line.purchase(id, plan);
@@ -162,7 +169,8 @@ pub(crate) fn read(scenario: &str) -> (Catalog, Facts) {
             other => panic!("what is {other:?}?"),
         }
     }
-    (catalog(catalog_name), facts)
+    let catalog = CATALOGS.iter().find(|catalog| catalog.name == catalog_name).unwrap();
+    (catalog.clone(), facts)
 }
 
 /// The `key=value` words, the flags and the `@time` of a line.

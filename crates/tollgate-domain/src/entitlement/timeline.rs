@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// asked for.
 pub const SPANS_MAX: usize = 500;
 /// Most instants looked at for one timeline, for accounts with many facts that change nothing.
-pub const STEPS_MAX: usize = 5_000;
+pub const STEPS_MAX: usize = 2_000;
 
 /// A stretch of time with one plan by one source.
 #[derive(Debug, Clone, PartialEq, Eq)]

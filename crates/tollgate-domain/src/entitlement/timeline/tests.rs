@@ -1,1 +1,100 @@
-//! Timelines.
+//! Timelines as scenarios: facts as text, spans as lines.
+
+use super::super::scenario::{read, text, time};
+use super::*;
+
+fn spans(scenario: &str, from: &str, to: &str, now: &str) -> Vec<String> {
+    let (catalog, facts) = read(scenario);
+    let spans = timeline(&facts, &catalog, time(from), time(to), time(now));
+    for (one, next) in spans.iter().zip(spans.iter().skip(1)) {
+        assert_eq!(one.to, next.from, "no gaps");
+    }
+    spans
+        .iter()
+        .map(|span| {
+            let plan = &catalog.plan(span.plan).unwrap().id;
+            let grace = if span.in_grace { " in grace" } else { "" };
+            let source = span.source.as_str();
+            format!("{}..{} {plan} by {source}{grace}", text(span.from), text(span.to))
+        })
+        .collect()
+}
+
+#[test]
+fn the_past_is_told_as_it_was_and_the_future_as_it_will_be() {
+    let story = "
+        sub s basic trialing @0d trial=7d
+        sub s basic active @7d
+        sub s premium active @20d
+        waiver w elite @25d until=30d revoked=28d
+        sub s premium past_due @37d1h
+        invoice i s paid @39d created=37d fails=37d1h
+        sub s premium active @39d
+        sub s premium active @45d cancel_at=60d
+    ";
+    assert_eq!(
+        spans(story, "-5d", "100d", "50d"),
+        [
+            "-5d..0d starter by default",
+            "0d..20d basic by subscription",
+            "20d..25d premium by subscription",
+            "25d..28d elite by waiver",
+            "28d..37d1h premium by subscription",
+            "37d1h..38d1h premium by subscription in grace",
+            "38d1h..39d starter by default",
+            "39d..60d premium by subscription",
+            "60d..100d starter by default",
+        ]
+    );
+}
+
+#[test]
+fn asked_at_another_now_the_same_past_is_told() {
+    let story = "sub s premium active @0d cancel_at=10d\nsub s premium active @5d\ngrant g elite @8d until=12d";
+    let early = spans(story, "0d", "6d", "20d");
+    assert_eq!(early, ["0d..6d premium by subscription"]);
+    assert_eq!(
+        spans(story, "0d", "20d", "20d"),
+        [
+            "0d..8d premium by subscription",
+            "8d..12d elite by grant",
+            "12d..20d premium by subscription",
+        ]
+    );
+}
+
+#[test]
+fn a_forecast_alone_follows_the_ends_that_are_known() {
+    let story =
+        "waiver w elite @0d until=5d\nsub s premium trialing @0d trial=7d\nboosts b 2 @0d until=6d";
+    assert_eq!(
+        spans(story, "1d", "30d", "1d"),
+        [
+            "1d..5d elite by waiver",
+            "5d..7d premium by subscription",
+            "7d..8d premium by subscription in grace",
+            "8d..13d basic by boost",
+            "13d..30d starter by default",
+        ]
+    );
+}
+
+#[test]
+fn an_empty_stretch_has_no_spans_and_an_account_without_facts_has_one() {
+    assert!(spans("", "1d", "1d", "0d").is_empty());
+    assert!(spans("", "2d", "1d", "0d").is_empty());
+    assert_eq!(spans("", "1d", "2d", "0d"), ["1d..2d starter by default"]);
+}
+
+#[test]
+fn a_timeline_has_a_bounded_number_of_spans() {
+    use std::fmt::Write as _;
+    let story = (0..=SPANS_MAX).fold(String::new(), |mut story, day| {
+        let plan = if day % 2 == 0 { "basic" } else { "premium" };
+        writeln!(story, "sub s {plan} active @{day}d").unwrap();
+        story
+    });
+    let spans = spans(&story, "-1d", "2000d", "2000d");
+    assert_eq!(spans.len(), SPANS_MAX);
+    assert!(spans.last().unwrap().contains("..499d "), "{:?}", spans.last());
+}
