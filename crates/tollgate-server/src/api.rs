@@ -138,9 +138,7 @@ impl Front {
             self.route(request).await
         };
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-            let headers = std::mem::take(response.headers_mut());
             response = error.render(&id.0);
-            keep_rate_limit_headers(headers, response.headers_mut());
         }
         if let Some(cors) = cors {
             response.headers_mut().extend(cors);
@@ -172,14 +170,6 @@ async fn tower_call(router: &mut Router, request: Request<Body>) -> Response {
     match tower_service::Service::call(router, request).await {
         Ok(response) => response,
         Err(never) => match never {},
-    }
-}
-
-fn keep_rate_limit_headers(from: http::HeaderMap, to: &mut http::HeaderMap) {
-    for name in [limits::RATE_LIMIT, limits::RATE_LIMIT_POLICY] {
-        if let Some(value) = from.get(name) {
-            to.insert(name, value.clone());
-        }
     }
 }
 

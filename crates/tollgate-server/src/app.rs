@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::response::Response;
 use http::HeaderMap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,7 +17,7 @@ use tollgate_stripe::SigningSecret;
 use crate::api::auth::{Caller, KeyTable};
 use crate::api::cors::Cors;
 use crate::api::error::ApiError;
-use crate::api::limits::{Admitted, Class, Limits};
+use crate::api::limits::{Class, Limits, Quota};
 use crate::api::{self, Front};
 use crate::cache::EntitlementCache;
 use crate::clock::Clock;
@@ -72,12 +71,12 @@ impl App {
         Ok(caller)
     }
 
-    /// Counts a request against its quota; the refusal is a whole answer.
-    pub fn admit(&self, class: Class, caller: &str) -> Result<Option<Admitted>, Response> {
-        self.limits.admit(class, caller).map_err(|refused| {
-            let label = ReasonLabel { reason: refused.class() };
+    /// Counts a request against its quota.
+    pub fn admit(&self, class: Class, caller: &str) -> Result<Option<Quota>, ApiError> {
+        self.limits.admit(class, caller).map_err(|quota| {
+            let label = ReasonLabel { reason: quota.class };
             self.metrics.rate_limited.get_or_create(&label).inc();
-            refused.into_response()
+            ApiError::RateLimited(quota)
         })
     }
 

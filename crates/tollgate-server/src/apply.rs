@@ -124,6 +124,12 @@ fn may_end(change: &Change) -> bool {
         | Change::SaveGrant(_)
         | Change::SaveBoost(_)
         | Change::SaveOverride(_) => true,
-        _ => false,
+        Change::CreateAccount
+        | Change::Link(_)
+        | Change::SaveCustomer(_)
+        | Change::AppendSubscriptionState(..)
+        | Change::SavePurchase(_)
+        | Change::SaveAdjustment(_)
+        | Change::Note(_) => false,
     }
 }

@@ -18,7 +18,7 @@ use crate::metrics::ReasonLabel;
 /// Longest time an answer may lack another instance's commit.
 pub const STALENESS_MAX: Duration = Duration::from_secs(1);
 /// Pace of pruning the feed.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// Rows of the feed kept; a follower is never this far behind while it is confirmed.
 const KEEP_ROWS: u32 = 100_000;
 
@@ -90,15 +90,12 @@ async fn turn(
     let begun = Instant::now();
     let db = &app.engine.db;
     let now = app.clock.now();
-    let following = match follower {
-        Some(following) => following,
-        None => {
-            // The first reading begins at the feed's end, with nothing cached before it.
-            let started = Follower::start(db).await?;
-            app.engine.cache.clear();
-            follower.insert(started)
-        }
-    };
+    if follower.is_none() {
+        // The first reading begins at the feed's end, with nothing cached before it.
+        *follower = Some(Follower::start(db).await?);
+        app.engine.cache.clear();
+    }
+    let Some(following) = follower else { return Ok(()) };
     loop {
         let rows = following.poll(db, now).await?;
         let full = rows.len() >= usize::try_from(changes::PAGE_ROWS).unwrap_or(usize::MAX);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -129,25 +129,22 @@ pub struct BatchIn<'a> {
 }
 
 /// `POST /api/v1/feature-check`
-pub async fn check(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
-    let (caller, body) = admit(&app, request).await.map_err(IntoResponse::into_response)?;
-    let reply = answer(&app, &caller, body::parse(&body).map_err(IntoResponse::into_response)?);
-    Ok(json(reply.await.map_err(IntoResponse::into_response)?))
+pub async fn check(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let (caller, body) = admit(&app, request).await?;
+    Ok(json(answer(&app, &caller, body::parse(&body)?).await?))
 }
 
 /// `POST /api/v1/feature-check/batch`
-pub async fn batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
-    let (caller, body) = admit(&app, request).await.map_err(IntoResponse::into_response)?;
-    let BatchIn { checks } = body::parse(&body).map_err(IntoResponse::into_response)?;
+pub async fn batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let (caller, body) = admit(&app, request).await?;
+    let BatchIn { checks } = body::parse(&body)?;
     if checks.is_empty() || checks.len() > BATCH_MAX {
-        let refused = ApiError::field("checks", format!("must hold 1 to {BATCH_MAX} checks"));
-        return Err(refused.into_response());
+        return Err(ApiError::field("checks", format!("must hold 1 to {BATCH_MAX} checks")));
     }
     let mut whole = Vec::with_capacity(checks.len().saturating_mul(400));
     whole.extend_from_slice(b"{\"results\":[");
     for (place, check) in checks.into_iter().enumerate() {
-        let reply = answer(&app, &caller, check).await;
-        let reply = reply.map_err(|error| in_batch(place, error).into_response())?;
+        let reply = answer(&app, &caller, check).await.map_err(|error| in_batch(place, error))?;
         if place > 0 {
             whole.push(b',');
         }
@@ -159,28 +156,24 @@ pub async fn batch(State(app): State<Arc<App>>, request: Request) -> Result<Resp
 
 /// Names the check at fault.
 fn in_batch(place: usize, error: ApiError) -> ApiError {
-    match error {
-        ApiError::InvalidRequest(errors) => ApiError::InvalidRequest(
-            errors
-                .into_iter()
-                .map(|e| FieldError::new(format!("checks[{place}].{}", e.field), e.message))
-                .collect(),
-        ),
-        ApiError::UnknownFeature(key) => ApiError::field(
-            format!("checks[{place}].feature"),
-            format!("the catalog has no feature {key:?}"),
-        ),
-        other => other,
+    if let ApiError::UnknownFeature(key) = error {
+        let message = format!("the catalog has no feature {key:?}");
+        return ApiError::field(format!("checks[{place}].feature"), message);
     }
+    if let ApiError::InvalidRequest(errors) = error {
+        let named =
+            |e: FieldError| FieldError::new(format!("checks[{place}].{}", e.field), e.message);
+        return ApiError::InvalidRequest(errors.into_iter().map(named).collect());
+    }
+    error
 }
 
-async fn admit(app: &App, request: Request<Body>) -> Result<(Arc<Caller>, Bytes), Response> {
+async fn admit(app: &App, request: Request<Body>) -> Result<(Arc<Caller>, Bytes), ApiError> {
     let (parts, body) = request.into_parts();
-    let caller = app.authenticate(&parts.headers, Scope::Check).await;
-    let caller = caller.map_err(IntoResponse::into_response)?;
+    let caller = app.authenticate(&parts.headers, Scope::Check).await?;
     app.admit(Class::Check, &caller.id)?;
-    let body = body::read(body, app.config.http.body_bytes_max).await;
-    Ok((caller, body.map_err(IntoResponse::into_response)?))
+    let body = body::read(body, app.config.http.body_bytes_max).await?;
+    Ok((caller, body))
 }
 
 /// Answers one question as JSON.

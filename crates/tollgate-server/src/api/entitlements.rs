@@ -117,7 +117,7 @@ impl Trace {
     pub fn of(resolution: &Resolution, catalog: &Catalog) -> Self {
         let sources = resolution.considered.iter().enumerate().map(|(place, source)| {
             let plan = source.plan.and_then(|index| catalog.plan(index));
-            let (in_force, why_not) = standing(&source.standing);
+            let (in_force, why_not) = standing(source.standing);
             SourceTrace {
                 kind: source.kind.as_str(),
                 id: source.id.clone(),
@@ -133,7 +133,7 @@ impl Trace {
             }
         });
         let overrides = resolution.overrides.iter().map(|set| {
-            let (in_force, why_not) = standing(&set.standing);
+            let (in_force, why_not) = standing(set.standing);
             OverrideTrace {
                 id: set.id.clone(),
                 feature: set.feature.to_string(),
@@ -158,7 +158,7 @@ impl Trace {
     }
 }
 
-fn standing(standing: &Standing) -> (bool, Option<&'static str>) {
+fn standing(standing: Standing) -> (bool, Option<&'static str>) {
     match standing {
         Standing::InForce | Standing::InGrace => (true, None),
         Standing::NotInForce(why) => (false, Some(why.as_str())),
@@ -207,13 +207,12 @@ pub struct EntitlementsOut<'a> {
 }
 
 /// `GET /api/v1/entitlements`
-pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
-    let caller = app.authenticate(request.headers(), Scope::Check).await;
-    let caller = caller.map_err(IntoResponse::into_response)?;
+pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let caller = app.authenticate(request.headers(), Scope::Check).await?;
     app.admit(Class::Check, &caller.id)?;
-    let asked = asked(request.uri().query()).map_err(IntoResponse::into_response)?;
-    caller.may_ask_about(asked.account.as_str()).map_err(IntoResponse::into_response)?;
-    let (body, tag) = read(&app, &asked).await.map_err(IntoResponse::into_response)?;
+    let asked = asked(request.uri().query())?;
+    caller.may_ask_about(asked.account.as_str())?;
+    let (body, tag) = read(&app, &asked).await?;
     let known = request.headers().get(header::IF_NONE_MATCH);
     if known.is_some_and(|sent| names(sent, &tag)) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::limits::Quota;
+
 /// Where the documentation of the codes is read.
 const TYPE_BASE: &str = "https://tollgate.dev/errors#";
 
@@ -37,8 +39,8 @@ pub enum ApiError {
     MethodNotAllowed(&'static str),
     /// The body is larger than the named limit in bytes.
     BodyTooLarge(usize),
-    /// Too many requests; try again after so many seconds.
-    RateLimited(u64),
+    /// Too many requests.
+    RateLimited(Quota),
     /// The account has not reached the revision asked for.
     RevisionNotReached,
     /// No webhook secret is configured.
@@ -169,7 +171,9 @@ impl ApiError {
             Self::NotFound => "There is nothing at this path; see /openapi.json.".to_owned(),
             Self::MethodNotAllowed(allowed) => format!("This path takes {allowed}."),
             Self::BodyTooLarge(max) => format!("The body may have at most {max} bytes."),
-            Self::RateLimited(seconds) => format!("Try again in {seconds} s."),
+            Self::RateLimited(quota) => {
+                format!("{} requests a minute are allowed; try again in {} s.", quota.per_minute, quota.seconds)
+            }
             Self::RevisionNotReached => {
                 "The account has not reached minRevision within 2 s; try again.".to_owned()
             }
@@ -191,7 +195,7 @@ impl ApiError {
     /// Seconds after which to try again, for the errors that say so.
     const fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::RateLimited(seconds) => Some(*seconds),
+            Self::RateLimited(quota) => Some(quota.seconds),
             Self::RevisionNotReached | Self::Stopping => Some(1),
             Self::NotCommitted | Self::DatabaseUnavailable | Self::Timeout => Some(5),
             Self::WebhookNotConfigured => Some(60),
@@ -228,7 +232,7 @@ impl ApiError {
             Self::NotFound,
             Self::MethodNotAllowed("GET"),
             Self::BodyTooLarge(0),
-            Self::RateLimited(0),
+            Self::RateLimited(Quota { class: "public", per_minute: 0, left: 0, seconds: 0 }),
             Self::RevisionNotReached,
             Self::WebhookNotConfigured,
             Self::NotCommitted,
@@ -242,10 +246,8 @@ impl ApiError {
     /// The problem document for one request.
     pub fn render(&self, request_id: &str) -> Response {
         let (status, code, title) = self.row();
-        let errors = match self {
-            Self::InvalidRequest(errors) => errors.clone(),
-            _ => Vec::new(),
-        };
+        let errors =
+            if let Self::InvalidRequest(errors) = self { errors.clone() } else { Vec::new() };
         let problem = Problem {
             kind: format!("{TYPE_BASE}{code}"),
             title,
@@ -261,6 +263,9 @@ impl ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Self::RateLimited(quota) = self {
+            quota.mark(headers);
         }
         if let Self::MethodNotAllowed(allowed) = self {
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));

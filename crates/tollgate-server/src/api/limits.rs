@@ -5,14 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
 use axum::extract::ConnectInfo;
-use axum::response::Response;
+use governor::RateLimiter;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
-use governor::{Quota, RateLimiter};
 use http::{HeaderMap, HeaderValue, request::Parts};
 
-use super::error::ApiError;
 use crate::config::{Config, RateLimits};
 
 /// What is left of the quota.
@@ -56,7 +54,7 @@ impl Limits {
     pub fn new(quotas: &RateLimits) -> Self {
         let limiter = |per_minute: Option<u32>| {
             per_minute.and_then(NonZeroU32::new).map(|quota| {
-                RateLimiter::keyed(Quota::per_minute(quota))
+                RateLimiter::keyed(governor::Quota::per_minute(quota))
                     .with_middleware::<StateInformationMiddleware>()
             })
         };
@@ -67,74 +65,55 @@ impl Limits {
         }
     }
 
-    /// Counts one request of a caller. `Ok` holds what is left, for the headers.
-    pub fn admit(&self, class: Class, caller: &str) -> Result<Option<Admitted>, Refused> {
-        let (limiter, quota) = match class {
+    /// Counts one request of a caller. `Ok` holds what is left, for the headers; an error is what
+    /// the caller has used up.
+    pub fn admit(&self, class: Class, caller: &str) -> Result<Option<Quota>, Quota> {
+        let (limiter, per_minute) = match class {
             Class::Public => (&self.public, self.quotas.public_per_min),
             Class::Check => (&self.check, self.quotas.check_per_min),
         };
-        let (Some(limiter), Some(quota)) = (limiter, quota) else { return Ok(None) };
+        let (Some(limiter), Some(per_minute)) = (limiter, per_minute) else { return Ok(None) };
         if limiter.len() > CALLERS_MAX {
             limiter.retain_recent();
         }
+        let class = class.name();
         match limiter.check_key(&caller.to_owned()) {
             Ok(snapshot) => {
                 let left = snapshot.remaining_burst_capacity();
-                Ok(Some(Admitted { class, quota, left }))
+                Ok(Some(Quota { class, per_minute, left, seconds: 60 }))
             }
             Err(not_until) => {
                 let wait = not_until.wait_time_from(DefaultClock::default().now());
-                Err(Refused { class, quota, seconds: wait.as_secs().saturating_add(1) })
+                let seconds = wait.as_secs().saturating_add(1);
+                Err(Quota { class, per_minute, left: 0, seconds })
             }
         }
     }
 }
 
-/// A request within its quota.
-#[derive(Debug, Clone, Copy)]
-pub struct Admitted {
-    class: Class,
-    quota: u32,
-    left: u32,
+/// How a caller stands with a quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Its name.
+    pub class: &'static str,
+    /// Requests allowed a minute.
+    pub per_minute: u32,
+    /// Requests left now.
+    pub left: u32,
+    /// Seconds until there are more.
+    pub seconds: u64,
 }
 
-impl Admitted {
-    /// Tells the caller what is left.
+impl Quota {
+    /// Tells the caller, in the fields of the RateLimit draft.
     pub fn mark(self, headers: &mut HeaderMap) {
-        write_headers(headers, self.class, self.quota, self.left, 60);
-    }
-}
-
-/// A request beyond its quota.
-#[derive(Debug, Clone, Copy)]
-pub struct Refused {
-    class: Class,
-    quota: u32,
-    seconds: u64,
-}
-
-impl Refused {
-    /// The answer: 429 with the headers.
-    pub fn into_response(self) -> Response {
-        let error = ApiError::RateLimited(self.seconds);
-        let mut response = axum::response::IntoResponse::into_response(error);
-        write_headers(response.headers_mut(), self.class, self.quota, 0, self.seconds);
-        response
-    }
-
-    /// The name of the quota, for metrics.
-    pub const fn class(self) -> &'static str {
-        self.class.name()
-    }
-}
-
-fn write_headers(headers: &mut HeaderMap, class: Class, quota: u32, left: u32, seconds: u64) {
-    let name = class.name();
-    if let Ok(value) = HeaderValue::try_from(format!("\"{name}\";r={left};t={seconds}")) {
-        headers.insert(RATE_LIMIT, value);
-    }
-    if let Ok(value) = HeaderValue::try_from(format!("\"{name}\";q={quota};w=60")) {
-        headers.insert(RATE_LIMIT_POLICY, value);
+        let Self { class, per_minute, left, seconds } = self;
+        if let Ok(value) = HeaderValue::try_from(format!("\"{class}\";r={left};t={seconds}")) {
+            headers.insert(RATE_LIMIT, value);
+        }
+        if let Ok(value) = HeaderValue::try_from(format!("\"{class}\";q={per_minute};w=60")) {
+            headers.insert(RATE_LIMIT_POLICY, value);
+        }
     }
 }
 

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use http::request::Parts;
 use serde::Serialize;
 use tollgate_domain::Catalog;
 use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Interval, MeterPeriod, Plan};
 
+use super::error::ApiError;
 use super::limits::Class;
 use super::query::Query;
 use super::{checks, limits};
@@ -96,24 +98,23 @@ pub struct FeatureOut<'a> {
 }
 
 /// `GET /api/v1/plans`
-pub async fn plans(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
+pub async fn plans(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let catalog = &app.config.catalog;
     let data = catalog.plans.iter().map(|plan| plan_out(catalog, plan)).collect();
-    reply(&app, request, &PlansOut { catalog_version: &catalog.version, data })
+    reply(&app, &request.into_parts().0, &PlansOut { catalog_version: &catalog.version, data })
 }
 
 /// `GET /api/v1/features`
-pub async fn features(State(app): State<Arc<App>>, request: Request) -> Result<Response, Response> {
+pub async fn features(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let catalog = &app.config.catalog;
     let data = catalog.features.values().map(|feature| feature_out(catalog, feature)).collect();
-    reply(&app, request, &FeaturesOut { catalog_version: &catalog.version, data })
+    reply(&app, &request.into_parts().0, &FeaturesOut { catalog_version: &catalog.version, data })
 }
 
-fn reply<T: Serialize>(app: &App, request: Request, out: &T) -> Result<Response, Response> {
-    let (parts, _) = request.into_parts();
-    let caller = limits::client_address(&parts, &app.config).to_string();
+fn reply<T: Serialize>(app: &App, parts: &Parts, out: &T) -> Result<Response, ApiError> {
+    let caller = limits::client_address(parts, &app.config).to_string();
     let admitted = app.admit(Class::Public, &caller)?;
-    Query::parse(parts.uri.query()).finish().map_err(IntoResponse::into_response)?;
+    Query::parse(parts.uri.query()).finish()?;
     let mut response = checks::json(serde_json::to_vec(out).unwrap_or_default().into());
     if let Some(admitted) = admitted {
         admitted.mark(response.headers_mut());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use tollgate_domain::Catalog;
 use tollgate_domain::entitlement::timeline::{self, Span};
@@ -59,14 +59,13 @@ pub async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Response, Response> {
-    let caller = app.authenticate(request.headers(), Scope::Check).await;
-    let caller = caller.map_err(IntoResponse::into_response)?;
+) -> Result<Response, ApiError> {
+    let caller = app.authenticate(request.headers(), Scope::Check).await?;
     app.admit(Class::Check, &caller.id)?;
-    let account = AccountId::parse(&id)
-        .map_err(|error| ApiError::field("id", error.to_string()).into_response())?;
-    caller.may_ask_about(account.as_str()).map_err(IntoResponse::into_response)?;
-    read(&app, &account, request.uri().query()).await.map_err(IntoResponse::into_response)
+    let account =
+        AccountId::parse(&id).map_err(|error| ApiError::field("id", error.to_string()))?;
+    caller.may_ask_about(account.as_str())?;
+    read(&app, &account, request.uri().query()).await
 }
 
 async fn read(app: &App, account: &AccountId, query: Option<&str>) -> Result<Response, ApiError> {

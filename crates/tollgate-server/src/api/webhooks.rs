@@ -19,7 +19,7 @@ use crate::intake::{Delivery, NotCommitted, Reply, read, squeeze};
 use crate::metrics::{EventLabels, ReasonLabel};
 
 /// How far the signature's time may be from ours, either way.
-pub const TOLERANCE: Duration = Duration::from_secs(300);
+pub const TOLERANCE: Duration = Duration::from_mins(5);
 
 /// The answer to a stored event.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

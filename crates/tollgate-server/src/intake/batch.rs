@@ -71,7 +71,7 @@ impl Intake {
         let mut facts = facts::load_touched(&mut tx, &work.touched(), &heads).await?;
         let verdicts = work.decide(&known, &mut facts, &self.catalog);
         let mut ledger = Ledger::new(now);
-        self.enter(&verdicts, &mut heads, &facts, &mut ledger);
+        enter(&verdicts, &mut heads, &facts, &mut ledger);
         let replies = replies(batch, &verdicts, &known, &heads);
         let rows = self.inbox_rows(batch, &verdicts, &known, now);
         let waiting = !rows.waits.is_empty();
@@ -86,26 +86,6 @@ impl Intake {
             .intake_batch
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         Ok(Committed { replies, changed, linked: work.linked(), waiting })
-    }
-
-    /// Gives every decision its place in its account's journal and feed.
-    fn enter(
-        &self,
-        verdicts: &[Verdict],
-        heads: &mut HashMap<AccountId, AccountHead>,
-        facts: &BTreeMap<AccountId, Facts>,
-        ledger: &mut Ledger,
-    ) {
-        for verdict in verdicts {
-            let Verdict::Decided(account, decision) = verdict else { continue };
-            let head = heads
-                .entry(account.clone())
-                .or_insert_with(|| AccountHead::unknown(account.clone()));
-            if let Some(facts) = facts.get(account) {
-                ledger.enter(head, decision, facts);
-            }
-        }
-        ledger.keep_heads(heads);
     }
 
     fn inbox_rows<'a>(
@@ -227,6 +207,24 @@ impl Intake {
             self.metrics.webhook_events.get_or_create(&labels).inc();
         }
     }
+}
+
+/// Gives every decision its place in its account's journal and feed.
+fn enter(
+    verdicts: &[Verdict],
+    heads: &mut HashMap<AccountId, AccountHead>,
+    facts: &BTreeMap<AccountId, Facts>,
+    ledger: &mut Ledger,
+) {
+    for verdict in verdicts {
+        let Verdict::Decided(account, decision) = verdict else { continue };
+        let head =
+            heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account.clone()));
+        if let Some(facts) = facts.get(account) {
+            ledger.enter(head, decision, facts);
+        }
+    }
+    ledger.keep_heads(heads);
 }
 
 /// A lost race: the same work, done again, sees what the winner wrote.

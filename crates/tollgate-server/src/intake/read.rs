@@ -128,10 +128,10 @@ mod tests {
     const ANY: StripeConfig = StripeConfig { secret_key: None, mode: None, account: None };
 
     fn ignored(body: &str, ours: &StripeConfig) -> &'static str {
-        match read(body.as_bytes(), ours).content {
-            Content::Ignored(reason) => reason,
-            other => panic!("{other:?}"),
-        }
+        let Content::Ignored(reason) = read(body.as_bytes(), ours).content else {
+            panic!("not ignored: {body}")
+        };
+        reason
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::metrics::{ReasonLabel, StatusLabel};
 /// Most events woken at once because a link appeared.
 const WAKE_MAX: u32 = 1_000;
 /// Pace of the net under the wake-ups.
-const NET_EVERY: Duration = Duration::from_secs(60);
+const NET_EVERY: Duration = Duration::from_mins(1);
 
 /// Works until `stop`.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {

@@ -44,10 +44,8 @@ impl Answer {
 
     /// A field of the body as text.
     pub(crate) fn field(&self, name: &str) -> String {
-        match &self.json()[name] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        }
+        let value = &self.json()[name];
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 }
 
@@ -308,7 +306,8 @@ impl State {
         let app = TestApp::start(&database).await;
         app.clock.set(Clock::System.now());
         for piece in events.chunks(64) {
-            let answers = futures_util::future::join_all(piece.iter().map(|(_, body)| app.deliver(body)));
+            let answers =
+                futures_util::future::join_all(piece.iter().map(|(_, body)| app.deliver(body)));
             for answer in answers.await {
                 assert_eq!(answer.status, 200, "{}", answer.text);
             }
@@ -336,8 +335,12 @@ impl State {
             let page = tollgate_store::inbox::list(db, &filter, cursor.as_deref(), 100).await;
             let (rows, next) = page.expect("the inbox is read");
             for row in rows {
-                assert!(row.outcome.status.is_final(), "{:?}", row);
-                assert!(state.inbox.insert(row.key.event.to_string()), "{} is there twice", row.key.event);
+                assert!(row.outcome.status.is_final(), "{row:?}");
+                assert!(
+                    state.inbox.insert(row.key.event.to_string()),
+                    "{} is there twice",
+                    row.key.event
+                );
             }
             cursor = next;
             if cursor.is_none() {
@@ -346,7 +349,8 @@ impl State {
         }
         let mut after = None;
         loop {
-            let accounts = tollgate_store::accounts::list(db, after.as_ref(), 100).await.expect("accounts");
+            let accounts =
+                tollgate_store::accounts::list(db, after.as_ref(), 100).await.expect("accounts");
             let Some(last) = accounts.last() else { break };
             after = Some(last.account.clone());
             for account in &accounts {
@@ -358,13 +362,18 @@ impl State {
     }
 
     async fn count_account(&mut self, db: &tollgate_store::Db, account: &AccountId) {
-        let verdict = tollgate_store::journal::verify(db, account).await.expect("the chain is read");
-        assert!(matches!(verdict, tollgate_store::journal::Verdict::Whole(_)), "{account}: {verdict:?}");
+        let verdict =
+            tollgate_store::journal::verify(db, account).await.expect("the chain is read");
+        assert!(
+            matches!(verdict, tollgate_store::journal::Verdict::Whole(_)),
+            "{account}: {verdict:?}"
+        );
         let filter = tollgate_store::journal::JournalFilter {
             account: Some(account.clone()),
             ..Default::default()
         };
-        let (rows, _) = tollgate_store::journal::list(db, &filter, None, 100).await.expect("a journal");
+        let (rows, _) =
+            tollgate_store::journal::list(db, &filter, None, 100).await.expect("a journal");
         for row in rows {
             *self.journal.entry(row.kind.into_owned()).or_default() += 1;
         }

@@ -9,19 +9,29 @@ use crate::support::{Settings, TestApp, TestDatabase};
 async fn without_its_database_the_engine_refuses_and_recovers_by_itself() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let url = database.url();
-    let (head, rest) = url.rsplit_once('@').map_or(("postgres://", url.trim_start_matches("postgres://")), |(head, rest)| (head, rest));
+    let (head, rest) = url
+        .rsplit_once('@')
+        .map_or(("postgres://", url.trim_start_matches("postgres://")), |(head, rest)| {
+            (head, rest)
+        });
     let (server, name) = rest.split_once('/').expect("a database in the URL");
     let wire = Wire::to(server.to_owned()).await;
     let joint = if url.contains('@') { "@" } else { "" };
     let through = format!("{head}{joint}{}/{name}", wire.address);
-    let app = TestApp::start_at(&through, Settings { background: true, ..Settings::default() }).await;
+    let app =
+        TestApp::start_at(&through, Settings { background: true, ..Settings::default() }).await;
     let events = app.scenario("checkout", "acme");
     app.deliver_all(&events[..1]).await;
 
     wire.cut();
     let begun = Instant::now();
     let refused = app.deliver(&events[1].body).await;
-    assert_eq!((refused.status, refused.field("code").as_str()), (503, "not_committed"), "{}", refused.text);
+    assert_eq!(
+        (refused.status, refused.field("code").as_str()),
+        (503, "not_committed"),
+        "{}",
+        refused.text
+    );
     assert!(begun.elapsed() < Duration::from_secs(6), "refused after {:?}", begun.elapsed());
     assert!(refused.headers.contains_key("retry-after"));
     assert_eq!(app.request("GET", "/livez", &[], "").await.status, 200);
@@ -35,7 +45,11 @@ async fn without_its_database_the_engine_refuses_and_recovers_by_itself() {
             assert_eq!(answer.field("status"), "processed", "{}", answer.text);
             break;
         }
-        assert!(mended.elapsed() < Duration::from_secs(20), "not well after {:?}", mended.elapsed());
+        assert!(
+            mended.elapsed() < Duration::from_secs(20),
+            "not well after {:?}",
+            mended.elapsed()
+        );
     }
     assert_eq!(app.deliver(&events[1].body).await.field("status"), "duplicate");
     app.stop().await;

@@ -45,7 +45,11 @@ impl Post {
     }
 
     /// Sends everything over so many connections to the instances, wherever they are now.
-    pub(super) async fn send(self: &Arc<Self>, connections: usize, to: &[watch::Receiver<SocketAddr>]) {
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        connections: usize,
+        to: &[watch::Receiver<SocketAddr>],
+    ) {
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..connections {
             let (post, to) = (Arc::clone(self), to[number % to.len()].clone());
@@ -60,21 +64,22 @@ impl Post {
         let secret = SigningSecret::parse(SECRET, "test").expect("a secret");
         let client = Client::builder(TokioExecutor::new()).build_http();
         loop {
-            let Some((id, body)) = self.queue.lock().expect("the queue").pop_front() else { return };
+            let Some((id, body)) = self.queue.lock().expect("the queue").pop_front() else {
+                return;
+            };
             let signature = tollgate_stripe::sign(&secret, body.as_bytes(), Clock::System.now());
             let url = format!("http://{}/webhooks/stripe", *to.borrow());
             let request = http::Request::post(url)
                 .header("stripe-signature", signature)
                 .body(Full::new(bytes::Bytes::from(body.clone())))
                 .expect("a request");
-            match answer(client.request(request).await).await {
-                Some(status) => self.note(id, status),
-                None => {
-                    self.refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    self.queue.lock().expect("the queue").push_back((id, body));
-                    tokio::task::yield_now().await;
-                }
+            if let Some(status) = answer(client.request(request).await).await {
+                self.note(id, status);
+                continue;
             }
+            self.refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.queue.lock().expect("the queue").push_back((id, body));
+            tokio::task::yield_now().await;
         }
     }
 

@@ -4,81 +4,58 @@ use crate::support::{Settings, TestApp, TestDatabase};
 use serde_json::json;
 use tollgate_server::scope::Scope;
 
+/// Method, path, with a key or with these headers, body; expected status and code.
+type Mistake<'a> = (&'a str, &'a str, Option<&'a [(&'a str, &'a str)]>, &'a str, u16, &'a str);
+
+const CHECK: &str = "/api/v1/feature-check";
+const TIMELINE: &str = "/api/v1/accounts/a/timeline";
+
+const MISTAKES: [Mistake<'_>; 20] = [
+    ("POST", CHECK, Some(&[]), "{}", 401, "key_missing"),
+    ("POST", CHECK, Some(&[("x-api-key", "nonsense")]), "{}", 401, "key_invalid"),
+    ("POST", CHECK, Some(&[("authorization", "Bearer tg_test_x_y")]), "{}", 401, "key_invalid"),
+    ("POST", CHECK, None, "{", 400, "invalid_json"),
+    ("POST", CHECK, None, "\u{0}", 400, "invalid_json"),
+    ("POST", CHECK, None, "{}", 400, "invalid_request"),
+    ("POST", CHECK, None, r#"{"accountId":"a","feature":"x","colour":1}"#, 400, "invalid_request"),
+    ("POST", CHECK, None, r#"{"accountId":"a b","feature":"x"}"#, 400, "invalid_request"),
+    ("POST", CHECK, None, r#"{"accountId":"a","feature":"teleport"}"#, 400, "unknown_feature"),
+    ("POST", CHECK, None, r#"{"accountId":"a","feature":"x","at":"soon"}"#, 400, "invalid_request"),
+    ("GET", CHECK, None, "", 405, "method_not_allowed"),
+    ("POST", "/api/v1/feature-check/batch", None, r#"{"checks":[]}"#, 400, "invalid_request"),
+    ("GET", "/api/v1/entitlements", None, "", 400, "invalid_request"),
+    ("GET", "/api/v1/entitlements?accountId=a&colour=red", None, "", 400, "invalid_request"),
+    ("GET", "/api/v1/entitlements?accountId=a&tenantId=b", None, "", 400, "invalid_request"),
+    ("GET", "/api/v1/accounts/a%20b/timeline", None, "", 400, "invalid_request"),
+    ("GET", TIMELINE, Some(&[]), "", 401, "key_missing"),
+    ("GET", "/nowhere", None, "", 404, "not_found"),
+    ("PUT", "/webhooks/stripe", Some(&[]), "", 405, "method_not_allowed"),
+    (
+        "POST",
+        "/webhooks/stripe",
+        Some(&[("content-encoding", "gzip")]),
+        "",
+        415,
+        "unsupported_encoding",
+    ),
+];
+
 #[tokio::test]
 async fn every_mistake_has_its_status_and_code() {
     let database = TestDatabase::sqlite();
     let app = TestApp::start(&database).await;
     let key = app.key.clone();
-    let auth = [("x-api-key", key.as_str())];
-    let check = "/api/v1/feature-check";
+    let with_key = [("x-api-key", key.as_str())];
     let large = "x".repeat(64 * 1024 + 1);
-    let table: Vec<(&str, &str, &[(&str, &str)], &str, u16, &str)> = vec![
-        ("POST", check, &[], "{}", 401, "key_missing"),
-        ("POST", check, &[("x-api-key", "nonsense")], "{}", 401, "key_invalid"),
-        ("POST", check, &[("authorization", "Bearer tg_test_x_y")], "{}", 401, "key_invalid"),
-        ("POST", check, &auth, "{", 400, "invalid_json"),
-        ("POST", check, &auth, "\u{0}", 400, "invalid_json"),
-        ("POST", check, &auth, "{}", 400, "invalid_request"),
-        (
-            "POST",
-            check,
-            &auth,
-            r#"{"accountId":"a","feature":"weekly_digest","colour":1}"#,
-            400,
-            "invalid_request",
-        ),
-        (
-            "POST",
-            check,
-            &auth,
-            r#"{"accountId":"a b","feature":"weekly_digest"}"#,
-            400,
-            "invalid_request",
-        ),
-        ("POST", check, &auth, r#"{"accountId":"a","feature":"teleport"}"#, 400, "unknown_feature"),
-        (
-            "POST",
-            check,
-            &auth,
-            r#"{"accountId":"a","feature":"weekly_digest","at":"soon"}"#,
-            400,
-            "invalid_request",
-        ),
-        (
-            "POST",
-            check,
-            &auth,
-            r#"{"accountId":"a","feature":"weekly_digest","consume":true}"#,
-            400,
-            "feature_not_metered",
-        ),
-        ("POST", check, &auth, &large, 413, "body_too_large"),
-        ("GET", check, &auth, "", 405, "method_not_allowed"),
-        ("POST", "/api/v1/feature-check/batch", &auth, r#"{"checks":[]}"#, 400, "invalid_request"),
-        ("GET", "/api/v1/entitlements", &auth, "", 400, "invalid_request"),
-        ("GET", "/api/v1/entitlements?accountId=a&colour=red", &auth, "", 400, "invalid_request"),
-        ("GET", "/api/v1/entitlements?accountId=a&tenantId=b", &auth, "", 400, "invalid_request"),
-        ("GET", "/api/v1/accounts/a%20b/timeline", &auth, "", 400, "invalid_request"),
-        (
-            "GET",
-            "/api/v1/accounts/a/timeline?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
-            &auth,
-            "",
-            400,
-            "invalid_request",
-        ),
-        ("GET", "/nowhere", &auth, "", 404, "not_found"),
-        ("PUT", "/webhooks/stripe", &[], "", 405, "method_not_allowed"),
-        (
-            "POST",
-            "/webhooks/stripe",
-            &[("content-encoding", "gzip")],
-            "x",
-            415,
-            "unsupported_encoding",
-        ),
+    let span = format!("{TIMELINE}?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z");
+    let consume = r#"{"accountId":"a","feature":"weekly_digest","consume":true}"#;
+    let more: [Mistake<'_>; 3] = [
+        ("POST", CHECK, None, &large, 413, "body_too_large"),
+        ("POST", CHECK, None, consume, 400, "feature_not_metered"),
+        ("GET", &span, None, "", 400, "invalid_request"),
     ];
-    for (method, path, headers, body, status, code) in table {
+    for (method, path, headers, body, status, code) in MISTAKES.into_iter().chain(more) {
+        let headers = headers.unwrap_or(&with_key);
         let answer = app.request(method, path, headers, body.to_owned()).await;
         let case = format!(
             "{method} {path} {}: {}",
