@@ -16,6 +16,7 @@ use crate::catalog::Catalog;
 use crate::change::{
     Actor, BillingEvent, BillingEventKind, Change, Decision, FieldChange, JournalEntry, Link,
 };
+use crate::entitlement::resolve::GraceWindow;
 use crate::facts::{Customer, Facts};
 use crate::ids::{CustomerId, MemberId, ObjectId, SubscriptionId};
 use crate::note;
@@ -59,21 +60,21 @@ pub fn decide(
     draft.finish(primary)
 }
 
-/// Tells, once, that the grace of a subscription's dunning cycle ended at `ended_at` without
-/// payment: `None` when it was told of already or the subscription is unknown. The cycle is named
-/// by its oldest failed invoice that is still to be paid, else by the newest invoice.
-pub fn grace_ended(facts: &Facts, id: &SubscriptionId, ended_at: Timestamp) -> Option<Decision> {
+/// Tells, once, that a grace ended without payment (see [`grace_windows`]): `None` while it runs,
+/// when it was told of already, or when the subscription is unknown. Access ended at the instant
+/// itself, whenever this is told.
+///
+/// A dunning cycle is named by the invoice that failed first, else by the subscription's newest
+/// invoice, so that a failure that becomes known late is not told of again.
+///
+/// [`grace_windows`]: crate::entitlement::resolve::grace_windows
+pub fn grace_ended(facts: &Facts, window: &GraceWindow, now: Timestamp) -> Option<Decision> {
+    let id = &window.subscription;
+    let ended_at = window.ends_at;
     let state = facts.subscriptions.get(id)?.state()?;
-    let failed = facts
-        .invoices
-        .values()
-        .filter(|invoice| invoice.subscription.as_ref() == Some(id) && !invoice.is_settled())
-        .filter_map(|invoice| invoice.first_failed_at().map(|at| (at, &invoice.id)))
-        .min()
-        .map(|(_, id)| id);
-    let invoice = failed.or(state.latest_invoice.as_ref());
+    let invoice = window.invoice.as_ref().or(state.latest_invoice.as_ref());
     let key = invoice.map_or_else(|| note::grace_ended(id), note::grace_ended);
-    if facts.noted.contains(&key) {
+    if ended_at > now || facts.noted.contains(&key) {
         return None;
     }
     let mut details = vec![("status", state.status.as_str().to_owned())];

@@ -1,12 +1,14 @@
 //! Grants. Owns: the rules for giving, taking back and ending a plan for a span of time. Must not
-//! know: bought grants (they are purchases), how a grant weighs against other sources.
+//! know: how one is bought (that is a purchase), how a grant weighs against other sources.
 
 use crate::act::{self, Act, RevokeRefusal, TermsRefusal};
 use crate::catalog::Catalog;
 use crate::change::{Actor, BillingEventKind, Change, Decision};
+use crate::entitlement::resolve::grant_end;
 use crate::facts::{Facts, Grant};
 use crate::ids::{FactId, PlanId};
 use crate::note;
+use crate::payment::Purchase;
 use crate::time::Timestamp;
 
 /// A grant someone asks for.
@@ -119,6 +121,33 @@ pub fn expired(facts: &Facts, id: &FactId, now: Timestamp) -> Option<Decision> {
             summary: "Grant expired".to_owned(),
         }
         .decide(facts, Change::Note(note::expired(id))),
+    )
+}
+
+/// Tells, once, that a bought grant reached its end: `None` when the purchase gives no plan, was
+/// undone before, has not ended, or was told of already.
+pub fn bought_expired(
+    facts: &Facts,
+    purchase: &Purchase,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Option<Decision> {
+    let end = grant_end(purchase, facts, catalog).filter(|end| *end <= now)?;
+    let key = note::expired(&purchase.id);
+    if facts.noted.contains(&key) {
+        return None;
+    }
+    Some(
+        Act {
+            journal_kind: "grant.expired",
+            billing_kind: BillingEventKind::GrantExpired,
+            subject: purchase.id.as_str(),
+            actor: Actor::System,
+            at: end,
+            details: vec![("bought", "yes".to_owned())],
+            summary: "Bought grant expired".to_owned(),
+        }
+        .decide(facts, Change::Note(key)),
     )
 }
 

@@ -1,7 +1,7 @@
 //! Owners. Owns: which account an event belongs to, given what its object claims and which links
 //! are stored. Must not know: where links are kept, what the event does.
 //!
-//! Rules (spec 01, "Owner lookup"): metadata names the owner unless a stored link says otherwise;
+//! The rules: metadata names the owner unless a stored link says otherwise;
 //! then the link wins and the claim is reported. Metadata can be edited by whoever holds a
 //! restricted key and `client_reference_id` by whoever opens the page, links cannot.
 

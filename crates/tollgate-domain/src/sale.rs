@@ -18,20 +18,19 @@ pub enum Sold {
 /// What a one-time purchase sells, paid or not; `None` when nothing confirms what it claims.
 ///
 /// Confirmed by a price of the catalog among its lines, or, since a session's events rarely carry
-/// lines, by a subtotal equal to the catalog's one-time price of what is claimed. A price
-/// outranks the claim: it decides the plan.
+/// lines, by a subtotal or total equal to the catalog's one-time price of what is claimed; an
+/// amount of zero proves nothing. A price outranks the claim: it decides the plan. More that is
+/// learned of a purchase never takes a confirmation back.
 pub fn sold(purchase: &Purchase, catalog: &Catalog) -> Option<Sold> {
     if purchase.mode != SessionMode::Payment {
         return None;
     }
     let targets = || purchase.prices.iter().filter_map(|price| catalog.price_target(price, None));
-    let amount = purchase.subtotal.or(purchase.total);
     match &purchase.kind {
         PurchaseKind::Badge => {
             let badge = catalog.badge.as_ref()?;
-            let confirmed =
-                targets().any(|target| target == PriceTarget::Badge) || amount == Some(badge.price);
-            confirmed.then_some(Sold::Badge)
+            let priced = targets().any(|target| target == PriceTarget::Badge);
+            (priced || costs(purchase, badge.price)).then_some(Sold::Badge)
         }
         PurchaseKind::Grant { claimed } => {
             let priced = targets()
@@ -42,47 +41,68 @@ pub fn sold(purchase: &Purchase, catalog: &Catalog) -> Option<Sold> {
                 .filter(|plan| catalog.plan(*plan).is_some_and(|plan| plan.grant_days.is_some()))
                 .max();
             priced
-                .or_else(|| claimed_at(catalog, claimed.as_ref()?.as_str(), amount?))
+                .or_else(|| claimed_plan(purchase, catalog, claimed.as_ref()?.as_str()))
                 .map(Sold::Plan)
         }
         PurchaseKind::Boost | PurchaseKind::Other => None,
     }
 }
 
-fn claimed_at(catalog: &Catalog, claimed: &str, amount: Money) -> Option<PlanIndex> {
+fn claimed_plan(purchase: &Purchase, catalog: &Catalog, claimed: &str) -> Option<PlanIndex> {
     let (index, plan) = catalog.find_plan(claimed)?;
     let costs_that = plan
         .prices
         .iter()
-        .any(|price| price.interval == Interval::OneTime && price.money == amount);
+        .any(|price| price.interval == Interval::OneTime && costs(purchase, price.money));
     (plan.grant_days.is_some() && costs_that).then_some(index)
 }
 
-/// Whether the money of a purchase is gone now: refunded in full or lost in a dispute, refunds
-/// that failed not counted.
-pub fn is_undone<'a>(
+fn costs(purchase: &Purchase, price: Money) -> bool {
+    price.amount_minor > 0 && [purchase.subtotal, purchase.total].contains(&Some(price))
+}
+
+/// Why the money of a purchase is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Undone {
+    /// All of it was given back, or is on its way.
+    Refunded,
+    /// A dispute was lost.
+    DisputeLost,
+}
+
+/// Whether and why the money of a purchase is gone now.
+///
+/// Refunds and the charge's own total are two views of the same money, so the greater counts, not
+/// their sum. A refund that failed gives the money back to us, and Stripe sends no event that
+/// takes it out of the charge's total, so it is taken out here.
+pub fn undone<'a>(
     purchase: &Purchase,
     adjustments: impl Iterator<Item = &'a Adjustment>,
-) -> bool {
-    let mut refunded: i64 = 0;
-    let mut failed_refund = false;
-    let mut charge_full = false;
+) -> Option<Undone> {
+    let asked = purchase.total.or(purchase.subtotal);
+    let (mut refunds, mut failed, mut charged_back): (i64, i64, i64) = (0, 0, 0);
     for adjustment in adjustments.filter(|adjustment| concerns(adjustment, purchase)) {
-        match adjustment.kind {
-            AdjustmentKind::Dispute if &*adjustment.status == "lost" => return true,
-            AdjustmentKind::Dispute => {}
-            AdjustmentKind::Refund => match &*adjustment.status {
-                "succeeded" if same_currency(purchase, adjustment) => {
-                    refunded = refunded.saturating_add(adjustment.amount.amount_minor);
-                }
-                "failed" | "canceled" => failed_refund = true,
-                _ => {}
-            },
-            AdjustmentKind::ChargeRefunds => charge_full |= &*adjustment.status == "full",
+        if adjustment.kind == AdjustmentKind::Dispute {
+            if &*adjustment.status == "lost" {
+                return Some(Undone::DisputeLost);
+            }
+            continue;
+        }
+        let amount = adjustment.amount;
+        if asked.is_none_or(|asked| asked.currency != amount.currency) {
+            continue;
+        }
+        match (adjustment.kind, &*adjustment.status) {
+            (AdjustmentKind::Refund, "failed" | "canceled") => {
+                failed = failed.saturating_add(amount.amount_minor);
+            }
+            (AdjustmentKind::Refund, _) => refunds = refunds.saturating_add(amount.amount_minor),
+            (AdjustmentKind::ChargeRefunds | AdjustmentKind::Dispute, _) => {
+                charged_back = charged_back.max(amount.amount_minor);
+            }
         }
     }
-    // Stripe sends no event that takes the charge's total back when a refund fails.
-    (charge_full && !failed_refund) || covers(purchase, refunded)
+    covers(asked, refunds.max(charged_back.saturating_sub(failed))).then_some(Undone::Refunded)
 }
 
 /// Whether the money of a purchase was ever gone, even if a refund failed later. Only ever
@@ -103,7 +123,7 @@ pub fn was_ever_undone<'a>(
             AdjustmentKind::Refund => {}
         }
     }
-    covers(purchase, refunded)
+    covers(purchase.total, refunded)
 }
 
 /// Whether a refund or dispute is about the payment of a purchase.
@@ -115,6 +135,9 @@ fn same_currency(purchase: &Purchase, adjustment: &Adjustment) -> bool {
     purchase.total.is_some_and(|total| total.currency == adjustment.amount.currency)
 }
 
-fn covers(purchase: &Purchase, refunded: i64) -> bool {
-    purchase.total.is_some_and(|total| total.amount_minor > 0 && refunded >= total.amount_minor)
+fn covers(asked: Option<Money>, refunded: i64) -> bool {
+    asked.is_some_and(|asked| asked.amount_minor > 0 && refunded >= asked.amount_minor)
 }
+
+#[cfg(test)]
+mod tests;

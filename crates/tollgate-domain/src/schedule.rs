@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
 use crate::change::{Change, Decision};
-use crate::entitlement::resolve::grace_windows;
+use crate::entitlement::resolve::{grace_windows, grant_end};
 use crate::facts::Facts;
 use crate::ids::FactId;
 use crate::time::Timestamp;
 use crate::{boost, decide, feature_override, grant, waiver};
 
-/// Everything to be told of at an instant: ended graces and our own facts that ran out. Each is
-/// told once; an empty decision when there is nothing.
+/// Everything to be told of at an instant: ended graces, and bought grants and our own facts that
+/// ran out. Each is told once; an empty decision when there is nothing.
 pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
     let mut whole = Decision::default();
     // Two windows may share one note; the second must see what the first one noted.
@@ -35,8 +35,11 @@ pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
         whole.journal.extend(one.journal);
         whole.billing.extend(one.billing);
     };
-    for window in grace_windows(facts, catalog).iter().filter(|window| window.ends_at <= now) {
-        add(decide::grace_ended(facts, &window.subscription, window.ends_at));
+    for window in &grace_windows(facts, catalog) {
+        add(decide::grace_ended(facts, window, now));
+    }
+    for purchase in facts.purchases.values() {
+        add(grant::bought_expired(facts, purchase, catalog, now));
     }
     for (id, kind) in expired(facts, now) {
         add(match kind {
@@ -53,7 +56,10 @@ pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
 /// fact can bring one.
 pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
     let graces = grace_windows(facts, catalog).into_iter().map(|window| window.ends_at);
-    graces.chain(own_ends(facts).map(|(_, end, _)| end)).filter(|end| *end > now).min()
+    let own = own_ends(facts).map(|(_, end, _)| end);
+    let bought =
+        facts.purchases.values().filter_map(|purchase| grant_end(purchase, facts, catalog));
+    graces.chain(own).chain(bought).filter(|end| *end > now).min()
 }
 
 #[derive(Clone, Copy)]

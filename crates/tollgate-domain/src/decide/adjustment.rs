@@ -1,10 +1,11 @@
 //! Refunds and disputes. Owns: what their events do. Must not know: what the payment bought; that
 //! follows from the facts together.
 
-use super::{Draft, Primary, milestones::Touched, yes_no};
+use super::milestones::{Touched, charge_of};
+use super::{Draft, Primary, yes_no};
 use crate::change::Change;
 use crate::observation::SeenAdjustment;
-use crate::payment::Adjustment;
+use crate::payment::{Adjustment, AdjustmentKind};
 
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) -> Primary {
     let known = draft.facts.adjustments.get(&seen.id);
@@ -21,7 +22,13 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) -> Pri
         draft.link(object.as_str());
     }
     draft.meet_customer();
-    draft.touched.push(Touched::Adjustment(&seen.id));
+    draft.touched.push(match seen.kind {
+        AdjustmentKind::Dispute => Touched::Dispute(&seen.id),
+        AdjustmentKind::Refund | AdjustmentKind::ChargeRefunds => {
+            Touched::Refunds(charge_of(&after))
+        }
+    });
+    draft.touched.extend(after.payment_intent.clone().map(Touched::Payment));
     let details = vec![
         ("amount", format!("{} {}", seen.amount.amount_minor, seen.amount.currency.as_str())),
         ("applied", yes_no(after.event == draft.observation.event)),

@@ -10,7 +10,7 @@ use super::About;
 use crate::catalog::Catalog;
 use crate::change::{BillingEventKind, Change};
 use crate::facts::Facts;
-use crate::ids::{AdjustmentId, InvoiceId, SessionId, SubscriptionId};
+use crate::ids::{AdjustmentId, InvoiceId, ObjectId, SessionId, SubscriptionId};
 use crate::note;
 use crate::payment::{Adjustment, AdjustmentKind, Invoice, InvoiceStatus, Purchase, SessionMode};
 use crate::sale::{self, Sold};
@@ -129,7 +129,7 @@ impl Milestone {
 }
 
 /// A fact whose change may have reached milestones.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Touched<'a> {
     /// An invoice.
     Invoice(&'a InvoiceId),
@@ -137,8 +137,12 @@ pub enum Touched<'a> {
     Action(&'a InvoiceId, u32),
     /// A checkout session.
     Purchase(&'a SessionId),
-    /// A refund, dispute or refund total, and the purchase it may undo.
-    Adjustment(&'a AdjustmentId),
+    /// A dispute.
+    Dispute(&'a AdjustmentId),
+    /// The refunds of a charge (see [`charge_of`]).
+    Refunds(AdjustmentId),
+    /// A payment that refunds or disputes may have undone, and with it a purchase.
+    Payment(ObjectId),
     /// A subscription that carries boosts.
     Boost(&'a SubscriptionId),
 }
@@ -199,12 +203,6 @@ impl<'a> View<'a> {
         })
     }
 
-    fn adjustment(&self, id: &AdjustmentId) -> Option<&'a Adjustment> {
-        self.changed_adjustments()
-            .find(|one| one.id == *id)
-            .or_else(|| self.facts.adjustments.get(id))
-    }
-
     fn adjustments(&self) -> impl Iterator<Item = &'a Adjustment> + use<'a> {
         let view = *self;
         let kept = self.facts.adjustments.values();
@@ -227,15 +225,15 @@ impl<'a> View<'a> {
 /// The milestones of one touched fact that a view of the facts has reached.
 pub fn milestones(view: &View<'_>, touched: &Touched<'_>) -> BTreeSet<Milestone> {
     let mut reached = BTreeSet::new();
-    match *touched {
+    match touched {
         Touched::Invoice(id) => {
             if let Some(invoice) = view.invoice(id) {
                 of_invoice(view, invoice, &mut reached);
             }
         }
         Touched::Action(id, attempt) => {
-            if view.is_noted(&note::action_required(id, attempt)) {
-                reached.insert(Milestone::ActionRequired(id.clone(), attempt));
+            if view.is_noted(&note::action_required(id, *attempt)) {
+                reached.insert(Milestone::ActionRequired((*id).clone(), *attempt));
             }
         }
         Touched::Purchase(id) => {
@@ -243,16 +241,26 @@ pub fn milestones(view: &View<'_>, touched: &Touched<'_>) -> BTreeSet<Milestone>
                 of_purchase(view, purchase, &mut reached);
             }
         }
-        Touched::Adjustment(id) => {
-            if let Some(adjustment) = view.adjustment(id) {
-                of_adjustment(view, adjustment, &mut reached);
+        Touched::Dispute(id) => {
+            if view.adjustments().any(|one| one.id == **id) {
+                reached.insert(Milestone::Disputed((*id).clone()));
+            }
+        }
+        Touched::Refunds(charge) => {
+            let refunds = 1..=refunds_of(view, charge);
+            reached.extend(refunds.map(|nth| Milestone::Refunded(charge.clone(), nth)));
+        }
+        Touched::Payment(payment) => {
+            let paid_by = |one: &&Purchase| one.payment_intent.as_ref() == Some(payment);
+            for purchase in view.purchases().filter(paid_by) {
+                of_purchase(view, purchase, &mut reached);
             }
         }
         Touched::Boost(id) => {
             if view.is_noted(&note::boost_purchased(id)) {
-                reached.insert(Milestone::BoostPurchased(id.clone()));
+                reached.insert(Milestone::BoostPurchased((*id).clone()));
                 if view.is_noted(&note::boost_canceled(id)) {
-                    reached.insert(Milestone::BoostCanceled(id.clone()));
+                    reached.insert(Milestone::BoostCanceled((*id).clone()));
                 }
             }
         }
@@ -316,23 +324,6 @@ fn of_purchase(view: &View<'_>, purchase: &Purchase, reached: &mut BTreeSet<Mile
     }
 }
 
-fn of_adjustment(view: &View<'_>, adjustment: &Adjustment, reached: &mut BTreeSet<Milestone>) {
-    match adjustment.kind {
-        AdjustmentKind::Dispute => {
-            reached.insert(Milestone::Disputed(adjustment.id.clone()));
-        }
-        AdjustmentKind::Refund | AdjustmentKind::ChargeRefunds => {
-            let charge = charge_of(adjustment);
-            reached.extend(
-                (1..=refunds_of(view, &charge)).map(|nth| Milestone::Refunded(charge.clone(), nth)),
-            );
-        }
-    }
-    for purchase in view.purchases().filter(|purchase| sale::concerns(adjustment, purchase)) {
-        of_purchase(view, purchase, reached);
-    }
-}
-
 /// How many refunds of a charge took effect: Stripe tells of each both as a refund and in the
 /// charge's total, and older versions in the total alone. Only ever grows.
 fn refunds_of(view: &View<'_>, charge: &AdjustmentId) -> usize {
@@ -346,7 +337,7 @@ fn refunds_of(view: &View<'_>, charge: &AdjustmentId) -> usize {
 }
 
 /// The charge a refund or total belongs to; a refund without one stands for itself.
-fn charge_of(adjustment: &Adjustment) -> AdjustmentId {
+pub fn charge_of(adjustment: &Adjustment) -> AdjustmentId {
     let charge = adjustment.charge.as_ref().filter(|_| adjustment.kind == AdjustmentKind::Refund);
     charge
         .and_then(|charge| AdjustmentId::parse(charge.as_str()).ok())

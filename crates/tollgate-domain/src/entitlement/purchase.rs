@@ -1,18 +1,13 @@
-//! One-time purchases of a plan as sources. Owns: when a purchase counts, what proves it, when a
-//! refund or dispute takes it back. Must not know: badges, other sources, who wins.
-//!
-//! What a purchase's metadata claims is never evidence. The plan is the one its price sells; where
-//! the event showed no price we know, the claimed plan counts if what was asked for is exactly
-//! that plan's one-time price. An amount of zero proves nothing.
+//! One-time purchases of a plan as sources. Owns: when a purchase counts and how long. Must not
+//! know: what proves or undoes it (that is `sale`), badges, other sources, who wins.
 
 use std::borrow::Cow;
 
 use super::{Absence, Considered, SourceKind, Standing};
-use crate::catalog::{Catalog, Interval, PlanIndex, PriceTarget};
+use crate::catalog::{Catalog, PlanIndex};
 use crate::facts::Facts;
-use crate::ids::PlanId;
-use crate::money::Money;
-use crate::payment::{Adjustment, AdjustmentKind, Purchase, PurchaseKind, SessionMode};
+use crate::payment::{Purchase, PurchaseKind, SessionMode};
+use crate::sale::{self, Sold, Undone};
 use crate::time::Timestamp;
 
 /// Considers a checkout session. `None` for one that sells no plan for a span of time: a badge,
@@ -23,11 +18,11 @@ pub(super) fn consider(
     catalog: &Catalog,
     at: Timestamp,
 ) -> Option<Considered> {
-    let PurchaseKind::Grant { claimed } = &purchase.kind else { return None };
+    let PurchaseKind::Grant { .. } = &purchase.kind else { return None };
     if purchase.mode != SessionMode::Payment {
         return None;
     }
-    let bought = bought_plan(purchase, claimed.as_ref(), catalog);
+    let bought = bought_plan(purchase, catalog);
     let span = bought.and_then(|(plan, days)| {
         Some((plan, purchase.paid_at?, purchase.paid_at?.plus_days(i64::from(days))))
     });
@@ -66,66 +61,19 @@ const fn missing(purchase: &Purchase) -> Absence {
 }
 
 /// The plan a purchase proves and the days it lasts.
-fn bought_plan(
-    purchase: &Purchase,
-    claimed: Option<&PlanId>,
-    catalog: &Catalog,
-) -> Option<(PlanIndex, u32)> {
-    let sold = |price| match catalog.price_target(price, None) {
-        Some(PriceTarget::Plan(plan)) => Some(plan),
-        Some(PriceTarget::Badge | PriceTarget::Boost) | None => None,
-    };
-    let by_price = purchase.prices.iter().filter_map(sold).max();
-    let index = match by_price {
-        Some(index) => index,
-        None => claimed_and_matched(purchase, claimed?, catalog)?,
-    };
-    Some((index, catalog.plan(index)?.grant_days?))
-}
-
-fn claimed_and_matched(
-    purchase: &Purchase,
-    claimed: &PlanId,
-    catalog: &Catalog,
-) -> Option<PlanIndex> {
-    let asked = purchase.subtotal.or(purchase.total)?;
-    let (index, plan) = catalog.find_plan(claimed.as_str())?;
-    let matches = asked.amount_minor > 0
-        && plan.prices.iter().any(|p| p.interval == Interval::OneTime && p.money == asked);
-    matches.then_some(index)
+fn bought_plan(purchase: &Purchase, catalog: &Catalog) -> Option<(PlanIndex, u32)> {
+    match sale::sold(purchase, catalog)? {
+        Sold::Plan(index) => Some((index, catalog.plan(index)?.grant_days?)),
+        Sold::Badge => None,
+    }
 }
 
 /// Whether refunds or a dispute took a purchase back.
 fn taken_back(purchase: &Purchase, facts: &Facts) -> Option<Absence> {
-    let intent = purchase.payment_intent.as_ref()?;
-    let of_purchase =
-        || facts.adjustments.values().filter(|one| one.payment_intent.as_ref() == Some(intent));
-    if of_purchase().any(|one| one.kind == AdjustmentKind::Dispute && &*one.status == "lost") {
-        return Some(Absence::DisputeLost);
+    match sale::undone(purchase, facts.adjustments.values())? {
+        Undone::DisputeLost => Some(Absence::DisputeLost),
+        Undone::Refunded => Some(Absence::Refunded),
     }
-    let asked = purchase.total.or(purchase.subtotal)?;
-    is_refunded(asked, of_purchase).then_some(Absence::Refunded)
-}
-
-/// Whether all of an amount went back. Refunds and the charge's own total are two views of the
-/// same money, so the greater one counts, not their sum.
-fn is_refunded<'f, I: Iterator<Item = &'f Adjustment>>(
-    asked: Money,
-    of_purchase: impl Fn() -> I,
-) -> bool {
-    let same_money = |one: &&Adjustment| one.amount.currency == asked.currency;
-    let refunds: i64 = of_purchase()
-        .filter(|one| one.kind == AdjustmentKind::Refund)
-        .filter(|one| !matches!(&*one.status, "failed" | "canceled"))
-        .filter(same_money)
-        .fold(0, |sum, one| sum.saturating_add(one.amount.amount_minor));
-    let charges = of_purchase()
-        .filter(|one| one.kind == AdjustmentKind::ChargeRefunds)
-        .filter(same_money)
-        .map(|one| one.amount.amount_minor)
-        .max()
-        .unwrap_or(0);
-    asked.amount_minor > 0 && refunds.max(charges) >= asked.amount_minor
 }
 
 /// When the span of a paid purchase of a plan ends, for whoever reports its expiry; `None` for a

@@ -1,10 +1,15 @@
 //! Which of several observations of a subscription is its state. Owns: the total order, the
 //! chain test for events of one second. Must not know: anything but the observations.
 //!
-//! Order (`stripe-facts` 4.2): a terminal state beats any other; then the later second wins; in
-//! one second the event whose `previous_attributes` describe another one follows that one; then
-//! the more advanced name wins (created, updated, paused or resumed, deleted); at last the event
-//! id decides, and the state is marked uncertain until something settles it.
+//! Order: a terminal state beats any other; then the later second wins; in one second the event
+//! whose `previous_attributes` describe another one follows that one; then the more advanced name
+//! wins (created, updated, paused or resumed, deleted); at last the event id decides, and the
+//! state is marked uncertain until something settles it.
+//!
+//! Within a second the state may come back to what it was (paused and resumed, a cancellation
+//! taken back), and then several events fit before and after each other. Each event is an arrival
+//! at what it shows and a departure from what it says was before; where exactly one content has
+//! more arrivals than departures, the second ended there.
 
 use std::cmp::Ordering;
 
@@ -57,12 +62,14 @@ impl Subscription {
     /// Whether the state was chosen among different observations of one second by their names or
     /// ids alone, so that Stripe should be asked.
     pub fn is_uncertain(&self) -> bool {
-        let Some(best) = self.state() else { return false };
-        self.contenders.iter().any(|other| {
-            !same_content(other, best)
-                && !follows(best, other)
-                && !reaches(&self.contenders, best, other)
-        })
+        let all: Vec<&SubscriptionState> = self.contenders.iter().collect();
+        let Some(best) = winner_of(&all) else { return false };
+        let settled = |other: &&&SubscriptionState| {
+            same_content(other, best)
+                || comes_after(best, other)
+                || reaches(&self.contenders, best, other)
+        };
+        only_end(&all).is_none() && !all.iter().all(|other| settled(&other))
     }
 }
 
@@ -111,13 +118,31 @@ fn winner(states: &[SubscriptionState]) -> Option<&SubscriptionState> {
     winner_of(&states.iter().collect::<Vec<_>>())
 }
 
-/// Among observations of one second: one that no other follows, the highest by rank and id.
+/// Among observations of one second: the highest of the content the second ended with, else of
+/// those that no other follows, by rank and id.
 fn winner_of<'a>(states: &[&'a SubscriptionState]) -> Option<&'a SubscriptionState> {
-    let last_in_chain = |one: &&&SubscriptionState| {
-        !states.iter().any(|other| follows(other, one) && !follows(one, other))
+    if let [only] = states {
+        return Some(only);
+    }
+    let end = only_end(states);
+    let last = |one: &&&SubscriptionState| match end {
+        Some(end) => same_content(one, end),
+        None => !states.iter().any(|other| comes_after(other, one)),
     };
     let best = |a: &&&SubscriptionState, b: &&&SubscriptionState| sort_key(a).cmp(&sort_key(b));
-    states.iter().filter(last_in_chain).max_by(best).or_else(|| states.iter().max_by(best)).copied()
+    states.iter().filter(last).max_by(best).or_else(|| states.iter().max_by(best)).copied()
+}
+
+/// An observation of the one content that has more arrivals than departures, if it is one.
+fn only_end<'a>(states: &[&'a SubscriptionState]) -> Option<&'a SubscriptionState> {
+    let mut ends = states.iter().enumerate().filter(|(index, one)| {
+        let first_of_content = !states.iter().take(*index).any(|other| same_content(other, one));
+        let arrivals = states.iter().filter(|other| same_content(other, one)).count();
+        let departures = states.iter().filter(|other| leaves(other, one)).count();
+        first_of_content && arrivals > departures
+    });
+    let (_, end) = ends.next()?;
+    ends.next().is_none().then_some(end)
 }
 
 /// Whether a chain of events leads from `from` to `to`.
@@ -126,8 +151,8 @@ fn reaches(all: &[SubscriptionState], to: &SubscriptionState, from: &Subscriptio
     let mut next = 0;
     while let Some(here) = known.get(next).copied() {
         next += 1;
-        for step in all.iter().filter(|step| follows(step, here) && !follows(here, step)) {
-            if std::ptr::eq(step, to) || step == to {
+        for step in all.iter().filter(|step| comes_after(step, here)) {
+            if step == to {
                 return true;
             }
             if !known.contains(&step) {
@@ -138,23 +163,33 @@ fn reaches(all: &[SubscriptionState], to: &SubscriptionState, from: &Subscriptio
     false
 }
 
-/// Whether `later` says of itself that it came after `earlier`: its previous values are those of
-/// `earlier`, and they differ from its own.
-fn follows(later: &SubscriptionState, earlier: &SubscriptionState) -> bool {
-    let Some(previous) = later.previous.as_deref() else { return false };
-    if later.version.event == earlier.version.event {
-        return false;
-    }
-    describes(previous, earlier) && !describes(previous, later)
+/// Whether one event follows the other and not the reverse.
+fn comes_after(later: &SubscriptionState, earlier: &SubscriptionState) -> bool {
+    let follows = |later: &SubscriptionState, earlier: &SubscriptionState| {
+        later.version.event != earlier.version.event && leaves(later, earlier)
+    };
+    follows(later, earlier) && !follows(earlier, later)
 }
 
+/// Whether an event says that what `content` shows was before: its previous values are those, and
+/// they differ from its own.
+fn leaves(event: &SubscriptionState, content: &SubscriptionState) -> bool {
+    let Some(previous) = event.previous.as_deref() else { return false };
+    describes(previous, content) && !describes(previous, event)
+}
+
+/// Whether two observations show the same, whenever and by whatever event.
 fn same_content(a: &SubscriptionState, b: &SubscriptionState) -> bool {
-    let strip = |s: &SubscriptionState| SubscriptionState {
-        version: a.version.clone(),
-        previous: None,
-        ..s.clone()
-    };
-    strip(a) == strip(b)
+    a.status == b.status
+        && a.items == b.items
+        && a.cancel_at_period_end == b.cancel_at_period_end
+        && a.cancel_at == b.cancel_at
+        && a.canceled_at == b.canceled_at
+        && a.ended_at == b.ended_at
+        && a.trial_end == b.trial_end
+        && a.collection_paused == b.collection_paused
+        && a.created == b.created
+        && a.latest_invoice == b.latest_invoice
 }
 
 /// Whether every value that was listed is the one the state has. Nothing listed describes nothing.

@@ -1,0 +1,187 @@
+//! The two laws of `decide`: in any order and with any repetition the events of an account end in
+//! the same facts, and the same kinds of things are told equally often.
+//!
+//! For short stories every order is tried, by way of sets: if for each set of events and each
+//! further event, taking that event in leads to *the* world of the larger set, then all orders of
+//! all subsets agree. That covers the n! orders in n * 2^n steps.
+
+use proptest::prelude::*;
+use tollgate_domain::Catalog;
+use tollgate_domain::{BillingEventKind, Observation};
+
+pub(crate) mod scenarios;
+mod soup;
+
+use crate::story::Story;
+use crate::world::{Counts, World, catalog};
+
+/// Every order of every subset of the events.
+fn assert_every_order_agrees(story: &Story, catalog: &Catalog) {
+    let events = &story.events;
+    let mut worlds: Vec<World> = vec![World::default()];
+    for set in 1..1usize << events.len() {
+        let mut members = (0..events.len()).filter(|index| set >> index & 1 == 1);
+        let first = members.next().unwrap();
+        let after = |last: usize| {
+            let mut world = worlds[set & !(1 << last)].clone();
+            world.deliver(&events[last], catalog);
+            world
+        };
+        let expected = after(first);
+        for last in members {
+            let other = after(last);
+            assert!(
+                other == expected,
+                "{}: {:?} last or {:?} last differ\n{}",
+                story.name,
+                events[last].kind,
+                events[first].kind,
+                difference(&expected, &other),
+            );
+        }
+        worlds.push(expected);
+    }
+}
+
+fn difference(a: &World, b: &World) -> String {
+    let (a, b) = (format!("{a:#?}"), format!("{b:#?}"));
+    let lines = a.lines().zip(b.lines()).filter(|(a, b)| a != b).take(12);
+    lines.map(|(a, b)| format!("-{a}\n+{b}\n")).collect()
+}
+
+/// Times as told, times that tie by the hour, and everything in one second.
+const GRAINS: [i64; 3] = [1, 3_600, 100_000_000];
+
+#[test]
+fn every_order_of_every_scenario_ends_in_the_same_world() {
+    let catalog = catalog();
+    for story in scenarios::all() {
+        assert!(story.events.len() <= 8, "{} is too long to try every order", story.name);
+        for grain in GRAINS {
+            assert_every_order_agrees(&story.clone().coarse(grain), &catalog);
+            assert_every_order_agrees(&story.clone().coarse(grain).unchained(), &catalog);
+        }
+    }
+}
+
+#[test]
+fn every_order_agrees_when_one_event_alone_names_the_owner() {
+    let catalog = catalog();
+    for story in scenarios::all() {
+        for by in 0..story.events.len() {
+            assert_every_order_agrees(&story.clone().claimed_once(by), &catalog);
+        }
+    }
+}
+
+#[test]
+fn nobody_is_left_waiting_when_the_checkout_alone_names_the_owner() {
+    let catalog = catalog();
+    for story in [
+        scenarios::checkout(),
+        scenarios::refund(),
+        scenarios::dispute(),
+        scenarios::async_payment(),
+    ] {
+        let by = story
+            .events
+            .iter()
+            .position(|event| matches!(event.seen, tollgate_domain::Seen::Session(_)));
+        let story = story.claimed_once(by.unwrap());
+        let reversed: Vec<Observation> = story.events.iter().rev().cloned().collect();
+        let world = World::after(&reversed, &catalog);
+        assert!(world.waiting.is_empty(), "{}: {:?}", story.name, world.waiting.keys());
+    }
+}
+
+/// Billing events that milestones make: those that do not count Stripe's events.
+fn milestones(world: &World) -> Counts {
+    let counts_events = |name: &str| name.starts_with("subscription.");
+    world
+        .billing
+        .iter()
+        .filter(|(name, _)| !counts_events(name))
+        .map(|(name, count)| (*name, *count))
+        .collect()
+}
+
+#[test]
+fn twin_events_are_told_of_once() {
+    let catalog = catalog();
+    for story in scenarios::all().into_iter().chain([scenarios::long_life()]) {
+        let once = World::after(&story.events, &catalog);
+        let mut doubled = story.twins();
+        doubled.extend(story.events.iter().rev().cloned());
+        let twice = World::after(&doubled, &catalog);
+        assert_eq!(milestones(&once), milestones(&twice), "{}", story.name);
+    }
+}
+
+#[test]
+fn scenarios_tell_what_happened() {
+    use BillingEventKind as B;
+    let catalog = catalog();
+    let told = |story: Story| World::after(&story.events, &catalog);
+
+    let world = told(scenarios::checkout());
+    assert_eq!(world.told(B::AccountCreated), 1);
+    assert_eq!(world.told(B::PaymentSucceeded), 1, "paid and payment_succeeded are one payment");
+    assert_eq!((world.told(B::SubscriptionCreated), world.told(B::SubscriptionUpdated)), (1, 1));
+
+    let world = told(scenarios::dunning_with_recovery());
+    assert_eq!((world.told(B::PaymentFailed), world.told(B::PaymentSucceeded)), (2, 1));
+    assert_eq!((world.told(B::GracePeriodStarted), world.told(B::PaymentActionRequired)), (1, 1));
+
+    let world = told(scenarios::dunning_to_cancellation());
+    assert_eq!((world.told(B::PaymentFailed), world.told(B::GracePeriodStarted)), (3, 1));
+    assert_eq!((world.told(B::PaymentSucceeded), world.told(B::SubscriptionCanceled)), (0, 1));
+
+    let world = told(scenarios::refund());
+    assert_eq!((world.told(B::BadgePurchased), world.told(B::BadgeRevoked)), (1, 1));
+    assert_eq!((world.told(B::PaymentSucceeded), world.told(B::PaymentRefunded)), (1, 1));
+
+    let world = told(scenarios::dispute());
+    assert_eq!((world.told(B::GrantCreated), world.told(B::GrantRevoked)), (1, 1));
+    assert_eq!(world.told(B::PaymentDisputed), 1);
+
+    let world = told(scenarios::async_payment());
+    assert_eq!((world.told(B::GrantCreated), world.told(B::GrantRevoked)), (1, 0));
+
+    let world = told(scenarios::pause_and_resume());
+    assert_eq!((world.told(B::SubscriptionPaused), world.told(B::SubscriptionResumed)), (1, 1));
+}
+
+/// Deliveries of all `count` events and of some of them again, in any order.
+fn deliveries(count: usize) -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(0..count, 0..count)
+        .prop_map(move |repeats| (0..count).chain(repeats).collect::<Vec<_>>())
+        .prop_shuffle()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_long_life_in_any_order_with_repeats_ends_in_the_same_world(
+        grain in prop::sample::select(GRAINS.to_vec()),
+        arrivals in deliveries(LONG_LIFE_EVENTS),
+    ) {
+        let catalog = catalog();
+        let events = scenarios::long_life().coarse(grain).events;
+        let arrived: Vec<Observation> = arrivals.iter().map(|index| events[*index].clone()).collect();
+        let (shuffled, told) = (World::after(&arrived, &catalog), World::after(&events, &catalog));
+        prop_assert!(shuffled == told, "{}", difference(&told, &shuffled));
+    }
+
+    #[test]
+    fn nonsense_converges_too(story in soup::soup(6)) {
+        assert_every_order_agrees(&story, &catalog());
+    }
+}
+
+const LONG_LIFE_EVENTS: usize = 19;
+
+#[test]
+fn the_long_life_has_as_many_events_as_the_property_shuffles() {
+    assert_eq!(scenarios::long_life().events.len(), LONG_LIFE_EVENTS);
+}

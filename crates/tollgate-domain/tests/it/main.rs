@@ -1,0 +1,6 @@
+//! Laws of the domain, checked from outside: only what the crate publishes is used here.
+
+mod convergence;
+mod pitfalls;
+mod story;
+mod world;

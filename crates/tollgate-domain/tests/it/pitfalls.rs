@@ -1,0 +1,509 @@
+//! What goes wrong in other billing code, and does not here. Each test is one of the known ways to
+//! mistake Stripe's events for the state of the world.
+
+use tollgate_domain::EventKind as E;
+use tollgate_domain::decide::grace_ended;
+use tollgate_domain::entitlement::resolve::grace_windows;
+use tollgate_domain::ids::{AccountId, CustomerId};
+use tollgate_domain::payment::{AdjustmentKind, InvoiceStatus, PurchaseKind, SessionStatus};
+use tollgate_domain::sale::{self, Undone};
+use tollgate_domain::subscription::SubscriptionStatus;
+use tollgate_domain::{BillingEvent, BillingEventKind as B, Decision, EventKind, Timestamp};
+
+use crate::story::{Cs, Inv, START, Story, Sub};
+use crate::world::{World, catalog};
+
+fn told(story: &Story) -> World {
+    World::after(&story.events, &catalog())
+}
+
+fn backwards(story: &Story) -> World {
+    let events: Vec<_> = story.events.iter().rev().cloned().collect();
+    World::after(&events, &catalog())
+}
+
+/// What the last event of a story does.
+fn last_decision(story: &Story) -> Decision {
+    let (last, before) = story.events.split_last().unwrap();
+    let mut world = World::after(before, &catalog());
+    world.deliver(last, &catalog()).expect("the last event has an owner")
+}
+
+fn detail<'d>(decision: &'d Decision, name: &str) -> Option<&'d str> {
+    let primary = decision.journal.last()?;
+    primary.details.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+}
+
+/// The billing event about a subscription.
+fn subscription_event(decision: &Decision) -> &BillingEvent {
+    decision.billing.iter().find(|event| event.subscription.is_some()).unwrap()
+}
+
+fn active() -> Sub {
+    Sub::of("sub_1", "active", "price_premium")
+}
+
+fn with_status(status: &'static str) -> Sub {
+    Sub { status, ..active() }
+}
+
+#[test]
+fn created_after_updated_does_not_undo_the_update() {
+    let story = Story::of("21")
+        .sub(E::SubscriptionCreated, &with_status("incomplete"))
+        .sub(E::SubscriptionUpdated, &active());
+    for world in [told(&story), backwards(&story)] {
+        assert_eq!(world.state("sub_1").status, SubscriptionStatus::Active);
+        assert_eq!(world.acme().subscriptions["sub_1"].history.len(), 2);
+    }
+    let late = story.reversed();
+    let decision = last_decision(&late);
+    assert_eq!(detail(&decision, "applied"), Some("no"));
+    assert_eq!(decision.billing[0].kind, B::SubscriptionCreated, "a stale event is still told of");
+    assert!(decision.billing[0].changes.is_empty(), "but it changes nothing");
+}
+
+#[test]
+fn events_of_one_second_are_put_in_order_by_what_they_say_was_before() {
+    let story = Story::of("22")
+        .sub(E::SubscriptionUpdated, &active())
+        .sub(E::SubscriptionUpdated, &with_status("past_due"))
+        .sub(E::SubscriptionUpdated, &active())
+        .sub(E::SubscriptionUpdated, &with_status("unpaid"))
+        .coarse(60);
+    for world in [told(&story), backwards(&story)] {
+        assert_eq!(world.state("sub_1").status, SubscriptionStatus::Unpaid);
+    }
+}
+
+#[test]
+fn the_state_is_the_objects_never_the_events_name() {
+    let resumed = Story::of("23").sub(E::SubscriptionResumed, &with_status("paused"));
+    assert_eq!(told(&resumed).state("sub_1").status, SubscriptionStatus::Paused);
+
+    // An object may be newer than the event that carries it.
+    let paid =
+        Inv { status: InvoiceStatus::Paid, ..Inv::of("in_1", "sub_1", "subscription_cycle") };
+    let finalized = told(&Story::of("23").invoice(E::InvoiceFinalized, &paid));
+    assert_eq!(finalized.told(B::PaymentSucceeded), 1);
+}
+
+#[test]
+fn an_ended_subscription_never_lives_again() {
+    for end in ["canceled", "incomplete_expired"] {
+        let story = Story::of("24")
+            .sub(E::SubscriptionCreated, &active())
+            .sub(E::SubscriptionDeleted, &with_status(end))
+            .later(60)
+            .sub(E::SubscriptionUpdated, &active());
+        for world in [told(&story), backwards(&story)] {
+            assert_eq!(world.state("sub_1").status.as_str(), end);
+        }
+    }
+}
+
+#[test]
+fn a_paid_invoice_changes_no_subscription() {
+    let paid =
+        Inv { status: InvoiceStatus::Paid, ..Inv::of("in_1", "sub_1", "subscription_cycle") };
+    let after_the_end = Story::of("25")
+        .sub(E::SubscriptionDeleted, &with_status("canceled"))
+        .invoice(E::InvoicePaid, &paid);
+    assert_eq!(told(&after_the_end).state("sub_1").status, SubscriptionStatus::Canceled);
+
+    let nothing = Inv { due: 0, reason: "subscription_create", ..paid.clone() };
+    let trial = Story::of("25")
+        .sub(E::SubscriptionCreated, &with_status("trialing"))
+        .invoice(E::InvoicePaid, &nothing);
+    assert_eq!(told(&trial).state("sub_1").status, SubscriptionStatus::Trialing);
+    assert_eq!(told(&trial).told(B::PaymentSucceeded), 0, "nothing was paid");
+
+    let manual = Inv { subscription: None, reason: "manual", ..paid };
+    let unrelated = Story::of("25")
+        .sub(E::SubscriptionCreated, &with_status("incomplete"))
+        .invoice(E::InvoicePaid, &manual);
+    assert_eq!(told(&unrelated).state("sub_1").status, SubscriptionStatus::Incomplete);
+    assert_eq!(told(&unrelated).told(B::PaymentSucceeded), 1);
+}
+
+#[test]
+fn a_failed_payment_changes_no_subscription_and_only_a_renewal_starts_a_grace() {
+    let failed = Inv { attempts: 1, ..Inv::of("in_1", "sub_1", "subscription_cycle") };
+    for (invoice, graces) in [
+        (failed.clone(), 1),
+        (Inv { reason: "subscription_update", ..failed.clone() }, 1),
+        (Inv { reason: "subscription_create", ..failed.clone() }, 0),
+        (Inv { subscription: None, reason: "manual", ..failed }, 0),
+    ] {
+        let story = Story::of("26")
+            .sub(E::SubscriptionCreated, &active())
+            .invoice(E::InvoicePaymentFailed, &invoice);
+        let world = told(&story);
+        assert_eq!(world.state("sub_1").status, SubscriptionStatus::Active);
+        assert_eq!(world.told(B::GracePeriodStarted), graces, "{}", invoice.reason);
+        assert_eq!(world.told(B::PaymentFailed), 1);
+    }
+}
+
+fn dunning() -> Story {
+    let failed = |attempts| Inv { attempts, ..Inv::of("in_2", "sub_1", "subscription_cycle") };
+    let past_due = Sub { invoice: Some("in_2"), ..with_status("past_due") };
+    Story::of("27")
+        .sub(E::SubscriptionCreated, &active())
+        .later(99)
+        .invoice(E::InvoicePaymentFailed, &failed(1))
+        .sub(E::SubscriptionUpdated, &past_due)
+        .later(86_400)
+        .invoice(E::InvoicePaymentFailed, &failed(2))
+        .later(86_400)
+        .invoice(E::InvoicePaymentFailed, &failed(3))
+}
+
+#[test]
+fn a_grace_starts_at_the_first_failure_and_no_retry_or_repetition_moves_it() {
+    let story = dunning();
+    let twins = story.twins();
+    let repeated: Vec<_> = story.events.iter().chain(&twins).rev().cloned().collect();
+    for world in [told(&story), backwards(&story), World::after(&repeated, &catalog())] {
+        let windows = grace_windows(world.acme(), &catalog());
+        let first_failure = Timestamp::from_unix_seconds(START + 100);
+        assert_eq!(windows.len(), 1);
+        assert_eq!(windows[0].started_at, first_failure);
+        assert_eq!(windows[0].ends_at, first_failure.plus_hours(24));
+        assert_eq!((world.told(B::GracePeriodStarted), world.told(B::PaymentFailed)), (1, 3));
+    }
+}
+
+#[test]
+fn the_end_of_a_grace_is_told_once() {
+    let mut facts = told(&dunning()).acme().clone();
+    let windows = grace_windows(&facts, &catalog());
+    let window = windows.first().unwrap();
+    assert_eq!(grace_ended(&facts, window, window.ends_at.plus_ms(-1)), None, "it still runs");
+    let decision = grace_ended(&facts, window, window.ends_at).unwrap();
+    assert_eq!(decision.billing[0].kind, B::GracePeriodEnded);
+    assert_eq!(decision.billing[0].occurred_at, window.ends_at);
+    for change in &decision.changes {
+        facts.apply(change);
+    }
+    assert_eq!(grace_ended(&facts, window, window.ends_at.plus_days(1)), None);
+
+    // A failure that becomes known only now names the same cycle by its invoice.
+    let mut unnamed = window.clone();
+    unnamed.invoice = None;
+    assert_eq!(grace_ended(&facts, &unnamed, window.ends_at.plus_days(1)), None);
+}
+
+#[test]
+fn paid_and_payment_succeeded_are_one_payment() {
+    let paid =
+        Inv { status: InvoiceStatus::Paid, ..Inv::of("in_1", "sub_1", "subscription_cycle") };
+    let story = Story::of("28")
+        .invoice(E::InvoicePaid, &paid)
+        .invoice(E::InvoicePaymentSucceeded, &paid)
+        .invoice(E::InvoiceUpdated, &paid);
+    assert_eq!(told(&story).told(B::PaymentSucceeded), 1);
+    assert_eq!(told(&story).journal["invoice.paid"], 1, "each event has its journal entry");
+    assert_eq!(told(&story).journal["invoice.payment_succeeded"], 1);
+}
+
+#[test]
+fn an_event_of_an_unknown_customer_waits_and_is_never_dropped() {
+    let story = Story::of("32")
+        .sub(E::SubscriptionCreated, &active())
+        .customer(E::CustomerCreated, None)
+        .claimed_once(1);
+    let mut world = World::default();
+    world.deliver(&story.events[0], &catalog());
+    assert_eq!((world.waiting.len(), world.facts.len()), (1, 0));
+    world.deliver(&story.events[1], &catalog());
+    assert_eq!(world.waiting.len(), 0);
+    assert_eq!(world.state("sub_1").status, SubscriptionStatus::Active);
+}
+
+#[test]
+fn a_pending_update_is_not_in_effect() {
+    // The items stay as they are until the update is applied; the event's name applies nothing.
+    let story = Story::of("33")
+        .sub(E::SubscriptionCreated, &Sub::of("sub_1", "active", "price_basic"))
+        .sub(E::SubscriptionPendingUpdateExpired, &Sub::of("sub_1", "active", "price_basic"));
+    assert_eq!(told(&story).state("sub_1").items[0].price.as_str(), "price_basic");
+    assert_eq!(told(&story).told(B::SubscriptionUpdated), 1);
+}
+
+#[test]
+fn an_end_that_is_asked_for_is_shown_and_is_no_end_yet() {
+    let ending = Sub { cancel_at_period_end: true, ..active() };
+    let story =
+        Story::of("34").sub(E::SubscriptionCreated, &active()).sub(E::SubscriptionUpdated, &ending);
+    let world = told(&story);
+    assert_eq!(world.state("sub_1").status, SubscriptionStatus::Active);
+    let changes = &last_decision(&story).billing[0].changes;
+    let changed: Vec<_> =
+        changes.iter().map(|change| (change.field, change.to.as_deref())).collect();
+    assert_eq!(changed, [("autoRenew", Some("false")), ("cancelAt", Some("2026-12-01T12:00:00Z"))]);
+}
+
+#[test]
+fn paused_collection_is_no_pause_and_a_pause_is_no_active_subscription() {
+    let story =
+        Story::of("35").sub(E::SubscriptionUpdated, &Sub { collection_paused: true, ..active() });
+    assert_eq!(told(&story).state("sub_1").status, SubscriptionStatus::Active);
+    assert!(told(&story).state("sub_1").collection_paused);
+
+    let failed = Story::of("36")
+        .sub(E::SubscriptionCreated, &active())
+        .sub(E::SubscriptionPaused, &with_status("paused"));
+    assert_eq!(told(&failed).state("sub_1").status, SubscriptionStatus::Paused);
+    assert_eq!(told(&failed).told(B::SubscriptionPaused), 1);
+}
+
+#[test]
+fn the_plan_of_many_items_is_the_highest_whatever_their_order() {
+    for items in [
+        vec![("price_boost", 3), ("price_premium", 2), ("price_basic", 1)],
+        vec![("price_basic", 1), ("price_premium", 2)],
+    ] {
+        let decision =
+            last_decision(&Story::of("37").sub(E::SubscriptionCreated, &Sub { items, ..active() }));
+        let changes = &subscription_event(&decision).changes;
+        let to = |field| {
+            changes
+                .iter()
+                .find(|change| change.field == field)
+                .and_then(|change| change.to.as_deref())
+        };
+        assert_eq!((to("planCode"), to("seatCount")), (Some("premium"), Some("2")));
+    }
+}
+
+#[test]
+fn two_subscriptions_of_one_account_are_two() {
+    let story = Story::of("38")
+        .sub(E::SubscriptionCreated, &active())
+        .sub(E::SubscriptionCreated, &Sub::of("sub_2", "active", "price_basic"))
+        .sub(E::SubscriptionDeleted, &with_status("canceled"));
+    let world = told(&story);
+    assert_eq!(world.state("sub_1").status, SubscriptionStatus::Canceled);
+    assert_eq!(world.state("sub_2").status, SubscriptionStatus::Active);
+}
+
+#[test]
+fn a_deleted_customer_stays_deleted_and_its_address_is_forgotten() {
+    let story = Story::of("39")
+        .customer(E::CustomerCreated, Some("a@example.org"))
+        .customer(E::CustomerDeleted, Some("a@example.org"))
+        .later(60)
+        .customer(E::CustomerUpdated, Some("a@example.org"));
+    for world in [told(&story), backwards(&story)] {
+        let customer = &world.acme().customers[&CustomerId::parse("cus_acme").unwrap()];
+        assert!(customer.deleted);
+        assert_eq!(customer.email, None);
+    }
+}
+
+#[test]
+fn an_unknown_status_is_kept_as_it_is() {
+    let story = Story::of("40").sub(E::SubscriptionCreated, &with_status("hibernating"));
+    let world = told(&story);
+    assert_eq!(world.state("sub_1").status, SubscriptionStatus::Unknown("hibernating".into()));
+}
+
+fn badge() -> Cs {
+    Cs::payment("cs_1", PurchaseKind::Badge, "pi_1", 499)
+}
+
+#[test]
+fn a_completed_checkout_grants_nothing_until_it_is_paid() {
+    let unpaid = Cs { paid: false, ..badge() };
+    let waiting = Story::of("51").session(E::CheckoutCompleted, &unpaid);
+    assert_eq!(told(&waiting).acme().purchases["cs_1"].paid_at, None);
+    assert_eq!(told(&waiting).told(B::BadgePurchased), 0);
+
+    let paid = waiting.clone().later(9).session(E::CheckoutAsyncSucceeded, &badge());
+    for world in [told(&paid), backwards(&paid)] {
+        assert_eq!(world.told(B::BadgePurchased), 1);
+        let paid_at = world.acme().purchases["cs_1"].paid_at;
+        assert_eq!(paid_at, Some(Timestamp::from_unix_seconds(START + 10)), "when the money came");
+    }
+
+    let failed = waiting.session(E::CheckoutAsyncFailed, &unpaid);
+    assert_eq!(
+        (told(&failed).told(B::BadgePurchased), told(&failed).told(B::PaymentFailed)),
+        (0, 1)
+    );
+}
+
+#[test]
+fn a_checkout_that_is_not_complete_has_sold_nothing_though_it_needs_no_payment() {
+    for status in [SessionStatus::Open, SessionStatus::Expired] {
+        let story = Story::of("51").session(E::CheckoutExpired, &Cs { status, ..badge() });
+        assert_eq!(told(&story).acme().purchases["cs_1"].paid_at, None);
+    }
+}
+
+#[test]
+fn a_checkout_alone_may_name_the_owner_of_all_it_started() {
+    let paid =
+        Inv { status: InvoiceStatus::Paid, ..Inv::of("in_1", "sub_1", "subscription_create") };
+    let story = Story::of("52")
+        .member("chani")
+        .sub(E::SubscriptionCreated, &active())
+        .invoice(E::InvoicePaid, &paid)
+        .session(E::CheckoutCompleted, &Cs::subscription("cs_1", "sub_1"))
+        .claimed_once(2);
+    for world in [told(&story), backwards(&story)] {
+        assert!(world.waiting.is_empty());
+        assert_eq!(world.acme().subscriptions["sub_1"].member.as_ref().unwrap().as_str(), "chani");
+        assert_eq!(world.told(B::PaymentSucceeded), 1);
+    }
+}
+
+#[test]
+fn a_claim_against_a_stored_link_loses_and_is_reported() {
+    let mut story = Story::of("53")
+        .sub(E::SubscriptionCreated, &active())
+        .sub(E::SubscriptionUpdated, &active());
+    story.events[1].claim.as_mut().unwrap().account = AccountId::parse("thief").unwrap();
+    let world = told(&story);
+    assert_eq!(world.facts.len(), 1, "the other account learns nothing");
+    assert_eq!(world.acme().subscriptions["sub_1"].history.len(), 2);
+    assert_eq!(world.journal["owner.contradicted"], 1);
+    let decision = last_decision(&story);
+    assert_eq!(decision.journal[0].kind, "owner.contradicted");
+    assert_eq!(
+        decision.journal[0].details,
+        [("claimed", "thief".to_owned()), ("linked", "acme".to_owned())]
+    );
+}
+
+const PAYMENT: (&str, &str) = ("pi_1", "ch_1");
+
+fn refund(story: Story, kind: EventKind, id: &'static str, amount: i64, status: &str) -> Story {
+    story.adjustment(kind, (id, AdjustmentKind::Refund), PAYMENT, amount, status)
+}
+
+fn charge(story: Story, amount: i64, status: &str) -> Story {
+    let total = ("ch_1", AdjustmentKind::ChargeRefunds);
+    story.adjustment(E::ChargeRefunded, total, PAYMENT, amount, status)
+}
+
+fn undone(world: &World) -> Option<Undone> {
+    let facts = world.acme();
+    sale::undone(&facts.purchases["cs_1"], facts.adjustments.values())
+}
+
+#[test]
+fn a_partial_refund_takes_nothing_back_and_parts_add_up() {
+    let bought = Story::of("54").session(E::CheckoutCompleted, &badge());
+    let part = charge(refund(bought, E::RefundCreated, "re_1", 200, "succeeded"), 200, "partial");
+    assert_eq!(undone(&told(&part)), None);
+    assert_eq!((told(&part).told(B::BadgeRevoked), told(&part).told(B::PaymentRefunded)), (0, 1));
+
+    // The same refund told again is the same refund.
+    let twice = refund(part.clone(), E::RefundUpdated, "re_1", 200, "succeeded");
+    assert_eq!((undone(&told(&twice)), told(&twice).told(B::PaymentRefunded)), (None, 1));
+
+    let rest = refund(part, E::RefundCreated, "re_2", 299, "succeeded");
+    for world in [told(&rest), backwards(&rest)] {
+        assert_eq!(undone(&world), Some(Undone::Refunded));
+        assert_eq!((world.told(B::BadgeRevoked), world.told(B::PaymentRefunded)), (1, 2));
+    }
+}
+
+#[test]
+fn a_refund_that_failed_gives_the_purchase_back() {
+    let bought = Story::of("54").session(E::CheckoutCompleted, &badge());
+    let full = charge(refund(bought, E::RefundCreated, "re_1", 499, "succeeded"), 499, "full");
+    assert_eq!(undone(&told(&full)), Some(Undone::Refunded));
+    let failed = refund(full, E::RefundFailed, "re_1", 499, "failed");
+    for world in [told(&failed), backwards(&failed)] {
+        assert_eq!(undone(&world), None);
+        assert_eq!(world.told(B::BadgeRevoked), 1, "that it was revoked stays told, once");
+    }
+}
+
+#[test]
+fn only_a_lost_dispute_takes_back() {
+    let dispute = ("dp_1", AdjustmentKind::Dispute);
+    for (end, expected) in
+        [("lost", Some(Undone::DisputeLost)), ("won", None), ("warning_closed", None)]
+    {
+        let story = Story::of("55")
+            .session(E::CheckoutCompleted, &badge())
+            .adjustment(E::DisputeCreated, dispute, PAYMENT, 499, "needs_response")
+            .adjustment(E::DisputeClosed, dispute, PAYMENT, 499, end);
+        let open = World::after(&story.events[..2], &catalog());
+        assert_eq!(undone(&open), None, "an open dispute takes nothing back");
+        let world = told(&story);
+        assert_eq!(undone(&world), expected);
+        assert_eq!(world.told(B::BadgeRevoked), usize::from(end == "lost"));
+        assert_eq!(world.told(B::PaymentDisputed), 1);
+    }
+}
+
+#[test]
+fn an_unknown_price_is_reported_by_each_event_that_shows_it_and_guesses_nothing() {
+    let foreign = Sub::of("sub_1", "active", "price_foreign");
+    let story = Story::of("57")
+        .sub(E::SubscriptionCreated, &foreign)
+        .sub(E::SubscriptionUpdated, &foreign)
+        .sub(E::SubscriptionUpdated, &active());
+    let world = told(&story);
+    assert_eq!(world.journal["catalog.price_unknown"], 2);
+    let decision = last_decision(&Story::of("57").sub(E::SubscriptionCreated, &foreign));
+    let alert =
+        decision.journal.iter().find(|entry| entry.kind == "catalog.price_unknown").unwrap();
+    assert_eq!(alert.details[1], ("prices", "price_foreign".to_owned()));
+    let changes = &subscription_event(&decision).changes;
+    assert!(
+        !changes.is_empty() && changes.iter().all(|change| change.field != "planCode"),
+        "{changes:?}"
+    );
+
+    let cheap = Story::of("57").session(E::CheckoutCompleted, &Cs { total: 1, ..badge() });
+    assert_eq!(told(&cheap).told(B::BadgePurchased), 0, "a claim without its price sells nothing");
+    assert_eq!(told(&cheap).journal["catalog.price_unknown"], 1);
+}
+
+#[test]
+fn a_checkout_that_expired_and_completed_is_complete() {
+    let expired = Cs { status: SessionStatus::Expired, paid: false, ..badge() };
+    let story = Story::of("68")
+        .session(E::CheckoutCompleted, &badge())
+        .session(E::CheckoutExpired, &expired);
+    for world in [told(&story), backwards(&story)] {
+        let purchase = &world.acme().purchases["cs_1"];
+        assert_eq!(purchase.status, SessionStatus::Complete);
+        assert_eq!(world.told(B::BadgePurchased), 1);
+    }
+}
+
+#[test]
+fn the_journal_holds_no_personal_data_and_sorts_its_details() {
+    let secret = "someone@example.org";
+    for story in [Story::of("67").customer(E::CustomerCreated, Some(secret)), dunning()] {
+        let mut world = World::default();
+        for event in &story.events {
+            let decision = world.deliver(event, &catalog()).unwrap();
+            for entry in &decision.journal {
+                assert!(entry.details.is_sorted_by_key(|(name, _)| *name), "{entry:?}");
+                assert!(!format!("{entry:?}").contains(secret));
+            }
+            assert!(!format!("{:?}", decision.billing).contains(secret));
+        }
+    }
+}
+
+#[test]
+fn every_event_type_leaves_exactly_one_entry_of_its_own() {
+    for story in crate::convergence::scenarios::all() {
+        let mut world = World::default();
+        for event in &story.events {
+            let decision = world.deliver(event, &catalog()).unwrap();
+            let own = event.kind.journal_kind();
+            let primary = decision.journal.iter().filter(|entry| entry.kind == own).count();
+            assert_eq!(primary, 1, "{}: {:?}", story.name, event.kind);
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! Stories of one account at Stripe, told as observations. Owns: building them briefly; each
+//! story is written in the order Stripe made its events.
+
+use tollgate_domain::ids::{
+    AccountId, AdjustmentId, CustomerId, EventId, InvoiceId, MemberId, ObjectId, PlanId, PriceId,
+    SessionId, SubscriptionId,
+};
+use tollgate_domain::money::{Currency, Money};
+use tollgate_domain::observation::{
+    SeenAdjustment, SeenCustomer, SeenInvoice, SeenInvoicePayment, SeenSession, SeenSubscription,
+};
+use tollgate_domain::payment::{
+    AdjustmentKind, InvoiceState, InvoiceStatus, PurchaseKind, SessionMode, SessionStatus,
+};
+use tollgate_domain::subscription::{
+    LifecycleRank, PreviousValues, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,
+};
+use tollgate_domain::{EventKind, Observation, OwnerClaim, Seen, Timestamp};
+
+/// Noon of 2026-11-01, the start of every story.
+pub(crate) const START: i64 = 1_793_534_400;
+
+pub(crate) fn cents(amount_minor: i64) -> Money {
+    Money { amount_minor, currency: Currency::parse("usd").unwrap() }
+}
+
+/// A subscription as the story knows it; `previous_attributes` are told from the last telling.
+#[derive(Debug, Clone)]
+pub(crate) struct Sub {
+    pub(crate) id: &'static str,
+    pub(crate) status: &'static str,
+    pub(crate) items: Vec<(&'static str, u64)>,
+    pub(crate) month: i64,
+    pub(crate) cancel_at_period_end: bool,
+    pub(crate) collection_paused: bool,
+    pub(crate) trial: bool,
+    pub(crate) invoice: Option<&'static str>,
+}
+
+impl Sub {
+    pub(crate) fn of(id: &'static str, status: &'static str, price: &'static str) -> Self {
+        Self {
+            id,
+            status,
+            items: vec![(price, 1)],
+            month: 0,
+            cancel_at_period_end: false,
+            collection_paused: false,
+            trial: false,
+            invoice: None,
+        }
+    }
+
+    fn state(&self, version: Version) -> SubscriptionState {
+        let month = 30 * 86_400;
+        let start = Timestamp::from_unix_seconds(START + self.month * month);
+        let end = start.plus_days(30);
+        let item = |(price, quantity): &(&str, u64)| SubscriptionItem {
+            price: PriceId::parse(price).unwrap(),
+            lookup_key: None,
+            quantity: *quantity,
+            period_start: Some(start),
+            period_end: Some(end),
+        };
+        SubscriptionState {
+            version,
+            status: SubscriptionStatus::parse(self.status),
+            items: self.items.iter().map(item).collect(),
+            cancel_at_period_end: self.cancel_at_period_end,
+            cancel_at: None,
+            canceled_at: None,
+            ended_at: None,
+            trial_end: self.trial.then(|| start.plus_days(7)),
+            collection_paused: self.collection_paused,
+            created: Some(Timestamp::from_unix_seconds(START)),
+            latest_invoice: self.invoice.map(|id| InvoiceId::parse(id).unwrap()),
+            previous: None,
+        }
+    }
+}
+
+/// The values of `before` that differ from those of `now`, as Stripe lists them.
+fn previous(before: &SubscriptionState, now: &SubscriptionState) -> Option<Box<PreviousValues>> {
+    fn changed<T: PartialEq + Clone>(before: &T, now: &T) -> Option<T> {
+        (before != now).then(|| before.clone())
+    }
+    let previous = PreviousValues {
+        status: changed(&before.status, &now.status),
+        items: changed(&before.items, &now.items),
+        cancel_at_period_end: changed(&before.cancel_at_period_end, &now.cancel_at_period_end),
+        cancel_at: changed(&before.cancel_at, &now.cancel_at),
+        canceled_at: changed(&before.canceled_at, &now.canceled_at),
+        ended_at: changed(&before.ended_at, &now.ended_at),
+        trial_end: changed(&before.trial_end, &now.trial_end),
+        collection_paused: changed(&before.collection_paused, &now.collection_paused),
+        latest_invoice: changed(&before.latest_invoice, &now.latest_invoice),
+    };
+    (previous != PreviousValues::default()).then(|| Box::new(previous))
+}
+
+/// An invoice as the story knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Inv {
+    pub(crate) id: &'static str,
+    pub(crate) subscription: Option<&'static str>,
+    pub(crate) reason: &'static str,
+    pub(crate) due: i64,
+    pub(crate) status: InvoiceStatus,
+    pub(crate) attempts: u32,
+}
+
+impl Inv {
+    pub(crate) fn of(id: &'static str, subscription: &'static str, reason: &'static str) -> Self {
+        Self {
+            id,
+            subscription: Some(subscription),
+            reason,
+            due: 3500,
+            status: InvoiceStatus::Open,
+            attempts: 0,
+        }
+    }
+}
+
+/// A session as the story knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Cs {
+    pub(crate) id: &'static str,
+    pub(crate) mode: SessionMode,
+    pub(crate) kind: PurchaseKind,
+    pub(crate) subscription: Option<&'static str>,
+    pub(crate) payment_intent: Option<&'static str>,
+    pub(crate) total: i64,
+    pub(crate) status: SessionStatus,
+    pub(crate) paid: bool,
+}
+
+impl Cs {
+    /// A one-time purchase.
+    pub(crate) fn payment(
+        id: &'static str,
+        kind: PurchaseKind,
+        pi: &'static str,
+        total: i64,
+    ) -> Self {
+        Self {
+            id,
+            mode: SessionMode::Payment,
+            kind,
+            subscription: None,
+            payment_intent: Some(pi),
+            total,
+            status: SessionStatus::Complete,
+            paid: true,
+        }
+    }
+
+    /// The start of a subscription.
+    pub(crate) fn subscription(id: &'static str, subscription: &'static str) -> Self {
+        Self {
+            mode: SessionMode::Subscription,
+            subscription: Some(subscription),
+            payment_intent: None,
+            ..Self::payment(id, PurchaseKind::Other, "pi_none", 3500)
+        }
+    }
+
+    pub(crate) fn grant(id: &'static str, plan: &str, pi: &'static str, total: i64) -> Self {
+        let claimed = Some(PlanId::parse(plan).unwrap());
+        Self::payment(id, PurchaseKind::Grant { claimed }, pi, total)
+    }
+}
+
+/// A story in the making.
+#[derive(Debug, Clone)]
+pub(crate) struct Story {
+    pub(crate) name: &'static str,
+    pub(crate) events: Vec<Observation>,
+    claim: OwnerClaim,
+    customer: CustomerId,
+    last: Vec<(&'static str, SubscriptionState)>,
+    clock: i64,
+}
+
+impl Story {
+    pub(crate) fn of(name: &'static str) -> Self {
+        Self {
+            name,
+            events: Vec::new(),
+            claim: OwnerClaim { account: AccountId::parse("acme").unwrap(), member: None },
+            customer: CustomerId::parse("cus_acme").unwrap(),
+            last: Vec::new(),
+            clock: START,
+        }
+    }
+
+    pub(crate) fn member(mut self, member: &str) -> Self {
+        self.claim.member = Some(MemberId::parse(member).unwrap());
+        self.customer = CustomerId::parse("cus_member").unwrap();
+        self
+    }
+
+    /// The next events happen so many seconds later.
+    pub(crate) fn later(mut self, seconds: i64) -> Self {
+        self.clock += seconds;
+        self
+    }
+
+    /// The next event happens so many seconds after the start.
+    pub(crate) fn at(mut self, seconds: i64) -> Self {
+        self.clock = START + seconds;
+        self
+    }
+
+    fn tell(
+        mut self,
+        kind: EventKind,
+        object: &str,
+        others: &[&str],
+        seen: impl FnOnce(&EventId, Timestamp) -> Seen,
+    ) -> Self {
+        // Ids that sort unlike the story's order: nothing may lean on them.
+        let number = (self.events.len() * 7919 + 13) % 1009;
+        let event = EventId::parse(&format!("evt_{number:04}")).unwrap();
+        let at = Timestamp::from_unix_seconds(self.clock);
+        let references = std::iter::once(object)
+            .chain(others.iter().copied())
+            .chain([self.customer.as_str()])
+            .map(|id| ObjectId::parse(id).unwrap());
+        let mut distinct: Vec<ObjectId> = Vec::new();
+        for id in references {
+            if !distinct.contains(&id) {
+                distinct.push(id);
+            }
+        }
+        self.events.push(Observation {
+            seen: seen(&event, at),
+            event,
+            at,
+            kind,
+            claim: Some(self.claim.clone()),
+            references: distinct,
+            customer: Some(self.customer.clone()),
+        });
+        self.clock += 1;
+        self
+    }
+
+    pub(crate) fn sub(mut self, kind: EventKind, sub: &Sub) -> Self {
+        let rank = match kind {
+            EventKind::SubscriptionCreated => LifecycleRank::Created,
+            EventKind::SubscriptionPaused | EventKind::SubscriptionResumed => {
+                LifecycleRank::PausedOrResumed
+            }
+            EventKind::SubscriptionDeleted => LifecycleRank::Deleted,
+            _ => LifecycleRank::Updated,
+        };
+        let before =
+            self.last.iter().rev().find(|(id, _)| *id == sub.id).map(|(_, state)| state.clone());
+        let updated = matches!(
+            kind,
+            EventKind::SubscriptionUpdated | EventKind::SubscriptionPendingUpdateApplied
+        );
+        let event = EventId::parse("evt_x").unwrap();
+        let bare = sub.state(Version { at: Timestamp::MIN, rank, event });
+        self.last.push((sub.id, bare.clone()));
+        let previous = before.filter(|_| updated).and_then(|before| previous(&before, &bare));
+        self.tell(kind, sub.id, &[], |event, at| {
+            let state = SubscriptionState {
+                version: Version { at, rank, event: event.clone() },
+                previous,
+                ..bare
+            };
+            let id = SubscriptionId::parse(sub.id).unwrap();
+            Seen::Subscription(SeenSubscription { id, state, items_cut: false })
+        })
+    }
+
+    pub(crate) fn invoice(self, kind: EventKind, invoice: &Inv) -> Self {
+        let others: Vec<&str> = invoice.subscription.into_iter().collect();
+        self.tell(kind, invoice.id, &others, |event, at| {
+            let paid = invoice.status == InvoiceStatus::Paid;
+            Seen::Invoice(SeenInvoice {
+                id: InvoiceId::parse(invoice.id).unwrap(),
+                subscription: invoice.subscription.map(|id| SubscriptionId::parse(id).unwrap()),
+                state: InvoiceState {
+                    at,
+                    event: event.clone(),
+                    status: invoice.status,
+                    amount_due_minor: invoice.due,
+                    amount_paid_minor: if paid { invoice.due } else { 0 },
+                    currency: Currency::parse("usd").unwrap(),
+                    attempt_count: invoice.attempts,
+                    billing_reason: Some(invoice.reason.into()),
+                    collection_method: None,
+                    hosted_url: None,
+                    period_start: None,
+                    period_end: None,
+                    created: None,
+                },
+                prices: Vec::new(),
+                payments: Vec::new(),
+            })
+        })
+    }
+
+    pub(crate) fn invoice_payment(self, id: &'static str, invoice: &str, pi: &str) -> Self {
+        self.tell(EventKind::InvoicePaymentPaid, id, &[pi, invoice], |_, _| {
+            Seen::InvoicePayment(SeenInvoicePayment {
+                invoice: InvoiceId::parse(invoice).unwrap(),
+                payments: vec![ObjectId::parse(pi).unwrap()],
+            })
+        })
+    }
+
+    pub(crate) fn session(self, kind: EventKind, session: &Cs) -> Self {
+        let others: Vec<&str> =
+            session.subscription.into_iter().chain(session.payment_intent).collect();
+        self.tell(kind, session.id, &others, |_, _| {
+            Seen::Session(SeenSession {
+                id: SessionId::parse(session.id).unwrap(),
+                mode: session.mode,
+                kind: session.kind.clone(),
+                subscription: session.subscription.map(|id| SubscriptionId::parse(id).unwrap()),
+                payment_intent: session.payment_intent.map(|id| ObjectId::parse(id).unwrap()),
+                prices: Vec::new(),
+                subtotal: Some(cents(session.total)),
+                total: Some(cents(session.total)),
+                status: session.status,
+                paid: session.paid,
+            })
+        })
+    }
+
+    pub(crate) fn adjustment(
+        self,
+        kind: EventKind,
+        (id, of): (&'static str, AdjustmentKind),
+        (pi, charge): (&str, &str),
+        amount: i64,
+        status: &str,
+    ) -> Self {
+        self.tell(kind, id, &[pi, charge], |_, _| {
+            Seen::Adjustment(SeenAdjustment {
+                id: AdjustmentId::parse(id).unwrap(),
+                kind: of,
+                payment_intent: Some(ObjectId::parse(pi).unwrap()),
+                charge: Some(ObjectId::parse(charge).unwrap()),
+                amount: cents(amount),
+                status: status.into(),
+            })
+        })
+    }
+
+    pub(crate) fn customer(self, kind: EventKind, email: Option<&str>) -> Self {
+        let id = self.customer.clone();
+        self.tell(kind, &id.to_string(), &[], |_, _| {
+            Seen::Customer(SeenCustomer {
+                id,
+                email: email.map(Into::into),
+                deleted: kind == EventKind::CustomerDeleted,
+            })
+        })
+    }
+
+    /// The same story with its times cut to a multiple of `seconds`, so that events tie.
+    pub(crate) fn coarse(mut self, seconds: i64) -> Self {
+        for event in &mut self.events {
+            let at =
+                Timestamp::from_unix_seconds(event.at.unix_seconds().div_euclid(seconds) * seconds);
+            set_time(event, at);
+        }
+        self
+    }
+
+    /// The same story told from its end.
+    pub(crate) fn reversed(mut self) -> Self {
+        self.events.reverse();
+        self
+    }
+
+    /// The same story without `previous_attributes`.
+    pub(crate) fn unchained(mut self) -> Self {
+        for event in &mut self.events {
+            if let Seen::Subscription(seen) = &mut event.seen {
+                seen.state.previous = None;
+            }
+        }
+        self
+    }
+
+    /// The same story with the owner named by one event only.
+    pub(crate) fn claimed_once(self, by: usize) -> Self {
+        let claims: Vec<bool> = (0..self.events.len()).map(|index| index == by).collect();
+        self.claimed_by(&claims)
+    }
+
+    /// The same story with the owner named by those events only.
+    pub(crate) fn claimed_by(mut self, claims: &[bool]) -> Self {
+        for (event, claims) in self.events.iter_mut().zip(claims) {
+            if !claims {
+                event.claim = None;
+            }
+        }
+        self
+    }
+
+    /// The same events again under new ids, as two endpoints or a resend by hand make them.
+    pub(crate) fn twins(&self) -> Vec<Observation> {
+        self.events.iter().map(twin).collect()
+    }
+}
+
+fn set_time(event: &mut Observation, at: Timestamp) {
+    event.at = at;
+    match &mut event.seen {
+        Seen::Subscription(seen) => seen.state.version.at = at,
+        Seen::Invoice(seen) => seen.state.at = at,
+        _ => {}
+    }
+}
+
+fn twin(event: &Observation) -> Observation {
+    let mut twin = event.clone();
+    twin.event = EventId::parse(&format!("{}b", event.event)).unwrap();
+    match &mut twin.seen {
+        Seen::Subscription(seen) => seen.state.version.event = twin.event.clone(),
+        Seen::Invoice(seen) => seen.state.event = twin.event.clone(),
+        _ => {}
+    }
+    twin
+}

@@ -1,0 +1,129 @@
+//! A world of accounts as the server would keep it: links, facts, what was told, and the events
+//! that wait for their owner. No storage, no time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tollgate_domain::catalog::builtin_text;
+use tollgate_domain::catalog::parse::parse;
+use tollgate_domain::ids::{AccountId, EventId, MemberId, ObjectId};
+use tollgate_domain::subscription::SubscriptionState;
+use tollgate_domain::{
+    BillingEventKind, Catalog, Change, Decision, Facts, Link, Observation, Owner, decide, owner,
+};
+
+/// The `sietch` catalog, with a plan sold one-time as in `levels`, and our test prices.
+pub(crate) fn catalog() -> Catalog {
+    let one_time = "\n[[plans]]\nid = \"pro\"\nname = \"PRO\"\nrank = 60\none_time = 19000\ngrant_days = 365\n";
+    let text = builtin_text("sietch").unwrap().to_owned() + one_time;
+    let catalog = parse("sietch", "test.toml", &text).unwrap();
+    let map = |target: &str, price: &str| (target.to_owned(), vec![price.to_owned()]);
+    let prices = [
+        map("basic", "price_basic"),
+        map("premium", "price_premium"),
+        map("boost", "price_boost"),
+        map("badge", "price_badge"),
+    ];
+    catalog.with_prices(&prices).unwrap()
+}
+
+/// How often each kind was told, by name.
+pub(crate) type Counts = BTreeMap<&'static str, usize>;
+
+/// Everything that must not depend on the order of arrival.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct World {
+    pub(crate) facts: BTreeMap<AccountId, Facts>,
+    pub(crate) links: BTreeMap<ObjectId, (AccountId, Option<MemberId>)>,
+    pub(crate) journal: Counts,
+    pub(crate) billing: Counts,
+    pub(crate) processed: BTreeSet<EventId>,
+    pub(crate) waiting: BTreeMap<EventId, Observation>,
+}
+
+impl World {
+    /// One delivery, as the inbox takes it: a processed event is a duplicate, an event whose owner
+    /// is unknown waits, and a processed event wakes those that wait for its links. Returns what
+    /// was decided for this event, if anything.
+    pub(crate) fn deliver(
+        &mut self,
+        observation: &Observation,
+        catalog: &Catalog,
+    ) -> Option<Decision> {
+        if self.processed.contains(&observation.event) {
+            return None;
+        }
+        let Some(decision) = self.process(observation, catalog) else {
+            self.waiting.insert(observation.event.clone(), observation.clone());
+            return None;
+        };
+        self.waiting.remove(&observation.event);
+        while let Some(woken) = self.woken() {
+            self.process(&woken, catalog).expect("a woken event has an owner");
+            self.waiting.remove(&woken.event);
+        }
+        Some(decision)
+    }
+
+    pub(crate) fn after(events: &[Observation], catalog: &Catalog) -> Self {
+        let mut world = Self::default();
+        for event in events {
+            world.deliver(event, catalog);
+        }
+        world
+    }
+
+    fn woken(&self) -> Option<Observation> {
+        self.waiting.values().find(|waiting| self.owner(waiting) != Owner::Nobody).cloned()
+    }
+
+    fn owner(&self, observation: &Observation) -> Owner {
+        let links: BTreeMap<&ObjectId, Link> = observation
+            .references
+            .iter()
+            .filter_map(|object| {
+                let (account, member) = self.links.get(object)?.clone();
+                Some((object, Link { object: object.clone(), account, member }))
+            })
+            .collect();
+        owner::choose(observation, |object| links.get(object))
+    }
+
+    fn process(&mut self, observation: &Observation, catalog: &Catalog) -> Option<Decision> {
+        let Owner::Found(found) = self.owner(observation) else { return None };
+        let facts = self
+            .facts
+            .entry(found.account.clone())
+            .or_insert_with(|| Facts::unknown(found.account.clone()));
+        let decision = decide(observation, &found, facts, catalog);
+        for change in &decision.changes {
+            facts.apply(change);
+            if let Change::Link(link) = change {
+                self.links
+                    .entry(link.object.clone())
+                    .or_insert((link.account.clone(), link.member.clone()));
+            }
+        }
+        for entry in &decision.journal {
+            *self.journal.entry(entry.kind).or_default() += 1;
+        }
+        for event in &decision.billing {
+            *self.billing.entry(event.kind.as_str()).or_default() += 1;
+        }
+        self.processed.insert(observation.event.clone());
+        Some(decision)
+    }
+
+    pub(crate) fn told(&self, kind: BillingEventKind) -> usize {
+        self.billing.get(kind.as_str()).copied().unwrap_or_default()
+    }
+
+    /// The facts of the account every story is about.
+    pub(crate) fn acme(&self) -> &Facts {
+        self.facts.get("acme").expect("the account exists")
+    }
+
+    /// The state of one of its subscriptions.
+    pub(crate) fn state(&self, id: &str) -> &SubscriptionState {
+        self.acme().subscriptions[id].state().expect("a subscription has a state")
+    }
+}
