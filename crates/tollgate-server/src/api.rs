@@ -138,6 +138,9 @@ impl Front {
             self.route(request).await
         };
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+            if let Some(cause) = error.private_cause() {
+                tracing::error!(request.id = id.0, code = error.row().1, cause, "request failed");
+            }
             response = error.render(&id.0);
         }
         if let Some(cors) = cors {
@@ -147,6 +150,7 @@ impl Front {
             response.headers_mut().insert(REQUEST_ID.clone(), value);
         }
         self.app.metrics.count_request(response.status());
+        tracing::debug!(request.id = id.0, status = response.status().as_u16(), "answered");
         response
     }
 
@@ -158,8 +162,7 @@ impl Front {
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(response)) => response,
             Ok(Err(_)) => {
-                tracing::error!("a request handler panicked");
-                ApiError::Internal.into_response()
+                ApiError::Internal("a request handler panicked".to_owned()).into_response()
             }
             Err(_) => ApiError::Timeout.into_response(),
         }

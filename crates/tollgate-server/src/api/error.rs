@@ -47,14 +47,14 @@ pub enum ApiError {
     WebhookNotConfigured,
     /// The event could not be committed; Stripe will send it again.
     NotCommitted,
-    /// The database is away.
-    DatabaseUnavailable,
+    /// The database is away; with the private cause, for the log.
+    DatabaseUnavailable(String),
     /// The engine is stopping.
     Stopping,
     /// The request took longer than the named limit.
     Timeout,
-    /// A defect of ours.
-    Internal,
+    /// A defect of ours; with the private cause, for the log.
+    Internal(String),
 }
 
 /// What is wrong with one field.
@@ -132,12 +132,12 @@ impl ApiError {
                 (S::SERVICE_UNAVAILABLE, "webhook_not_configured", "No webhook secret")
             }
             Self::NotCommitted => (S::SERVICE_UNAVAILABLE, "not_committed", "Not committed"),
-            Self::DatabaseUnavailable => {
+            Self::DatabaseUnavailable(_) => {
                 (S::SERVICE_UNAVAILABLE, "database_unavailable", "The database is away")
             }
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::Timeout => (S::SERVICE_UNAVAILABLE, "timeout", "Took too long"),
-            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+            Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
     }
 
@@ -185,10 +185,10 @@ impl ApiError {
             Self::NotCommitted => {
                 "The event was not stored; send it again. Nothing of it has taken effect.".to_owned()
             }
-            Self::DatabaseUnavailable => "Try again shortly.".to_owned(),
+            Self::DatabaseUnavailable(_) => "Try again shortly.".to_owned(),
             Self::Stopping => "This instance is stopping; try again.".to_owned(),
             Self::Timeout => "The request was given up; try again.".to_owned(),
-            Self::Internal => "The cause is in the log under this requestId.".to_owned(),
+            Self::Internal(_) => "The cause is in the log under this requestId.".to_owned(),
         }
     }
 
@@ -197,7 +197,7 @@ impl ApiError {
         match self {
             Self::RateLimited(quota) => Some(quota.seconds),
             Self::RevisionNotReached | Self::Stopping => Some(1),
-            Self::NotCommitted | Self::DatabaseUnavailable | Self::Timeout => Some(5),
+            Self::NotCommitted | Self::DatabaseUnavailable(_) | Self::Timeout => Some(5),
             Self::WebhookNotConfigured => Some(60),
             Self::InvalidRequest(_)
             | Self::InvalidJson(_)
@@ -212,7 +212,7 @@ impl ApiError {
             | Self::NotFound
             | Self::MethodNotAllowed(_)
             | Self::BodyTooLarge(_)
-            | Self::Internal => None,
+            | Self::Internal(_) => None,
         }
     }
 
@@ -236,11 +236,19 @@ impl ApiError {
             Self::RevisionNotReached,
             Self::WebhookNotConfigured,
             Self::NotCommitted,
-            Self::DatabaseUnavailable,
+            Self::DatabaseUnavailable(String::new()),
             Self::Stopping,
             Self::Timeout,
-            Self::Internal,
+            Self::Internal(String::new()),
         ]
+    }
+
+    /// What only the log may know.
+    pub fn private_cause(&self) -> Option<&str> {
+        if let Self::DatabaseUnavailable(cause) | Self::Internal(cause) = self {
+            return Some(cause);
+        }
+        None
     }
 
     /// The problem document for one request.
@@ -289,11 +297,17 @@ impl IntoResponse for ApiError {
 
 impl From<tollgate_store::StoreError> for ApiError {
     fn from(error: tollgate_store::StoreError) -> Self {
-        if error.is_unavailable() {
-            tracing::warn!(%error, "database unavailable");
-            return Self::DatabaseUnavailable;
+        // The whole chain, for the one log line of this request.
+        let mut cause = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(inner) = source {
+            cause = format!("{cause}: {inner}");
+            source = inner.source();
         }
-        tracing::error!(error = &error as &dyn std::error::Error, "database error");
-        Self::Internal
+        if error.is_unavailable() {
+            Self::DatabaseUnavailable(cause)
+        } else {
+            Self::Internal(cause)
+        }
     }
 }
