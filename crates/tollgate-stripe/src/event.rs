@@ -35,7 +35,8 @@ pub enum Parsed<'a> {
 pub struct Envelope<'a> {
     /// Stripe's id, unique within (livemode, account).
     pub id: EventId,
-    /// The type, such as `customer.subscription.updated`: 1 to 128 of `a-z 0-9 _ .`
+    /// The type, such as `customer.subscription.updated`: 1 to 128 of `a-z 0-9 _ . [ ]`
+    /// (thin types have brackets).
     pub event_type: Cow<'a, str>,
     /// When Stripe made the event, whole seconds.
     pub created: Timestamp,
@@ -56,6 +57,16 @@ pub struct Envelope<'a> {
     pub object: &'a RawValue,
     /// `data.previous_attributes`, not read yet.
     pub previous_attributes: Option<&'a RawValue>,
+}
+
+impl Envelope<'_> {
+    /// The id of the object the event is about, for looking stored events up by it. Reads the
+    /// object once more, so it is for events that are not observed; `None` for an object without
+    /// an id.
+    pub fn object_id(&self) -> Option<ObjectId> {
+        let object: Identified<'_> = serde_json::from_str(self.object.get()).ok()?;
+        ObjectId::parse(object.id.given()?.as_str()).ok()
+    }
 }
 
 /// A thin event; whoever wants the object has to fetch it.
@@ -97,7 +108,7 @@ struct Outer<'a> {
     #[serde(borrow)]
     data: Field<Data<'a>>,
     #[serde(borrow)]
-    related_object: Field<Related<'a>>,
+    related_object: Field<Identified<'a>>,
     #[serde(borrow)]
     snapshot_event: Field<Text<'a>>,
 }
@@ -148,13 +159,14 @@ struct Data<'a> {
 }
 object_value!(Data);
 
+/// Any object with an id.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Related<'a> {
+struct Identified<'a> {
     #[serde(borrow)]
     id: Field<Text<'a>>,
 }
-object_value!(Related);
+object_value!(Identified);
 
 /// Reads the body of a delivery. Never fails and never panics: what is no event says why.
 pub fn parse(body: &[u8]) -> Parsed<'_> {
@@ -167,7 +179,8 @@ pub fn parse(body: &[u8]) -> Parsed<'_> {
                 "not_json"
             });
         }
-        let outer: Outer<'_> = serde_json::from_str(text).map_err(|_| "not_json")?;
+        let outer: Outer<'_> = serde_json::from_str(text)
+            .map_err(|error| if error.is_data() { "repeated_field" } else { "not_json" })?;
         match outer.object.given().map(Text::as_str) {
             Some("event") | None => envelope(outer).map(Parsed::Event),
             Some("v2.core.event") => thin(outer).map(Parsed::Thin),
@@ -244,10 +257,9 @@ fn event_id(field: &Field<Text<'_>>) -> Result<EventId, &'static str> {
     field.given().and_then(|text| EventId::parse(text.as_str()).ok()).ok_or("bad_id")
 }
 
-fn event_type<'a>(field: Field<Text<'a>>) -> Result<Cow<'a, str>, &'static str> {
-    let allowed = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'.'
-    };
+fn event_type(field: Field<Text<'_>>) -> Result<Cow<'_, str>, &'static str> {
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.[]".contains(&byte);
     match field {
         Field::Given(Text(text))
             if !text.is_empty() && text.len() <= TYPE_BYTES_MAX && text.bytes().all(allowed) =>
@@ -259,7 +271,7 @@ fn event_type<'a>(field: Field<Text<'a>>) -> Result<Cow<'a, str>, &'static str> 
 }
 
 /// A text that is only informative: odd ones (too long, with control characters) are dropped.
-fn label<'a>(field: Field<Text<'a>>) -> Option<Cow<'a, str>> {
+fn label(field: Field<Text<'_>>) -> Option<Cow<'_, str>> {
     match field {
         Field::Given(Text(text))
             if !text.is_empty()
@@ -271,3 +283,6 @@ fn label<'a>(field: Field<Text<'a>>) -> Option<Cow<'a, str>> {
         Field::Given(_) | Field::Absent | Field::Null | Field::Garbled => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

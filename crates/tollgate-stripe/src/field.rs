@@ -48,14 +48,7 @@ impl<T> Field<T> {
     pub(crate) fn or<'a>(&'a self, older: &'a Self) -> &'a Self {
         match self {
             Self::Given(_) | Self::Garbled => self,
-            Self::Absent => older,
-            Self::Null => {
-                if older.is_listed() {
-                    older
-                } else {
-                    self
-                }
-            }
+            Self::Absent | Self::Null => older,
         }
     }
 }

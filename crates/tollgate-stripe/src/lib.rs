@@ -16,3 +16,6 @@ pub mod signature;
 pub use event::{Envelope, Parsed, ThinEvent};
 pub use observe::{ObserveError, Observed, event_kind, observe};
 pub use signature::{SignatureError, SigningSecret, Verified, sign, verify};
+
+#[cfg(test)]
+mod tests;

@@ -264,3 +264,6 @@ fn distinct_prices<'p>(prices: impl Iterator<Item = &'p Price<'p>>) -> Vec<Price
     }
     distinct
 }
+
+#[cfg(test)]
+mod tests;

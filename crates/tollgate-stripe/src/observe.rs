@@ -8,6 +8,10 @@ use crate::object;
 
 /// What an event comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart at once; a box would be an allocation per event"
+)]
 pub enum Observed {
     /// It tells something that has effects.
     Effect(Observation),

@@ -70,7 +70,7 @@ fn read_event(envelope: &Envelope<'_>, ours: &StripeConfig) -> Reading {
     let content = content(envelope, ours);
     let object = match &content {
         Content::Effect(seen) => seen.references.first().cloned(),
-        Content::Ignored(_) | Content::Garbled(_) => None,
+        Content::Ignored(_) | Content::Garbled(_) => envelope.object_id(),
     };
     Reading {
         key: EventKey {

@@ -204,6 +204,8 @@ fn previous(
     (values != PreviousValues::default()).then_some(values)
 }
 
+/// A value before: the outer `None` when it is not listed, the inner when it was null.
+#[expect(clippy::option_option, reason = "the form of the domain's `PreviousValues`")]
 fn listed<T: Copy>(field: &Field<T>) -> Option<Option<T>> {
     match field {
         Field::Given(value) => Some(Some(*value)),

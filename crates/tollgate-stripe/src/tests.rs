@@ -1,0 +1,5 @@
+//! Whole deliveries, from bytes to observations.
+
+mod hostile;
+mod observations;
+mod ties;
