@@ -60,7 +60,7 @@ pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new()
         // The origin systems' paths; the webhook has one handler under all of them.
         .route("/api/billing/webhook", webhook.clone())
-        .route("/api/v1/billing/webhook", webhook.clone())
+        .route(webhooks::PATH, webhook.clone())
         .route("/api/v1/stripe/webhook", webhook.clone())
         .route("/api/webhooks/stripe", webhook.clone())
         .route("/webhooks/stripe", webhook)

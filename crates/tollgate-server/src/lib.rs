@@ -6,6 +6,7 @@ pub mod app;
 pub mod apply;
 pub mod backoff;
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;

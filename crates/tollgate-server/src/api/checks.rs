@@ -230,7 +230,8 @@ async fn answer_slowly(app: &App, caller: &Caller, ask: &CheckIn<'_>) -> Result<
     Ok(render(catalog, &resolution.resolution, &answer, ask).into())
 }
 
-fn render(
+/// The reply in JSON.
+pub(crate) fn render(
     catalog: &Catalog,
     resolution: &Resolution,
     answer: &Answer,

@@ -89,7 +89,8 @@ async fn read(app: &App, account: &AccountId, query: Option<&str>) -> Result<Res
     Ok(checks::json(serde_json::to_vec(&out).unwrap_or_default().into()))
 }
 
-fn span_out<'a>(
+/// A span as it is shown.
+pub(crate) fn span_out<'a>(
     catalog: &'a Catalog,
     span: &'a Span,
     now: tollgate_domain::Timestamp,

@@ -18,6 +18,8 @@ use crate::app::App;
 use crate::intake::{Delivery, NotCommitted, Reply, read, squeeze};
 use crate::metrics::{EventLabels, ReasonLabel};
 
+/// The route Stripe is told of; the origin systems' paths lead to it too.
+pub const PATH: &str = "/api/v1/billing/webhook";
 /// How far the signature's time may be from ours, either way.
 pub const TOLERANCE: Duration = Duration::from_mins(5);
 

@@ -1,0 +1,83 @@
+//! Asking from the command line. Owns: opening the engine on the database for one question. Must not
+//! know: how answers are shown.
+
+use tollgate_domain::Timestamp;
+use tollgate_domain::catalog::FeatureKind;
+use tollgate_domain::entitlement::{Answer, Resolution, Usage};
+use tollgate_domain::ids::{AccountId, FeatureKey};
+use tollgate_store::{Db, facts, usage};
+
+use super::at::At;
+use super::context::Context;
+use crate::config::Config;
+use crate::config::fault::nearest;
+
+/// The database and the present as one instant for the whole command.
+pub(super) struct Asking {
+    pub(super) config: Config,
+    pub(super) db: Db,
+    pub(super) now: Timestamp,
+}
+
+/// What holds for one account at an instant.
+pub(super) struct Resolved {
+    pub(super) resolution: Resolution,
+    pub(super) at: Timestamp,
+}
+
+impl Asking {
+    pub(super) async fn open(context: &Context) -> anyhow::Result<Self> {
+        let config = context.load_for_data()?;
+        let db = context.open(&config).await?;
+        Ok(Self { config, db, now: context.clock.now() })
+    }
+
+    /// The entitlements of an account; `None`: now. In the past from what was in force then.
+    pub(super) async fn resolve(
+        &self,
+        account: &AccountId,
+        at: Option<At>,
+    ) -> anyhow::Result<Resolved> {
+        let at = at.map_or(self.now, |at| at.instant(self.now));
+        let mut facts = facts::load(&self.db, account).await?;
+        if at < self.now {
+            facts = facts.as_of(at);
+        }
+        Ok(Resolved { resolution: tollgate_domain::resolve(&facts, &self.config.catalog, at), at })
+    }
+
+    /// The answer about one feature.
+    pub(super) async fn answer(
+        &self,
+        account: &AccountId,
+        resolved: &Resolved,
+        feature: &FeatureKey,
+        requested: u64,
+    ) -> anyhow::Result<Answer> {
+        let catalog = &self.config.catalog;
+        let Some(known) = catalog.features.get(feature) else {
+            return Err(self.unknown_feature(feature).into());
+        };
+        let resolution = &resolved.resolution;
+        let usage = match known.kind {
+            FeatureKind::Metered(period) => {
+                let (start, resets_at) = resolution.meter_span(period, resolved.at);
+                let used = usage::find(&self.db, account, feature, start).await?;
+                Some(Usage { used, resets_at })
+            }
+            FeatureKind::Boolean | FeatureKind::Limit => None,
+        };
+        tollgate_domain::answer(resolution, catalog, feature.as_str(), requested, usage)
+            .map_err(|_| self.unknown_feature(feature).into())
+    }
+
+    fn unknown_feature(&self, feature: &FeatureKey) -> super::Usage {
+        let catalog = &self.config.catalog;
+        let keys = || catalog.features.keys().map(FeatureKey::as_str);
+        let hint = match nearest(feature.as_str(), keys()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => format!("it has {}", keys().collect::<Vec<_>>().join(", ")),
+        };
+        super::Usage(format!("the catalog {} has no feature {feature}; {hint}", catalog.name))
+    }
+}

@@ -1,0 +1,149 @@
+//! Times on the command line. Owns: RFC 3339 and relative times as arguments. Must not know: what the
+//! time is for.
+
+use tollgate_domain::Timestamp;
+use tollgate_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
+
+/// An instant as it was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// An instant of its own.
+    Instant(Timestamp),
+    /// Milliseconds from now.
+    FromNow(i64),
+}
+
+impl At {
+    /// The instant meant.
+    pub(super) const fn instant(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Instant(instant) => instant,
+            Self::FromNow(millis) => now.plus_ms(millis),
+        }
+    }
+}
+
+/// Reads `2026-11-21T10:00:00Z`, `now`, `+26h`, `-1d12h`. Units: `ms s m h d w`.
+pub(super) fn parse(text: &str) -> Result<At, String> {
+    let relative = match text {
+        "now" => Some((1, "")),
+        _ => text
+            .strip_prefix('+')
+            .map(|rest| (1, rest))
+            .or_else(|| text.strip_prefix('-').map(|rest| (-1, rest))),
+    };
+    let Some((sign, rest)) = relative else {
+        return Timestamp::parse(text)
+            .map(At::Instant)
+            .map_err(|_| format!("{text:?} is neither a time such as 2026-11-21T10:00:00Z nor one from now such as +26h or -2d"));
+    };
+    if rest.is_empty() && text != "now" {
+        return Err("a number and a unit are missing after the sign, as in +26h".to_owned());
+    }
+    Ok(At::FromNow(span(rest)?.saturating_mul(sign)))
+}
+
+/// Reads a span such as `26h` or `1d12h`, in milliseconds.
+fn span(text: &str) -> Result<i64, String> {
+    let mut total: i64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let number: i64 = number
+            .parse()
+            .map_err(|_| format!("a number was expected before {unit:?} in {text:?}"))?;
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => SECOND_MS,
+            "m" | "min" => 60 * SECOND_MS,
+            "h" => HOUR_MS,
+            "d" => DAY_MS,
+            "w" => 7 * DAY_MS,
+            "" => return Err(format!("the unit is missing in {text:?}: ms, s, m, h, d or w")),
+            other => return Err(format!("{other:?} is no unit of time: ms, s, m, h, d or w")),
+        };
+        total = total.saturating_add(number.saturating_mul(unit_ms));
+        rest = tail;
+    }
+    Ok(total)
+}
+
+/// A span as people say it: its two greatest units, such as `1 day 2 hours`.
+pub(super) fn spoken(millis: i64) -> String {
+    const UNITS: [(i64, &str); 5] =
+        [(DAY_MS, "day"), (HOUR_MS, "hour"), (60_000, "minute"), (SECOND_MS, "second"), (1, "ms")];
+    let mut left = millis.saturating_abs();
+    let mut parts = Vec::new();
+    for (unit_ms, name) in UNITS {
+        let count = left / unit_ms;
+        if count > 0 && parts.len() < 2 {
+            let plural = if count == 1 || name == "ms" { "" } else { "s" };
+            parts.push(format!("{count} {name}{plural}"));
+            left %= unit_ms;
+        } else if !parts.is_empty() {
+            break;
+        }
+    }
+    if parts.is_empty() { "no time".to_owned() } else { parts.join(" ") }
+}
+
+/// How an instant lies to now: `in 2 hours`, `3 days ago`, `now`.
+pub(super) fn relative(instant: Timestamp, now: Timestamp) -> String {
+    let distance = instant.millis().saturating_sub(now.millis());
+    match distance {
+        0 => "now".to_owned(),
+        ahead if ahead > 0 => format!("in {}", spoken(ahead)),
+        behind => format!("{} ago", spoken(behind)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_both_forms() {
+        let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
+        for (text, instant) in [
+            ("now", "2026-11-21T10:00:00Z"),
+            ("+26h", "2026-11-22T12:00:00Z"),
+            ("-1d12h", "2026-11-19T22:00:00Z"),
+            ("+90m", "2026-11-21T11:30:00Z"),
+            ("+1w", "2026-11-28T10:00:00Z"),
+            ("+1ms", "2026-11-21T10:00:00.001Z"),
+            ("2026-12-24T18:00:00+01:00", "2026-12-24T17:00:00Z"),
+        ] {
+            assert_eq!(parse(text).unwrap().instant(now).to_string(), instant, "{text}");
+        }
+        for text in ["", "+", "-", "26h", "+h", "+26", "+26x", "+2.5h", "tomorrow", "2026-12-24"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(parse("+99999999999999w").unwrap().instant(now), Timestamp::MAX);
+    }
+
+    #[test]
+    fn spans_are_said_in_their_two_greatest_units() {
+        for (millis, text) in [
+            (0, "no time"),
+            (1, "1 ms"),
+            (1_000, "1 second"),
+            (61_000, "1 minute 1 second"),
+            (26 * HOUR_MS, "1 day 2 hours"),
+            (2 * DAY_MS + 60_000, "2 days"),
+            (-HOUR_MS, "1 hour"),
+        ] {
+            assert_eq!(spoken(millis), text);
+        }
+        assert_eq!(
+            relative(Timestamp::from_millis(5_000), Timestamp::from_millis(0)),
+            "in 5 seconds"
+        );
+        assert_eq!(
+            relative(Timestamp::from_millis(0), Timestamp::from_millis(5_000)),
+            "5 seconds ago"
+        );
+    }
+}

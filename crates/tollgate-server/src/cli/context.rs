@@ -1,0 +1,139 @@
+//! What commands start from. Owns: loading the configuration for a command, opening the database,
+//! finding what `tollgate dev` left. Must not know: any single command.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tollgate_store::{Db, DbOptions, migrations};
+
+use super::dev_state::{DevState, with_sandbox_prices};
+use super::output::Output;
+use super::{Global, Start};
+use crate::clock::Clock;
+use crate::config::{self, Config, Flags, Loaded, Sources};
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    /// Where it prints.
+    pub(super) output: Output,
+    /// The time.
+    pub(super) clock: Clock,
+    /// Where the configuration is looked for.
+    pub(super) sources: Sources,
+    program: String,
+}
+
+impl Context {
+    pub(super) fn new(global: &Global, start: Start, output: Output) -> anyhow::Result<Self> {
+        let directory = std::env::current_dir().context("the working directory cannot be found")?;
+        let flags =
+            Flags { config: global.config.clone(), catalog: global.catalog.clone(), listen: None };
+        let sources = Sources { directory, environment: start.environment, flags };
+        Ok(Self { output, clock: Clock::System, sources, program: start.program })
+    }
+
+    /// The configuration as written.
+    pub(super) fn load(&self) -> anyhow::Result<Loaded> {
+        Ok(config::load(&self.sources)?)
+    }
+
+    /// The configuration for commands that look into a database: where it is the one that
+    /// `tollgate dev` uses, its catalog and the sandbox's prices count as they do there.
+    pub(super) fn load_for_data(&self) -> anyhow::Result<Config> {
+        let loaded = self.load()?;
+        let Some(dev) = self.dev_state()? else { return Ok(loaded.config) };
+        if dev.database_url != loaded.config.database_url.expose() {
+            return Ok(loaded.config);
+        }
+        let mut sources = self.sources.clone();
+        sources.flags.catalog = sources.flags.catalog.or(dev.catalog);
+        let mut config = config::load(&sources)?.config;
+        config.catalog = with_sandbox_prices(config.catalog)?;
+        Ok(config)
+    }
+
+    /// What `tollgate dev` left in this directory.
+    pub(super) fn dev_state(&self) -> anyhow::Result<Option<DevState>> {
+        DevState::read(&self.sources.directory)
+    }
+
+    /// A variable of the environment or of `.env`; `None` where it is blank.
+    pub(super) fn variable(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let text = self.load()?.environment.get(name).unwrap_or_default().trim().to_owned();
+        Ok((!text.is_empty()).then_some(text))
+    }
+
+    /// This program as it was called, for commands that are told to be typed.
+    pub(super) fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// A path of the working directory.
+    pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.sources.directory.join(path)
+    }
+
+    /// Opens the database for a command that reads or changes data. The schema must be this
+    /// version's.
+    pub(super) async fn open(&self, config: &Config) -> anyhow::Result<Db> {
+        let db = self.connect(config, false).await?;
+        migrations::check(&db).await.with_context(|| {
+            format!("the database {} cannot be used as it is", config.database_url)
+        })?;
+        Ok(db)
+    }
+
+    /// Opens the database, made and brought up to this version's schema where it is not there yet.
+    pub(super) async fn open_or_create(&self, config: &Config) -> anyhow::Result<Db> {
+        let db = self.connect(config, true).await?;
+        migrations::up(&db, self.clock.now()).await.with_context(|| {
+            format!("the schema of {} cannot be brought up", config.database_url)
+        })?;
+        Ok(db)
+    }
+
+    /// Connects without looking at the schema.
+    pub(super) async fn connect(&self, config: &Config, create: bool) -> anyhow::Result<Db> {
+        let url = config.database_url.expose();
+        if create {
+            make_parent(url)?;
+        } else if let Some(path) = sqlite_path(url)
+            && !path.exists()
+        {
+            anyhow::bail!(
+                "there is no database at {}; `tollgate migrate up` makes it, `tollgate dev` and \
+                 `tollgate serve` do too (set DATABASE_URL for another one)",
+                path.display()
+            );
+        }
+        let options = DbOptions { create_if_missing: create, ..DbOptions::default() };
+        Db::open(url, &options)
+            .await
+            .with_context(|| format!("the database {} cannot be opened", config.database_url))
+    }
+}
+
+/// The file of a SQLite address; `None` for PostgreSQL and databases in memory.
+pub(super) fn sqlite_path(url: &str) -> Option<PathBuf> {
+    let rest = url.strip_prefix("sqlite:")?;
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let path = rest.split('?').next().unwrap_or(rest);
+    (!path.is_empty() && !path.contains(":memory:")).then(|| PathBuf::from(path))
+}
+
+/// Makes the folder of a SQLite file where it is missing.
+pub(super) fn make_parent(url: &str) -> anyhow::Result<()> {
+    let parent = sqlite_path(url).and_then(|path| path.parent().map(Path::to_path_buf));
+    match parent {
+        Some(parent) if !parent.as_os_str().is_empty() => std::fs::create_dir_all(&parent)
+            .with_context(|| format!("the folder {} cannot be made", parent.display())),
+        _ => Ok(()),
+    }
+}
+
+/// Runs a command's future on a runtime of its own.
+pub(super) fn block_on<F: Future>(future: F) -> anyhow::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(future))
+}

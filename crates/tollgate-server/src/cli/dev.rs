@@ -1,0 +1,239 @@
+//! `tollgate dev`. Owns: an engine that works at once on a fresh machine: generated secrets, demo
+//! accounts, a line to try. Must not know: how events look, what runs inside the engine.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Args;
+use tollgate_domain::catalog::Allowance;
+use tollgate_domain::ids::AccountId;
+use tollgate_sandbox::demo::{self, DemoAccount};
+use tollgate_store::{facts, keys as stored};
+use tollgate_stripe::SigningSecret;
+
+use super::Outcome;
+use super::context::{Context, block_on, make_parent};
+use super::dev_state::{DATABASE_URL, DevState, FILE, with_sandbox_prices};
+use super::keys::{self, Wanted};
+use super::output::{FAINT, GOOD, STRONG, print_json, print_line, styled, table};
+use super::serve::until_stopped;
+use super::trigger::send::{Letter, Sender};
+use crate::api::webhooks;
+use crate::app::{App, RunningApp, StartError};
+use crate::config::{
+    self, Config, DatabaseUrl, Loaded, LogFormat, Origin, Secret, StripeConfig, WebhookSecret,
+};
+use crate::keys::{KeyEnvironment, SecretHash, random_bytes};
+use crate::scope::Scope;
+use crate::telemetry;
+
+/// How to run.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Everything is kept under ./.tollgate/. In another terminal of this directory, `tollgate why`,\n\
+    `tollgate trigger` and the others find it by themselves."
+)]
+pub(super) struct DevArgs {
+    /// Listen on this port of 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Throw away what earlier runs left
+    #[arg(long)]
+    reset: bool,
+}
+
+pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
+    if args.reset {
+        reset(context)?;
+    }
+    let loaded = config::load(&context.sources)?;
+    let left = context.dev_state()?;
+    let secret = match &left {
+        Some(left) => left.webhook_secret.clone(),
+        None => format!("whsec_{}", hex::encode(random_bytes::<24>()?)),
+    };
+    let config = dev_config(loaded, args.port, &secret)?;
+    telemetry::start(&config.log);
+    make_parent(config.database_url.expose())?;
+    block_on(async {
+        let running = App::start(config, context.clock.clone()).await.map_err(explain)?;
+        let key = key(&running.app, left.map(|left| left.key)).await?;
+        let state = DevState {
+            url: format!("http://{}", running.address),
+            database_url: DATABASE_URL.to_owned(),
+            webhook_secret: secret,
+            key,
+            catalog: chosen_catalog(context),
+        };
+        state.write(&context.sources.directory)?;
+        let accounts = seed(context, &running.app, &state).await?;
+        welcome(context, &running, &state, &accounts).await?;
+        until_stopped(running).await
+    })?
+}
+
+fn reset(context: &Context) -> anyhow::Result<()> {
+    let database = DATABASE_URL.trim_start_matches("sqlite:");
+    let files = ["", "-wal", "-shm"].map(|end| format!("{database}{end}"));
+    for file in files.iter().map(String::as_str).chain([FILE]) {
+        match std::fs::remove_file(context.path(file)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("{file} cannot be removed"));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The configuration as written, but on the embedded database, for the sandbox's events alone.
+fn dev_config(loaded: Loaded, port: u16, secret: &str) -> anyhow::Result<Config> {
+    let default =
+        |key: &str| loaded.shown.iter().any(|one| one.key == key && one.origin == Origin::Default);
+    let (level, format) = (default("log.level"), default("log.format"));
+    let mut config = loaded.config;
+    config.database_url = DatabaseUrl::new(DATABASE_URL.to_owned());
+    config.listen = ([127, 0, 0, 1], port).into();
+    config.metrics_listen = None;
+    config.catalog = with_sandbox_prices(config.catalog)?;
+    config.stripe = StripeConfig { secret_key: None, mode: None, account: None };
+    config.webhook_secrets.push(WebhookSecret {
+        label: "dev".to_owned(),
+        secret: Secret::new(secret),
+        not_after: None,
+    });
+    if level {
+        "warn".clone_into(&mut config.log.level);
+    }
+    if format {
+        config.log.format = LogFormat::Pretty;
+    }
+    Ok(config)
+}
+
+fn explain(error: StartError) -> anyhow::Error {
+    let taken = matches!(&error, StartError::Listen { cause, .. } if cause.kind() == std::io::ErrorKind::AddrInUse);
+    let error = anyhow::Error::new(error);
+    if taken { error.context("the port is taken; choose another with --port") } else { error }
+}
+
+/// The catalog of the command line; a path is made absolute, so that other commands find it too.
+fn chosen_catalog(context: &Context) -> Option<String> {
+    let chosen = context.sources.flags.catalog.as_deref()?;
+    let path = context.path(Path::new(chosen));
+    Some(if path.is_file() { path.display().to_string() } else { chosen.to_owned() })
+}
+
+/// The key an earlier run left, if the database still knows it, else a new one.
+async fn key(app: &App, left: Option<String>) -> anyhow::Result<String> {
+    let db = &app.engine.db;
+    let now = app.clock.now();
+    if let Some(text) = left
+        && let Some(parsed) = crate::keys::parse(&text)
+    {
+        let known = stored::find_all_live(db, now).await?;
+        let same = |hash: &[u8; 32]| SecretHash::from_bytes(*hash).verify(&parsed.secret_hash);
+        if known.iter().any(|key| key.id == parsed.id && same(&key.secret_hash)) {
+            return Ok(text);
+        }
+    }
+    let wanted = Wanted {
+        name: "dev".to_owned(),
+        scopes: Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect(),
+        account: None,
+        expires_at: None,
+    };
+    let key = keys::insert(db, KeyEnvironment::Dev, &wanted, now).await?;
+    app.keys.reload(db, now).await?;
+    Ok(key.text.expose().to_owned())
+}
+
+/// Tells the stories of the demo accounts to the running server, over HTTP and signed, the way
+/// Stripe would; once per database.
+async fn seed(context: &Context, app: &App, state: &DevState) -> anyhow::Result<Vec<DemoAccount>> {
+    let accounts = demo::accounts(&app.config.catalog, app.clock.now())?;
+    let Some(first) = accounts.first() else { return Ok(accounts) };
+    if facts::load(&app.engine.db, &first.account).await?.known {
+        return Ok(accounts);
+    }
+    let letters = accounts.iter().flat_map(|demo| demo.events.iter().map(Letter::of)).collect();
+    let address = format!("{}{}", state.url, webhooks::PATH).parse()?;
+    let sender = Sender::new(address, SigningSecret::parse(&state.webhook_secret, "dev")?);
+    let report = sender.send_all(letters, true, context.clock.clone(), context.output).await;
+    if report.is_accepted() {
+        Ok(accounts)
+    } else {
+        Err(report.failure().context("the demo accounts cannot be made"))
+    }
+}
+
+async fn welcome(
+    context: &Context,
+    running: &RunningApp,
+    state: &DevState,
+    accounts: &[DemoAccount],
+) -> anyhow::Result<()> {
+    let app = &running.app;
+    let account = accounts.first().map_or("acme", |demo| demo.account.as_str());
+    let feature = feature(app, account).await?;
+    let curl = format!(
+        "curl -s {}/api/v1/feature-check -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' \
+         -d '{{\"accountId\":\"{account}\",\"feature\":\"{feature}\"}}'",
+        state.url, state.key
+    );
+    let docs = format!("{}/docs", state.url);
+    if context.output.is_json() {
+        return print_json(&serde_json::json!({
+            "url": state.url,
+            "docs": docs,
+            "key": state.key,
+            "webhookUrl": format!("{}{}", state.url, webhooks::PATH),
+            "webhookSecret": state.webhook_secret,
+            "curl": curl,
+            "accounts": accounts.iter().map(|demo| demo.account.as_str()).collect::<Vec<_>>(),
+        }));
+    }
+    let program = context.program();
+    let rows = accounts
+        .iter()
+        .map(|demo| vec![demo.account.to_string(), demo.description.to_owned()])
+        .collect();
+    print_line(format_args!("listening on {}\n", styled(GOOD, &state.url)));
+    print_line(format_args!("  docs      {docs}"));
+    print_line(format_args!("  key       {}", state.key));
+    print_line(format_args!("  webhooks  {}{}", state.url, webhooks::PATH));
+    print_line(format_args!("  secret    {}", state.webhook_secret));
+    print_line(format_args!("\n{}\n\n{curl}", styled(STRONG, "May acme use it?")));
+    print_line(format_args!("\n{}\n", styled(STRONG, "In another terminal, in this directory")));
+    for next in [
+        format!("{program} why {account}"),
+        format!("{program} trigger scenario dunning --account {account}"),
+        format!("{program} why {account} --at +26h"),
+        format!("{program} timeline {account}"),
+        format!("{program} events list"),
+    ] {
+        print_line(format_args!("  {next}"));
+    }
+    print_line(format_args!(
+        "\n{}\n{}",
+        styled(STRONG, "Demo accounts"),
+        table(&["account", "what it shows"], rows)
+    ));
+    print_line(styled(FAINT, "\nCtrl-C stops; what happened is kept (--reset throws it away)"));
+    Ok(())
+}
+
+/// A feature the account has and the default plan lacks.
+async fn feature(app: &App, account: &str) -> anyhow::Result<String> {
+    let facts = facts::load(&app.engine.db, &AccountId::parse(account)?).await?;
+    let resolution = tollgate_domain::resolve(&facts, &app.config.catalog, app.clock.now());
+    let catalog = &app.config.catalog;
+    let default = catalog.plan(catalog.default_plan);
+    let has = |key: &&tollgate_domain::ids::FeatureKey| {
+        !default.is_some_and(|plan| plan.allowances.contains_key(*key))
+    };
+    let allowances = &resolution.allowances;
+    let switched = allowances.iter().filter(|(_, allowance)| **allowance == Allowance::On);
+    let found = switched.map(|(key, _)| key).find(has).or_else(|| allowances.keys().next());
+    Ok(found.map_or_else(|| "unknown".to_owned(), ToString::to_string))
+}

@@ -1,0 +1,397 @@
+//! `tollgate events`. Owns: looking into the inbox and replaying from the command line. Must not
+//! know: what an event does.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::{AccountId, EventId};
+use tollgate_domain::time::HOUR_MS;
+use tollgate_store::Db;
+use tollgate_store::inbox::{self, EventFilter, EventRow, EventStatus, TypeStats};
+
+use super::asking::Asking;
+use super::at::{self, At};
+use super::context::{Context, block_on};
+use super::output::{
+    BAD, FAINT, GOOD, NOTICE, STRONG, print_bytes, print_json, print_line, styled, table,
+};
+use super::{Ending, Outcome, Usage};
+use crate::app::App;
+use crate::intake::squeeze;
+use crate::workers::retry;
+
+/// What to do with events.
+#[derive(Debug, Subcommand)]
+pub(super) enum EventsCommand {
+    /// List events, the newest first
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// At most this many
+        #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100))]
+        limit: u32,
+        /// Go on after an earlier list
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show one event: what became of it, and its body as Stripe sent it
+    Show {
+        /// Its id, evt_…
+        #[arg(value_parser = |text: &str| EventId::parse(text))]
+        id: EventId,
+        /// Print the body alone, byte for byte
+        #[arg(long)]
+        raw: bool,
+    },
+    /// Count events by type
+    Stats {
+        /// Of the last hours
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=87_600))]
+        hours: u32,
+    },
+    /// Work on events again; what is already so does not change
+    Replay {
+        /// Ids of events; without any, those the filter finds
+        #[arg(value_parser = |text: &str| EventId::parse(text))]
+        ids: Vec<EventId>,
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Only say how many events would be worked on
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Which events.
+#[derive(Debug, Args)]
+pub(super) struct FilterArgs {
+    /// received, processed, ignored, waiting, failed or dead
+    #[arg(long, value_parser = status)]
+    status: Option<EventStatus>,
+    /// Stripe's type, such as invoice.paid
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// Those of this account
+    #[arg(long, value_parser = |text: &str| AccountId::parse(text))]
+    account: Option<AccountId>,
+    /// Received at this time or later: 2026-11-21T10:00:00Z, -2d
+    #[arg(long, value_parser = at::parse, value_name = "TIME", allow_hyphen_values = true)]
+    from: Option<At>,
+    /// Received before this time
+    #[arg(long, value_parser = at::parse, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<At>,
+}
+
+fn status(text: &str) -> Result<EventStatus, String> {
+    EventStatus::parse(text).ok_or_else(|| {
+        let known: Vec<&str> = EventStatus::ALL.iter().map(|status| status.as_str()).collect();
+        format!("there is no such status; there are {}", known.join(", "))
+    })
+}
+
+impl FilterArgs {
+    fn filter(&self, now: Timestamp) -> EventFilter {
+        EventFilter {
+            status: self.status,
+            event_type: self.event_type.clone(),
+            account: self.account.clone(),
+            from: self.from.map(|at| at.instant(now)),
+            until: self.until.map(|at| at.instant(now)),
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.status.is_none()
+            && self.event_type.is_none()
+            && self.account.is_none()
+            && self.from.is_none()
+            && self.until.is_none()
+    }
+}
+
+pub(super) fn run(context: &Context, command: EventsCommand) -> Outcome {
+    block_on(async {
+        let asking = Asking::open(context).await?;
+        match command {
+            EventsCommand::List { filter, limit, cursor } => {
+                let filter = filter.filter(asking.now);
+                list(context, &asking, &filter, cursor.as_deref(), limit).await
+            }
+            EventsCommand::Show { id, raw } => show(context, &asking, &id, raw).await,
+            EventsCommand::Stats { hours } => stats(context, &asking, hours).await,
+            EventsCommand::Replay { ids, filter, dry_run } => {
+                replay(context, &asking, &ids, &filter, dry_run).await
+            }
+        }
+    })?
+}
+
+async fn list(
+    context: &Context,
+    asking: &Asking,
+    filter: &EventFilter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Outcome {
+    let db = &asking.db;
+    let (rows, next) = inbox::list(db, filter, cursor, limit).await?;
+    let value = json!({"data": rows.iter().map(row_value).collect::<Vec<_>>(), "nextCursor": next});
+    context.output.either(&value, || {
+        if rows.is_empty() {
+            return "no such events".to_owned();
+        }
+        let lines = rows.iter().map(|row| {
+            let account = row.outcome.account.as_ref().map_or("", AccountId::as_str);
+            vec![
+                row.received_at.to_string(),
+                row.key.event.to_string(),
+                row.event_type.clone(),
+                account.to_owned(),
+                shown(row.outcome.status),
+                row.outcome.reason.clone().unwrap_or_default(),
+            ]
+        });
+        let mut text =
+            table(&["received", "event", "type", "account", "status", "reason"], lines.collect());
+        if let Some(next) = &next {
+            text.push_str(&styled(FAINT, format_args!("\nmore: --cursor {next}")));
+        }
+        text
+    })?;
+    Ok(Ending::Done)
+}
+
+fn shown(status: EventStatus) -> String {
+    let style = match status {
+        EventStatus::Processed => GOOD,
+        EventStatus::Failed | EventStatus::Dead => BAD,
+        EventStatus::Waiting | EventStatus::Received => NOTICE,
+        EventStatus::Ignored => FAINT,
+    };
+    styled(style, status.as_str())
+}
+
+fn row_value(row: &EventRow) -> serde_json::Value {
+    let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    let outcome = &row.outcome;
+    json!({
+        "id": row.key.event.as_str(),
+        "type": row.event_type,
+        "status": outcome.status.as_str(),
+        "accountId": outcome.account.as_ref().map(AccountId::as_str),
+        "reason": outcome.reason,
+        "livemode": row.key.livemode,
+        "apiVersion": row.api_version,
+        "object": row.object.as_ref().map(ToString::to_string),
+        "createdAt": text(row.created_at),
+        "signedAt": text(row.signed_at),
+        "receivedAt": row.received_at.to_string(),
+        "processedAt": text(outcome.processed_at),
+        "nextAttemptAt": text(outcome.next_attempt_at),
+        "attempts": outcome.attempts,
+        "duplicates": row.duplicates,
+        "bodyBytes": row.body_len,
+    })
+}
+
+async fn show(context: &Context, asking: &Asking, id: &EventId, raw: bool) -> Outcome {
+    let db = &asking.db;
+    let rows = inbox::find(db, id).await?;
+    if rows.is_empty() {
+        anyhow::bail!("there is no event {id}; `tollgate events list` shows what there is");
+    }
+    let mut values = Vec::new();
+    for row in &rows {
+        let body = body(db, row).await?;
+        if raw {
+            print_bytes(&body);
+            return Ok(Ending::Done);
+        }
+        let mut value = row_value(row);
+        let parsed =
+            serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)));
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("body".to_owned(), parsed);
+        }
+        values.push(value);
+    }
+    if context.output.is_json() {
+        print_json(&json!({"data": values}))?;
+        return Ok(Ending::Done);
+    }
+    for value in &values {
+        print_line(told(value)?);
+    }
+    Ok(Ending::Done)
+}
+
+async fn body(db: &Db, row: &EventRow) -> anyhow::Result<Vec<u8>> {
+    match inbox::body(db, &row.key).await? {
+        Some(stored) => Ok(squeeze::restore(db, &stored).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn told(value: &serde_json::Value) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    for (name, field) in value.as_object().into_iter().flatten() {
+        let text = match field.as_str() {
+            Some(text) => text.to_owned(),
+            None if field.is_null() => continue,
+            None if name == "body" => format!("\n{}", serde_json::to_string_pretty(field)?),
+            None => field.to_string(),
+        };
+        lines.push(format!("{} {text}", styled(STRONG, format_args!("{name:<13}"))));
+    }
+    Ok(lines.join("\n"))
+}
+
+async fn stats(context: &Context, asking: &Asking, hours: u32) -> Outcome {
+    let since = asking.now.plus_ms(i64::from(hours).saturating_mul(-HOUR_MS));
+    let stats = inbox::stats(&asking.db, since).await?;
+    let value = json!({
+        "since": since.to_string(),
+        "types": stats.iter().map(stats_value).collect::<Vec<_>>(),
+    });
+    context.output.either(&value, || {
+        if stats.is_empty() {
+            return format!("no events in the last {hours} hours");
+        }
+        let rows = stats.iter().map(|one| {
+            let millis = |us: Option<u64>| {
+                us.map_or_else(String::new, |us| format!("{}.{} ms", us / 1000, us % 1000 / 100))
+            };
+            vec![
+                one.event_type.clone(),
+                one.total.to_string(),
+                one.processed.to_string(),
+                one.ignored.to_string(),
+                one.waiting.to_string(),
+                one.failed.to_string(),
+                one.dead.to_string(),
+                success(one),
+                millis(one.mean_us),
+                millis(one.p99_us),
+            ]
+        });
+        let heading = [
+            "type",
+            "total",
+            "processed",
+            "ignored",
+            "waiting",
+            "failed",
+            "dead",
+            "success",
+            "mean",
+            "p99",
+        ];
+        table(&heading, rows.collect())
+    })?;
+    Ok(Ending::Done)
+}
+
+fn stats_value(one: &TypeStats) -> serde_json::Value {
+    json!({
+        "type": one.event_type,
+        "total": one.total,
+        "processed": one.processed,
+        "ignored": one.ignored,
+        "waiting": one.waiting,
+        "failed": one.failed,
+        "dead": one.dead,
+        "received": one.received,
+        "success": success(one),
+        "meanMicroseconds": one.mean_us,
+        "p99Microseconds": one.p99_us,
+    })
+}
+
+/// Of the events that have come to an end, how many well, in tenths of a percent.
+fn success(one: &TypeStats) -> String {
+    let well = one.processed.saturating_add(one.ignored);
+    let ended = well.saturating_add(one.failed).saturating_add(one.dead);
+    match well.saturating_mul(1000).checked_div(ended) {
+        Some(permille) => format!("{}.{} %", permille / 10, permille % 10),
+        None => String::new(),
+    }
+}
+
+async fn replay(
+    context: &Context,
+    asking: &Asking,
+    ids: &[EventId],
+    filter: &FilterArgs,
+    dry_run: bool,
+) -> Outcome {
+    if ids.is_empty() == filter.is_empty() {
+        let what = "name events by id, or give a filter such as --status failed; not both";
+        return Err(Usage(what.to_owned()).into());
+    }
+    let filter = filter.filter(asking.now);
+    let chosen = chosen(asking, ids, &filter).await?;
+    if dry_run {
+        let value = json!({"dryRun": true, "events": chosen.len(), "ids": chosen});
+        let text = || format!("{} events would be worked on again", chosen.len());
+        context.output.either(&value, text)?;
+        return Ok(Ending::Done);
+    }
+    let db = &asking.db;
+    let set = if ids.is_empty() {
+        inbox::set_for_replay(db, &filter, asking.now).await?
+    } else {
+        inbox::set_ids_for_replay(db, ids, asking.now).await?
+    };
+    // A running server may take some of them first; each is worked on once all the same.
+    let clock = context.clock.clone();
+    let (app, _) = App::build(asking.config.clone(), clock, asking.db.clone());
+    while retry::tick(&app, true).await? > 0 {}
+    let after = outcomes(asking, &chosen).await?;
+    let failed = after.get("failed").copied().unwrap_or(0);
+    let value = json!({"replayed": set, "statuses": after});
+    context.output.either(&value, || {
+        let counts: Vec<String> =
+            after.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        format!("worked on {set} events again: {}", counts.join(", "))
+    })?;
+    Ok(if failed == 0 { Ending::Done } else { Ending::Found })
+}
+
+/// Ids of the events to be worked on.
+async fn chosen(
+    asking: &Asking,
+    ids: &[EventId],
+    filter: &EventFilter,
+) -> anyhow::Result<Vec<String>> {
+    let db = &asking.db;
+    let mut chosen = Vec::new();
+    for id in ids {
+        if inbox::find(db, id).await?.is_empty() {
+            anyhow::bail!("there is no event {id}; `tollgate events list` shows what there is");
+        }
+        chosen.push(id.to_string());
+    }
+    let mut cursor = None;
+    while ids.is_empty() {
+        let (rows, next) = inbox::list(db, filter, cursor.as_deref(), 100).await?;
+        chosen.extend(rows.into_iter().map(|row| row.key.event.to_string()));
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(chosen)
+}
+
+async fn outcomes(asking: &Asking, ids: &[String]) -> anyhow::Result<BTreeMap<&'static str, u64>> {
+    let mut counts = BTreeMap::new();
+    for id in ids {
+        for row in inbox::find(&asking.db, &EventId::parse(id)?).await? {
+            let count: &mut u64 = counts.entry(row.outcome.status.as_str()).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,94 @@
+//! `tollgate migrate`. Owns: the schema from the command line. Must not know: what the migrations do.
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use tollgate_store::{Db, migrations};
+
+use super::context::{Context, block_on};
+use super::output::{GOOD, NOTICE, styled, table};
+use super::{Ending, Outcome, Usage};
+
+/// What to do with the schema.
+#[derive(Debug, Subcommand)]
+pub(super) enum MigrateCommand {
+    /// Bring the schema up to this version
+    Up,
+    /// Show which migrations are applied; exit code 3 when some are not
+    Status,
+    /// Take migrations back, and with them the data they brought
+    Down {
+        /// The version to go back to; 0 for an empty database
+        #[arg(long, value_name = "VERSION")]
+        to: u32,
+        /// Really do it
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub(super) fn run(context: &Context, command: &MigrateCommand) -> Outcome {
+    block_on(async {
+        let config = context.load()?.config;
+        let up = matches!(command, MigrateCommand::Up);
+        let db = context.connect(&config, up).await?;
+        let done = match command {
+            MigrateCommand::Up => bring_up(context, &db).await,
+            MigrateCommand::Status => status(context, &db).await,
+            MigrateCommand::Down { to, yes } => down(context, &db, *to, *yes).await,
+        };
+        db.close().await;
+        done.with_context(|| format!("on {}", config.database_url))
+    })?
+}
+
+async fn bring_up(context: &Context, db: &Db) -> Outcome {
+    let applied = migrations::up(db, context.clock.now()).await?;
+    let value = serde_json::json!({"applied": applied});
+    context.output.either(&value, || match applied.len() {
+        0 => "the schema is this version's already".to_owned(),
+        count => format!("applied {count}: {}", numbers(&applied)),
+    })?;
+    Ok(Ending::Done)
+}
+
+async fn status(context: &Context, db: &Db) -> Outcome {
+    let all = migrations::status(db).await?;
+    let pending = all.iter().filter(|one| one.applied_at.is_none()).count();
+    let value = serde_json::json!({
+        "pending": pending,
+        "migrations": all.iter().map(|one| serde_json::json!({
+            "version": one.version,
+            "name": one.name,
+            "appliedAt": one.applied_at.map(|at| at.to_string()),
+        })).collect::<Vec<_>>(),
+    });
+    context.output.either(&value, || {
+        let rows = all.iter().map(|one| {
+            let applied = match one.applied_at {
+                Some(at) => styled(GOOD, at),
+                None => styled(NOTICE, "pending"),
+            };
+            vec![one.version.to_string(), one.name.to_owned(), applied]
+        });
+        table(&["version", "name", "applied"], rows.collect())
+    })?;
+    Ok(if pending == 0 { Ending::Done } else { Ending::Found })
+}
+
+async fn down(context: &Context, db: &Db, to: u32, yes: bool) -> Outcome {
+    if !yes {
+        let what = format!("going back to version {to} throws data away; add --yes to do it");
+        return Err(Usage(what).into());
+    }
+    let reverted = migrations::down(db, to).await?;
+    let value = serde_json::json!({"reverted": reverted});
+    context.output.either(&value, || match reverted.len() {
+        0 => format!("the schema is at version {to} already"),
+        count => format!("took back {count}: {}", numbers(&reverted)),
+    })?;
+    Ok(Ending::Done)
+}
+
+fn numbers(versions: &[u32]) -> String {
+    versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
