@@ -19,12 +19,8 @@ pub(crate) fn moved(seconds: i64, interval: Interval, count: i64) -> i64 {
         Interval::OneTime => return seconds,
     };
     let instant = Timestamp::from_second(seconds).map(|instant| instant.to_zoned(TimeZone::UTC));
-    match (instant, span) {
-        (Ok(instant), Ok(span)) => {
-            instant.checked_add(span).map_or(seconds, |moved| moved.timestamp().as_second())
-        }
-        (Ok(_) | Err(_), Ok(_) | Err(_)) => seconds,
-    }
+    let (Ok(instant), Ok(span)) = (instant, span) else { return seconds };
+    instant.checked_add(span).map_or(seconds, |moved| moved.timestamp().as_second())
 }
 
 #[cfg(test)]

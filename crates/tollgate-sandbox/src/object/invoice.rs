@@ -63,7 +63,6 @@ pub(crate) struct Invoice {
     pub(crate) period_start: i64,
     pub(crate) period_end: i64,
     pub(crate) payment: Option<Payment>,
-    pub(crate) payment_method: String,
 }
 
 impl Invoice {

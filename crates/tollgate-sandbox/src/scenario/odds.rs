@@ -38,42 +38,44 @@ fn abandoned_checkout(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
 
 fn subscription_oddities(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
     let plan = telling.plan()?;
-    let (customer, mut subscription) = telling.bought(plan, 12 * DAY)?;
+    let (customer, subscription) = telling.bought(plan, 12 * DAY)?;
     telling.now();
     let other = offer::sold(telling.catalog, telling.options.interval).last().copied();
     let price = telling.price(other.unwrap_or(plan))?;
     let expires_at = telling.at.saturating_add(PENDING_SECONDS);
+    telling.world.by_request();
     if let Some(mut item) = subscription.items.first().cloned() {
         item.price = price;
-        subscription.pending_update = Some(PendingUpdate { item: item.clone(), expires_at });
-        let (applied, expired) = ("pending_update_applied", "pending_update_expired");
-        telling.world.by_request();
-        let mut paid = subscription.clone();
-        for (name, items) in [(expired, subscription.items.clone()), (applied, vec![item])] {
-            let kind = if name == applied {
-                "customer.subscription.pending_update_applied"
-            } else {
-                "customer.subscription.pending_update_expired"
-            };
-            telling.world.change_subscription(kind, &mut paid, |subscription| {
-                subscription.pending_update = None;
-                subscription.items = items;
-            });
-        }
+        let mut pending = subscription.clone();
+        pending.pending_update = Some(PendingUpdate { item: item.clone(), expires_at });
+        let kind = "customer.subscription.pending_update_expired";
+        telling.world.change_subscription(kind, &mut pending.clone(), |subscription| {
+            subscription.pending_update = None;
+        });
+        let kind = "customer.subscription.pending_update_applied";
+        telling.world.change_subscription(kind, &mut pending, |subscription| {
+            subscription.pending_update = None;
+            subscription.items = vec![item];
+        });
     }
+    summary(telling, customer.id);
+    Ok(())
+}
+
+/// Stripe's own list of the customer's features goes from empty to three.
+fn summary(telling: &mut Telling<'_>, customer: String) {
     let features = telling.catalog.features.keys().take(3);
     let features = features
         .map(|key| (telling.world.ids.long("feat_", key.as_str()), key.as_str().to_owned()))
         .collect();
-    let before = Summary { customer: customer.id.clone(), features: Vec::new() };
-    let now = Summary { customer: customer.id, features };
+    let before = Summary { customer: customer.clone(), features: Vec::new() };
+    let now = Summary { customer, features };
     telling.world.by_itself();
     telling.world.emit_change(
         "entitlements.active_entitlement_summary.updated",
         Object::EntitlementSummary(before),
         Object::EntitlementSummary(now),
     );
-    Ok(())
 }
 
 fn invoice_oddities(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {

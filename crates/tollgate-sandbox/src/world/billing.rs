@@ -63,13 +63,9 @@ impl World {
         let currency = lines.first().map_or("usd", |line| line.price.currency.as_str()).to_owned();
         let cycle = billing_reason == "subscription_cycle";
         // Stripe dates the invoice of a renewal by the period that has just ended.
-        let span = subscription.items.first().map_or((self.now, self.now), |item| {
-            if cycle {
-                (item.period_start - (item.period_end - item.period_start), item.period_start)
-            } else {
-                (self.now, self.now)
-            }
-        });
+        let item = subscription.items.first().filter(|_| cycle);
+        let period_end = item.map_or(self.now, |item| item.period_start);
+        let length = item.map_or(0, |item| item.period_end.saturating_sub(item.period_start));
         let invoice = Invoice {
             id: self.invoice_id(subscription, key),
             number: format!("{}-{:04}", customer.invoice_prefix, customer.next_invoice_sequence),
@@ -93,10 +89,9 @@ impl World {
             paid_at: None,
             voided_at: None,
             uncollectible_at: None,
-            period_start: span.0,
-            period_end: span.1,
+            period_start: period_end.saturating_sub(length),
+            period_end,
             payment: None,
-            payment_method: self.card_of(customer),
         };
         self.emit("invoice.created", Object::Invoice(invoice.clone()));
         invoice

@@ -1,88 +1,14 @@
 //! Order does not matter: every story, its events in mixed API versions, in any order and with
 //! repetitions, ends in the same facts and tells the same number of things.
-//!
-//! The engine here is the rules alone: an event is read, its owner found, its effects decided and
-//! applied; one without an owner waits until something is linked.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use tollgate_domain::change::{Change, Link};
-use tollgate_domain::ids::{AccountId, EventId, ObjectId};
-use tollgate_domain::owner::choose;
-use tollgate_domain::{Catalog, Facts, Observation, Owner, decide};
+use tollgate_domain::{Catalog, Observation};
 use tollgate_sandbox::{ApiVersion, Happening, Scenario, ScenarioOptions};
 
+use crate::engine::{Engine, run};
 use crate::{catalog, happenings, observe, options, stories};
 
 /// Orders tried for each story.
 const ORDERS: u64 = 24;
-
-#[derive(Debug, Default, PartialEq)]
-struct Engine {
-    facts: BTreeMap<AccountId, Facts>,
-    links: BTreeMap<ObjectId, Link>,
-    told: BTreeMap<&'static str, usize>,
-    processed: BTreeSet<EventId>,
-    waiting: Vec<Observation>,
-    /// Repetitions are decided again instead of being recognised.
-    forgetful: bool,
-}
-
-impl Engine {
-    fn receive(&mut self, catalog: &Catalog, observation: &Observation) {
-        if !self.take(catalog, observation) {
-            self.waiting.push(observation.clone());
-            return;
-        }
-        loop {
-            let waiting = std::mem::take(&mut self.waiting);
-            let before = waiting.len();
-            for observation in waiting {
-                if !self.take(catalog, &observation) {
-                    self.waiting.push(observation);
-                }
-            }
-            if self.waiting.len() == before {
-                return;
-            }
-        }
-    }
-
-    /// Whether the event's owner is known, and so its effects are in.
-    fn take(&mut self, catalog: &Catalog, observation: &Observation) -> bool {
-        if self.processed.contains(&observation.event) && !self.forgetful {
-            return true;
-        }
-        let Owner::Found(owner) = choose(observation, |id| self.links.get(id)) else {
-            return false;
-        };
-        let unknown = || Facts::unknown(owner.account.clone());
-        let facts = self.facts.entry(owner.account.clone()).or_insert_with(unknown);
-        let decision = decide(observation, &owner, facts, catalog);
-        for change in &decision.changes {
-            facts.apply(change);
-            if let Change::Link(link) = change {
-                self.links.entry(link.object.clone()).or_insert_with(|| link.clone());
-            }
-        }
-        for entry in &decision.journal {
-            *self.told.entry(entry.kind).or_default() += 1;
-        }
-        for event in &decision.billing {
-            *self.told.entry(event.kind.as_str()).or_default() += 1;
-        }
-        self.processed.insert(observation.event.clone());
-        true
-    }
-}
-
-fn run(catalog: &Catalog, observations: &[Observation]) -> Engine {
-    let mut engine = Engine::default();
-    for observation in observations {
-        engine.receive(catalog, observation);
-    }
-    engine
-}
 
 /// What each event with effects says in every version.
 fn in_all_versions(happenings: &[Happening]) -> Vec<Vec<Observation>> {

@@ -10,7 +10,9 @@ use tollgate_sandbox::{Happening, Scenario, ScenarioError, ScenarioOptions, Stri
 use tollgate_stripe::{Observed, Parsed};
 
 mod convergence;
+mod engine;
 mod event;
+mod outcome;
 mod scenario;
 
 /// 2026-11-21T10:00:00Z
