@@ -210,3 +210,6 @@ fn describes(previous: &PreviousValues, state: &SubscriptionState) -> bool {
         & fits(previous.latest_invoice.as_ref(), &state.latest_invoice, &mut any);
     any && all
 }
+
+#[cfg(test)]
+mod tests;
