@@ -19,14 +19,12 @@ pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
     let mut told: BTreeSet<String> = BTreeSet::new();
     let mut add = |one: Option<Decision>| {
         let Some(one) = one else { return };
-        let notes: Vec<&String> = one
-            .changes
-            .iter()
-            .filter_map(|change| match change {
-                Change::Note(key) => Some(key),
-                _ => None,
-            })
-            .collect();
+        let mut notes: Vec<&String> = Vec::new();
+        for change in &one.changes {
+            if let Change::Note(key) = change {
+                notes.push(key);
+            }
+        }
         if notes.iter().any(|key| told.contains(*key)) {
             return;
         }

@@ -36,7 +36,10 @@ fn found(seen: Seen, claim: &str, links: &str) -> String {
         Seen::Invoice(_) => vec!["in_1", "sub_1", "cus_1"],
         Seen::InvoicePayment(_) => vec!["inpay_1", "pi_1", "in_1"],
         Seen::Adjustment(_) => vec!["re_1", "pi_1", "ch_1", "cus_1"],
-        _ => vec!["cus_1"],
+        Seen::Customer(_)
+        | Seen::Session(_)
+        | Seen::CatalogObject(_)
+        | Seen::EntitlementSummary(_) => vec!["cus_1"],
     };
     let links: Vec<Link> = links
         .split_whitespace()

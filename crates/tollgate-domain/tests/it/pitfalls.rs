@@ -111,7 +111,7 @@ fn a_paid_invoice_changes_no_subscription() {
         .invoice(E::InvoicePaid, &paid);
     assert_eq!(told(&after_the_end).state("sub_1").status, SubscriptionStatus::Canceled);
 
-    let nothing = Inv { due: 0, reason: "subscription_create", ..paid.clone() };
+    let nothing = Inv { due: 0, reason: "subscription_create", ..paid };
     let trial = Story::of("25")
         .sub(E::SubscriptionCreated, &with_status("trialing"))
         .invoice(E::InvoicePaid, &nothing);

@@ -247,14 +247,7 @@ impl Story {
     }
 
     pub(crate) fn sub(mut self, kind: EventKind, sub: &Sub) -> Self {
-        let rank = match kind {
-            EventKind::SubscriptionCreated => LifecycleRank::Created,
-            EventKind::SubscriptionPaused | EventKind::SubscriptionResumed => {
-                LifecycleRank::PausedOrResumed
-            }
-            EventKind::SubscriptionDeleted => LifecycleRank::Deleted,
-            _ => LifecycleRank::Updated,
-        };
+        let rank = rank(kind);
         let before =
             self.last.iter().rev().find(|(id, _)| *id == sub.id).map(|(_, state)| state.clone());
         let updated = matches!(
@@ -354,7 +347,8 @@ impl Story {
 
     pub(crate) fn customer(self, kind: EventKind, email: Option<&str>) -> Self {
         let id = self.customer.clone();
-        self.tell(kind, &id.to_string(), &[], |_, _| {
+        let object = id.to_string();
+        self.tell(kind, &object, &[], |_, _| {
             Seen::Customer(SeenCustomer {
                 id,
                 email: email.map(Into::into),
@@ -411,22 +405,36 @@ impl Story {
     }
 }
 
+fn rank(kind: EventKind) -> LifecycleRank {
+    if kind == EventKind::SubscriptionCreated {
+        LifecycleRank::Created
+    } else if [EventKind::SubscriptionPaused, EventKind::SubscriptionResumed].contains(&kind) {
+        LifecycleRank::PausedOrResumed
+    } else if kind == EventKind::SubscriptionDeleted {
+        LifecycleRank::Deleted
+    } else {
+        LifecycleRank::Updated
+    }
+}
+
 fn set_time(event: &mut Observation, at: Timestamp) {
     event.at = at;
-    match &mut event.seen {
-        Seen::Subscription(seen) => seen.state.version.at = at,
-        Seen::Invoice(seen) => seen.state.at = at,
-        _ => {}
+    if let Seen::Subscription(seen) = &mut event.seen {
+        seen.state.version.at = at;
+    }
+    if let Seen::Invoice(seen) = &mut event.seen {
+        seen.state.at = at;
     }
 }
 
 fn twin(event: &Observation) -> Observation {
     let mut twin = event.clone();
     twin.event = EventId::parse(&format!("{}b", event.event)).unwrap();
-    match &mut twin.seen {
-        Seen::Subscription(seen) => seen.state.version.event = twin.event.clone(),
-        Seen::Invoice(seen) => seen.state.event = twin.event.clone(),
-        _ => {}
+    if let Seen::Subscription(seen) = &mut twin.seen {
+        seen.state.version.event = twin.event.clone();
+    }
+    if let Seen::Invoice(seen) = &mut twin.seen {
+        seen.state.event = twin.event.clone();
     }
     twin
 }

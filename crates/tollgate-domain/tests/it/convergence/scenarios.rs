@@ -43,7 +43,7 @@ pub(crate) fn checkout() -> Story {
     let created = Sub { invoice: Some("in_1"), ..Sub::of("sub_1", "incomplete", PREMIUM) };
     let active = Sub { status: "active", ..created.clone() };
     let open = Inv::of("in_1", "sub_1", "subscription_create");
-    let paid = Inv { status: InvoiceStatus::Paid, attempts: 1, ..open.clone() };
+    let paid = Inv { status: InvoiceStatus::Paid, attempts: 1, ..open };
     Story::of("checkout")
         .sub(E::SubscriptionCreated, &created)
         .invoice(E::InvoiceFinalized, &open)
@@ -64,7 +64,7 @@ fn trial() -> Story {
         ..Inv::of("in_1", "sub_1", "subscription_create")
     };
     let open = Inv::of("in_2", "sub_1", "subscription_cycle");
-    let paid = Inv { status: InvoiceStatus::Paid, ..open.clone() };
+    let paid = Inv { status: InvoiceStatus::Paid, ..open };
     Story::of("trial")
         .customer(E::CustomerCreated, Some("a@example.org"))
         .sub(E::SubscriptionCreated, &trialing)
@@ -81,7 +81,7 @@ fn renewal() -> Story {
     let first = Sub { invoice: Some("in_1"), ..Sub::of("sub_1", "active", PREMIUM) };
     let second = Sub { month: 1, invoice: Some("in_2"), ..first.clone() };
     let open = Inv::of("in_2", "sub_1", "subscription_cycle");
-    let paid = Inv { status: InvoiceStatus::Paid, ..open.clone() };
+    let paid = Inv { status: InvoiceStatus::Paid, ..open };
     Story::of("renewal")
         .sub(E::SubscriptionCreated, &first)
         .later(30 * 86_400)
@@ -95,8 +95,8 @@ fn renewal() -> Story {
 
 fn upgrade() -> Story {
     let basic = Sub { invoice: Some("in_1"), ..Sub::of("sub_1", "active", BASIC) };
-    let premium = Sub { items: vec![(PREMIUM, 1)], invoice: Some("in_2"), ..basic.clone() };
-    let seats = Sub { items: vec![(PREMIUM, 3)], ..premium.clone() };
+    let premium = Sub { items: vec![(PREMIUM, 1)], invoice: Some("in_2"), ..basic };
+    let seats = Sub { items: vec![(PREMIUM, 3)], ..premium };
     let paid =
         Inv { status: InvoiceStatus::Paid, ..Inv::of("in_2", "sub_1", "subscription_update") };
     Story::of("upgrade")
@@ -111,8 +111,8 @@ fn upgrade() -> Story {
 
 fn downgrade() -> Story {
     let premium = Sub::of("sub_1", "active", PREMIUM);
-    let basic = Sub { items: vec![(BASIC, 1)], month: 1, ..premium.clone() };
-    let both = Sub { items: vec![(BASIC, 1), (PREMIUM, 1)], month: 1, ..premium.clone() };
+    let basic = Sub { items: vec![(BASIC, 1)], month: 1, ..premium };
+    let both = Sub { items: vec![(BASIC, 1), (PREMIUM, 1)], month: 1, ..premium };
     Story::of("downgrade")
         .sub(E::SubscriptionCreated, &premium)
         .later(30 * 86_400)
@@ -143,7 +143,7 @@ fn dunning() -> (Sub, Inv) {
 pub(crate) fn dunning_with_recovery() -> Story {
     let (active, failed) = dunning();
     let past_due = Sub { status: "past_due", ..active.clone() };
-    let paid = Inv { status: InvoiceStatus::Paid, attempts: 3, ..failed.clone() };
+    let paid = Inv { status: InvoiceStatus::Paid, attempts: 3, ..failed };
     Story::of("dunning with recovery")
         .sub(E::SubscriptionCreated, &active)
         .invoice(E::InvoicePaymentFailed, &failed)
@@ -159,7 +159,7 @@ pub(crate) fn dunning_with_recovery() -> Story {
 pub(crate) fn dunning_to_cancellation() -> Story {
     let (active, failed) = dunning();
     let past_due = Sub { status: "past_due", ..active.clone() };
-    let given_up = Inv { status: InvoiceStatus::Uncollectible, attempts: 3, ..failed.clone() };
+    let given_up = Inv { status: InvoiceStatus::Uncollectible, attempts: 3, ..failed };
     Story::of("dunning to cancellation")
         .sub(E::SubscriptionCreated, &active)
         .invoice(E::InvoicePaymentFailed, &failed)
@@ -332,7 +332,7 @@ fn two_subscriptions() -> Story {
 fn boosts() -> Story {
     let three =
         Sub { items: vec![("price_boost", 3)], ..Sub::of("sub_b", "active", "price_boost") };
-    let five = Sub { items: vec![("price_boost", 5)], ..three.clone() };
+    let five = Sub { items: vec![("price_boost", 5)], ..three };
     let session = Cs { kind: PurchaseKind::Boost, ..Cs::subscription("cs_b", "sub_b") };
     let paid = Inv {
         due: 897,

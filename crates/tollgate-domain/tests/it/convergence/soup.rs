@@ -115,7 +115,7 @@ fn invoice() -> BoxedStrategy<Ingredient> {
         .prop_map(|(id, kind, status, reason, attempts, due)| {
             let subscription = (id == "in_1").then_some("sub_1");
             let invoice =
-                Inv { subscription, status, attempts, due, ..Inv::of(id, "sub_1", reason) };
+                Inv { subscription, due, status, attempts, ..Inv::of(id, "sub_1", reason) };
             Ingredient::Invoice(kind, invoice)
         })
         .boxed()
