@@ -5,6 +5,7 @@
 //! in a log line, a URL path and a PostgreSQL text column.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Longest id an application may choose, in bytes.
 pub const APPLICATION_ID_BYTES_MAX: usize = 128;
@@ -97,9 +98,10 @@ id!(/** A Stripe refund, dispute or charge: `re_…`, `dp_…`, `ch_…`. */ Adj
 id!(/** Any Stripe object that can lead to its owner: customer, subscription, session, payment intent, charge. */ ObjectId, STRIPE_ID_BYTES_MAX);
 id!(/** One of our own facts (waiver, grant, override, boost): `wv_…`, `gr_…`, `ov_…`, `bo_…`. */ FactId, APPLICATION_ID_BYTES_MAX);
 
-/// Something that is gated, `[a-z0-9]+(_[a-z0-9]+)*`, at most 64 bytes.
+/// Something that is gated, `[a-z0-9]+(_[a-z0-9]+)*`, at most 64 bytes. Shared, because the
+/// features of a plan are copied for every account with an override.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FeatureKey(Box<str>);
+pub struct FeatureKey(Arc<str>);
 
 /// Why a text is no feature key or plan id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

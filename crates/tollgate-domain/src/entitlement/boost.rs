@@ -145,17 +145,24 @@ fn count_at(spans: &[Held<u64>], at: Timestamp) -> u64 {
 
 /// The spans of levels (by index in the program) that the sums of boosts make.
 fn levels(boosts: &[Held<u64>], program: &BoostProgram) -> Vec<Held<usize>> {
-    let mut instants: Vec<Timestamp> =
-        boosts.iter().flat_map(|span| std::iter::once(span.from).chain(span.until)).collect();
-    instants.sort_unstable();
-    instants.dedup();
-    let ends = instants.iter().skip(1).copied().map(Some).chain(std::iter::once(None));
+    let mut steps: Vec<(Timestamp, u64, u64)> = Vec::with_capacity(boosts.len() * 2);
+    for span in boosts {
+        steps.push((span.from, span.what, 0));
+        steps.extend(span.until.map(|until| (until, 0, span.what)));
+    }
+    steps.sort_unstable_by_key(|(at, ..)| *at);
     let mut levels = Vec::new();
-    for (from, until) in instants.iter().copied().zip(ends) {
-        let count = count_at(boosts, from);
+    let mut count: u64 = 0;
+    let mut steps = steps.into_iter().peekable();
+    while let Some((from, mut come, mut gone)) = steps.next() {
+        while let Some((_, more, fewer)) = steps.next_if(|(at, ..)| *at == from) {
+            come = come.saturating_add(more);
+            gone = gone.saturating_add(fewer);
+        }
+        count = count.saturating_add(come).saturating_sub(gone);
         let reached = program.levels.iter().take_while(|level| level.boosts <= count).count();
         if let Some(what) = reached.checked_sub(1) {
-            levels.push(Held { from, until, what });
+            levels.push(Held { from, until: steps.peek().map(|(at, ..)| *at), what });
         }
     }
     levels

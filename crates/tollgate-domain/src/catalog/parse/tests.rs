@@ -206,6 +206,20 @@ fn limits_on_sizes_are_kept() {
 }
 
 #[test]
+fn deep_nesting_is_refused_and_does_not_exhaust_the_stack() {
+    let key = "a.".repeat(100_000);
+    for deep in [
+        format!("a = {}", "[".repeat(200_000)),
+        format!("a = {}", "{a=".repeat(80_000)),
+        format!("{key}a = 1"),
+        format!("[{key}a]"),
+    ] {
+        let errors = parse("x", "f", &deep).unwrap_err();
+        assert!(!errors.faults.is_empty());
+    }
+}
+
+#[test]
 fn comments_and_order_leave_the_version_but_meaning_changes_it() {
     let version = |from, to| read_small(from, to).unwrap().version;
     let original = version("", "");
