@@ -45,7 +45,6 @@ clients_install_node() {
 }
 
 clients_run() {
-  tollgate_build
   clients_run_on sqlite "sqlite:tollgate.db"
   clients_run_on postgres "$(postgres_create_database tollgate_clients)"
 }

@@ -193,7 +193,7 @@ impl ApiError {
     }
 
     /// Seconds after which to try again, for the errors that say so.
-    const fn retry_after(&self) -> Option<u64> {
+    pub(crate) const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::RateLimited(quota) => Some(quota.seconds),
             Self::RevisionNotReached | Self::Stopping => Some(1),

@@ -1,10 +1,12 @@
-//! `tollgate docs`. Owns: the reference page of the command line, made from the commands themselves.
+//! `tollgate docs`. Owns: the reference pages of the command line and of the errors, made from the
+//! commands and the table of errors themselves.
 
 use std::fmt::Write as _;
 
 use clap::{Command, Subcommand};
 
 use super::output::print_bytes;
+use crate::api::error::ApiError;
 
 /// Which page.
 #[derive(Debug, Subcommand)]
@@ -13,12 +15,18 @@ pub(super) enum DocsCommand {
     Cli,
     /// docs/configuration.md
     Config,
+    /// The table in docs/errors.md
+    Errors,
+    /// docs/openapi.json
+    Openapi,
 }
 
 pub(super) fn print(command: &DocsCommand) {
     let page = match command {
         DocsCommand::Cli => page(),
         DocsCommand::Config => crate::config::reference::page(),
+        DocsCommand::Errors => errors(),
+        DocsCommand::Openapi => crate::api::openapi::text(),
     };
     print_bytes(page.as_bytes());
 }
@@ -42,6 +50,18 @@ fn page() -> String {
         write_command(&mut page, sub, "tollgate", 2);
     }
     page
+}
+
+/// One row per error; the anchors are what `type` in a problem document points at.
+fn errors() -> String {
+    let mut table = "| code | status | means | Retry-After |\n|---|---|---|---|\n".to_owned();
+    for error in ApiError::all() {
+        let (status, code, title) = error.row();
+        let retry = if error.retry_after().is_some() { "yes" } else { "" };
+        let status = status.as_u16();
+        let _ = writeln!(table, "| <a id=\"{code}\"></a>`{code}` | {status} | {title} | {retry} |");
+    }
+    table
 }
 
 fn write_command(page: &mut String, command: &Command, parent: &str, level: usize) {
