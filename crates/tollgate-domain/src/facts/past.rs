@@ -11,7 +11,8 @@ use crate::subscription::{Subscription, SubscriptionState};
 use crate::time::Timestamp;
 
 impl Facts {
-    /// The facts as they were known at `at`.
+    /// The facts as they were known at `at`, to be asked, not to be decided on: the notes of what
+    /// was reported are left out.
     pub fn as_of(&self, at: Timestamp) -> Self {
         let mut past = Self::unknown(self.account.clone());
         past.known = self.known;
