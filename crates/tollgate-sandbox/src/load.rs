@@ -12,17 +12,18 @@ const MARKER: &str = "TgLoad0000";
 /// The account of the template; it carries the marker.
 const ACCOUNT: &str = "load-TgLoad0000";
 
-/// The steps of a life: `(story, event type)`, each the last of its type in its story.
+/// The steps of a life: `(story, event type)`, each the last of its type in its story. Steps of one
+/// story stand together and in its order, so that they share its time and its objects.
 const STEPS: [(&str, &str); STEPS_COUNT] = [
-    ("checkout", "checkout.session.completed"),
     ("checkout", "customer.subscription.created"),
     ("checkout", "invoice.paid"),
+    ("checkout", "checkout.session.completed"),
     ("upgrade", "customer.subscription.updated"),
     ("upgrade", "invoice.paid"),
-    ("dunning", "customer.subscription.updated"),
     ("dunning", "invoice.payment_failed"),
-    ("dunning_recovered", "customer.subscription.updated"),
+    ("dunning", "customer.subscription.updated"),
     ("dunning_recovered", "invoice.payment_succeeded"),
+    ("dunning_recovered", "customer.subscription.updated"),
     ("cancel_at_period_end", "customer.subscription.updated"),
     ("cancel", "customer.subscription.deleted"),
 ];
@@ -30,8 +31,8 @@ const STEPS: [(&str, &str); STEPS_COUNT] = [
 /// Events in the life of one customer.
 pub const STEPS_COUNT: usize = 11;
 
-/// Seconds between two steps of a life.
-const STEP_SECONDS: i64 = 60;
+/// Seconds between two stories of a life.
+const STORY_SECONDS: i64 = 60;
 
 /// One event of the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +71,12 @@ impl Load {
         customers: usize,
     ) -> Result<Self, ScenarioError> {
         let mut steps = Vec::with_capacity(STEPS_COUNT);
-        for (back, (story, kind)) in (0i64..).zip(STEPS.iter().rev()) {
-            steps.push(template(catalog, options, (story, kind), back * STEP_SECONDS)?);
+        let (mut back_seconds, mut told) = (0, "cancel");
+        for (story, kind) in STEPS.into_iter().rev() {
+            if story != told {
+                (back_seconds, told) = (back_seconds + STORY_SECONDS, story);
+            }
+            steps.push(template(catalog, options, (story, kind), back_seconds)?);
         }
         steps.reverse();
         Ok(Self { customers, seed: options.seed, steps })

@@ -150,6 +150,7 @@ fn a_life_of_the_load_goes_forward_in_time_and_speaks_of_one_subscription() {
         subscriptions.insert(subscription.as_str().unwrap().to_owned());
     }
     assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(times.last(), Some(&NOW));
     assert_eq!(subscriptions.len(), 1);
 }
 
