@@ -35,6 +35,10 @@ use milestones::{Milestone, Touched, View};
 
 /// Decides what an event does for its owner. `facts` are those of `owner.account`.
 ///
+/// Of the facts it reads no more than: `known`, the notes, the customer, the object itself (for an
+/// invoice its subscription too), and the purchases and adjustments of the same payment intent.
+/// Whoever loads facts for it may leave out the rest, subscriptions' histories included.
+///
 /// Never fails: whatever an event shows is taken in as far as it goes, and what does not fit
 /// (an unknown price, a stale observation) is said in the journal.
 pub fn decide(
@@ -159,6 +163,13 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The member that facts name: the one this very event claims. What links say of members
+    /// depends on which event made them first, so facts never take it over.
+    fn member(&self) -> Option<&'a MemberId> {
+        let claim = self.observation.claim.as_ref();
+        claim.filter(|_| self.owner.contradicted.is_none())?.member.as_ref()
+    }
+
     /// Links an object to the owner, so that later events that name it find the way.
     fn link(&mut self, object: &str) {
         // Every Stripe id is an object id: the same alphabet and length.
@@ -178,7 +189,7 @@ impl<'a> Draft<'a> {
     fn meet(&mut self, id: &CustomerId) {
         let Some(known) = self.facts.customers.get(id) else {
             self.link(id.as_str());
-            let member = self.owner.member.clone();
+            let member = self.member().cloned();
             let new = Customer {
                 id: id.clone(),
                 member,
@@ -189,7 +200,7 @@ impl<'a> Draft<'a> {
             };
             return self.change(Change::SaveCustomer(new));
         };
-        let member = least(known.member.as_ref(), self.owner.member.as_ref());
+        let member = least(known.member.as_ref(), self.member());
         if member != known.member.as_ref() {
             let member = member.cloned();
             self.change(Change::SaveCustomer(Customer { member, ..known.clone() }));

@@ -184,4 +184,15 @@ impl Facts {
             noted: BTreeSet::new(),
         }
     }
+
+    /// The member who bought a subscription: named by its own events, else by the checkout that
+    /// started it, else by its customer. `None` for one the account bought for itself.
+    pub fn buyer<'f>(&'f self, subscription: &'f Subscription) -> Option<&'f MemberId> {
+        let started =
+            |purchase: &&Purchase| purchase.subscription.as_ref() == Some(&subscription.id);
+        let named =
+            || self.purchases.values().filter(started).filter_map(|one| one.member.as_ref());
+        let customer = || self.customers.get(subscription.customer.as_ref()?)?.member.as_ref();
+        subscription.member.as_ref().or_else(|| named().min()).or_else(customer)
+    }
 }

@@ -27,6 +27,21 @@ pub fn grace_ended(cycle: &impl Display) -> String {
     format!("grace_ended:{cycle}")
 }
 
+/// A refund of a charge took effect.
+pub fn refunded(charge: &impl Display, refund: &impl Display) -> String {
+    format!("{}{refund}", refunds_of(charge))
+}
+
+/// What the keys of all refunds of a charge begin with.
+pub fn refunds_of(charge: &impl Display) -> String {
+    format!("refunded:{charge}:")
+}
+
+/// A charge's own total said that something of it was refunded.
+pub fn charge_refunded(charge: &impl Display) -> String {
+    format!("charge_refunded:{charge}")
+}
+
 /// A subscription that carries boosts was in effect.
 pub fn boost_purchased(subscription: &impl Display) -> String {
     format!("boost_purchased:{subscription}")

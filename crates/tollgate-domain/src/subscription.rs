@@ -204,7 +204,7 @@ pub struct Subscription {
     pub id: SubscriptionId,
     /// Stripe's customer.
     pub customer: Option<CustomerId>,
-    /// The member it was bought by, for boosts.
+    /// The member its own events name; see `Facts::buyer` for who bought it.
     pub member: Option<MemberId>,
     /// The observations that compete to be the state: those that share the greatest
     /// (terminal, second). Never empty; sorted by (rank, event id).

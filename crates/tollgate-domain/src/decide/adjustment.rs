@@ -1,9 +1,9 @@
 //! Refunds and disputes. Owns: what their events do. Must not know: what the payment bought; that
 //! follows from the facts together.
 
-use super::milestones::{Touched, charge_of};
-use super::{Draft, Primary, yes_no};
+use super::{Draft, Primary, milestones::Touched, yes_no};
 use crate::change::Change;
+use crate::note;
 use crate::observation::SeenAdjustment;
 use crate::payment::{Adjustment, AdjustmentKind};
 
@@ -22,12 +22,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) -> Pri
         draft.link(object.as_str());
     }
     draft.meet_customer();
-    draft.touched.push(match seen.kind {
-        AdjustmentKind::Dispute => Touched::Dispute(&seen.id),
-        AdjustmentKind::Refund | AdjustmentKind::ChargeRefunds => {
-            Touched::Refunds(charge_of(&after))
-        }
-    });
+    take_notes(draft, seen);
     draft.touched.extend(after.payment_intent.clone().map(Touched::Payment));
     let details = vec![
         ("amount", format!("{} {}", seen.amount.amount_minor, seen.amount.currency.as_str())),
@@ -39,4 +34,26 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) -> Pri
         draft.change(Change::SaveAdjustment(after));
     }
     Primary { subject: seen.id.to_string(), details }
+}
+
+/// What this one observation proves of its charge, so that refunds are told of by number without
+/// looking at all of them. A refund without a charge stands for itself.
+fn take_notes<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) {
+    let refund = &seen.id;
+    match seen.kind {
+        AdjustmentKind::Dispute => draft.touched.push(Touched::Dispute(refund)),
+        AdjustmentKind::Refund => {
+            let charge = seen.charge.as_ref().map_or(refund.as_str(), |charge| charge.as_str());
+            if &*seen.status == "succeeded" {
+                draft.note(note::refunded(&charge, refund));
+            }
+            draft.touched.push(Touched::Refunds(charge));
+        }
+        AdjustmentKind::ChargeRefunds => {
+            if seen.amount.amount_minor > 0 {
+                draft.note(note::charge_refunded(refund));
+            }
+            draft.touched.push(Touched::Refunds(refund.as_str()));
+        }
+    }
 }

@@ -11,8 +11,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
     let known = draft.facts.customers.get(&seen.id);
     let shown = (Some(observation.at), Some(&observation.event));
     let newer = known.is_none_or(|known| shown > (known.at, known.event.as_ref()));
-    let member =
-        least_member(known.and_then(|known| known.member.as_ref()), draft.owner.member.as_ref());
+    let member = least_member(known.and_then(|known| known.member.as_ref()), draft.member());
     let deleted = seen.deleted || known.is_some_and(|known| known.deleted);
     let email =
         if newer { seen.email.clone() } else { known.and_then(|known| known.email.clone()) };

@@ -5,6 +5,7 @@
 //! any order and a milestone is never left again, each is told exactly once in every order.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use super::About;
 use crate::catalog::Catalog;
@@ -12,7 +13,7 @@ use crate::change::{BillingEventKind, Change};
 use crate::facts::Facts;
 use crate::ids::{AdjustmentId, InvoiceId, ObjectId, SessionId, SubscriptionId};
 use crate::note;
-use crate::payment::{Adjustment, AdjustmentKind, Invoice, InvoiceStatus, Purchase, SessionMode};
+use crate::payment::{Adjustment, Invoice, InvoiceStatus, Purchase, SessionMode};
 use crate::sale::{self, Sold};
 
 /// Something an account's facts reached.
@@ -45,7 +46,7 @@ pub enum Milestone {
     /// The money of a paid grant was given back or lost.
     GrantRevoked(SessionId),
     /// So many refunds of one charge took effect.
-    Refunded(AdjustmentId, usize),
+    Refunded(String, usize),
     /// A payment was disputed.
     Disputed(AdjustmentId),
     /// A subscription that carries boosts was in effect.
@@ -139,8 +140,8 @@ pub enum Touched<'a> {
     Purchase(&'a SessionId),
     /// A dispute.
     Dispute(&'a AdjustmentId),
-    /// The refunds of a charge (see [`charge_of`]).
-    Refunds(AdjustmentId),
+    /// The refunds of a charge.
+    Refunds(&'a str),
     /// A payment that refunds or disputes may have undone, and with it a purchase.
     Payment(ObjectId),
     /// A subscription that carries boosts.
@@ -213,6 +214,16 @@ impl<'a> View<'a> {
         )
     }
 
+    fn count_noted(&self, prefix: &str) -> usize {
+        let after = (Bound::Included(prefix), Bound::Unbounded);
+        let known = self.facts.noted.range::<str, _>(after);
+        let new = self
+            .changes
+            .iter()
+            .filter(|change| matches!(change, Change::Note(noted) if noted.starts_with(prefix)));
+        known.take_while(|noted| noted.starts_with(prefix)).count() + new.count()
+    }
+
     fn is_noted(&self, key: &str) -> bool {
         self.facts.noted.contains(key)
             || self
@@ -248,7 +259,7 @@ pub fn milestones(view: &View<'_>, touched: &Touched<'_>) -> BTreeSet<Milestone>
         }
         Touched::Refunds(charge) => {
             let refunds = 1..=refunds_of(view, charge);
-            reached.extend(refunds.map(|nth| Milestone::Refunded(charge.clone(), nth)));
+            reached.extend(refunds.map(|nth| Milestone::Refunded((*charge).to_owned(), nth)));
         }
         Touched::Payment(payment) => {
             let paid_by = |one: &&Purchase| one.payment_intent.as_ref() == Some(payment);
@@ -326,20 +337,7 @@ fn of_purchase(view: &View<'_>, purchase: &Purchase, reached: &mut BTreeSet<Mile
 
 /// How many refunds of a charge took effect: Stripe tells of each both as a refund and in the
 /// charge's total, and older versions in the total alone. Only ever grows.
-fn refunds_of(view: &View<'_>, charge: &AdjustmentId) -> usize {
-    let of_charge = || view.adjustments().filter(|one| charge_of(one) == *charge);
-    let refunds = of_charge()
-        .filter(|one| one.kind == AdjustmentKind::Refund && one.effective_at.is_some())
-        .count();
-    let total = of_charge()
-        .any(|one| one.kind == AdjustmentKind::ChargeRefunds && one.amount.amount_minor > 0);
-    refunds.max(usize::from(total))
-}
-
-/// The charge a refund or total belongs to; a refund without one stands for itself.
-pub fn charge_of(adjustment: &Adjustment) -> AdjustmentId {
-    let charge = adjustment.charge.as_ref().filter(|_| adjustment.kind == AdjustmentKind::Refund);
-    charge
-        .and_then(|charge| AdjustmentId::parse(charge.as_str()).ok())
-        .unwrap_or_else(|| adjustment.id.clone())
+fn refunds_of(view: &View<'_>, charge: &str) -> usize {
+    let refunds = view.count_noted(&note::refunds_of(&charge));
+    refunds.max(usize::from(view.is_noted(&note::charge_refunded(&charge))))
 }

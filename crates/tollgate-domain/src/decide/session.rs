@@ -5,26 +5,19 @@
 //! success) count once. Only a complete session can be paid: an open or expired one may carry
 //! `no_payment_required`, and the success page proves nothing.
 
-use super::{Draft, Primary, least_member, milestones::Touched, yes_no};
+use super::{Draft, Primary, milestones::Touched, yes_no};
 use crate::change::Change;
 use crate::ids::PriceId;
 use crate::observation::{EventKind, SeenSession};
 use crate::payment::{Purchase, PurchaseKind};
 use crate::sale;
-use crate::subscription::Subscription;
 
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primary {
     let facts = draft.facts;
     let observation = draft.observation;
     let known = facts.purchases.get(&seen.id);
     let failed = observation.kind == EventKind::CheckoutAsyncFailed;
-    let shown = Purchase::seen(
-        seen,
-        draft.owner.member.as_ref(),
-        &observation.event,
-        observation.at,
-        failed,
-    );
+    let shown = Purchase::seen(seen, draft.member(), &observation.event, observation.at, failed);
     look_at_prices(draft, seen, &shown);
     let details = details(seen, shown.paid_at.is_some());
     let after = match known {
@@ -33,7 +26,6 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primar
     };
     link(draft, known, seen);
     draft.meet_customer();
-    name_buyer(draft, &after);
     draft.touched.push(Touched::Purchase(&seen.id));
     if known != Some(&after) {
         draft.change(Change::SavePurchase(after));
@@ -55,25 +47,6 @@ fn link(draft: &mut Draft<'_>, known: Option<&Purchase>, seen: &SeenSession) {
         && known.is_none_or(|known| known.payment_intent.is_none())
     {
         draft.link(payment.as_str());
-    }
-}
-
-/// The buyer of a session is the buyer of the subscription it started, whichever came first.
-fn name_buyer(draft: &mut Draft<'_>, purchase: &Purchase) {
-    let facts = draft.facts;
-    let Some(known) = purchase.subscription.as_ref().and_then(|id| facts.subscriptions.get(id))
-    else {
-        return;
-    };
-    let member = least_member(known.member.as_ref(), purchase.member.as_ref());
-    if member != known.member {
-        draft.change(Change::SaveSubscription(Subscription {
-            id: known.id.clone(),
-            customer: known.customer.clone(),
-            member,
-            contenders: known.contenders.clone(),
-            history: Vec::new(),
-        }));
     }
 }
 

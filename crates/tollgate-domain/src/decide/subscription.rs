@@ -4,7 +4,6 @@
 use super::{About, Draft, Primary, least, least_member, milestones::Touched, yes_no};
 use crate::catalog::{Catalog, PlanIndex, PriceTarget};
 use crate::change::{BillingEventKind, Change, FieldChange};
-use crate::ids::MemberId;
 use crate::note;
 use crate::observation::{EventKind, SeenSubscription};
 use crate::subscription::{Subscription, SubscriptionState, SubscriptionStatus};
@@ -49,37 +48,24 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
 /// The subscription with one more observation, without its history (saving leaves that alone).
 fn merge(draft: &Draft<'_>, known: Option<&Subscription>, seen: &SeenSubscription) -> Subscription {
     let customer = draft.observation.customer.as_ref();
-    let member = least_member(draft.owner.member.as_ref(), buyer(draft, seen));
+    let member = draft.member();
     let Some(known) = known else {
         return Subscription::first_seen(
             seen.id.clone(),
             customer.cloned(),
-            member,
+            member.cloned(),
             seen.state.clone(),
         );
     };
     let mut merged = Subscription {
         id: known.id.clone(),
         customer: least(known.customer.as_ref(), customer).cloned(),
-        member: least_member(known.member.as_ref(), member.as_ref()),
+        member: least_member(known.member.as_ref(), member),
         contenders: known.contenders.clone(),
         history: Vec::new(),
     };
     merged.observe(seen.state.clone());
     merged
-}
-
-/// The member named by the checkout that started the subscription, whichever came first.
-fn buyer<'a>(draft: &Draft<'a>, seen: &SeenSubscription) -> Option<&'a MemberId> {
-    let started =
-        |purchase: &&crate::payment::Purchase| purchase.subscription.as_ref() == Some(&seen.id);
-    draft
-        .facts
-        .purchases
-        .values()
-        .filter(started)
-        .filter_map(|purchase| purchase.member.as_ref())
-        .min()
 }
 
 /// Notes boosts that were in effect or ended, and prices that sell nothing we know.

@@ -29,11 +29,43 @@ pub(crate) fn catalog() -> Catalog {
 /// How often each kind was told, by name.
 pub(crate) type Counts = BTreeMap<&'static str, usize>;
 
+/// To whom an object is linked. The first link stays, so the member is whom the first event named;
+/// only the account is the same in every order.
+#[derive(Debug, Clone)]
+pub(crate) struct Linked {
+    account: AccountId,
+    member: Option<MemberId>,
+}
+
+impl PartialEq for Linked {
+    fn eq(&self, other: &Self) -> bool {
+        self.account == other.account
+    }
+}
+
+/// The part of the facts that `decide` says it reads, as a store loads it.
+fn touched(facts: &Facts, observation: &Observation) -> Facts {
+    let named = |id: &str| observation.references.iter().any(|object| object.as_str() == id);
+    let mut part = facts.clone();
+    part.customers.retain(|id, _| observation.customer.as_ref() == Some(id) || named(id.as_str()));
+    part.subscriptions.retain(|id, _| named(id.as_str()));
+    part.subscriptions.values_mut().for_each(|one| one.history.clear());
+    part.invoices.retain(|id, _| named(id.as_str()));
+    let same_payment = |intent: Option<&ObjectId>| intent.is_some_and(|id| named(id.as_str()));
+    part.purchases
+        .retain(|id, one| named(id.as_str()) || same_payment(one.payment_intent.as_ref()));
+    part.adjustments.retain(|id, one| {
+        observation.references.first().is_some_and(|object| object.as_str() == id.as_str())
+            || same_payment(one.payment_intent.as_ref())
+    });
+    part
+}
+
 /// Everything that must not depend on the order of arrival.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct World {
     pub(crate) facts: BTreeMap<AccountId, Facts>,
-    pub(crate) links: BTreeMap<ObjectId, (AccountId, Option<MemberId>)>,
+    pub(crate) links: BTreeMap<ObjectId, Linked>,
     pub(crate) journal: Counts,
     pub(crate) billing: Counts,
     pub(crate) processed: BTreeSet<EventId>,
@@ -81,7 +113,7 @@ impl World {
             .references
             .iter()
             .filter_map(|object| {
-                let (account, member) = self.links.get(object)?.clone();
+                let Linked { account, member } = self.links.get(object)?.clone();
                 Some((object, Link { object: object.clone(), account, member }))
             })
             .collect();
@@ -94,13 +126,14 @@ impl World {
             .facts
             .entry(found.account.clone())
             .or_insert_with(|| Facts::unknown(found.account.clone()));
-        let decision = decide(observation, &found, facts, catalog);
+        let decision = decide(observation, &found, &touched(facts, observation), catalog);
         for change in &decision.changes {
             facts.apply(change);
             if let Change::Link(link) = change {
-                self.links
-                    .entry(link.object.clone())
-                    .or_insert((link.account.clone(), link.member.clone()));
+                self.links.entry(link.object.clone()).or_insert_with(|| Linked {
+                    account: link.account.clone(),
+                    member: link.member.clone(),
+                });
             }
         }
         for entry in &decision.journal {

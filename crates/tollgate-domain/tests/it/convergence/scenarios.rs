@@ -33,6 +33,7 @@ pub(crate) fn all() -> Vec<Story> {
         collection_paused(),
         two_subscriptions(),
         boosts(),
+        boosts_named_by_the_checkout(),
         customer_deleted(),
         unknown_price(),
         paid_after_the_end(),
@@ -348,6 +349,18 @@ fn boosts() -> Story {
         .sub(E::SubscriptionUpdated, &five)
         .later(60)
         .sub(E::SubscriptionDeleted, &Sub { status: "canceled", ..five })
+}
+
+/// The checkout names account and member, the subscription's metadata the account alone.
+fn boosts_named_by_the_checkout() -> Story {
+    let mut story = boosts();
+    story.name = "boosts named by the checkout";
+    for event in &mut story.events {
+        if event.kind != E::CheckoutCompleted {
+            event.claim.as_mut().unwrap().member = None;
+        }
+    }
+    story
 }
 
 fn customer_deleted() -> Story {
