@@ -1,6 +1,7 @@
 //! Accounts as rows. Owns: the head of an account, its lock, its counters. Must not know: the
 //! facts of an account, what raises a revision.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use tollgate_domain::Timestamp;
@@ -9,6 +10,8 @@ use tollgate_domain::ids::AccountId;
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
 use crate::journal::ChainHash;
+use crate::statement::{Row, Rows, statements};
+use crate::wire;
 
 /// The counters of an account, read and written under its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,26 +61,108 @@ pub struct AccountRow {
     pub updated_at: Timestamp,
 }
 
+statements! {
+    LOCK = "WITH {rows:account_id text} \
+        SELECT account_id, revision, sequence, journal_sequence, journal_hash FROM accounts \
+        WHERE account_id IN (SELECT r.account_id FROM r) ORDER BY account_id {lock}";
+
+    SAVE = "WITH {rows:account_id text, revision bigint, sequence bigint, \
+            journal_sequence bigint, journal_hash bytea} \
+        INSERT INTO accounts (account_id, revision, sequence, journal_sequence, journal_hash, \
+            created_at, updated_at) \
+        SELECT account_id, revision, sequence, journal_sequence, journal_hash, \
+            CAST($1 AS BIGINT), CAST($1 AS BIGINT) \
+        FROM r WHERE true \
+        ON CONFLICT (account_id) DO UPDATE SET revision = excluded.revision, \
+            sequence = excluded.sequence, journal_sequence = excluded.journal_sequence, \
+            journal_hash = excluded.journal_hash, updated_at = excluded.updated_at";
+
+    REVISIONS = "WITH {rows:account_id text} SELECT t.account_id, t.revision \
+        FROM r CROSS JOIN accounts t WHERE t.account_id = r.account_id";
+
+    FIND_HEAD = "SELECT account_id, revision, sequence, journal_sequence, journal_hash \
+        FROM accounts WHERE account_id = $1";
+
+    LIST = "SELECT account_id, revision, sequence, email, created_at, updated_at FROM accounts \
+        WHERE account_id > $1 ORDER BY account_id LIMIT $2";
+
+    SET_EMAIL = "UPDATE accounts SET email = CAST($2 AS TEXT) WHERE account_id = $1";
+
+    REMOVE = "DELETE FROM accounts WHERE account_id = $1";
+    REMOVE_LINKS = "DELETE FROM stripe_links WHERE account_id = $1";
+    REMOVE_CUSTOMERS = "DELETE FROM customers WHERE account_id = $1";
+    REMOVE_SUBSCRIPTIONS = "DELETE FROM subscriptions WHERE account_id = $1";
+    REMOVE_STATES = "DELETE FROM subscription_states WHERE account_id = $1";
+    REMOVE_INVOICES = "DELETE FROM subscription_invoices WHERE account_id = $1";
+    REMOVE_PURCHASES = "DELETE FROM purchases WHERE account_id = $1";
+    REMOVE_ADJUSTMENTS = "DELETE FROM payment_adjustments WHERE account_id = $1";
+    REMOVE_WAIVERS = "DELETE FROM fee_waivers WHERE account_id = $1";
+    REMOVE_GRANTS = "DELETE FROM grants WHERE account_id = $1";
+    REMOVE_BOOSTS = "DELETE FROM boosts WHERE account_id = $1";
+    REMOVE_OVERRIDES = "DELETE FROM overrides WHERE account_id = $1";
+    REMOVE_NOTES = "DELETE FROM noted_facts WHERE account_id = $1";
+    REMOVE_SCHEDULE = "DELETE FROM account_schedule WHERE account_id = $1";
+    REMOVE_JOURNAL = "DELETE FROM billing_audit_log WHERE account_id = $1";
+    REMOVE_OUTBOX = "DELETE FROM billing_events WHERE account_id = $1";
+    REMOVE_KEYS = "DELETE FROM api_keys WHERE account_id = $1";
+    REMOVE_USAGE = "DELETE FROM usage_counters WHERE account_id = $1";
+    FORGET_IN_INBOX = "UPDATE webhook_events SET account_id = NULL WHERE account_id = $1";
+}
+
 /// Locks the accounts that exist, in the order of their ids, and reads their heads. On SQLite the
 /// write transaction itself is the lock. Accounts without a row are absent from the answer.
 pub async fn lock(
     tx: &mut Tx,
     accounts: &[AccountId],
 ) -> Result<HashMap<AccountId, AccountHead>, StoreError> {
-    let _ = (tx, accounts);
-    todo!()
+    if accounts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = Rows::of(accounts).text(AccountId::as_str);
+    let found = LOCK.on(tx).rows(rows).fetch().await?;
+    let heads =
+        found.iter().map(read_head).map(|head| head.map(|head| (head.account.clone(), head)));
+    heads.collect()
+}
+
+/// The head of one account, without a lock; `None` when it has no row.
+pub async fn find_head(db: &Db, account: &AccountId) -> Result<Option<AccountHead>, StoreError> {
+    let row = FIND_HEAD.on(db).text(account.as_str()).fetch_one().await?;
+    row.as_ref().map(read_head).transpose()
+}
+
+fn read_head(row: &Row) -> Result<AccountHead, StoreError> {
+    let mut cells = row.cells();
+    let account = cells.key("accounts")?;
+    Ok(AccountHead {
+        account,
+        known: true,
+        revision: wire::uncount(cells.bigint()?),
+        sequence: wire::uncount(cells.bigint()?),
+        journal_sequence: wire::uncount(cells.bigint()?),
+        journal_hash: ChainHash::read(cells.bytes()?, "accounts")?,
+    })
 }
 
 /// Writes heads, inserting those of new accounts. The accounts that existed must have been locked.
 pub async fn save(tx: &mut Tx, heads: &[AccountHead], now: Timestamp) -> Result<(), StoreError> {
-    let _ = (tx, heads, now);
-    todo!()
+    if heads.is_empty() {
+        return Ok(());
+    }
+    let mut sorted: Vec<&AccountHead> = heads.iter().collect();
+    sorted.sort_unstable_by(|a, b| a.account.cmp(&b.account));
+    let rows = Rows::of(&sorted)
+        .text(|head| head.account.as_str())
+        .bigint(|head| wire::count(head.revision))
+        .bigint(|head| wire::count(head.sequence))
+        .bigint(|head| wire::count(head.journal_sequence))
+        .bytes(|head| &head.journal_hash.0);
+    SAVE.on(tx).bigint(now.millis()).rows(rows).execute().await.map(|_| ())
 }
 
 /// The revision of an account; `None` when it has no row.
 pub async fn revision(db: &Db, account: &AccountId) -> Result<Option<u64>, StoreError> {
-    let _ = (db, account);
-    todo!()
+    Ok(revisions(db, std::slice::from_ref(account)).await?.remove(account))
 }
 
 /// Revisions of many accounts at once; those without a row are absent.
@@ -85,8 +170,16 @@ pub async fn revisions(
     db: &Db,
     accounts: &[AccountId],
 ) -> Result<HashMap<AccountId, u64>, StoreError> {
-    let _ = (db, accounts);
-    todo!()
+    if accounts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = Rows::of(accounts).text(AccountId::as_str);
+    let mut revisions = HashMap::with_capacity(accounts.len());
+    for row in REVISIONS.on(db).rows(rows).fetch().await? {
+        let mut cells = row.cells();
+        revisions.insert(cells.key("accounts")?, wire::uncount(cells.bigint()?));
+    }
+    Ok(revisions)
 }
 
 /// Accounts by rising id, after the one given; at most `limit`.
@@ -95,8 +188,21 @@ pub async fn list(
     after: Option<&AccountId>,
     limit: u32,
 ) -> Result<Vec<AccountRow>, StoreError> {
-    let _ = (db, after, limit);
-    todo!()
+    let after = after.map_or("", AccountId::as_str);
+    let rows = LIST.on(db).text(after).bigint(i64::from(limit)).fetch().await?;
+    rows.iter().map(read_row).collect()
+}
+
+fn read_row(row: &Row) -> Result<AccountRow, StoreError> {
+    let mut cells = row.cells();
+    Ok(AccountRow {
+        account: cells.key("accounts")?,
+        revision: wire::uncount(cells.bigint()?),
+        sequence: wire::uncount(cells.bigint()?),
+        email: cells.opt_prose()?.map(Cow::into_owned),
+        created_at: cells.instant()?,
+        updated_at: cells.instant()?,
+    })
 }
 
 /// Sets the verified e-mail of an existing account; returns whether there was one.
@@ -105,13 +211,36 @@ pub async fn set_email(
     account: &AccountId,
     email: Option<&str>,
 ) -> Result<bool, StoreError> {
-    let _ = (tx, account, email);
-    todo!()
+    let call = SET_EMAIL.on(tx).text(account.as_str()).opt_prose(email);
+    Ok(call.execute().await? == 1)
 }
 
 /// Removes an account and every row that is keyed by it; raw events stay, without their account.
 /// Returns whether it existed.
 pub async fn remove(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError> {
-    let _ = (tx, account);
-    todo!()
+    let rest = [
+        &REMOVE_LINKS,
+        &REMOVE_CUSTOMERS,
+        &REMOVE_SUBSCRIPTIONS,
+        &REMOVE_STATES,
+        &REMOVE_INVOICES,
+        &REMOVE_PURCHASES,
+        &REMOVE_ADJUSTMENTS,
+        &REMOVE_WAIVERS,
+        &REMOVE_GRANTS,
+        &REMOVE_BOOSTS,
+        &REMOVE_OVERRIDES,
+        &REMOVE_NOTES,
+        &REMOVE_SCHEDULE,
+        &REMOVE_JOURNAL,
+        &REMOVE_OUTBOX,
+        &REMOVE_KEYS,
+        &REMOVE_USAGE,
+        &FORGET_IN_INBOX,
+    ];
+    let existed = REMOVE.on(&mut *tx).text(account.as_str()).execute().await? == 1;
+    for statement in rest {
+        statement.on(&mut *tx).text(account.as_str()).execute().await?;
+    }
+    Ok(existed)
 }

@@ -3,9 +3,18 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
 
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, PgPool, Postgres, Sqlite, SqlitePool,
+};
+
+use crate::dialect::Dialect;
 use crate::error::StoreError;
+use crate::statement::{Handle, Statement, statements};
 
 /// How a database is opened. Sizes are upper bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,31 +83,105 @@ pub struct SqliteDb {
 #[derive(Debug)]
 pub enum Tx {
     /// On PostgreSQL.
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(PostgresTx),
     /// On SQLite, where it is the only writer.
     Sqlite(sqlx::Transaction<'static, Sqlite>),
+}
+
+/// A write transaction on PostgreSQL.
+#[derive(Debug)]
+pub struct PostgresTx {
+    inner: sqlx::Transaction<'static, Postgres>,
+    pool: PgPool,
+    hint: bool,
+}
+
+/// Channel of the hints that the change feed has grown.
+pub(crate) const CHANGES_CHANNEL: &str = "tollgate_changes";
+
+/// Statements kept prepared per connection; above the number of texts there are (on SQLite one
+/// for every batch size), so that none is prepared twice.
+const STATEMENTS_KEPT: usize = 1_024;
+
+/// Pages of the write-ahead log between two checkpoints of SQLite (4 KiB each).
+const CHECKPOINT_PAGES: &str = "8000";
+
+/// Pages of SQLite's cache per connection, as a negative number of KiB.
+const SQLITE_CACHE_KIB: &str = "-32000";
+
+/// How long an idle connection is trusted to be alive.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
+/// Most runs of one write, the first included.
+pub const WRITE_ATTEMPTS_MAX: u32 = 5;
+
+statements! {
+    /// Anything, to see that there is an answer.
+    PING = "SELECT CAST(1 AS BIGINT)";
 }
 
 impl Db {
     /// Opens `sqlite:PATH` (the file is made with mode 0600) or `postgres://…`.
     pub async fn open(url: &str, options: &DbOptions) -> Result<Self, StoreError> {
-        let _ = (url, options);
-        todo!()
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return open_sqlite(Path::new(path), options).await.map(Self::Sqlite);
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return open_postgres(url, options).await.map(Self::Postgres);
+        }
+        Err(StoreError::Address {
+            reason: "it must begin with sqlite: or postgres://, such as \
+                     sqlite:/var/lib/tollgate/tollgate.db or postgres://tollgate@localhost/tollgate"
+                .to_owned(),
+        })
     }
 
     /// Whether commits are durable.
     pub async fn durability(&self) -> Result<Durability, StoreError> {
-        todo!()
+        let (settings, weak): (&[&'static str], &[&str]) = match self {
+            Self::Postgres(_) => (&["fsync", "synchronous_commit"], &["off"]),
+            // OFF and NORMAL; in WAL mode only FULL and EXTRA survive a loss of power.
+            Self::Sqlite(_) => (&["synchronous"], &["0", "1"]),
+        };
+        for setting in settings {
+            let value = self.setting(setting).await?;
+            if weak.contains(&value.as_str()) {
+                return Ok(Durability::Weak { setting, value });
+            }
+        }
+        Ok(Durability::Full)
+    }
+
+    async fn setting(&self, name: &'static str) -> Result<String, StoreError> {
+        match self {
+            Self::Postgres(db) => Ok(sqlx::query_scalar("SELECT current_setting($1)")
+                .bind(name)
+                .fetch_one(&db.pool)
+                .await?),
+            Self::Sqlite(db) => {
+                let value: i64 =
+                    sqlx::query_scalar("PRAGMA synchronous").fetch_one(&db.writer).await?;
+                Ok(value.to_string())
+            }
+        }
     }
 
     /// Answers when the database answers; for readiness checks.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        todo!()
+        PING.on(self).fetch().await.map(|_| ())
     }
 
     /// Begins a write transaction; see [`Db::write`] for one that is repeated where needed.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        todo!()
+        Ok(match self {
+            Self::Postgres(db) => Tx::Postgres(PostgresTx {
+                inner: db.pool.begin().await?,
+                pool: db.pool.clone(),
+                hint: false,
+            }),
+            Self::Sqlite(db) => Tx::Sqlite(db.writer.begin_with("BEGIN IMMEDIATE").await?),
+        })
     }
 
     /// Runs work in a write transaction and commits it; on contention with another transaction
@@ -131,6 +214,27 @@ impl Db {
         }
     }
 
+    /// Prepares every statement of the product; returns how many there are, or the name of the
+    /// first that the database refuses. For `doctor` and for tests.
+    pub async fn prepare_all(&self) -> Result<usize, (&'static str, StoreError)> {
+        let mut count = 0;
+        for statement in crate::all_statements() {
+            self.prepare(statement).await.map_err(|error| (statement.name(), error))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    async fn prepare(&self, statement: &Statement) -> Result<(), StoreError> {
+        let text = sqlx::AssertSqlSafe(statement.text(self.dialect()));
+        let text = sqlx::SqlSafeStr::into_sql_str(text);
+        match self {
+            Self::Postgres(db) => db.pool.acquire().await?.prepare(text).await.map(|_| ())?,
+            Self::Sqlite(db) => db.writer.acquire().await?.prepare(text).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+
     /// Closes all connections after what they are doing.
     pub async fn close(&self) {
         match self {
@@ -141,17 +245,68 @@ impl Db {
             }
         }
     }
+
+    pub(crate) const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// The answer to a question about the database itself, without parameters.
+    pub(crate) async fn ask(&self, question: &'static str) -> Result<bool, StoreError> {
+        Ok(match self {
+            Self::Postgres(db) => sqlx::query_scalar(question).fetch_one(&db.pool).await?,
+            Self::Sqlite(db) => sqlx::query_scalar(question).fetch_one(&db.readers).await?,
+        })
+    }
+
+    /// Where a single writing statement runs, a transaction by itself.
+    pub(crate) const fn writer(&self) -> Handle<'_> {
+        match self {
+            Self::Postgres(db) => Handle::PostgresPool(&db.pool),
+            Self::Sqlite(db) => Handle::SqlitePool(&db.writer),
+        }
+    }
+
+    /// The pool, where there is a channel for hints.
+    pub(crate) const fn postgres_pool(&self) -> Option<&PgPool> {
+        match self {
+            Self::Postgres(db) => Some(&db.pool),
+            Self::Sqlite(_) => None,
+        }
+    }
 }
 
-/// Most runs of one write, the first included.
-pub const WRITE_ATTEMPTS_MAX: u32 = 5;
+impl<'c> From<&'c Db> for Handle<'c> {
+    fn from(db: &'c Db) -> Self {
+        match db {
+            Db::Postgres(db) => Handle::PostgresPool(&db.pool),
+            Db::Sqlite(db) => Handle::SqlitePool(&db.readers),
+        }
+    }
+}
+
+impl<'c> From<&'c mut Tx> for Handle<'c> {
+    fn from(tx: &'c mut Tx) -> Self {
+        match tx {
+            Tx::Postgres(tx) => Handle::Postgres(&mut tx.inner),
+            Tx::Sqlite(tx) => Handle::Sqlite(tx),
+        }
+    }
+}
 
 impl Tx {
-    /// Makes everything written durable and visible. On an error nothing can be said of it: it may
-    /// have been committed when the connection broke during the answer.
+    /// Makes everything written durable and visible. After an error nothing can be said of it: it
+    /// may have been committed when the connection broke during the answer.
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Postgres(PostgresTx { inner, pool, hint }) => {
+                inner.commit().await?;
+                if hint {
+                    send_hint(&pool).await;
+                }
+            }
             Self::Sqlite(tx) => tx.commit().await?,
         }
         Ok(())
@@ -160,9 +315,136 @@ impl Tx {
     /// Takes everything back.
     pub async fn rollback(self) -> Result<(), StoreError> {
         match self {
-            Self::Postgres(tx) => tx.rollback().await?,
+            Self::Postgres(tx) => tx.inner.rollback().await?,
             Self::Sqlite(tx) => tx.rollback().await?,
         }
         Ok(())
+    }
+
+    /// Has other instances told after the commit that the change feed has grown.
+    pub(crate) const fn hint_after_commit(&mut self) {
+        match self {
+            Self::Postgres(tx) => tx.hint = true,
+            Self::Sqlite(_) => {}
+        }
+    }
+
+    pub(crate) const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Runs a script of several statements, without parameters.
+    pub(crate) async fn run_script(&mut self, script: String) -> Result<(), StoreError> {
+        let script = sqlx::raw_sql(sqlx::AssertSqlSafe(script));
+        match self {
+            Self::Postgres(tx) => script.execute(&mut *tx.inner).await.map(|_| ())?,
+            Self::Sqlite(tx) => script.execute(&mut **tx).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+}
+
+/// Tells listeners after the commit, not in it: a transaction that notifies holds a lock of the
+/// whole database until its commit is on disk. A hint that is lost does no harm.
+async fn send_hint(pool: &PgPool) {
+    let sent = sqlx::query("SELECT pg_notify($1, '')").bind(CHANGES_CHANNEL).execute(pool).await;
+    if let Err(error) = sent {
+        tracing::debug!(%error, "other instances were not told of a change; they will poll");
+    }
+}
+
+async fn open_postgres(url: &str, options: &DbOptions) -> Result<PostgresDb, StoreError> {
+    // The text of the driver's error may hold the address, and that a password.
+    let connect = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address {
+        reason: "it is no PostgreSQL address such as postgres://user@host:5432/database".to_owned(),
+    })?;
+    let timeout_ms = options.statement_timeout.as_millis().to_string();
+    let connect = connect
+        .application_name("tollgate")
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        .disable_statement_logging()
+        .options([
+            ("statement_timeout", timeout_ms.as_str()),
+            ("idle_in_transaction_session_timeout", "15000"),
+            // Every statement finds its rows by a key. A plan made while a table was small must
+            // not scan it once it is large, and no statement needs a plan per call.
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("jit", "off"),
+        ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(options.connections_max)
+        .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            // A connection that slept through a restart of the database is found out here and
+            // replaced; a busy one is spared the round trip.
+            Box::pin(async move {
+                if meta.idle_for > IDLE_TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(connect);
+    let first = tokio::time::timeout(options.connect_timeout, pool.acquire());
+    first.await.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))??;
+    Ok(PostgresDb { pool })
+}
+
+async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<SqliteDb, StoreError> {
+    if path.as_os_str().is_empty() {
+        return Err(StoreError::Address {
+            reason: "it names no file; expected sqlite:PATH".to_owned(),
+        });
+    }
+    if options.create_if_missing {
+        create_private(path)?;
+    }
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(options.statement_timeout)
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("cache_size", SQLITE_CACHE_KIB)
+        .pragma("temp_store", "MEMORY")
+        .disable_statement_logging();
+    let pool = || {
+        SqlitePoolOptions::new()
+            .acquire_timeout(options.acquire_timeout)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+    };
+    let writer = pool().max_connections(1).connect_with(connect.clone()).await?;
+    let readers = pool()
+        .max_connections(options.connections_max)
+        .connect_with(connect.pragma("query_only", "ON"))
+        .await?;
+    Ok(SqliteDb { writer, readers })
+}
+
+/// Makes the file, if it is missing, readable by its owner only; SQLite gives the files beside it
+/// the same mode.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut open = std::fs::OpenOptions::new();
+    open.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    match open.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Address {
+            reason: format!("the file {} cannot be made: {error}", PathBuf::from(path).display()),
+        }),
     }
 }

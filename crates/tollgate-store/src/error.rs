@@ -20,12 +20,12 @@ pub enum StoreError {
     #[error("another transaction got in the way: {0}")]
     Contention(#[source] sqlx::Error),
     /// A stored value is not what this version of the product writes.
-    #[error("{table}.{column} holds a value this version cannot read, in row {row}")]
+    #[error("{table} holds a value this version cannot read: {reason} (row {row})")]
     Corrupt {
         /// The table.
         table: &'static str,
-        /// The column.
-        column: &'static str,
+        /// What is wrong with it.
+        reason: String,
         /// The row's key.
         row: String,
     },

@@ -2,13 +2,23 @@
 //! an event means, how a body is squeezed, when to try again.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{AccountId, EventId, ObjectId};
 
-use crate::db::{Db, Tx};
 use crate::error::StoreError;
+use crate::statement::Cells;
+use crate::wire;
+
+pub(crate) mod intake;
+pub(crate) mod read;
+pub(crate) mod work;
+
+pub use intake::{clear_waits, count_duplicates, finish, insert, known, set_waits};
+pub use read::{body, count_open, find, list, stats};
+pub use work::{claim, next_due, set_for_replay, set_ids_for_replay, wake, wake_linked};
+
+const TABLE: &str = "webhook_events";
 
 /// What makes an event the same event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +85,25 @@ pub enum BodyCodec {
     Zstd,
     /// zstd with the dictionary of this (positive) id.
     ZstdDictionary(i64),
+}
+
+impl BodyCodec {
+    const fn number(self) -> i64 {
+        match self {
+            Self::Plain => 0,
+            Self::Zstd => -1,
+            Self::ZstdDictionary(id) => id,
+        }
+    }
+
+    const fn from_number(number: i64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Plain),
+            -1 => Some(Self::Zstd),
+            id if id > 0 => Some(Self::ZstdDictionary(id)),
+            _ => None,
+        }
+    }
 }
 
 /// A raw body as it is stored.
@@ -239,131 +268,28 @@ pub struct TypeStats {
     pub p99_us: Option<u64>,
 }
 
-/// What is known of events, in the transaction of a batch. New ones are absent.
-pub async fn known(
-    tx: &mut Tx,
-    keys: &[EventKey],
-) -> Result<HashMap<EventKey, KnownEvent>, StoreError> {
-    let _ = (tx, keys);
-    todo!()
+fn read_key(cells: &mut Cells<'_>) -> Result<EventKey, StoreError> {
+    Ok(EventKey {
+        event: cells.key(TABLE)?,
+        livemode: cells.boolean()?,
+        stripe_account: cells.prose()?.into_owned(),
+    })
 }
 
-/// Stores new events; one that another transaction stored meanwhile is left alone. Returns how
-/// many were new: fewer than given means a race was lost, and the batch is to be done again.
-pub async fn insert(tx: &mut Tx, events: &[NewEvent<'_>]) -> Result<u64, StoreError> {
-    let _ = (tx, events);
-    todo!()
+fn read_status(cells: &mut Cells<'_>) -> Result<EventStatus, StoreError> {
+    let text = cells.text()?;
+    EventStatus::parse(text).ok_or_else(|| corrupt(format!("{text:?} is no status")))
 }
 
-/// Writes outcomes of events whose rows exist, and ends their leases. A final row is never
-/// changed by one that is not final. Returns how many rows were written.
-pub async fn finish(tx: &mut Tx, finished: &[Finished]) -> Result<u64, StoreError> {
-    let _ = (tx, finished);
-    todo!()
+/// The columns `body_codec`, `body_len`, `body`.
+fn read_body(cells: &mut Cells<'_>) -> Result<StoredBody<'static>, StoreError> {
+    let number = cells.bigint()?;
+    let codec = BodyCodec::from_number(number)
+        .ok_or_else(|| corrupt(format!("{number} is no codec of a body")))?;
+    let raw_len = wire::uncount(cells.bigint()?);
+    Ok(StoredBody { bytes: Cow::Owned(cells.bytes()?.to_vec()), codec, raw_len })
 }
 
-/// Counts one more delivery for each event given (repetitions count).
-pub async fn count_duplicates(tx: &mut Tx, keys: &[EventKey]) -> Result<(), StoreError> {
-    let _ = (tx, keys);
-    todo!()
-}
-
-/// Notes which objects' links the events wait for.
-pub async fn set_waits(tx: &mut Tx, waits: &[(EventKey, Vec<ObjectId>)]) -> Result<(), StoreError> {
-    let _ = (tx, waits);
-    todo!()
-}
-
-/// Forgets what the events waited for.
-pub async fn clear_waits(tx: &mut Tx, keys: &[EventKey]) -> Result<(), StoreError> {
-    let _ = (tx, keys);
-    todo!()
-}
-
-/// Takes due events for work until `lease_until`: those whose time has come and that nobody holds.
-/// Fair across accounts. A lease that ran out may be taken again; its generation tells the two apart.
-pub async fn claim(
-    db: &Db,
-    now: Timestamp,
-    lease_until: Timestamp,
-    owner: &str,
-    limit: u32,
-) -> Result<Vec<ClaimedEvent>, StoreError> {
-    let _ = (db, now, lease_until, owner, limit);
-    todo!()
-}
-
-/// Makes the events that wait for one of these objects due; returns how many.
-pub async fn wake(db: &Db, objects: &[ObjectId], now: Timestamp) -> Result<u64, StoreError> {
-    let _ = (db, objects, now);
-    todo!()
-}
-
-/// Makes waiting events due for which a link has appeared, at most `limit`; the net under
-/// [`wake`]. Returns how many.
-pub async fn wake_linked(db: &Db, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-    let _ = (db, now, limit);
-    todo!()
-}
-
-/// When the next event is due (leases count); `None` when none is.
-pub async fn next_due(db: &Db) -> Result<Option<Timestamp>, StoreError> {
-    let _ = db;
-    todo!()
-}
-
-/// Events with this id (one per mode and Stripe account; usually one).
-pub async fn find(db: &Db, event: &EventId) -> Result<Vec<EventRow>, StoreError> {
-    let _ = (db, event);
-    todo!()
-}
-
-/// The raw body of an event, still squeezed.
-pub async fn body(db: &Db, key: &EventKey) -> Result<Option<StoredBody<'static>>, StoreError> {
-    let _ = (db, key);
-    todo!()
-}
-
-/// Newest events first; `cursor` is the one a page ended with. Returns the rows and the next cursor.
-pub async fn list(
-    db: &Db,
-    filter: &EventFilter,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<(Vec<EventRow>, Option<String>), StoreError> {
-    let _ = (db, filter, cursor, limit);
-    todo!()
-}
-
-/// Counts and times per type of the events received at or after an instant, by type.
-pub async fn stats(db: &Db, since: Timestamp) -> Result<Vec<TypeStats>, StoreError> {
-    let _ = (db, since);
-    todo!()
-}
-
-/// How many events stand where: the backlog and the dead. Final ones are not counted.
-pub async fn count_open(db: &Db) -> Result<Vec<(EventStatus, u64)>, StoreError> {
-    let _ = db;
-    todo!()
-}
-
-/// Makes events due again whatever their status is, with their attempts set back to 0; returns
-/// how many. Leases in force are left alone.
-pub async fn set_for_replay(
-    db: &Db,
-    filter: &EventFilter,
-    now: Timestamp,
-) -> Result<u64, StoreError> {
-    let _ = (db, filter, now);
-    todo!()
-}
-
-/// The same for single events.
-pub async fn set_ids_for_replay(
-    db: &Db,
-    events: &[EventId],
-    now: Timestamp,
-) -> Result<u64, StoreError> {
-    let _ = (db, events, now);
-    todo!()
+const fn corrupt(reason: String) -> StoreError {
+    StoreError::Corrupt { table: TABLE, reason, row: String::new() }
 }

@@ -3,13 +3,16 @@
 
 use std::borrow::Cow;
 
+use sha2::{Digest as _, Sha256};
 use tollgate_domain::Timestamp;
 use tollgate_domain::change::{Actor, JournalEntry};
-use tollgate_domain::ids::AccountId;
+use tollgate_domain::ids::{AccountId, EventId};
 
-use crate::accounts::AccountHead;
+use crate::accounts::{self, AccountHead};
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
+use crate::statement::{Row, Rows, statements};
+use crate::{prose, wire};
 
 /// SHA-256 of a journal row and of the hash before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +21,23 @@ pub struct ChainHash(pub [u8; 32]);
 impl ChainHash {
     /// What stands before an account's first entry.
     pub const START: Self = Self([0; 32]);
+
+    pub(crate) fn read(bytes: &[u8], table: &'static str) -> Result<Self, StoreError> {
+        bytes.try_into().map(Self).map_err(|_| StoreError::Corrupt {
+            table,
+            reason: format!("a hash has {} bytes instead of 32", bytes.len()),
+            row: String::new(),
+        })
+    }
 }
+
+const TABLE: &str = "billing_audit_log";
+
+/// What the column `actor` begins with for a person.
+const PERSON: &str = "person:";
+
+/// Rows read at once by [`verify`].
+const VERIFY_PAGE_ROWS: i64 = 1_000;
 
 /// One entry in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,21 +65,120 @@ pub struct JournalRow {
 impl JournalRow {
     /// Gives an entry its place after the head's newest one and moves the head there.
     pub fn next(head: &mut AccountHead, entry: &JournalEntry, recorded_at: Timestamp) -> Self {
-        let _ = (head, entry, recorded_at);
-        todo!()
+        let details = entry.details.iter();
+        let mut row = Self {
+            account: head.account.clone(),
+            sequence: head.journal_sequence + 1,
+            kind: Cow::Borrowed(entry.kind),
+            subject: entry.subject.clone(),
+            actor: entry.actor.clone(),
+            occurred_at: entry.occurred_at,
+            recorded_at,
+            details: details.map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect(),
+            hash: ChainHash::START,
+        };
+        row.hash = chain(head.journal_hash, &row);
+        head.journal_sequence = row.sequence;
+        head.journal_hash = row.hash;
+        row
+    }
+
+    /// The Stripe event that caused it.
+    pub const fn event(&self) -> Option<&EventId> {
+        match &self.actor {
+            Actor::Stripe(event) => Some(event),
+            Actor::Person(_) | Actor::System => None,
+        }
     }
 }
 
-/// The hash of a row (its own `hash` is not read) after the one before it.
+/// The hash of a row (its own `hash` is not read) after the one before it: SHA-256 over the hash
+/// before, then each field with its length in front (numbers as eight bytes, big end first), so
+/// that no two rows have the same encoding.
 pub fn chain(before: ChainHash, row: &JournalRow) -> ChainHash {
-    let _ = (before, row);
-    todo!()
+    let mut hash = Sha256::new();
+    hash.update(b"tollgate journal 1");
+    hash.update(before.0);
+    put_text(&mut hash, row.account.as_str());
+    hash.update(row.sequence.to_be_bytes());
+    put_text(&mut hash, &row.kind);
+    put_text(&mut hash, &row.subject);
+    put_text(&mut hash, &actor_text(&row.actor));
+    put_text(&mut hash, row.event().map_or("", EventId::as_str));
+    hash.update(row.occurred_at.millis().to_be_bytes());
+    hash.update(row.recorded_at.millis().to_be_bytes());
+    put_len(&mut hash, row.details.len());
+    for (name, value) in &row.details {
+        put_text(&mut hash, name);
+        put_text(&mut hash, value);
+    }
+    ChainHash(hash.finalize().into())
+}
+
+fn put_len(hash: &mut Sha256, len: usize) {
+    hash.update(wire::count(len as u64).to_be_bytes());
+}
+
+fn put_text(hash: &mut Sha256, text: &str) {
+    put_len(hash, text.len());
+    hash.update(text.as_bytes());
+}
+
+statements! {
+    APPEND = "WITH {rows:account_id text, sequence bigint, kind text, subject text, actor text, \
+            event_id text, occurred_at bigint, recorded_at bigint, details text, hash bytea} \
+        INSERT INTO billing_audit_log (account_id, sequence, kind, subject, actor, event_id, \
+            occurred_at, recorded_at, details, hash) \
+        SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, recorded_at, \
+            details, hash FROM r";
+
+    /// Newest first, before the place (`$6`, `$7`, `$8`).
+    LIST = "SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, \
+            recorded_at, details, hash \
+        FROM billing_audit_log \
+        WHERE recorded_at >= $1 AND recorded_at < $2 \
+            AND (CAST($3 AS TEXT) IS NULL OR kind = $3) \
+            AND (CAST($4 AS TEXT) IS NULL OR actor = $4) \
+            AND (CAST($5 AS TEXT) IS NULL OR subject = $5) \
+            AND recorded_at <= $6 AND (recorded_at < $6 OR account_id < $7 \
+                OR (account_id = $7 AND sequence < $8)) \
+        ORDER BY recorded_at DESC, account_id DESC, sequence DESC LIMIT $9";
+
+    /// The same of one account (`$10`), where its sequence alone is the order.
+    LIST_ACCOUNT = "SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, \
+            recorded_at, details, hash \
+        FROM billing_audit_log \
+        WHERE account_id = $1 AND sequence < $2 AND recorded_at >= $3 AND recorded_at < $4 \
+            AND (CAST($5 AS TEXT) IS NULL OR kind = $5) \
+            AND (CAST($6 AS TEXT) IS NULL OR actor = $6) \
+            AND (CAST($7 AS TEXT) IS NULL OR subject = $7) \
+        ORDER BY sequence DESC LIMIT $8";
+
+    CHAIN = "SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, \
+            recorded_at, details, hash \
+        FROM billing_audit_log WHERE account_id = $1 AND sequence > $2 \
+        ORDER BY sequence LIMIT $3";
 }
 
 /// Appends rows, in one statement for all.
 pub async fn append(tx: &mut Tx, rows: &[JournalRow]) -> Result<(), StoreError> {
-    let _ = (tx, rows);
-    todo!()
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut sorted: Vec<&JournalRow> = rows.iter().collect();
+    sorted.sort_unstable_by(|a, b| (&a.account, a.sequence).cmp(&(&b.account, b.sequence)));
+    let rows = Rows::of(&sorted)
+        .text(|row| row.account.as_str())
+        .bigint(|row| wire::count(row.sequence))
+        .prose(|row| &row.kind)
+        .prose(|row| &row.subject)
+        .made_text(|row| column(actor_text(&row.actor)))
+        .opt_text(|row| row.event().map(EventId::as_str))
+        .bigint(|row| row.occurred_at.millis())
+        .bigint(|row| row.recorded_at.millis())
+        .made_text(|row| Cow::Owned(wire::to_json(&Details(&row.details))))
+        .bytes(|row| &row.hash.0);
+    APPEND.on(tx).rows(rows).execute().await.map(|_| ())
 }
 
 /// Which rows to list. Empty: all.
@@ -85,19 +203,159 @@ pub fn actor_text(actor: &Actor) -> Cow<'static, str> {
     match actor {
         Actor::Stripe(_) => Cow::Borrowed("stripe"),
         Actor::System => Cow::Borrowed("system"),
-        Actor::Person(name) => Cow::Owned(format!("person:{name}")),
+        Actor::Person(name) => Cow::Owned(format!("{PERSON}{name}")),
     }
 }
 
+/// [`prose::to_column`] for a text that may be owned.
+fn column(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => prose::to_column(text),
+        Cow::Owned(text) => Cow::Owned(prose::to_column(&text).into_owned()),
+    }
+}
+
+/// Named values as a JSON object, in their order.
+struct Details<'a>(&'a [(Cow<'static, str>, String)]);
+
+impl serde::Serialize for Details<'_> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// Back from [`Details`], order and repetitions kept.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct DetailCells {
+    #[serde(deserialize_with = "read_details")]
+    all: Vec<(Cow<'static, str>, String)>,
+}
+
+fn read_details<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<(Cow<'static, str>, String)>, D::Error> {
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = Vec<(Cow<'static, str>, String)>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object of texts")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some((name, value)) = map.next_entry::<String, String>()? {
+                all.push((Cow::Owned(name), value));
+            }
+            Ok(all)
+        }
+    }
+    from.deserialize_map(Visitor)
+}
+
 /// Newest rows first; `cursor` is the one a page ended with. Returns the rows and the next cursor.
+/// A cursor that was not made here starts at the newest row.
 pub async fn list(
     db: &Db,
     filter: &JournalFilter,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<(Vec<JournalRow>, Option<String>), StoreError> {
-    let _ = (db, filter, cursor, limit);
-    todo!()
+    let since = filter.since.unwrap_or(Timestamp::MIN).millis();
+    let until = filter.until.map_or(i64::MAX, Timestamp::millis);
+    let place = cursor.and_then(Place::parse).unwrap_or(Place::END);
+    let call = if let Some(account) = &filter.account {
+        LIST_ACCOUNT
+            .on(db)
+            .text(account.as_str())
+            .bigint(place.sequence)
+            .bigint(since)
+            .bigint(until)
+    } else {
+        LIST.on(db).bigint(since).bigint(until)
+    };
+    let call = call
+        .opt_prose(filter.kind.as_deref())
+        .opt_prose(filter.actor.as_deref())
+        .opt_prose(filter.subject.as_deref());
+    let call = if filter.account.is_some() {
+        call
+    } else {
+        call.bigint(place.recorded_at).text(place.account).bigint(place.sequence)
+    };
+    let found = call.bigint(i64::from(limit)).fetch().await?;
+    let rows = found.iter().map(read_row).collect::<Result<Vec<_>, _>>()?;
+    let full = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = rows
+        .last()
+        .filter(|_| full)
+        .map(|row| format!("{}/{}/{}", row.recorded_at.millis(), row.sequence, row.account));
+    Ok((rows, next))
+}
+
+/// Where a page ended.
+struct Place<'a> {
+    recorded_at: i64,
+    account: &'a str,
+    sequence: i64,
+}
+
+impl<'a> Place<'a> {
+    /// Before the first page; no id begins with this character.
+    const END: Self = Self { recorded_at: i64::MAX, account: "~", sequence: i64::MAX };
+
+    fn parse(cursor: &'a str) -> Option<Self> {
+        let mut parts = cursor.splitn(3, '/');
+        Some(Self {
+            recorded_at: parts.next()?.parse().ok()?,
+            sequence: parts.next()?.parse().ok()?,
+            account: AccountId::parse(parts.next()?)
+                .is_ok()
+                .then(|| cursor.rsplit('/').next())??,
+        })
+    }
+}
+
+fn read_row(row: &Row) -> Result<JournalRow, StoreError> {
+    let mut cells = row.cells();
+    let account: AccountId = cells.key(TABLE)?;
+    let sequence = wire::uncount(cells.bigint()?);
+    let kind = cells.prose()?.into_owned();
+    let subject = cells.prose()?.into_owned();
+    let actor = cells.prose()?;
+    let event: Option<EventId> = cells.opt_key(TABLE)?;
+    let bad = |reason: String| StoreError::Corrupt {
+        table: TABLE,
+        reason,
+        row: format!("{account} {sequence}"),
+    };
+    let actor = match (actor.as_ref(), event) {
+        ("stripe", Some(event)) => Actor::Stripe(event),
+        ("system", None) => Actor::System,
+        (text, None) if text.starts_with(PERSON) => {
+            Actor::Person(text.get(PERSON.len()..).unwrap_or_default().to_owned())
+        }
+        (text, _) => return Err(bad(format!("no actor is called {text:?}"))),
+    };
+    let (occurred_at, recorded_at) = (cells.instant()?, cells.instant()?);
+    let details: DetailCells =
+        serde_json::from_str(cells.text()?).map_err(|error| bad(error.to_string()))?;
+    let hash = ChainHash::read(cells.bytes()?, TABLE)?;
+    Ok(JournalRow {
+        kind: Cow::Owned(kind),
+        details: details.all,
+        account,
+        sequence,
+        subject,
+        actor,
+        occurred_at,
+        recorded_at,
+        hash,
+    })
 }
 
 /// What the check of a chain found.
@@ -116,6 +374,35 @@ pub enum Verdict {
 
 /// Recomputes an account's chain from its rows and compares it with the account's head.
 pub async fn verify(db: &Db, account: &AccountId) -> Result<Verdict, StoreError> {
-    let _ = (db, account);
-    todo!()
+    let head = accounts::find_head(db, account).await?;
+    let head = head.unwrap_or_else(|| AccountHead::unknown(account.clone()));
+    let (mut sequence, mut hash) = (0, ChainHash::START);
+    loop {
+        let page = CHAIN.on(db).text(account.as_str()).bigint(wire::count(sequence));
+        let page = page.bigint(VERIFY_PAGE_ROWS).fetch().await?;
+        if page.is_empty() {
+            break;
+        }
+        for row in &page {
+            let broken = |reason| Ok(Verdict::Broken { sequence: sequence + 1, reason });
+            let Ok(row) = read_row(row) else { return broken("the entry cannot be read") };
+            if row.sequence != sequence + 1 {
+                return broken("the entry is missing");
+            }
+            if chain(hash, &row) != row.hash {
+                return broken("the entry or the one before it was altered");
+            }
+            (sequence, hash) = (row.sequence, row.hash);
+        }
+    }
+    // Entries written since the head was read are more than the head says, never fewer.
+    if sequence < head.journal_sequence {
+        let reason = "the newest entries are missing";
+        return Ok(Verdict::Broken { sequence: sequence + 1, reason });
+    }
+    if sequence == head.journal_sequence && hash != head.journal_hash {
+        let reason = "the newest entry is not the one the account knows";
+        return Ok(Verdict::Broken { sequence, reason });
+    }
+    Ok(Verdict::Whole(sequence))
 }

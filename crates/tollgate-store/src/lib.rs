@@ -21,8 +21,39 @@ pub mod links;
 pub mod meta;
 pub mod migrations;
 pub mod outbox;
+mod prose;
 pub mod schedule;
+mod statement;
 pub mod usage;
+mod wire;
 
 pub use db::{Db, DbOptions, Durability, Tx};
 pub use error::StoreError;
+
+use statement::Statement;
+
+/// Every statement of the product.
+fn all_statements() -> impl Iterator<Item = &'static Statement> {
+    [
+        accounts::STATEMENTS,
+        changes::STATEMENTS,
+        db::STATEMENTS,
+        dictionaries::STATEMENTS,
+        facts::load::STATEMENTS,
+        facts::save::STATEMENTS,
+        inbox::intake::STATEMENTS,
+        inbox::read::STATEMENTS,
+        inbox::work::STATEMENTS,
+        journal::STATEMENTS,
+        keys::STATEMENTS,
+        links::STATEMENTS,
+        meta::STATEMENTS,
+        migrations::STATEMENTS,
+        outbox::STATEMENTS,
+        schedule::STATEMENTS,
+        usage::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}

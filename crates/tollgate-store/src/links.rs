@@ -8,14 +8,19 @@ use tollgate_domain::ids::ObjectId;
 
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
+use crate::statement::{Handle, Rows, statements};
+
+statements! {
+    FIND = "WITH {rows:object_id text} SELECT t.object_id, t.account_id, t.member_id \
+        FROM r CROSS JOIN stripe_links t WHERE t.object_id = r.object_id";
+}
 
 /// The links of objects, in the transaction of a batch. Objects without a link are absent.
 pub async fn find(
     tx: &mut Tx,
     objects: &[ObjectId],
 ) -> Result<HashMap<ObjectId, Link>, StoreError> {
-    let _ = (tx, objects);
-    todo!()
+    find_on(tx.into(), objects).await
 }
 
 /// The links of objects, outside a transaction.
@@ -23,6 +28,24 @@ pub async fn find_now(
     db: &Db,
     objects: &[ObjectId],
 ) -> Result<HashMap<ObjectId, Link>, StoreError> {
-    let _ = (db, objects);
-    todo!()
+    find_on(db.into(), objects).await
+}
+
+async fn find_on(
+    handle: Handle<'_>,
+    objects: &[ObjectId],
+) -> Result<HashMap<ObjectId, Link>, StoreError> {
+    if objects.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = Rows::of(objects).text(ObjectId::as_str);
+    let mut links = HashMap::with_capacity(objects.len());
+    for row in FIND.on(handle).rows(rows).fetch().await? {
+        let mut cells = row.cells();
+        let object: ObjectId = cells.key("stripe_links")?;
+        let account = cells.key("stripe_links")?;
+        let member = cells.opt_key("stripe_links")?;
+        links.insert(object.clone(), Link { object, account, member });
+    }
+    Ok(links)
 }

@@ -3,15 +3,21 @@
 
 use crate::db::Db;
 use crate::error::StoreError;
+use crate::statement::statements;
+
+statements! {
+    FIND = "SELECT value FROM meta WHERE name = $1";
+    SAVE = "INSERT INTO meta (name, value) VALUES ($1, $2) \
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+}
 
 /// The value of a name.
 pub async fn find(db: &Db, name: &str) -> Result<Option<String>, StoreError> {
-    let _ = (db, name);
-    todo!()
+    let row = FIND.on(db).text(name).fetch_one().await?;
+    row.map(|row| Ok(row.cells().prose()?.into_owned())).transpose()
 }
 
 /// Sets a value, replacing the one before.
 pub async fn save(db: &Db, name: &str, value: &str) -> Result<(), StoreError> {
-    let _ = (db, name, value);
-    todo!()
+    SAVE.on(db.writer()).text(name).prose(value).execute().await.map(|_| ())
 }

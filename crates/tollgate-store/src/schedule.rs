@@ -6,18 +6,47 @@ use tollgate_domain::ids::AccountId;
 
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
+use crate::statement::{Rows, statements};
+
+statements! {
+    SAVE = "WITH {rows:account_id text, due_at bigint} \
+        INSERT INTO account_schedule (account_id, due_at) \
+        SELECT account_id, due_at FROM r WHERE true \
+        ON CONFLICT (account_id) DO UPDATE SET due_at = excluded.due_at \
+            WHERE account_schedule.due_at <> excluded.due_at";
+
+    CLEAR = "WITH {rows:account_id text} \
+        DELETE FROM account_schedule WHERE account_id IN (SELECT r.account_id FROM r)";
+
+    DUE = "SELECT account_id FROM account_schedule WHERE due_at <= $1 \
+        ORDER BY due_at, account_id LIMIT $2";
+}
 
 /// Sets when accounts are to be looked at, replacing the instants before; `None`: not by itself.
+/// For an account named twice the last instant counts.
 pub async fn save(
     tx: &mut Tx,
     accounts: &[(AccountId, Option<Timestamp>)],
 ) -> Result<(), StoreError> {
-    let _ = (tx, accounts);
-    todo!()
+    let last: std::collections::BTreeMap<&AccountId, Option<Timestamp>> =
+        accounts.iter().map(|(account, at)| (account, *at)).collect();
+    let set: Vec<(&str, i64)> =
+        last.iter().filter_map(|(account, at)| Some((account.as_str(), (*at)?.millis()))).collect();
+    let clear: Vec<&str> =
+        last.iter().filter(|(_, at)| at.is_none()).map(|(account, _)| account.as_str()).collect();
+    if !set.is_empty() {
+        let rows = Rows::of(&set).text(|(account, _)| account).bigint(|(_, at)| *at);
+        SAVE.on(&mut *tx).rows(rows).execute().await?;
+    }
+    if !clear.is_empty() {
+        CLEAR.on(tx).rows(Rows::of(&clear).text(|account| account)).execute().await?;
+    }
+    Ok(())
 }
 
 /// Accounts whose instant has come, the longest due first; at most `limit`.
 pub async fn due(db: &Db, now: Timestamp, limit: u32) -> Result<Vec<AccountId>, StoreError> {
-    let _ = (db, now, limit);
-    todo!()
+    let call = DUE.on(db).bigint(now.millis());
+    let rows = call.bigint(i64::from(limit)).fetch().await?;
+    rows.iter().map(|row| row.cells().key("account_schedule")).collect()
 }

@@ -6,6 +6,8 @@ use tollgate_domain::ids::{AccountId, FeatureKey};
 
 use crate::db::Db;
 use crate::error::StoreError;
+use crate::statement::{Row, statements};
+use crate::wire;
 
 /// The count of one feature in one period.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,23 @@ pub struct Counter {
     pub quantity: u64,
 }
 
+statements! {
+    FIND = "SELECT quantity FROM usage_counters \
+        WHERE account_id = $1 AND feature = $2 AND period_start = $3";
+
+    LIST = "SELECT feature, period_start, quantity FROM usage_counters \
+        WHERE account_id = $1 AND period_start >= $2 ORDER BY feature, period_start";
+
+    /// `$4` units with `$5` as the limit. Written as a difference, so that nothing overflows.
+    CONSUME = "INSERT INTO usage_counters (account_id, feature, period_start, quantity) \
+        SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS BIGINT), CAST($4 AS BIGINT) \
+        WHERE CAST($4 AS BIGINT) <= CAST($5 AS BIGINT) \
+        ON CONFLICT (account_id, feature, period_start) DO UPDATE \
+            SET quantity = usage_counters.quantity + excluded.quantity \
+            WHERE usage_counters.quantity <= CAST($5 AS BIGINT) - excluded.quantity \
+        RETURNING quantity";
+}
+
 /// Units used in a period; 0 when nothing was counted.
 pub async fn find(
     db: &Db,
@@ -25,18 +44,27 @@ pub async fn find(
     feature: &FeatureKey,
     period_start: Timestamp,
 ) -> Result<u64, StoreError> {
-    let _ = (db, account, feature, period_start);
-    todo!()
+    let call = FIND.on(db).text(account.as_str()).text(feature.as_str());
+    let row = call.bigint(period_start.millis()).fetch_one().await?;
+    Ok(row.map(|row| row.cells().bigint()).transpose()?.map_or(0, wire::uncount))
 }
 
-/// All counters of an account whose period starts at or after an instant.
+/// All counters of an account whose period starts at or after an instant, by feature and period.
 pub async fn list(
     db: &Db,
     account: &AccountId,
     since: Timestamp,
 ) -> Result<Vec<Counter>, StoreError> {
-    let _ = (db, account, since);
-    todo!()
+    let rows = LIST.on(db).text(account.as_str()).bigint(since.millis()).fetch().await?;
+    let read = |row: &Row| {
+        let mut cells = row.cells();
+        Ok(Counter {
+            feature: cells.key("usage_counters")?,
+            period_start: cells.instant()?,
+            quantity: wire::uncount(cells.bigint()?),
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Adds units if the total stays within the limit (`None`: no limit); returns the new total, or
@@ -48,6 +76,14 @@ pub async fn consume(
     period_start: Timestamp,
     (quantity, limit): (u64, Option<u64>),
 ) -> Result<Option<u64>, StoreError> {
-    let _ = (db, account, feature, period_start, quantity, limit);
-    todo!()
+    let row = CONSUME
+        .on(db.writer())
+        .text(account.as_str())
+        .text(feature.as_str())
+        .bigint(period_start.millis())
+        .bigint(wire::count(quantity))
+        .bigint(limit.map_or(i64::MAX, wire::count))
+        .fetch_one()
+        .await?;
+    row.map(|row| row.cells().bigint().map(wire::uncount)).transpose()
 }

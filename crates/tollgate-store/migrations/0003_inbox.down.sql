@@ -1,0 +1,3 @@
+DROP TABLE body_dictionaries;
+DROP TABLE event_waits;
+DROP TABLE webhook_events;

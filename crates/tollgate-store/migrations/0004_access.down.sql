@@ -1,0 +1,3 @@
+DROP TABLE meta;
+DROP TABLE usage_counters;
+DROP TABLE api_keys;

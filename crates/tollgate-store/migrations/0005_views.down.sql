@@ -1,0 +1,9 @@
+DROP VIEW v_webhook_events;
+DROP VIEW v_billing_events;
+DROP VIEW v_billing_audit_log;
+DROP VIEW v_fee_waivers;
+DROP VIEW v_purchases;
+DROP VIEW v_subscription_invoices;
+DROP VIEW v_subscription_states;
+DROP VIEW v_subscriptions;
+DROP VIEW v_accounts;

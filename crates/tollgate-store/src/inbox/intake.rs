@@ -1,0 +1,188 @@
+//! The inbox inside the intake's transaction. Owns: storing events and what came of them, one
+//! statement per batch. Must not know: why an event ended as it did.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::{AccountId, ObjectId};
+
+use super::{EventKey, Finished, KnownEvent, NewEvent, read_key, read_status};
+use crate::db::Tx;
+use crate::error::StoreError;
+use crate::statement::{Rows, statements};
+use crate::wire;
+
+statements! {
+    KNOWN = "WITH {rows:event_id text, livemode boolean, stripe_account text} \
+        SELECT t.event_id, t.livemode, t.stripe_account, t.status, t.attempts \
+        FROM r CROSS JOIN webhook_events t \
+        WHERE t.event_id = r.event_id AND t.livemode = r.livemode \
+            AND t.stripe_account = r.stripe_account";
+
+    INSERT = "WITH {rows:event_id text, livemode boolean, stripe_account text, event_type text, \
+            api_version text, created_at bigint, signed_at bigint, received_at bigint, \
+            object_id text, body_codec bigint, body_len bigint, body bytea, status text, \
+            account_id text, reason text, attempts bigint, next_attempt_at bigint, \
+            processed_at bigint, duration_us bigint} \
+        INSERT INTO webhook_events (event_id, livemode, stripe_account, event_type, \
+            api_version, created_at, signed_at, received_at, object_id, body_codec, body_len, \
+            body, status, account_id, reason, attempts, next_attempt_at, processed_at, \
+            duration_us) \
+        SELECT event_id, livemode, stripe_account, event_type, api_version, created_at, \
+            signed_at, received_at, object_id, body_codec, body_len, body, status, account_id, \
+            reason, attempts, next_attempt_at, processed_at, duration_us \
+        FROM r WHERE true ON CONFLICT DO NOTHING";
+
+    /// `generation` is null for a redelivery. What is final is not taken back by what is not.
+    FINISH = "WITH {rows:event_id text, livemode boolean, stripe_account text, status text, \
+            account_id text, reason text, attempts bigint, next_attempt_at bigint, \
+            processed_at bigint, duration_us bigint, generation bigint} \
+        UPDATE webhook_events SET status = r.status, account_id = r.account_id, \
+            reason = r.reason, attempts = r.attempts, next_attempt_at = r.next_attempt_at, \
+            processed_at = r.processed_at, duration_us = r.duration_us, lease_owner = NULL, \
+            lease_until = NULL, lease_generation = webhook_events.lease_generation + 1 \
+        FROM r \
+        WHERE webhook_events.event_id = r.event_id AND webhook_events.livemode = r.livemode \
+            AND webhook_events.stripe_account = r.stripe_account \
+            AND (r.generation IS NULL OR webhook_events.lease_generation = r.generation) \
+            AND (webhook_events.processed_at IS NULL OR r.processed_at IS NOT NULL)";
+
+    COUNT_DUPLICATES = "WITH {rows:event_id text, livemode boolean, stripe_account text, \
+            deliveries bigint} \
+        UPDATE webhook_events SET duplicates = webhook_events.duplicates + r.deliveries FROM r \
+        WHERE webhook_events.event_id = r.event_id AND webhook_events.livemode = r.livemode \
+            AND webhook_events.stripe_account = r.stripe_account";
+
+    SET_WAITS = "WITH {rows:object_id text, event_id text, livemode boolean, \
+            stripe_account text} \
+        INSERT INTO event_waits (object_id, event_id, livemode, stripe_account) \
+        SELECT object_id, event_id, livemode, stripe_account FROM r WHERE true \
+        ON CONFLICT DO NOTHING";
+
+    CLEAR_WAITS = "WITH {rows:event_id text, livemode boolean, stripe_account text} \
+        DELETE FROM event_waits WHERE (event_id, livemode, stripe_account) IN \
+            (SELECT r.event_id, r.livemode, r.stripe_account FROM r)";
+}
+
+/// What is known of events, in the transaction of a batch. New ones are absent.
+pub async fn known(
+    tx: &mut Tx,
+    keys: &[EventKey],
+) -> Result<HashMap<EventKey, KnownEvent>, StoreError> {
+    let mut known = HashMap::new();
+    if keys.is_empty() {
+        return Ok(known);
+    }
+    for row in KNOWN.on(tx).rows(key_rows(keys)).fetch().await? {
+        let mut cells = row.cells();
+        let key = read_key(&mut cells)?;
+        let status = read_status(&mut cells)?;
+        known.insert(key, KnownEvent { status, attempts: wire::small(cells.bigint()?) });
+    }
+    Ok(known)
+}
+
+fn key_rows(keys: &[EventKey]) -> Rows<'_, EventKey> {
+    Rows::of(keys)
+        .text(|key| key.event.as_str())
+        .boolean(|key| key.livemode)
+        .prose(|key| &key.stripe_account)
+}
+
+/// Stores new events; one that another transaction stored meanwhile is left alone. Returns how
+/// many were new: fewer than given means a race was lost, and the batch is to be done again.
+pub async fn insert(tx: &mut Tx, events: &[NewEvent<'_>]) -> Result<u64, StoreError> {
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let mut sorted: Vec<&NewEvent<'_>> = events.iter().collect();
+    sorted.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let rows = Rows::of(&sorted)
+        .text(|event| event.key.event.as_str())
+        .boolean(|event| event.key.livemode)
+        .prose(|event| &event.key.stripe_account)
+        .prose(|event| &event.event_type)
+        .opt_prose(|event| event.api_version.as_deref())
+        .opt_bigint(|event| event.created_at.map(Timestamp::millis))
+        .opt_bigint(|event| event.signed_at.map(Timestamp::millis))
+        .bigint(|event| event.received_at.millis())
+        .opt_text(|event| event.object.as_ref().map(ObjectId::as_str))
+        .bigint(|event| event.body.codec.number())
+        .bigint(|event| wire::count(event.body.raw_len))
+        .bytes(|event| &event.body.bytes)
+        .text(|event| event.outcome.status.as_str())
+        .opt_text(|event| event.outcome.account.as_ref().map(AccountId::as_str))
+        .opt_prose(|event| event.outcome.reason.as_deref())
+        .bigint(|event| i64::from(event.outcome.attempts))
+        .opt_bigint(|event| event.outcome.next_attempt_at.map(Timestamp::millis))
+        .opt_bigint(|event| event.outcome.processed_at.map(Timestamp::millis))
+        .opt_bigint(|event| event.outcome.duration_us.map(wire::count));
+    INSERT.on(tx).rows(rows).execute().await
+}
+
+/// Writes outcomes of events whose rows exist, and ends their leases. A final row is never
+/// changed by one that is not final. Returns how many rows were written.
+pub async fn finish(tx: &mut Tx, finished: &[Finished]) -> Result<u64, StoreError> {
+    if finished.is_empty() {
+        return Ok(0);
+    }
+    let mut sorted: Vec<&Finished> = finished.iter().collect();
+    sorted.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let rows = Rows::of(&sorted)
+        .text(|one| one.key.event.as_str())
+        .boolean(|one| one.key.livemode)
+        .prose(|one| &one.key.stripe_account)
+        .text(|one| one.outcome.status.as_str())
+        .opt_text(|one| one.outcome.account.as_ref().map(AccountId::as_str))
+        .opt_prose(|one| one.outcome.reason.as_deref())
+        .bigint(|one| i64::from(one.outcome.attempts))
+        .opt_bigint(|one| one.outcome.next_attempt_at.map(Timestamp::millis))
+        .opt_bigint(|one| one.outcome.processed_at.map(Timestamp::millis))
+        .opt_bigint(|one| one.outcome.duration_us.map(wire::count))
+        .opt_bigint(|one| one.lease_generation.map(wire::count));
+    FINISH.on(tx).rows(rows).execute().await
+}
+
+/// Counts one more delivery for each event given (repetitions count).
+pub async fn count_duplicates(tx: &mut Tx, keys: &[EventKey]) -> Result<(), StoreError> {
+    let mut deliveries: BTreeMap<&EventKey, i64> = BTreeMap::new();
+    for key in keys {
+        *deliveries.entry(key).or_default() += 1;
+    }
+    let deliveries: Vec<(&EventKey, i64)> = deliveries.into_iter().collect();
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let rows = Rows::of(&deliveries)
+        .text(|(key, _)| key.event.as_str())
+        .boolean(|(key, _)| key.livemode)
+        .prose(|(key, _)| &key.stripe_account)
+        .bigint(|(_, count)| *count);
+    COUNT_DUPLICATES.on(tx).rows(rows).execute().await.map(|_| ())
+}
+
+/// Notes which objects' links the events wait for.
+pub async fn set_waits(tx: &mut Tx, waits: &[(EventKey, Vec<ObjectId>)]) -> Result<(), StoreError> {
+    let mut pairs: Vec<(&str, &EventKey)> = waits
+        .iter()
+        .flat_map(|(key, objects)| objects.iter().map(move |object| (object.as_str(), key)))
+        .collect();
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    pairs.sort_unstable();
+    let rows = Rows::of(&pairs)
+        .text(|(object, _)| object)
+        .text(|(_, key)| key.event.as_str())
+        .boolean(|(_, key)| key.livemode)
+        .prose(|(_, key)| &key.stripe_account);
+    SET_WAITS.on(tx).rows(rows).execute().await.map(|_| ())
+}
+
+/// Forgets what the events waited for.
+pub async fn clear_waits(tx: &mut Tx, keys: &[EventKey]) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    CLEAR_WAITS.on(tx).rows(key_rows(keys)).execute().await.map(|_| ())
+}

@@ -1,0 +1,176 @@
+//! The inbox as the worker sees it. Owns: what is due, leases, waking, replay. Must not know: when
+//! a failed event is to be tried again.
+//!
+//! A lease is a time and a generation. Whoever claims raises the generation; whoever finishes must
+//! name the one it claimed, so a worker that slept past its lease writes nothing.
+
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::{AccountId, EventId, ObjectId};
+
+use super::{ClaimedEvent, EventFilter, EventStatus, read_body, read_key, read_status};
+use crate::db::Db;
+use crate::error::StoreError;
+use crate::statement::{Row, Rows, statements};
+use crate::wire;
+
+/// How many times the events wanted are looked at, so that an account with many due events leaves
+/// room for the others.
+const CANDIDATES_PER_CLAIM: i64 = 8;
+
+statements! {
+    /// Of the `$4` events due longest, the first of each account before the second of any; at most
+    /// `$5`. What another worker has locked is skipped, what it has claimed no longer fits.
+    CLAIM = "UPDATE webhook_events SET lease_owner = $3, lease_until = $2, \
+            lease_generation = lease_generation + 1 \
+        WHERE (event_id, livemode, stripe_account) IN ( \
+            SELECT event_id, livemode, stripe_account FROM webhook_events \
+            WHERE processed_at IS NULL AND next_attempt_at <= $1 \
+                AND (lease_until IS NULL OR lease_until <= $1) \
+                AND (event_id, livemode, stripe_account) IN ( \
+                    SELECT event_id, livemode, stripe_account FROM ( \
+                        SELECT event_id, livemode, stripe_account, next_attempt_at, \
+                            row_number() OVER ( \
+                                PARTITION BY COALESCE(account_id, event_id) \
+                                ORDER BY next_attempt_at, event_id) AS turn \
+                        FROM ( \
+                            SELECT event_id, livemode, stripe_account, account_id, \
+                                next_attempt_at \
+                            FROM webhook_events \
+                            WHERE processed_at IS NULL AND next_attempt_at <= $1 \
+                                AND (lease_until IS NULL OR lease_until <= $1) \
+                            ORDER BY next_attempt_at LIMIT $4) due) turns \
+                    ORDER BY turn, next_attempt_at LIMIT $5) \
+            {skip_locked}) \
+        RETURNING event_id, livemode, stripe_account, event_type, api_version, created_at, \
+            received_at, status, attempts, body_codec, body_len, body, lease_generation";
+
+    WAKE = "WITH {rows:object_id text} \
+        UPDATE webhook_events SET next_attempt_at = $1 \
+        WHERE status = 'waiting' AND processed_at IS NULL AND next_attempt_at > $1 \
+            AND (event_id, livemode, stripe_account) IN ( \
+                SELECT w.event_id, w.livemode, w.stripe_account \
+                FROM r CROSS JOIN event_waits w WHERE w.object_id = r.object_id)";
+
+    WAKE_LINKED = "UPDATE webhook_events SET next_attempt_at = $1 \
+        WHERE (event_id, livemode, stripe_account) IN ( \
+            SELECT e.event_id, e.livemode, e.stripe_account FROM webhook_events e \
+            WHERE e.processed_at IS NULL AND e.status = 'waiting' AND e.next_attempt_at > $1 \
+                AND EXISTS ( \
+                    SELECT 1 FROM event_waits w CROSS JOIN stripe_links l \
+                    WHERE w.event_id = e.event_id AND w.livemode = e.livemode \
+                        AND w.stripe_account = e.stripe_account \
+                        AND l.object_id = w.object_id) \
+            ORDER BY e.next_attempt_at LIMIT $2)";
+
+    NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until \
+            ELSE next_attempt_at END) \
+        FROM webhook_events WHERE processed_at IS NULL AND next_attempt_at IS NOT NULL";
+
+    REPLAY = "UPDATE webhook_events SET status = 'received', attempts = 0, \
+            next_attempt_at = $1, processed_at = NULL \
+        WHERE received_at >= $2 AND received_at < $3 \
+            AND (CAST($4 AS TEXT) IS NULL OR status = $4) \
+            AND (CAST($5 AS TEXT) IS NULL OR event_type = $5) \
+            AND (CAST($6 AS TEXT) IS NULL OR account_id = $6) \
+            AND (lease_until IS NULL OR lease_until <= $1)";
+
+    REPLAY_IDS = "WITH {rows:event_id text} \
+        UPDATE webhook_events SET status = 'received', attempts = 0, \
+            next_attempt_at = $1, processed_at = NULL \
+        WHERE event_id IN (SELECT r.event_id FROM r) \
+            AND (lease_until IS NULL OR lease_until <= $1)";
+}
+
+/// Takes due events for work until `lease_until`: those whose time has come and that nobody holds.
+/// Fair across accounts. A lease that ran out may be taken again; its generation tells the two apart.
+pub async fn claim(
+    db: &Db,
+    now: Timestamp,
+    lease_until: Timestamp,
+    owner: &str,
+    limit: u32,
+) -> Result<Vec<ClaimedEvent>, StoreError> {
+    let rows = CLAIM
+        .on(db.writer())
+        .bigint(now.millis())
+        .bigint(lease_until.millis())
+        .prose(owner)
+        .bigint(i64::from(limit).saturating_mul(CANDIDATES_PER_CLAIM))
+        .bigint(i64::from(limit))
+        .fetch()
+        .await?;
+    let mut claimed = rows.iter().map(read_claimed).collect::<Result<Vec<_>, _>>()?;
+    claimed.sort_unstable_by(|a, b| {
+        (a.created_at, a.received_at, &a.key).cmp(&(b.created_at, b.received_at, &b.key))
+    });
+    Ok(claimed)
+}
+
+fn read_claimed(row: &Row) -> Result<ClaimedEvent, StoreError> {
+    let mut cells = row.cells();
+    Ok(ClaimedEvent {
+        key: read_key(&mut cells)?,
+        event_type: cells.prose()?.into_owned(),
+        api_version: cells.opt_prose()?.map(std::borrow::Cow::into_owned),
+        created_at: cells.opt_instant()?,
+        received_at: cells.instant()?,
+        status: read_status(&mut cells)?,
+        attempts: wire::small(cells.bigint()?),
+        body: read_body(&mut cells)?,
+        lease_generation: wire::uncount(cells.bigint()?),
+    })
+}
+
+/// Makes the events that wait for one of these objects due; returns how many.
+pub async fn wake(db: &Db, objects: &[ObjectId], now: Timestamp) -> Result<u64, StoreError> {
+    if objects.is_empty() {
+        return Ok(0);
+    }
+    let rows = Rows::of(objects).text(ObjectId::as_str);
+    WAKE.on(db.writer()).bigint(now.millis()).rows(rows).execute().await
+}
+
+/// Makes waiting events due for which a link has appeared, at most `limit`; the net under
+/// [`wake`]. Returns how many.
+pub async fn wake_linked(db: &Db, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let call = WAKE_LINKED.on(db.writer()).bigint(now.millis());
+    call.bigint(i64::from(limit)).execute().await
+}
+
+/// When the next event is due (leases count); `None` when none is.
+pub async fn next_due(db: &Db) -> Result<Option<Timestamp>, StoreError> {
+    let row = NEXT_DUE.on(db).fetch_one().await?;
+    Ok(row.map(|row| row.cells().opt_instant()).transpose()?.flatten())
+}
+
+/// Makes events due again whatever their status is, with their attempts set back to 0; returns
+/// how many. Leases in force are left alone.
+pub async fn set_for_replay(
+    db: &Db,
+    filter: &EventFilter,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    REPLAY
+        .on(db.writer())
+        .bigint(now.millis())
+        .bigint(filter.from.unwrap_or(Timestamp::MIN).millis())
+        .bigint(filter.until.map_or(i64::MAX, Timestamp::millis))
+        .opt_text(filter.status.map(EventStatus::as_str))
+        .opt_prose(filter.event_type.as_deref())
+        .opt_text(filter.account.as_ref().map(AccountId::as_str))
+        .execute()
+        .await
+}
+
+/// The same for single events.
+pub async fn set_ids_for_replay(
+    db: &Db,
+    events: &[EventId],
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let rows = Rows::of(events).text(EventId::as_str);
+    REPLAY_IDS.on(db.writer()).bigint(now.millis()).rows(rows).execute().await
+}

@@ -1,0 +1,530 @@
+//! Statements and how they are run on either database. Owns: the registry entry of a statement,
+//! binding, batches, reading cells. Must not know: any table.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments as _, PgConnection, PgPool, Row as _, SqliteConnection, SqlitePool};
+
+use tollgate_domain::Timestamp;
+
+use crate::dialect::{CellType, Dialect, Expanded, Slot, batch_columns, expand};
+use crate::error::StoreError;
+use crate::prose;
+use crate::wire::Key;
+
+/// Batch sizes on SQLite, falling: a batch is cut into these, so that few texts are prepared and
+/// every one is used again. 256 rows of the widest batch stay under SQLite's 32 766 parameters.
+const CHUNK_ROWS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
+
+/// One statement of the product. Made by [`statements!`] only, so that all are in the registry.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    name: &'static str,
+    template: &'static str,
+    postgres: OnceLock<Expanded>,
+    sqlite: [OnceLock<Expanded>; CHUNK_ROWS.len()],
+}
+
+impl Statement {
+    pub(crate) const fn new(name: &'static str, template: &'static str) -> Self {
+        Self {
+            name,
+            template,
+            postgres: OnceLock::new(),
+            sqlite: [const { OnceLock::new() }; CHUNK_ROWS.len()],
+        }
+    }
+
+    /// Its name, for messages.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its text for a database; a batch has one row.
+    pub(crate) fn text(&self, dialect: Dialect) -> String {
+        expand(self.template, dialect, 1).sql
+    }
+
+    fn on_postgres(&'static self) -> &'static Expanded {
+        self.postgres.get_or_init(|| expand(self.template, Dialect::Postgres, 0))
+    }
+
+    /// The text for the largest chunk that `rows` rows fill, and how many rows it takes.
+    fn on_sqlite(&'static self, rows: usize) -> (&'static Expanded, usize) {
+        let sizes = CHUNK_ROWS.iter().zip(&self.sqlite);
+        let mut fitting = sizes.skip_while(|(size, _)| **size > rows.max(1));
+        match fitting.next() {
+            Some((size, cell)) => {
+                (cell.get_or_init(|| expand(self.template, Dialect::Sqlite, *size)), *size)
+            }
+            // Not reached: the last size is 1.
+            None => (self.on_postgres(), 1),
+        }
+    }
+
+    /// Starts a call on a transaction or on the readers of a database.
+    pub(crate) fn on<'c, 'v>(&'static self, handle: impl Into<Handle<'c>>) -> Call<'c, 'v> {
+        Call { statement: self, handle: handle.into(), scalars: Vec::new(), columns: Vec::new() }
+    }
+}
+
+/// Declares statements and their registry.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $template:expr;)*) => {
+        $($(#[$doc])* static $name: $crate::statement::Statement = $crate::statement::Statement::new(
+            concat!(module_path!(), "::", stringify!($name)), $template);)*
+        /// Every statement of this module.
+        pub(crate) static STATEMENTS: &[&$crate::statement::Statement] = &[$(&$name),*];
+    };
+}
+pub(crate) use statements;
+
+/// What a statement runs on.
+#[derive(Debug)]
+pub(crate) enum Handle<'c> {
+    PostgresPool(&'c PgPool),
+    Postgres(&'c mut PgConnection),
+    SqlitePool(&'c SqlitePool),
+    Sqlite(&'c mut SqliteConnection),
+}
+
+/// One value.
+#[derive(Debug, Clone)]
+enum Value<'v> {
+    Text(Option<Cow<'v, str>>),
+    Bigint(Option<i64>),
+    Boolean(bool),
+    Bytes(&'v [u8]),
+}
+
+/// One column of a batch.
+#[derive(Debug)]
+enum Column<'v> {
+    Text(Vec<Option<Cow<'v, str>>>),
+    Bigint(Vec<Option<i64>>),
+    Boolean(Vec<bool>),
+    Bytes(Vec<&'v [u8]>),
+}
+
+impl Column<'_> {
+    const fn cell_type(&self) -> CellType {
+        match self {
+            Self::Text(_) => CellType::Text,
+            Self::Bigint(_) => CellType::Bigint,
+            Self::Boolean(_) => CellType::Boolean,
+            Self::Bytes(_) => CellType::Bytea,
+        }
+    }
+}
+
+/// The rows of a batch, column by column.
+#[derive(Debug)]
+pub(crate) struct Rows<'v, T> {
+    items: &'v [T],
+    columns: Vec<Column<'v>>,
+}
+
+impl<'v, T> Rows<'v, T> {
+    pub(crate) const fn of(items: &'v [T]) -> Self {
+        Self { items, columns: Vec::new() }
+    }
+
+    /// A key or another text that holds no NUL.
+    pub(crate) fn text(mut self, cell: impl Fn(&'v T) -> &'v str) -> Self {
+        let cells = self.items.iter().map(|item| Some(Cow::Borrowed(cell(item))));
+        self.columns.push(Column::Text(cells.collect()));
+        self
+    }
+
+    pub(crate) fn opt_text(mut self, cell: impl Fn(&'v T) -> Option<&'v str>) -> Self {
+        let cells = self.items.iter().map(|item| cell(item).map(Cow::Borrowed));
+        self.columns.push(Column::Text(cells.collect()));
+        self
+    }
+
+    /// A text made for the row; it must not hold NUL.
+    pub(crate) fn made_text(mut self, cell: impl Fn(&'v T) -> Cow<'v, str>) -> Self {
+        let cells = self.items.iter().map(|item| Some(cell(item)));
+        self.columns.push(Column::Text(cells.collect()));
+        self
+    }
+
+    /// Free text, whatever it holds.
+    pub(crate) fn prose(self, cell: impl Fn(&'v T) -> &'v str) -> Self {
+        self.made_text(|item| prose::to_column(cell(item)))
+    }
+
+    pub(crate) fn opt_prose(mut self, cell: impl Fn(&'v T) -> Option<&'v str>) -> Self {
+        let cells = self.items.iter().map(|item| cell(item).map(prose::to_column));
+        self.columns.push(Column::Text(cells.collect()));
+        self
+    }
+
+    pub(crate) fn bigint(mut self, cell: impl Fn(&'v T) -> i64) -> Self {
+        let cells = self.items.iter().map(|item| Some(cell(item)));
+        self.columns.push(Column::Bigint(cells.collect()));
+        self
+    }
+
+    pub(crate) fn opt_bigint(mut self, cell: impl Fn(&'v T) -> Option<i64>) -> Self {
+        self.columns.push(Column::Bigint(self.items.iter().map(cell).collect()));
+        self
+    }
+
+    pub(crate) fn boolean(mut self, cell: impl Fn(&'v T) -> bool) -> Self {
+        self.columns.push(Column::Boolean(self.items.iter().map(cell).collect()));
+        self
+    }
+
+    pub(crate) fn bytes(mut self, cell: impl Fn(&'v T) -> &'v [u8]) -> Self {
+        self.columns.push(Column::Bytes(self.items.iter().map(cell).collect()));
+        self
+    }
+}
+
+/// A statement with its values, ready to run.
+#[derive(Debug)]
+pub(crate) struct Call<'c, 'v> {
+    statement: &'static Statement,
+    handle: Handle<'c>,
+    scalars: Vec<Value<'v>>,
+    columns: Vec<Column<'v>>,
+}
+
+impl<'v> Call<'_, 'v> {
+    /// The next scalar, `$1` first: a key or another text that holds no NUL.
+    pub(crate) fn text(self, value: &'v str) -> Self {
+        self.opt_text(Some(value))
+    }
+
+    pub(crate) fn opt_text(mut self, value: Option<&'v str>) -> Self {
+        self.scalars.push(Value::Text(value.map(Cow::Borrowed)));
+        self
+    }
+
+    pub(crate) fn prose(self, value: &'v str) -> Self {
+        self.opt_prose(Some(value))
+    }
+
+    pub(crate) fn opt_prose(mut self, value: Option<&'v str>) -> Self {
+        self.scalars.push(Value::Text(value.map(prose::to_column)));
+        self
+    }
+
+    pub(crate) fn bigint(self, value: i64) -> Self {
+        self.opt_bigint(Some(value))
+    }
+
+    pub(crate) fn opt_bigint(mut self, value: Option<i64>) -> Self {
+        self.scalars.push(Value::Bigint(value));
+        self
+    }
+
+    pub(crate) fn boolean(mut self, value: bool) -> Self {
+        self.scalars.push(Value::Boolean(value));
+        self
+    }
+
+    pub(crate) fn bytes(mut self, value: &'v [u8]) -> Self {
+        self.scalars.push(Value::Bytes(value));
+        self
+    }
+
+    /// The rows of the batch. Must be the last; must not be empty.
+    pub(crate) fn rows<T>(mut self, rows: Rows<'v, T>) -> Self {
+        debug_assert_eq!(
+            rows.columns.iter().map(Column::cell_type).collect::<Vec<_>>(),
+            batch_columns(self.statement.template),
+            "{}: the batch has other columns than the statement",
+            self.statement.name,
+        );
+        self.columns = rows.columns;
+        self
+    }
+
+    /// Runs the statement and returns the number of rows it changed.
+    pub(crate) async fn execute(self) -> Result<u64, StoreError> {
+        let Self { statement, handle, scalars, columns } = self;
+        match handle {
+            Handle::PostgresPool(pool) => {
+                let mut connection = pool.acquire().await?;
+                execute_on_postgres(&mut connection, statement, scalars, columns).await
+            }
+            Handle::Postgres(connection) => {
+                execute_on_postgres(connection, statement, scalars, columns).await
+            }
+            Handle::SqlitePool(pool) => {
+                let mut connection = pool.acquire().await?;
+                execute_on_sqlite(&mut connection, statement, &scalars, &columns).await
+            }
+            Handle::Sqlite(connection) => {
+                execute_on_sqlite(connection, statement, &scalars, &columns).await
+            }
+        }
+    }
+
+    /// Runs the statement and returns its rows; those of one batch share one instant.
+    pub(crate) async fn fetch(self) -> Result<Vec<Row>, StoreError> {
+        let Self { statement, handle, scalars, columns } = self;
+        match handle {
+            Handle::PostgresPool(pool) => {
+                let mut connection = pool.acquire().await?;
+                fetch_on_postgres(&mut connection, statement, scalars, columns).await
+            }
+            Handle::Postgres(connection) => {
+                fetch_on_postgres(connection, statement, scalars, columns).await
+            }
+            Handle::SqlitePool(pool) if batch_len(&columns) > 1 => {
+                let mut tx = pool.begin().await?;
+                let rows = fetch_on_sqlite(&mut tx, statement, &scalars, &columns).await?;
+                tx.rollback().await?;
+                Ok(rows)
+            }
+            Handle::SqlitePool(pool) => {
+                let mut connection = pool.acquire().await?;
+                fetch_on_sqlite(&mut connection, statement, &scalars, &columns).await
+            }
+            Handle::Sqlite(connection) => {
+                fetch_on_sqlite(connection, statement, &scalars, &columns).await
+            }
+        }
+    }
+
+    /// [`Self::fetch`] for a statement that returns at most one row.
+    pub(crate) async fn fetch_one(self) -> Result<Option<Row>, StoreError> {
+        Ok(self.fetch().await?.into_iter().next())
+    }
+}
+
+async fn execute_on_postgres(
+    connection: &mut PgConnection,
+    statement: &'static Statement,
+    scalars: Vec<Value<'_>>,
+    columns: Vec<Column<'_>>,
+) -> Result<u64, StoreError> {
+    let (sql, arguments) = for_postgres(statement, scalars, columns)?;
+    Ok(sqlx::query_with(sql, arguments).execute(connection).await?.rows_affected())
+}
+
+async fn fetch_on_postgres(
+    connection: &mut PgConnection,
+    statement: &'static Statement,
+    scalars: Vec<Value<'_>>,
+    columns: Vec<Column<'_>>,
+) -> Result<Vec<Row>, StoreError> {
+    let (sql, arguments) = for_postgres(statement, scalars, columns)?;
+    let rows = sqlx::query_with(sql, arguments).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(Row::Postgres).collect())
+}
+
+fn for_postgres(
+    statement: &'static Statement,
+    scalars: Vec<Value<'_>>,
+    columns: Vec<Column<'_>>,
+) -> Result<(&'static str, PgArguments), StoreError> {
+    let mut arguments = PgArguments::default();
+    for value in scalars {
+        match value {
+            Value::Text(text) => arguments.add(text),
+            Value::Bigint(number) => arguments.add(number),
+            Value::Boolean(truth) => arguments.add(truth),
+            Value::Bytes(bytes) => arguments.add(bytes),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    for column in columns {
+        match column {
+            Column::Text(cells) => arguments.add(cells),
+            Column::Bigint(cells) => arguments.add(cells),
+            Column::Boolean(cells) => arguments.add(cells),
+            Column::Bytes(cells) => arguments.add(cells),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok((statement.on_postgres().sql.as_str(), arguments))
+}
+
+async fn execute_on_sqlite(
+    connection: &mut SqliteConnection,
+    statement: &'static Statement,
+    scalars: &[Value<'_>],
+    columns: &[Column<'_>],
+) -> Result<u64, StoreError> {
+    let mut changed = 0;
+    let mut from = 0;
+    loop {
+        let (sql, arguments, to) = for_sqlite(statement, scalars, columns, from)?;
+        let query = sqlx::query_with(sql, arguments);
+        changed += query.execute(&mut *connection).await?.rows_affected();
+        if to >= batch_len(columns) {
+            return Ok(changed);
+        }
+        from = to;
+    }
+}
+
+async fn fetch_on_sqlite(
+    connection: &mut SqliteConnection,
+    statement: &'static Statement,
+    scalars: &[Value<'_>],
+    columns: &[Column<'_>],
+) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    let mut from = 0;
+    loop {
+        let (sql, arguments, to) = for_sqlite(statement, scalars, columns, from)?;
+        let query = sqlx::query_with(sql, arguments);
+        rows.extend(query.fetch_all(&mut *connection).await?.into_iter().map(Row::Sqlite));
+        if to >= batch_len(columns) {
+            return Ok(rows);
+        }
+        from = to;
+    }
+}
+
+fn batch_len(columns: &[Column<'_>]) -> usize {
+    match columns.first() {
+        None => 0,
+        Some(Column::Text(cells)) => cells.len(),
+        Some(Column::Bigint(cells)) => cells.len(),
+        Some(Column::Boolean(cells)) => cells.len(),
+        Some(Column::Bytes(cells)) => cells.len(),
+    }
+}
+
+/// Text and values of the chunk that starts at row `from`, and the row after it.
+fn for_sqlite(
+    statement: &'static Statement,
+    scalars: &[Value<'_>],
+    columns: &[Column<'_>],
+    from: usize,
+) -> Result<(&'static str, SqliteArguments, usize), StoreError> {
+    let (expanded, size) = statement.on_sqlite(batch_len(columns).saturating_sub(from));
+    let to = from + size;
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(size * columns.len() + scalars.len(), 0);
+    for slot in &expanded.parameters {
+        match slot {
+            Slot::Scalar(index) => add_scalar(&mut arguments, scalars.get(*index))?,
+            Slot::Rows => {
+                for row in from..to {
+                    for column in columns {
+                        add_cell(&mut arguments, column, row)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok((expanded.sql.as_str(), arguments, to))
+}
+
+fn add_scalar(
+    arguments: &mut SqliteArguments,
+    value: Option<&Value<'_>>,
+) -> Result<(), StoreError> {
+    match value {
+        Some(Value::Text(text)) => arguments.add(text.as_deref()),
+        Some(Value::Bigint(number)) => arguments.add(*number),
+        Some(Value::Boolean(truth)) => arguments.add(*truth),
+        Some(Value::Bytes(bytes)) => arguments.add(*bytes),
+        None => arguments.add(None::<i64>),
+    }
+    .map_err(|error| sqlx::Error::Encode(error).into())
+}
+
+fn add_cell(
+    arguments: &mut SqliteArguments,
+    column: &Column<'_>,
+    row: usize,
+) -> Result<(), StoreError> {
+    match column {
+        Column::Text(cells) => arguments.add(cells.get(row).and_then(Option::as_deref)),
+        Column::Bigint(cells) => arguments.add(cells.get(row).copied().flatten()),
+        Column::Boolean(cells) => arguments.add(cells.get(row).copied()),
+        Column::Bytes(cells) => arguments.add(cells.get(row).copied()),
+    }
+    .map_err(|error| sqlx::Error::Encode(error).into())
+}
+
+/// A row of either database.
+pub(crate) enum Row {
+    Postgres(PgRow),
+    Sqlite(SqliteRow),
+}
+
+impl Row {
+    /// Reads cells from the first on.
+    pub(crate) const fn cells(&self) -> Cells<'_> {
+        Cells { row: self, next: 0 }
+    }
+}
+
+/// A reader of a row's cells, in their order.
+pub(crate) struct Cells<'r> {
+    row: &'r Row,
+    next: usize,
+}
+
+macro_rules! read_cell {
+    ($($(#[$doc:meta])* $name:ident -> $type:ty;)*) => {$(
+        $(#[$doc])*
+        pub(crate) fn $name(&mut self) -> Result<$type, StoreError> {
+            let index = self.next;
+            self.next += 1;
+            Ok(match self.row {
+                Row::Postgres(row) => row.try_get(index)?,
+                Row::Sqlite(row) => row.try_get(index)?,
+            })
+        }
+    )*};
+}
+
+impl<'r> Cells<'r> {
+    read_cell! {
+        text -> &'r str;
+        opt_text -> Option<&'r str>;
+        bigint -> i64;
+        opt_bigint -> Option<i64>;
+        boolean -> bool;
+        bytes -> &'r [u8];
+    }
+
+    /// An id; anything else in its place is a defect of the row.
+    pub(crate) fn key<K: Key>(&mut self, table: &'static str) -> Result<K, StoreError> {
+        let text = self.text()?;
+        K::read(text).ok_or_else(|| bad_key(table, text))
+    }
+
+    pub(crate) fn opt_key<K: Key>(&mut self, table: &'static str) -> Result<Option<K>, StoreError> {
+        let text = self.opt_text()?;
+        text.map(|text| K::read(text).ok_or_else(|| bad_key(table, text))).transpose()
+    }
+
+    pub(crate) fn instant(&mut self) -> Result<Timestamp, StoreError> {
+        self.bigint().map(Timestamp::from_millis)
+    }
+
+    pub(crate) fn opt_instant(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.opt_bigint()?.map(Timestamp::from_millis))
+    }
+
+    /// Free text, as it was before [`prose::to_column`].
+    pub(crate) fn prose(&mut self) -> Result<Cow<'r, str>, StoreError> {
+        self.text().map(prose::from_column)
+    }
+
+    pub(crate) fn opt_prose(&mut self) -> Result<Option<Cow<'r, str>>, StoreError> {
+        Ok(self.opt_text()?.map(prose::from_column))
+    }
+}
+
+fn bad_key(table: &'static str, text: &str) -> StoreError {
+    StoreError::Corrupt {
+        table,
+        reason: "an id holds characters that no id may hold".to_owned(),
+        row: text.chars().take(80).collect(),
+    }
+}

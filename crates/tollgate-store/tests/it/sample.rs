@@ -1,0 +1,506 @@
+//! Values for tests. Owns: short constructors and random facts of every kind. Must not know: the
+//! store.
+
+use std::borrow::Cow;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use tollgate_domain::change::Change;
+use tollgate_domain::facts::{
+    BoostGrant, Customer, Grant, Override, OverrideEffect, Revocation, Waiver,
+};
+use tollgate_domain::ids::{
+    AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId,
+    ObjectId, PlanId, PriceId, SessionId, SubscriptionId,
+};
+use tollgate_domain::money::{Currency, Money};
+use tollgate_domain::payment::{
+    Adjustment, AdjustmentKind, FailedAttempt, Invoice, InvoiceState, InvoiceStatus, Purchase,
+    PurchaseKind, SessionMode, SessionStatus,
+};
+use tollgate_domain::subscription::{
+    LifecycleRank, PreviousValues, Subscription, SubscriptionItem, SubscriptionState,
+    SubscriptionStatus, Version,
+};
+use tollgate_domain::{Facts, Timestamp};
+use tollgate_store::accounts::AccountHead;
+use tollgate_store::inbox::{BodyCodec, EventKey, EventStatus, NewEvent, Outcome, StoredBody};
+
+pub(crate) fn account(id: &str) -> AccountId {
+    AccountId::parse(id).unwrap()
+}
+
+pub(crate) fn object(id: &str) -> ObjectId {
+    ObjectId::parse(id).unwrap()
+}
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    crate::database::start().plus_ms(seconds * 1_000)
+}
+
+/// The head an account has after its first commit.
+pub(crate) fn head(id: &str) -> AccountHead {
+    AccountHead { known: true, revision: 1, ..AccountHead::unknown(account(id)) }
+}
+
+pub(crate) fn key(id: &str) -> EventKey {
+    EventKey { event: EventId::parse(id).unwrap(), livemode: false, stripe_account: String::new() }
+}
+
+/// An outcome with nothing but its status; open ones are due at the start.
+pub(crate) fn outcome(status: EventStatus) -> Outcome {
+    let open = !status.is_final() && status != EventStatus::Dead;
+    Outcome {
+        status,
+        account: None,
+        reason: None,
+        attempts: 1,
+        next_attempt_at: open.then(|| at(0)),
+        processed_at: status.is_final().then(|| at(0)),
+        duration_us: None,
+    }
+}
+
+pub(crate) fn event(id: &str, status: EventStatus) -> NewEvent<'static> {
+    NewEvent {
+        key: key(id),
+        event_type: Cow::Borrowed("invoice.paid"),
+        api_version: Some(Cow::Borrowed("2026-10-28.endive")),
+        created_at: Some(at(-1)),
+        signed_at: Some(at(0)),
+        received_at: at(0),
+        object: Some(object("in_1")),
+        body: StoredBody {
+            bytes: Cow::Borrowed(b"{}\0\xff"),
+            codec: BodyCodec::ZstdDictionary(7),
+            raw_len: 4_000,
+        },
+        outcome: outcome(status),
+    }
+}
+
+/// Draws values that are the same in every run.
+pub(crate) struct Source(TestRunner);
+
+impl Source {
+    pub(crate) fn new() -> Self {
+        Self(TestRunner::deterministic())
+    }
+
+    pub(crate) fn draw<S: Strategy>(&mut self, strategy: &S) -> S::Value {
+        strategy.new_tree(&mut self.0).unwrap().current()
+    }
+}
+
+/// Any text, with what hurts made frequent.
+fn text() -> impl Strategy<Value = String> {
+    let odd = prop_oneof![
+        Just('\0'),
+        Just('\u{1a}'),
+        Just('0'),
+        Just('1'),
+        Just('"'),
+        Just('\''),
+        Just('\\'),
+        Just('{'),
+        Just('$'),
+        Just('\n'),
+        Just('\u{2028}'),
+        Just('\u{10ffff}'),
+        Just('é'),
+        any::<char>(),
+    ];
+    vec(odd, 0..12).prop_map(|chars| chars.into_iter().collect())
+}
+
+fn boxed_text() -> impl Strategy<Value = Option<Box<str>>> {
+    option::of(text().prop_map(String::into_boxed_str))
+}
+
+fn instant() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![
+        Just(Timestamp::MIN),
+        Just(Timestamp::MAX),
+        Just(Timestamp::from_millis(0)),
+        (1_500_000_000_000_i64..2_000_000_000_000).prop_map(Timestamp::from_millis),
+    ]
+}
+
+fn id() -> impl Strategy<Value = String> {
+    prop_oneof!["[A-Za-z0-9_.:-]{1,24}", "[a-z]{120,128}"]
+}
+
+macro_rules! id_strategies {
+    ($($name:ident -> $type:ty;)*) => {$(
+        fn $name() -> impl Strategy<Value = $type> {
+            id().prop_map(|id| <$type>::parse(&id).unwrap())
+        }
+    )*};
+}
+id_strategies! {
+    member_id -> MemberId;
+    event_id -> EventId;
+    customer_id -> CustomerId;
+    subscription_id -> SubscriptionId;
+    invoice_id -> InvoiceId;
+    session_id -> SessionId;
+    price_id -> PriceId;
+    adjustment_id -> AdjustmentId;
+    object_id -> ObjectId;
+    fact_id -> FactId;
+}
+
+fn plan_id() -> impl Strategy<Value = PlanId> {
+    "[a-z0-9]{1,8}(_[a-z0-9]{1,8}){0,2}".prop_map(|id| PlanId::parse(&id).unwrap())
+}
+
+fn money() -> impl Strategy<Value = Money> {
+    (any::<i64>(), "[a-z]{3}").prop_map(|(amount_minor, code)| Money {
+        amount_minor,
+        currency: Currency::parse(&code).unwrap(),
+    })
+}
+
+fn status() -> impl Strategy<Value = SubscriptionStatus> {
+    let known = prop::sample::select(vec![
+        "incomplete",
+        "incomplete_expired",
+        "trialing",
+        "active",
+        "past_due",
+        "unpaid",
+        "paused",
+        "canceled",
+    ]);
+    prop_oneof![known.prop_map(str::to_owned), text()]
+        .prop_map(|text| SubscriptionStatus::parse(&text))
+}
+
+fn item() -> impl Strategy<Value = SubscriptionItem> {
+    (price_id(), boxed_text(), any::<u64>(), option::of(instant()), option::of(instant())).prop_map(
+        |(price, lookup_key, quantity, period_start, period_end)| SubscriptionItem {
+            price,
+            lookup_key,
+            quantity,
+            period_start,
+            period_end,
+        },
+    )
+}
+
+fn previous() -> impl Strategy<Value = PreviousValues> {
+    let maybe = || option::of(option::of(instant()));
+    (
+        option::of(status()),
+        option::of(vec(item(), 0..3)),
+        option::of(any::<bool>()),
+        (maybe(), maybe(), maybe(), maybe()),
+        option::of(any::<bool>()),
+        option::of(option::of(invoice_id())),
+    )
+        .prop_map(|(status, items, at_end, times, collection_paused, latest_invoice)| {
+            PreviousValues {
+                status,
+                items,
+                cancel_at_period_end: at_end,
+                cancel_at: times.0,
+                canceled_at: times.1,
+                ended_at: times.2,
+                trial_end: times.3,
+                collection_paused,
+                latest_invoice,
+            }
+        })
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    (instant(), 0_i64..4, event_id()).prop_map(|(at, rank, event)| Version {
+        at,
+        rank: LifecycleRank::from_i64(rank).unwrap(),
+        event,
+    })
+}
+
+pub(crate) fn state() -> impl Strategy<Value = SubscriptionState> {
+    let maybe = || option::of(instant());
+    (
+        (version(), status(), vec(item(), 0..4), any::<bool>(), any::<bool>()),
+        (maybe(), maybe(), maybe(), maybe(), maybe()),
+        option::of(invoice_id()),
+        option::of(previous()),
+    )
+        .prop_map(
+            |((version, status, items, at_end, paused), times, latest_invoice, previous)| {
+                SubscriptionState {
+                    version,
+                    status,
+                    items,
+                    cancel_at_period_end: at_end,
+                    cancel_at: times.0,
+                    canceled_at: times.1,
+                    ended_at: times.2,
+                    trial_end: times.3,
+                    collection_paused: paused,
+                    created: times.4,
+                    latest_invoice,
+                    previous: previous.map(Box::new),
+                }
+            },
+        )
+}
+
+fn subscription() -> impl Strategy<Value = Subscription> {
+    let owner = (option::of(customer_id()), option::of(member_id()));
+    (subscription_id(), owner, vec(state(), 1..4)).prop_map(|(id, (customer, member), states)| {
+        let mut states = states.into_iter();
+        let first = states.next().unwrap();
+        let mut subscription = Subscription::first_seen(id, customer, member, first.clone());
+        subscription.remember(first);
+        for state in states {
+            subscription.observe(state.clone());
+            subscription.remember(state);
+        }
+        subscription
+    })
+}
+
+fn customer() -> impl Strategy<Value = Customer> {
+    let sources = (option::of(instant()), option::of(event_id()));
+    (customer_id(), option::of(member_id()), boxed_text(), any::<bool>(), sources).prop_map(
+        |(id, member, email, deleted, (at, event))| Customer {
+            id,
+            member,
+            email,
+            deleted,
+            at,
+            event,
+        },
+    )
+}
+
+fn invoice() -> impl Strategy<Value = Invoice> {
+    let statuses = prop::sample::select(vec![
+        InvoiceStatus::Draft,
+        InvoiceStatus::Open,
+        InvoiceStatus::Uncollectible,
+        InvoiceStatus::Void,
+        InvoiceStatus::Paid,
+    ]);
+    let failed = (any::<u32>(), instant()).prop_map(|(attempt, at)| FailedAttempt { attempt, at });
+    let maybe = || option::of(instant());
+    (
+        (invoice_id(), option::of(subscription_id()), instant(), event_id(), statuses),
+        (any::<i64>(), money(), any::<u32>()),
+        (boxed_text(), boxed_text(), boxed_text()),
+        (maybe(), maybe(), maybe(), maybe()),
+        vec(failed, 0..4),
+    )
+        .prop_map(
+            |((id, subscription, at, event, status), sums, texts, times, failed_attempts)| {
+                let state = InvoiceState {
+                    at,
+                    event,
+                    status,
+                    amount_due_minor: sums.0,
+                    amount_paid_minor: sums.1.amount_minor,
+                    currency: sums.1.currency,
+                    attempt_count: sums.2,
+                    billing_reason: texts.0,
+                    collection_method: texts.1,
+                    hosted_url: texts.2,
+                    period_start: times.0,
+                    period_end: times.1,
+                    created: times.2,
+                };
+                Invoice { id, subscription, state, failed_attempts, paid_at: times.3 }
+            },
+        )
+}
+
+fn purchase() -> impl Strategy<Value = Purchase> {
+    let modes = prop::sample::select(vec![
+        SessionMode::Payment,
+        SessionMode::Subscription,
+        SessionMode::Setup,
+    ]);
+    let kinds = prop_oneof![
+        Just(PurchaseKind::Badge),
+        option::of(plan_id()).prop_map(|claimed| PurchaseKind::Grant { claimed }),
+        Just(PurchaseKind::Boost),
+        Just(PurchaseKind::Other),
+    ];
+    let statuses = prop::sample::select(vec![
+        SessionStatus::Open,
+        SessionStatus::Expired,
+        SessionStatus::Complete,
+    ]);
+    (
+        (session_id(), modes, kinds, statuses, event_id()),
+        (option::of(member_id()), option::of(subscription_id()), option::of(object_id())),
+        (vec(price_id(), 0..3), option::of(money()), option::of(money())),
+        (option::of(instant()), option::of(instant())),
+    )
+        .prop_map(|((id, mode, kind, status, event), refs, sums, times)| Purchase {
+            id,
+            mode,
+            kind,
+            member: refs.0,
+            subscription: refs.1,
+            payment_intent: refs.2,
+            prices: sums.0,
+            subtotal: sums.1,
+            total: sums.2,
+            status,
+            paid_at: times.0,
+            failed_at: times.1,
+            event,
+        })
+}
+
+fn adjustment() -> impl Strategy<Value = Adjustment> {
+    let kinds = prop::sample::select(vec![
+        AdjustmentKind::Refund,
+        AdjustmentKind::Dispute,
+        AdjustmentKind::ChargeRefunds,
+    ]);
+    (
+        (adjustment_id(), kinds, money(), text(), instant(), event_id()),
+        (option::of(object_id()), option::of(object_id()), option::of(instant())),
+    )
+        .prop_map(|((id, kind, amount, status, at, event), refs)| Adjustment {
+            id,
+            kind,
+            payment_intent: refs.0,
+            charge: refs.1,
+            amount,
+            status: status.into(),
+            at,
+            event,
+            effective_at: refs.2,
+        })
+}
+
+fn revocation() -> impl Strategy<Value = Revocation> {
+    (instant(), text(), option::of(text())).prop_map(|(at, by, reason)| Revocation {
+        at,
+        by,
+        reason,
+    })
+}
+
+/// What all our own facts have: id, reason, by, at, until, revoked.
+type Own = (FactId, String, String, Timestamp, Option<Timestamp>, Option<Revocation>);
+
+fn own() -> impl Strategy<Value = Own> {
+    (fact_id(), text(), text(), instant(), option::of(instant()), option::of(revocation()))
+}
+
+fn waiver() -> impl Strategy<Value = Waiver> {
+    (own(), plan_id(), option::of(text())).prop_map(|(own, plan, internal_notes)| Waiver {
+        id: own.0,
+        plan,
+        reason: own.1,
+        granted_by: own.2,
+        granted_at: own.3,
+        expires_at: own.4,
+        internal_notes,
+        revoked: own.5,
+    })
+}
+
+fn grant() -> impl Strategy<Value = Grant> {
+    (own(), plan_id()).prop_map(|(own, plan)| Grant {
+        id: own.0,
+        plan,
+        reason: own.1,
+        granted_by: own.2,
+        granted_at: own.3,
+        expires_at: own.4,
+        revoked: own.5,
+    })
+}
+
+fn boost() -> impl Strategy<Value = BoostGrant> {
+    (own(), option::of(member_id()), any::<u32>()).prop_map(|(own, member, count)| BoostGrant {
+        id: own.0,
+        member,
+        count,
+        reason: own.1,
+        granted_by: own.2,
+        granted_at: own.3,
+        expires_at: own.4,
+        revoked: own.5,
+    })
+}
+
+fn feature_override() -> impl Strategy<Value = Override> {
+    let effects = prop_oneof![
+        Just(OverrideEffect::On),
+        Just(OverrideEffect::Off),
+        option::of(any::<u64>()).prop_map(OverrideEffect::Limit),
+    ];
+    (own(), plan_id(), effects).prop_map(|(own, feature, effect)| Override {
+        id: own.0,
+        feature: FeatureKey::parse(feature.as_str()).unwrap(),
+        effect,
+        reason: own.1,
+        granted_by: own.2,
+        granted_at: own.3,
+        expires_at: own.4,
+        revoked: own.5,
+    })
+}
+
+/// Changes of every kind, as they may come for one account; at most one waiver is active.
+pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let stripe = (
+        vec(customer(), 0..3),
+        vec(subscription(), 0..3),
+        vec(invoice(), 0..3),
+        vec(purchase(), 0..3),
+        vec(adjustment(), 0..3),
+    );
+    let ours = (
+        option::of(waiver()),
+        vec(grant(), 0..3),
+        vec(boost(), 0..3),
+        vec(feature_override(), 0..3),
+        vec(text(), 0..3),
+    );
+    (stripe, ours).prop_map(|(stripe, ours)| {
+        let mut all = vec![Change::CreateAccount];
+        all.extend(stripe.0.into_iter().map(Change::SaveCustomer));
+        for subscription in stripe.1 {
+            let (id, history) = (subscription.id.clone(), subscription.history.clone());
+            all.push(Change::SaveSubscription(subscription));
+            let append = |state| Change::AppendSubscriptionState(id.clone(), state);
+            all.extend(history.into_iter().map(append));
+        }
+        all.extend(stripe.2.into_iter().map(Change::SaveInvoice));
+        all.extend(stripe.3.into_iter().map(Change::SavePurchase));
+        all.extend(stripe.4.into_iter().map(Change::SaveAdjustment));
+        all.extend(ours.0.into_iter().map(Change::SaveWaiver));
+        all.extend(ours.1.into_iter().map(Change::SaveGrant));
+        all.extend(ours.2.into_iter().map(Change::SaveBoost));
+        all.extend(ours.3.into_iter().map(Change::SaveOverride));
+        all.extend(ours.4.into_iter().map(Change::Note));
+        all
+    })
+}
+
+/// The facts that changes lead to, with lists in the order in which the store hands them out.
+pub(crate) fn facts(account: &AccountId, changes: &[Change]) -> Facts {
+    let mut facts = Facts::unknown(account.clone());
+    for change in changes {
+        facts.apply(change);
+    }
+    facts.revision = 1;
+    facts.waivers.sort_by_key(|one| (one.granted_at, one.id.clone()));
+    facts.grants.sort_by_key(|one| (one.granted_at, one.id.clone()));
+    facts.boosts.sort_by_key(|one| (one.granted_at, one.id.clone()));
+    facts.overrides.sort_by_key(|one| (one.granted_at, one.id.clone()));
+    facts
+}

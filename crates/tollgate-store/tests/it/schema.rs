@@ -1,0 +1,165 @@
+//! The schema and its migrations.
+
+use std::time::Duration;
+
+use tollgate_store::{Db, DbOptions, Durability, StoreError, migrations};
+
+use crate::database::{on_empty_postgres, start};
+
+/// The number of the newest migration.
+async fn newest(db: &Db) -> u32 {
+    migrations::status(db).await.unwrap().last().unwrap().version
+}
+
+on_both! {
+    every_statement_is_accepted: |db| async {
+        let count = db.prepare_all().await.unwrap();
+        assert!(count > 50, "{count} statements are registered");
+    }
+
+    the_schema_goes_up_and_down_and_up: |db| async {
+        let newest = newest(db).await;
+        let falling: Vec<u32> = (1..=newest).rev().collect();
+        assert_eq!(migrations::down(db, 0).await.unwrap(), falling);
+        let older = migrations::check(db).await.unwrap_err();
+        assert!(matches!(older, StoreError::SchemaOlder { found: 0, .. }), "{older}");
+        assert!(migrations::plan(db).await.unwrap().contains("CREATE TABLE accounts"));
+        assert_eq!(migrations::up(db, start()).await.unwrap(), (1..=newest).collect::<Vec<_>>());
+        assert!(migrations::up(db, start()).await.unwrap().is_empty());
+        assert_eq!(migrations::plan(db).await.unwrap(), "");
+        migrations::check(db).await.unwrap();
+        db.prepare_all().await.unwrap();
+    }
+
+    one_step_back_leaves_the_others: |db| async {
+        let newest = newest(db).await;
+        assert_eq!(migrations::down(db, newest - 1).await.unwrap(), [newest]);
+        let status = migrations::status(db).await.unwrap();
+        let missing: Vec<u32> =
+            status.iter().filter(|step| step.applied_at.is_none()).map(|step| step.version).collect();
+        assert_eq!(missing, [newest]);
+        assert_eq!(status[0].applied_at, Some(start()));
+        let older = migrations::check(db).await.unwrap_err();
+        assert!(older.to_string().contains("tollgate migrate up"), "{older}");
+    }
+
+    a_newer_schema_is_refused: |db| async {
+        let known = newest(db).await;
+        db.sql("INSERT INTO schema_migrations (version, name, applied_at) VALUES (9000, 'later', 0)")
+            .await;
+        for refusal in [
+            migrations::check(db).await.unwrap_err(),
+            migrations::up(db, start()).await.unwrap_err(),
+            migrations::down(db, 0).await.unwrap_err(),
+        ] {
+            assert!(
+                matches!(refusal, StoreError::SchemaNewer { found: 9000, known: k } if k == known),
+                "{refusal}"
+            );
+            assert!(refusal.to_string().contains("9000"), "{refusal}");
+        }
+    }
+
+    commits_are_durable_by_default: |db| async {
+        assert_eq!(db.durability().await.unwrap(), Durability::Full);
+        db.ping().await.unwrap();
+    }
+
+    the_views_can_be_read: |db| async {
+        for view in [
+            "v_accounts", "v_subscriptions", "v_subscription_states", "v_subscription_invoices",
+            "v_purchases", "v_fee_waivers", "v_billing_audit_log", "v_billing_events",
+            "v_webhook_events",
+        ] {
+            db.sql(&format!("SELECT * FROM {view}")).await;
+        }
+    }
+}
+
+/// Runs migrations on four connections at once; each version must be applied by exactly one.
+async fn four_start_at_once(url: &str) {
+    let mut starts = Vec::new();
+    for _ in 0..4 {
+        let url = url.to_owned();
+        starts.push(tokio::spawn(async move {
+            let options =
+                DbOptions { acquire_timeout: Duration::from_secs(30), ..DbOptions::default() };
+            let db = Db::open(&url, &options).await.unwrap();
+            let applied = migrations::up(&db, start()).await.unwrap();
+            migrations::check(&db).await.unwrap();
+            db.close().await;
+            applied
+        }));
+    }
+    let mut applied = Vec::new();
+    for start in starts {
+        applied.extend(start.await.unwrap());
+    }
+    applied.sort_unstable();
+    let expected: Vec<u32> =
+        (1..=applied.len()).map(|version| u32::try_from(version).unwrap()).collect();
+    assert_eq!(applied, expected);
+    assert!(!applied.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_processes_migrate_one_sqlite_file() {
+    let folder = tempfile::tempdir().unwrap();
+    four_start_at_once(&format!("sqlite:{}", folder.path().join("test.db").display())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_processes_migrate_one_postgres_database() {
+    on_empty_postgres(async |url: &str| four_start_at_once(url).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn weak_settings_of_postgres_are_named() {
+    on_empty_postgres(async |url: &str| {
+        let url = format!("{url}?options=-c%20synchronous_commit%3Doff");
+        let db = Db::open(&url, &DbOptions::default()).await.unwrap();
+        let weak = Durability::Weak { setting: "synchronous_commit", value: "off".to_owned() };
+        assert_eq!(db.durability().await.unwrap(), weak);
+        db.close().await;
+    })
+    .await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_sqlite_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let db = Db::open(&format!("sqlite:{}", path.display()), &DbOptions::default()).await.unwrap();
+    migrations::up(&db, start()).await.unwrap();
+    for name in ["test.db", "test.db-wal", "test.db-shm"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    db.close().await;
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_used_is_explained_without_showing_it() {
+    let options = DbOptions { create_if_missing: false, ..DbOptions::default() };
+    for url in ["mysql://root:hunter2@host/db", "postgres://user:hunter2@ho st:port/x", "sqlite:"] {
+        let refusal = Db::open(url, &options).await.unwrap_err();
+        assert!(matches!(refusal, StoreError::Address { .. }), "{url}: {refusal}");
+        assert!(!refusal.to_string().contains("hunter2"), "{refusal}");
+    }
+    let nowhere = Db::open("sqlite:/nowhere/at/all.db", &options).await.unwrap_err();
+    assert!(nowhere.is_unavailable(), "{nowhere}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_unavailable_in_time() {
+    let options = DbOptions {
+        acquire_timeout: Duration::from_millis(300),
+        connect_timeout: Duration::from_millis(300),
+        ..DbOptions::default()
+    };
+    // Port 1 of this machine refuses connections.
+    let refusal = Db::open("postgres://tollgate@127.0.0.1:1/tollgate", &options).await.unwrap_err();
+    assert!(refusal.is_unavailable(), "{refusal}");
+}
