@@ -52,7 +52,7 @@ clients_run() {
 # clients_run_on ENGINE DATABASE_URL
 clients_run_on() {
   local engine=$1 key
-  tollgate_start "$engine" DATABASE_URL="$2" STRIPE_WEBHOOK_SECRET="$clients_secrets" \
+  tollgate_serve "$engine" DATABASE_URL="$2" STRIPE_WEBHOOK_SECRET="$clients_secrets" \
     STRIPE_PRODUCT_PRICE_MAP="$clients_prices"
   key=$(cd "$tollgate_dir" && env -i PATH="$PATH" DATABASE_URL="$2" \
     "$tollgate_binary" keys create --name clients --scopes check --json) || die "no key could be made"

@@ -49,9 +49,13 @@ step() {
 tallied() {
   local log="$run_dir/$1.log" status=0 add
   shift
-  # Not a pipeline: the command may be a function of this shell that keeps state.
-  "$@" > >(exec tee "$log") 2>&1 || status=$?
-  wait $!
+  # Not a pipeline: the command may be a function of this shell that keeps state or starts servers.
+  local out tee_pid
+  exec {out}> >(exec tee "$log")
+  tee_pid=$!
+  "$@" >&"$out" 2>&1 || status=$?
+  exec {out}>&-
+  wait "$tee_pid"
   add=$(awk '
     /^test result: / { for (i = 1; i < NF; i++) { if ($(i+1) == "passed;") p += $i
                        if ($(i+1) == "failed;") f += $i; if ($(i+1) == "ignored;") s += $i } }

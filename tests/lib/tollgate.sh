@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Starts and stops the real `tollgate serve`. Sourced by ./test.
+# Starts and stops the real binary. Sourced by ./test.
 
 TOLLGATE_URL=""
 tollgate_binary="${CARGO_TARGET_DIR:-target}/debug/tollgate"
@@ -11,27 +11,48 @@ tollgate_build() {
   tollgate_binary=$(readlink -f "$tollgate_binary")
 }
 
-# tollgate_start NAME [VARIABLE=VALUE...]: serves from an empty folder of its own, with nothing but these
-# settings in its environment, and waits for the line that says it is ready.
-tollgate_start() {
-  local name=$1 ready
+# tollgate_spawn NAME [VARIABLE=VALUE...] COMMAND [ARGUMENT...]: runs a command that goes on, from an empty
+# folder of its own and with nothing but these settings in its environment. Its output is read from
+# the descriptor $tollgate_stdout.
+tollgate_spawn() {
+  local name=$1 settings=()
   shift
+  while [[ ${1:-} == *=* ]]; do
+    settings+=("$1")
+    shift
+  done
   tollgate_dir="$run_dir/$name"
   mkdir "$tollgate_dir"
   mkfifo "$tollgate_dir/stdout"
-  (cd "$tollgate_dir" && exec env -i PATH="$PATH" "$@" "$tollgate_binary" serve --listen 127.0.0.1:0 \
+  (cd "$tollgate_dir" && exec env -i PATH="$PATH" "${settings[@]}" "$tollgate_binary" "$@" \
     >stdout 2>server.log) &
   tollgate_pid=$!
   on_exit tollgate_stop
   exec {tollgate_stdout}<"$tollgate_dir/stdout"
-  if ! read -r -t 30 ready <&"$tollgate_stdout" || [[ $ready != "listening on http://"* ]]; then
+}
+
+# Takes the next line into $REPLY; a server that says nothing for half a minute is not coming.
+tollgate_read_line() {
+  if ! read -r -t 30 <&"$tollgate_stdout"; then
     cat "$tollgate_dir/server.log" >&2
-    die "tollgate serve did not become ready: ${ready:-no line within 30 s}"
+    die "tollgate did not become ready"
   fi
+}
+
+# Nobody reads what comes now, but a full pipe would stop the server.
+tollgate_read_no_more() {
   cat <&"$tollgate_stdout" >>"$tollgate_dir/server.log" &
   exec {tollgate_stdout}<&-
-  TOLLGATE_URL=${ready#listening on }
-  echo "tollgate on $name at $TOLLGATE_URL"
+}
+
+# tollgate_serve NAME [VARIABLE=VALUE...]: serves on a free port and waits until it is ready.
+tollgate_serve() {
+  tollgate_spawn "$@" serve --listen 127.0.0.1:0
+  tollgate_read_line
+  [[ $REPLY == "listening on http://"* ]] || die "tollgate serve began with: $REPLY"
+  tollgate_read_no_more
+  TOLLGATE_URL=${REPLY#listening on }
+  echo "tollgate on $1 at $TOLLGATE_URL"
 }
 
 # Asks by SIGTERM and waits; a server that does not drain and exit 0 has failed.
