@@ -74,7 +74,7 @@ def event(name, kind, obj):
     }
 
 
-def customer(name, **fields):
+def customer(name, /, **fields):
     obj = {"id": f"cus_tollgate_{RUN}_{name}", "object": "customer", "livemode": False}
     obj |= {"metadata": {"account_id": f"{RUN}_{name}"}, "created": int(time.time()), **fields}
     return event(name, "customer.created", obj)

@@ -29,7 +29,7 @@ clients_install_node() {
   if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     install_packages Node.js nodejs npm
   fi
-  node -e 'process.exit(parseInt(process.versions.node, 10) < 18)' ||
+  node -e 'process.exit(parseInt(process.versions.node, 10) < 18 ? 1 : 0)' ||
     die "Node.js $(node --version) is too old: 18 or newer is needed"
   if ! cmp -s tests/clients/package.json "$clients_dir/node/installed.json"; then
     rm -rf "$clients_dir/node"

@@ -21,7 +21,7 @@ tollgate_spawn() {
     settings+=("$1")
     shift
   done
-  tollgate_dir="$run_dir/$name"
+  tollgate_dir="$run_dir/tollgate-$name"
   mkdir "$tollgate_dir"
   mkfifo "$tollgate_dir/stdout"
   (cd "$tollgate_dir" && exec env -i PATH="$PATH" "${settings[@]}" "$tollgate_binary" "$@" \
