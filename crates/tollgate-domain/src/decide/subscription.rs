@@ -1,6 +1,8 @@
 //! Subscriptions. Owns: what subscription events do: one more observation, perhaps a new state,
 //! one billing event. Must not know: whether the state gives access.
 
+use std::fmt;
+
 use super::{About, Draft, Primary, least, least_member, milestones::Touched, yes_no};
 use crate::catalog::{Catalog, PlanIndex, PriceTarget};
 use crate::change::{BillingEventKind, Change, FieldChange};
@@ -129,26 +131,62 @@ fn field_changes(
     before: Option<&SubscriptionState>,
     after: Option<&SubscriptionState>,
 ) -> Vec<FieldChange> {
+    if before.map(|state| &state.version) == after.map(|state| &state.version) {
+        return Vec::new();
+    }
+    let (from, to) = (
+        before.map(|state| Shown::of(catalog, state)),
+        after.map(|state| Shown::of(catalog, state)),
+    );
     let mut changes = Vec::new();
-    let mut compare = |field, show: &dyn Fn(&SubscriptionState) -> Option<String>| {
-        let (from, to) = (before.and_then(show), after.and_then(show));
+    let mut compare = |field, value: for<'s> fn(&'s Shown<'s>) -> Option<Value<'s>>| {
+        let (from, to) = (from.as_ref().and_then(value), to.as_ref().and_then(value));
         if from != to {
-            changes.push(FieldChange { field, from, to });
+            let text = |value: Value<'_>| value.to_string();
+            changes.push(FieldChange { field, from: from.map(text), to: to.map(text) });
         }
     };
-    if before.map(|state| &state.version) == after.map(|state| &state.version) {
-        return changes;
-    }
-    let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    compare("status", &|state| Some(state.status.as_str().to_owned()));
-    compare("planCode", &|state| top(catalog, state).map(|(_, _, code)| code.to_owned()));
-    compare("seatCount", &|state| top(catalog, state).map(|(_, seats, _)| seats.to_string()));
-    compare("autoRenew", &|state| Some(state.pending_end().is_none().to_string()));
-    compare("currentPeriodStart", &|state| instant(state.period_start()));
-    compare("currentPeriodEnd", &|state| instant(state.period_end()));
-    compare("trialEndsAt", &|state| instant(state.trial_end));
-    compare("cancelAt", &|state| instant(state.pending_end()));
+    compare("status", |shown| Some(Value::Text(shown.state.status.as_str())));
+    compare("planCode", |shown| shown.top.map(|(_, _, code)| Value::Text(code)));
+    compare("seatCount", |shown| shown.top.map(|(_, seats, _)| Value::Number(seats)));
+    compare("autoRenew", |shown| Some(Value::Flag(shown.state.pending_end().is_none())));
+    compare("currentPeriodStart", |shown| shown.state.period_start().map(Value::Instant));
+    compare("currentPeriodEnd", |shown| shown.state.period_end().map(Value::Instant));
+    compare("trialEndsAt", |shown| shown.state.trial_end.map(Value::Instant));
+    compare("cancelAt", |shown| shown.state.pending_end().map(Value::Instant));
     changes
+}
+
+/// A state as the envelope shows it.
+struct Shown<'a> {
+    state: &'a SubscriptionState,
+    top: Option<(PlanIndex, u64, &'a str)>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(catalog: &'a Catalog, state: &'a SubscriptionState) -> Self {
+        Self { state, top: top(catalog, state) }
+    }
+}
+
+/// A value of the envelope, compared before it is written: most do not change.
+#[derive(PartialEq)]
+enum Value<'a> {
+    Text(&'a str),
+    Number(u64),
+    Flag(bool),
+    Instant(Timestamp),
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => number.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Instant(at) => at.fmt(f),
+        }
+    }
 }
 
 /// The highest plan among the items' prices, its seats and its code.
