@@ -163,7 +163,7 @@ impl Values {
             settings::find("billing.enabled").map_or(Origin::Default, |found| layers.get(found).1);
         let trouble = Trouble::new(
             format!("billing is switched on, but missing: {}", names.join(", ")),
-            "set them, or do not set billing.enabled to true",
+            "set them (and STRIPE_PRODUCT_PRICE_MAP for prices the catalog does not name), or do not set billing.enabled to true",
         );
         faults.push(Fault::new(origin, "billing.enabled", trouble));
     }

@@ -72,7 +72,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
 
     let mut reader = Reader { layers: &layers, faults, shown: Vec::new() };
     let values = Values::read(&mut reader);
-    let Reader { mut faults, shown, .. } = reader;
+    let Reader { mut faults, mut shown, .. } = reader;
+    shown.sort_by_key(|one| settings::SETTINGS.iter().position(|setting| setting.key == one.key));
     let catalog = catalog_source::load(&values.catalog_wishes(sources), &mut faults);
     values.check_together(&layers, catalog.as_ref(), &mut faults);
     warnings.extend(shown.iter().filter_map(unused));

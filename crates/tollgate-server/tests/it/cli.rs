@@ -1,0 +1,430 @@
+//! The command line from outside: the real binary in a directory of its own, with an environment of
+//! its own.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+const SECRET: &str = "whsec_tollgate_cli_tests_0123456789";
+
+/// A directory with nothing in it.
+struct Place {
+    directory: tempfile::TempDir,
+    variables: Vec<(&'static str, String)>,
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+struct Ended {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ended {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), variables: Vec::new() }
+    }
+
+    /// A place whose commands sign, and know a server's address where there is one.
+    fn with(variables: &[(&'static str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        Self { variables: variables.collect(), ..Self::new() }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command.args(line.split_whitespace()).current_dir(self.path()).env_clear();
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value)));
+        command
+    }
+
+    fn run(&self, line: &str) -> Ended {
+        let Output { status, stdout, stderr } = self.command(line).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ended { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// Runs a command that must end well.
+    fn done(&self, line: &str) -> Ended {
+        let ended = self.run(line);
+        assert_eq!(ended.code, 0, "{line}: {ended:?}");
+        ended
+    }
+}
+
+/// A server that is running; killed when dropped.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(place: &Place, line: &str) -> Self {
+        let mut command = place.command(line);
+        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next().expect("a line").unwrap();
+        let url = line.strip_prefix("listening on ").expect("the promised line").to_owned();
+        Self { child, url }
+    }
+
+    fn serve(place: &Place) -> Self {
+        Self::start(place, "serve --listen 127.0.0.1:0")
+    }
+
+    /// Asks the server to stop, as an operating system does.
+    fn terminate(mut self) -> i32 {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code().expect("an exit code, not a signal")
+    }
+
+    fn request(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, Value) {
+        let host = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or_default())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn signing(server: &Server) -> Place {
+    Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET), ("TOLLGATE_URL", &server.url)])
+}
+
+#[test]
+fn exit_codes_tell_usage_from_failure() {
+    let place = Place::new();
+    assert_eq!(place.run("--version").code, 0);
+    let help = place.run("--help");
+    assert!(help.code == 0 && help.stdout.contains("Stripe's events:"), "{help:?}");
+    assert!(!help.stdout.contains('\u{1b}'), "no colours without a terminal");
+    assert_eq!(place.run("").code, 2);
+    let mistyped = place.run("chek acme x");
+    assert!(mistyped.code == 2 && mistyped.stderr.contains("check"), "{mistyped:?}");
+    assert_eq!(place.run("why acme").code, 1, "there is no database");
+    let told = place.run("why acme --json");
+    let error: Value = serde_json::from_str(&told.stderr).unwrap();
+    assert!(error["error"].as_str().unwrap().contains("tollgate migrate up"), "{error}");
+}
+
+#[test]
+fn a_faulty_configuration_is_told_whole_and_refused_by_serve() {
+    let mut place = Place::with(&[("ENABLE_BILLING", "yes"), ("STRIPE_SECRET_KEY", "sk_test_...")]);
+    let checked = place.run("config check --json");
+    assert_eq!(checked.code, 3);
+    let faults = checked.json()["faults"].as_array().unwrap().len();
+    assert_eq!(faults, 2, "{checked:?}");
+    let refused = place.run("serve --listen 127.0.0.1:0");
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    for told in ["2 faults", "ENABLE_BILLING", "STRIPE_SECRET_KEY", "docs/configuration.md#billing"] {
+        assert!(refused.stderr.contains(told), "{told}: {refused:?}");
+    }
+    place.variables.clear();
+    assert_eq!(place.run("config check --json").json()["ok"], true);
+}
+
+#[test]
+fn what_is_in_force_is_shown_masked() {
+    let place = Place::with(&[("STRIPE_SECRET_KEY", "sk_test_tollgate123456")]);
+    for line in ["config show", "config show --json", "config show --changed"] {
+        let shown = place.done(line);
+        assert!(shown.stdout.contains("sk****************3456"), "{shown:?}");
+        assert!(!shown.stdout.contains("tollgate123456"), "{shown:?}");
+    }
+}
+
+#[test]
+fn init_writes_files_that_pass_their_own_check() {
+    let place = Place::new();
+    let written = place.done("init --catalog saas --json").json();
+    assert_eq!(written["written"], json!(["tollgate.toml", "catalog.toml", ".env"]));
+    let checked = place.done("config check --json").json();
+    assert_eq!(checked["warnings"], json!([]), "{checked}");
+    assert_eq!(place.done("config show --json").json()["catalog.source"]["value"], "catalog.toml");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(place.path().join(".env")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    std::fs::write(place.path().join(".env"), "LOG_LEVEL=debug\n").unwrap();
+    let again = place.done("init --force --json").json();
+    assert_eq!(again["kept"], json!([".env"]), "secrets are never written over");
+    assert_eq!(place.run("init --catalog nothing").code, 2);
+}
+
+#[test]
+fn a_key_made_without_a_server_opens_one() {
+    let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
+    let made = place.done("keys create --name site --scopes check,usage --json").json();
+    assert_eq!(made["scopes"], json!(["check", "usage"]));
+    let key = made["key"].as_str().unwrap();
+    assert!(key.starts_with(&format!("tg_test_{}_", made["id"].as_str().unwrap())), "{made}");
+    let server = Server::serve(&place);
+    let asked = r#"{"accountId":"nobody","feature":"weekly_digest"}"#;
+    let (status, answer) = server.request("POST", "/api/v1/feature-check", key, asked);
+    assert_eq!((status, &answer["canAccess"]), (200, &json!(false)), "{answer}");
+    // Made while the server runs, a key is known at once.
+    let second = place.done("keys create --name late --scopes check --json").json();
+    let second_key = second["key"].as_str().unwrap();
+    assert_eq!(server.request("POST", "/api/v1/feature-check", second_key, asked).0, 200);
+    assert_eq!(server.request("POST", "/api/v1/feature-check", "tg_test_x_y", asked).0, 401);
+    let listed = place.done("keys list --json");
+    assert!(!listed.stdout.contains(key.rsplit('_').next().unwrap()), "no secret in a list");
+    let rotated = place.done(&format!("keys rotate {} --json", made["id"].as_str().unwrap())).json();
+    assert_eq!(rotated["scopes"], made["scopes"]);
+    let id = second["id"].as_str().unwrap();
+    place.done(&format!("keys revoke {id}"));
+    assert_eq!(place.run(&format!("keys revoke {id}")).code, 1);
+    assert_eq!(server.terminate(), 0, "SIGTERM drains and ends well");
+}
+
+#[test]
+fn a_story_is_sent_asked_about_and_explained() {
+    let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
+    let server = Server::serve(&place);
+    let sender = signing(&server);
+    let sent = sender.done("trigger scenario checkout --account acme --json").json();
+    assert_eq!(sent["sent"].as_u64().unwrap(), sent["deliveries"].as_array().unwrap().len() as u64);
+    assert!(sent["outcomes"]["processed"].as_u64().unwrap() >= 1, "{sent}");
+
+    assert_eq!(place.run("check acme weekly_digest").code, 0);
+    assert_eq!(place.run("check acme weekly_digest --json").json()["canAccess"], true);
+    assert_eq!(place.run("check nobody weekly_digest").code, 3);
+    assert_eq!(place.run("check acme weekly_digst").code, 2);
+
+    sender.done("trigger scenario dunning --account acme");
+    let grace = place.done("why acme --json").json();
+    assert_eq!((&grace["tier"], &grace["inGracePeriod"]), (&json!("premium"), &json!(true)));
+    let later = place.done("why acme --at +26h --json").json();
+    assert_eq!(later["tier"], "starter", "{later}");
+    let told = place.done("why acme weekly_digest --at +26h").stdout;
+    assert!(told.contains("may not use") && told.contains("past due"), "{told}");
+    assert!(told.contains("evt_"), "the causing event is named: {told}");
+
+    let spans = place.done("timeline acme --json").json();
+    let last = spans["spans"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["tier"], &last["forecast"]), (&json!("starter"), &json!(true)));
+    assert_eq!(place.run("timeline acme --from +1h --to -1h").code, 2);
+    assert_eq!(server.terminate(), 0);
+}
+
+#[test]
+fn the_inbox_can_be_looked_into_and_replayed_without_a_change() {
+    let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
+    let server = Server::serve(&place);
+    signing(&server).done("trigger scenario checkout --account acme");
+    let digest = place.done("state digest --json").json()["digest"].clone();
+    assert_eq!(digest.as_str().unwrap().len(), 64, "{digest}");
+
+    let all = place.done("events list --json").json();
+    let first = all["data"][0]["id"].as_str().unwrap();
+    let page = place.done("events list --limit 1 --json").json();
+    let cursor = page["nextCursor"].as_str().expect("a next page");
+    let next = place.done(&format!("events list --limit 1 --cursor {cursor} --json")).json();
+    assert_ne!(page["data"][0]["id"], next["data"][0]["id"]);
+    let raw = place.done(&format!("events show {first} --raw"));
+    assert_eq!(serde_json::from_str::<Value>(&raw.stdout).unwrap()["id"], first);
+    assert_eq!(place.run("events show evt_nowhere").code, 1);
+    let stats = place.done("events stats --json").json();
+    assert!(stats["types"].as_array().is_some_and(|types| !types.is_empty()), "{stats}");
+
+    let count = all["data"].as_array().unwrap().len();
+    let dry = place.done("events replay --account acme --dry-run --json").json();
+    assert!(dry["events"].as_u64().unwrap() >= 1, "{dry}");
+    let replayed = place.done("events replay --from -1h --json").json();
+    assert_eq!(replayed["replayed"].as_u64().unwrap() as usize, count, "{replayed}");
+    assert_eq!(replayed["statuses"].get("failed"), None, "{replayed}");
+    assert_eq!(place.done("state digest --json").json()["digest"], digest);
+    assert_eq!(place.run("events replay").code, 2);
+    server.terminate();
+}
+
+#[test]
+fn any_order_and_number_of_deliveries_ends_in_the_same_digest() {
+    let digest_after = |flags: &str| {
+        let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
+        let server = Server::serve(&place);
+        let line = format!("trigger invoice.paid --account acme --times 3 --seed 7 {flags} --json");
+        let sent = signing(&server).done(&line).json();
+        server.terminate();
+        (place.done("events list --json").json()["data"].as_array().unwrap().len(), sent)
+    };
+    let (once, _) = digest_after("");
+    let (shuffled, sent) = digest_after("--shuffle --duplicate");
+    assert_eq!((once, shuffled), (3, 3));
+    assert_eq!((&sent["sent"], &sent["outcomes"]["duplicate"]), (&json!(6), &json!(3)), "{sent}");
+}
+
+#[test]
+fn a_folder_of_events_is_signed_and_sent() {
+    let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
+    let server = Server::serve(&place);
+    let sender = signing(&server);
+    let folder = sender.path().join("events/inner");
+    std::fs::create_dir_all(&folder).unwrap();
+    let event = |id: &str| json!({"id": id, "object": "event", "type": "invoice.paid", "created": 1, "livemode": false, "data": {"object": {"object": "invoice", "id": "in_1"}}});
+    let write = |name: &str, text: String| std::fs::write(sender.path().join(name), text).unwrap();
+    write("events/one.json", event("evt_1").to_string());
+    write("events/inner/two.JSON", json!([event("evt_2"), event("evt_3")]).to_string());
+    write("events/customer.json", json!({"object": "customer", "id": "cus_1"}).to_string());
+    write("events/broken.json", "{".to_owned());
+    write("events/notes.txt", "no event".to_owned());
+    let sent = sender.done("trigger --from-folder events --sign --json");
+    assert_eq!(sent.json()["sent"], 3, "{sent:?}");
+    for skipped in ["customer.json", "broken.json"] {
+        assert!(sent.stderr.contains(skipped), "{sent:?}");
+    }
+    assert_eq!(sender.run("trigger --from-folder nowhere --sign").code, 1);
+    let stored = place.done("events list --json").json();
+    assert_eq!(stored["data"].as_array().unwrap().len(), 3);
+    server.terminate();
+}
+
+#[test]
+fn what_cannot_be_sent_is_said() {
+    let place = Place::new();
+    let unsigned = place.run("trigger invoice.paid");
+    assert!(unsigned.code == 2 && unsigned.stderr.contains("STRIPE_WEBHOOK_SECRET"), "{unsigned:?}");
+    let nobody = place.run("trigger invoice.paid --secret whsec_x1 --url http://127.0.0.1:1");
+    assert!(nobody.code == 1 && nobody.stderr.contains("is the server running?"), "{nobody:?}");
+    for (line, told) in [
+        ("trigger invoice.payed --secret whsec_x1", "invoice.paid"),
+        ("trigger scenario chekout --secret whsec_x1", "checkout"),
+        ("trigger scenario checkout --plan gold --secret whsec_x1", "premium"),
+        ("trigger scenario checkout --override a=b --secret whsec_x1", "one event"),
+        ("trigger invoice.paid --override nonsense=1 --secret whsec_x1", "nonsense"),
+        ("trigger scenario", "trigger list"),
+        ("trigger invoice.paid --url https://example.com", "plain HTTP"),
+    ] {
+        let ended = place.run(line);
+        assert!(ended.code == 2 && ended.stderr.contains(told), "{line}: {ended:?}");
+    }
+    let server_place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
+    let server = Server::serve(&server_place);
+    let wrong = place.run(&format!("trigger invoice.paid --secret whsec_wrong1 --url {}", server.url));
+    assert!(wrong.code == 1 && wrong.stderr.contains("http 400"), "{wrong:?}");
+}
+
+#[test]
+fn the_schema_goes_up_and_down() {
+    let place = Place::new();
+    let applied = place.done("migrate up --json").json();
+    assert!(!applied["applied"].as_array().unwrap().is_empty());
+    assert_eq!(place.done("migrate up --json").json()["applied"], json!([]));
+    assert_eq!(place.done("migrate status --json").json()["pending"], 0);
+    assert_eq!(place.run("migrate down --to 0").code, 2, "it must be asked for twice");
+    place.done("migrate down --to 0 --yes");
+    assert_eq!(place.run("migrate status").code, 3);
+    let ended = place.run("state digest");
+    assert!(ended.code == 1 && ended.stderr.contains("migrate up"), "{ended:?}");
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
+    let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw=")]);
+    place.done("migrate up");
+    let found = place.run("doctor --url http://127.0.0.1:1 --json");
+    assert_eq!(found.code, 3);
+    let findings = found.json()["findings"].clone();
+    let faults: Vec<&str> = findings
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["severity"] == "fault")
+        .map(|one| one["about"].as_str().unwrap())
+        .collect();
+    assert_eq!(faults, ["secrets", "server"], "{findings}");
+    assert!(!found.stdout.contains("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+}
+
+#[test]
+fn the_completions_and_reference_pages_are_printed() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(place.done(&format!("completions {shell}")).stdout.contains("tollgate"));
+    }
+    let page = place.done("docs cli").stdout;
+    for command in ["dev", "trigger", "keys create", "events replay", "config show", "state digest"] {
+        assert!(page.contains(&format!("`tollgate {command}`\n")), "{command}");
+    }
+    assert!(place.done("docs config").stdout.contains("STRIPE_WEBHOOK_SECRET"));
+    assert!(place.done("docs openapi").stdout.starts_with('{'));
+    assert!(place.done("docs errors").stdout.contains("`unknown_feature`"));
+}
+
+#[test]
+fn dev_works_at_once_and_other_commands_find_it() {
+    let place = Place::new();
+    let mut command = place.command("dev --port 0 --json");
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut answers =
+        serde_json::Deserializer::from_reader(child.stdout.take().unwrap()).into_iter::<Value>();
+    let told = answers.next().unwrap().unwrap();
+    let text = |name: &str| told[name].as_str().unwrap().to_owned();
+    let server = Server { child, url: text("url") };
+    let curl = text("curl");
+    let body = curl.split_once("-d '").unwrap().1.trim_end_matches('\'').to_owned();
+    assert!(curl.contains(&text("key")) && curl.contains(&text("url")), "{curl}");
+    let (status, answer) = server.request("POST", "/api/v1/feature-check", &text("key"), &body);
+    assert_eq!((status, &answer["canAccess"]), (200, &json!(true)), "{answer}");
+    assert_eq!(server.request("GET", "/docs", "", "").0, 200);
+
+    place.done("trigger scenario dunning --account acme");
+    assert_eq!(place.done("why acme --json").json()["inGracePeriod"], true);
+    assert_eq!(place.done("why acme --at +26h --json").json()["tier"], "starter");
+    let made = place.done("keys create --name mine --scopes check --json").json();
+    assert!(made["key"].as_str().unwrap().starts_with("tg_dev_"), "{made}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let state = std::fs::metadata(place.path().join(".tollgate/dev.json")).unwrap();
+        assert_eq!(state.permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(server.terminate(), 0);
+    // A second run keeps secret, key and accounts; --reset throws them away.
+    let rerun = |line: &str| {
+        let mut child = place.command(line).stdout(Stdio::piped()).spawn().unwrap();
+        let output = child.stdout.take().unwrap();
+        let told: Value =
+            serde_json::Deserializer::from_reader(output).into_iter().next().unwrap().unwrap();
+        assert_eq!(Server { child, url: String::new() }.terminate(), 0);
+        told["key"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(rerun("dev --port 0 --json"), text("key"));
+    assert_eq!(place.done("why acme --json").json()["inGracePeriod"], true);
+    assert_ne!(rerun("dev --port 0 --json --reset"), text("key"));
+    assert_eq!(place.done("why acme --json").json()["inGracePeriod"], false);
+}
