@@ -73,21 +73,21 @@ fn span(text: &str) -> Result<i64, String> {
 
 /// A span as people say it: its two greatest units, such as `1 day 2 hours`.
 pub(super) fn spoken(millis: i64) -> String {
-    const UNITS: [(i64, &str); 5] =
-        [(DAY_MS, "day"), (HOUR_MS, "hour"), (60_000, "minute"), (SECOND_MS, "second"), (1, "ms")];
+    const UNITS: [(i64, &str); 4] =
+        [(DAY_MS, "day"), (HOUR_MS, "hour"), (60_000, "minute"), (SECOND_MS, "second")];
     let mut left = millis.saturating_abs();
     let mut parts = Vec::new();
     for (unit_ms, name) in UNITS {
         let count = left / unit_ms;
         if count > 0 && parts.len() < 2 {
-            let plural = if count == 1 || name == "ms" { "" } else { "s" };
+            let plural = if count == 1 { "" } else { "s" };
             parts.push(format!("{count} {name}{plural}"));
             left %= unit_ms;
         } else if !parts.is_empty() {
             break;
         }
     }
-    if parts.is_empty() { "no time".to_owned() } else { parts.join(" ") }
+    if parts.is_empty() { "less than a second".to_owned() } else { parts.join(" ") }
 }
 
 /// How an instant lies to now: `in 2 hours`, `3 days ago`, `now`.
@@ -127,9 +127,9 @@ mod tests {
     #[test]
     fn spans_are_said_in_their_two_greatest_units() {
         for (millis, text) in [
-            (0, "no time"),
-            (1, "1 ms"),
-            (1_000, "1 second"),
+            (0, "less than a second"),
+            (999, "less than a second"),
+            (1_215, "1 second"),
             (61_000, "1 minute 1 second"),
             (26 * HOUR_MS, "1 day 2 hours"),
             (2 * DAY_MS + 60_000, "2 days"),

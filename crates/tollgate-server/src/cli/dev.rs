@@ -234,6 +234,6 @@ async fn feature(app: &App, account: &str) -> anyhow::Result<String> {
     };
     let allowances = &resolution.allowances;
     let switched = allowances.iter().filter(|(_, allowance)| **allowance == Allowance::On);
-    let found = switched.map(|(key, _)| key).find(has).or_else(|| allowances.keys().next());
+    let found = switched.map(|(key, _)| key).rev().find(has).or_else(|| allowances.keys().next());
     Ok(found.map_or_else(|| "unknown".to_owned(), ToString::to_string))
 }

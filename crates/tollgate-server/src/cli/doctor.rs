@@ -65,7 +65,7 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> Outcome {
     match config::load(&context.sources) {
         Ok(loaded) => {
             findings.extend(look_at_config(&loaded));
-            findings.extend(look_at_secrets(&loaded.config));
+            findings.extend(look_at_secrets(context, &loaded.config));
             findings.extend(look_at_prices(&loaded.config));
             findings.extend(block_on(look_at_database(context, &loaded.config))?);
         }
@@ -143,7 +143,12 @@ fn look_at_config(loaded: &Loaded) -> Vec<Finding> {
     findings
 }
 
-fn look_at_secrets(config: &Config) -> Vec<Finding> {
+fn look_at_secrets(context: &Context, config: &Config) -> Vec<Finding> {
+    let dev = context.dev_state().ok().flatten();
+    let in_dev = dev.is_some_and(|dev| dev.database_url == config.database_url.expose());
+    if config.webhook_secrets.is_empty() && in_dev {
+        return vec![fine("secrets", "the one `tollgate dev` made")];
+    }
     if config.webhook_secrets.is_empty() {
         return vec![notice(
             "secrets",

@@ -87,7 +87,11 @@ pub(super) fn print_bytes(bytes: &[u8]) {
 
 /// A table with left-aligned columns two spaces apart, the heading first.
 pub(super) fn table(heading: &[&str], rows: Vec<Vec<String>>) -> String {
-    let heading = heading.iter().map(|name| styled(STRONG, name.to_uppercase())).collect();
+    let name = |name: &&str| match *name {
+        "" => String::new(),
+        name => styled(STRONG, name.to_uppercase()),
+    };
+    let heading = heading.iter().map(name).collect();
     let lines: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |column: usize| {

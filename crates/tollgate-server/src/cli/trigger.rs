@@ -12,6 +12,7 @@ use tollgate_sandbox::{
 };
 use tollgate_stripe::SigningSecret;
 
+use super::at::{self, At};
 use super::context::{Context, block_on};
 use super::http_client::parse_address;
 use super::output::{FAINT, STRONG, print_note, styled, table};
@@ -64,6 +65,9 @@ pub(super) struct TriggerArgs {
     /// Makes the events and their order the same each time
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Let the story end at this time [default: now]
+    #[arg(long, value_parser = at::parse, value_name = "TIME", allow_hyphen_values = true)]
+    at: Option<At>,
     /// Send every .json file under this folder that holds events
     #[arg(long, value_name = "DIR", requires = "sign")]
     from_folder: Option<std::path::PathBuf>,
@@ -178,11 +182,12 @@ fn generated(
         print_note(styled(FAINT, text));
     }
     let now = context.clock.now();
+    let ends_at = args.at.map_or(now, |at| at.instant(now));
     let seed = args.seed.unwrap_or_else(|| u64::try_from(now.millis()).unwrap_or_default());
     let tellings = usize::try_from(args.times)?;
     let mut told: Vec<Vec<StripeEvent>> = Vec::with_capacity(tellings);
     for telling in 0..u64::from(args.times) {
-        let options = options(args, now, seed.wrapping_add(telling));
+        let options = options(args, ends_at, seed.wrapping_add(telling));
         told.push(build(&options).map_err(|error| Usage(error.to_string()))?);
     }
     let events = told.iter().map(Vec::len).max().unwrap_or(0);
