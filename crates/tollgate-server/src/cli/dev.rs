@@ -16,7 +16,7 @@ use super::context::{Context, block_on, make_parent};
 use super::dev_state::{DATABASE_URL, DevState, FILE, with_sandbox_prices};
 use super::keys::{self, Wanted};
 use super::output::{FAINT, GOOD, STRONG, print_json, print_line, styled, table};
-use super::serve::until_stopped;
+use super::serve::{Signals, until_stopped};
 use super::trigger::send::{Letter, Sender};
 use crate::api::webhooks;
 use crate::app::{App, RunningApp, StartError};
@@ -56,6 +56,7 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
     telemetry::start(&config.log);
     make_parent(config.database_url.expose())?;
     block_on(async {
+        let signals = Signals::listen()?;
         let running = App::start(config, context.clock.clone()).await.map_err(explain)?;
         let key = key(&running.app, left.map(|left| left.key)).await?;
         let state = DevState {
@@ -68,7 +69,7 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
         state.write(&context.sources.directory)?;
         let accounts = seed(context, &running.app, &state).await?;
         welcome(context, &running, &state, &accounts).await?;
-        until_stopped(running).await
+        until_stopped(running, signals).await
     })?
 }
 

@@ -30,39 +30,64 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
     log_summary(&loaded);
     make_parent(loaded.config.database_url.expose())?;
     block_on(async {
+        let signals = Signals::listen()?;
         let running = App::start(loaded.config, context.clock.clone()).await?;
         print_line(format_args!("listening on http://{}", running.address));
-        until_stopped(running).await
+        until_stopped(running, signals).await
     })?
 }
 
 /// Serves until a signal, then drains.
-pub(super) async fn until_stopped(running: RunningApp) -> Outcome {
-    signal().await?;
+pub(super) async fn until_stopped(running: RunningApp, mut signals: Signals) -> Outcome {
+    signals.next().await;
     tracing::info!("stopping: requests in flight are finished first");
     tokio::select! {
-        () = running.shutdown() => {}
-        asked_again = signal() => {
-            asked_again?;
-            anyhow::bail!("stopped at once on a second signal");
-        }
+        () = running.shutdown() => Ok(Ending::Done),
+        () = signals.next() => anyhow::bail!("stopped at once on a second signal"),
     }
-    Ok(Ending::Done)
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-async fn signal() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
+/// SIGTERM and Ctrl-C. Made before anyone is told that the server is ready: until then they end
+/// the process unheard.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// Begins to listen; needs a runtime.
+    pub(super) fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+}
+
+/// Ctrl-C, where there is nothing else.
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub(super) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        tokio::signal::ctrl_c().await.ok();
+    }
 }
 
 fn log_summary(loaded: &Loaded) {
