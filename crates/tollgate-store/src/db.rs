@@ -186,17 +186,24 @@ impl Db {
 
     /// Runs work in a write transaction and commits it; on contention with another transaction
     /// all of it is run again, at most [`WRITE_ATTEMPTS_MAX`] times. Any other error rolls back.
+    /// The work is handed the transaction and hands it back with its result:
     ///
-    /// `db.write(async |tx| facts::save(tx, &changes).await).await`
-    pub async fn write<T>(
-        &self,
-        mut work: impl AsyncFnMut(&mut Tx) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    /// ```text
+    /// let rows = &rows;
+    /// db.write(|mut tx| async move {
+    ///     journal::append(&mut tx, rows).await?;
+    ///     Ok((tx, ()))
+    /// })
+    /// .await?;
+    /// ```
+    pub async fn write<T, Work>(&self, mut work: impl FnMut(Tx) -> Work) -> Result<T, StoreError>
+    where
+        Work: Future<Output = Result<(Tx, T), StoreError>>,
+    {
         let mut attempt = 1;
         loop {
-            let mut tx = self.begin().await?;
-            let done = match work(&mut tx).await {
-                Ok(value) => tx.commit().await.map(|()| value),
+            let done = match work(self.begin().await?).await {
+                Ok((tx, value)) => tx.commit().await.map(|()| value),
                 Err(error) => Err(error),
             };
             match done {

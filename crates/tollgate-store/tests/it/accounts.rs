@@ -1,1 +1,142 @@
-//! To come.
+//! Heads, lists and the removal of accounts; schedules.
+
+use tollgate_domain::change::{Actor, Change, JournalEntry};
+use tollgate_domain::ids::{AccountId, EventId, FeatureKey};
+use tollgate_store::accounts::{self, AccountHead};
+use tollgate_store::inbox::EventStatus;
+use tollgate_store::journal::JournalRow;
+use tollgate_store::keys::{self, ApiKey};
+use tollgate_store::outbox::{self, OutboxRow};
+use tollgate_store::{facts, inbox, journal, schedule, usage};
+
+use crate::database::write;
+use crate::sample::{self, Source, account, at, head};
+
+fn billing_event(sequence: u64) -> OutboxRow {
+    OutboxRow {
+        account: account("acme"),
+        sequence,
+        kind: "subscription.updated".into(),
+        occurred_at: at(-1),
+        recorded_at: at(0),
+        revision: 3,
+        stripe_event: EventId::parse("evt_1").ok(),
+        payload: "{\"odd\":\"\0\u{1a}\"}".to_owned(),
+    }
+}
+
+on_both! {
+    heads_are_locked_and_replaced: |db| async {
+        let ids = [account("b"), account("a"), account("none")];
+        let first = [head("b"), AccountHead { sequence: 7, ..head("a") }];
+        write(db, async |tx| accounts::save(tx, &first, at(0)).await).await.unwrap();
+        let second = AccountHead { revision: 2, journal_sequence: 9, ..first[0].clone() };
+        write(db, async |tx| {
+            let heads = accounts::lock(tx, &ids).await?;
+            assert_eq!(heads.len(), 2);
+            assert_eq!(heads[&ids[0]], first[0]);
+            assert_eq!(heads[&ids[1]], first[1]);
+            accounts::save(tx, std::slice::from_ref(&second), at(5)).await
+        }).await.unwrap();
+        assert_eq!(accounts::find_head(db, &ids[0]).await.unwrap(), Some(second));
+        assert_eq!(accounts::revision(db, &ids[0]).await.unwrap(), Some(2));
+        assert_eq!(accounts::revision(db, &ids[2]).await.unwrap(), None);
+        assert_eq!(accounts::revisions(db, &ids).await.unwrap().len(), 2);
+    }
+
+    accounts_are_listed_by_id: |db| async {
+        let heads: Vec<AccountHead> = ["b", "a-1", "A", "a.2", "z"].map(head).into();
+        write(db, async |tx| accounts::save(tx, &heads, at(0)).await).await.unwrap();
+        write(db, async |tx| {
+            assert!(accounts::set_email(tx, &account("b"), Some("b@example.com")).await?);
+            assert!(!accounts::set_email(tx, &account("none"), None).await?);
+            accounts::save(tx, &[head("b")], at(9)).await
+        }).await.unwrap();
+        let page = accounts::list(db, None, 3).await.unwrap();
+        let ids: Vec<&str> = page.iter().map(|row| row.account.as_str()).collect();
+        assert_eq!(ids, ["A", "a-1", "a.2"], "the order is that of bytes on both engines");
+        let rest = accounts::list(db, Some(&page[2].account), 10).await.unwrap();
+        assert_eq!(rest.len(), 2);
+        assert_eq!(rest[0].email.as_deref(), Some("b@example.com"));
+        assert_eq!((rest[0].created_at, rest[0].updated_at), (at(0), at(9)));
+    }
+
+    removing_an_account_leaves_no_row_of_it: |db| async {
+        let id = account("acme");
+        let mut source = Source::new();
+        let changes: Vec<Change> = (0..8).flat_map(|_| source.draw(&sample::changes()))
+            // Drawn waivers may all be active, and only one may be.
+            .filter(|change| !matches!(change, Change::SaveWaiver(_)))
+            .chain([Change::Link(tollgate_domain::Link {
+                object: sample::object("cus_1"), account: id.clone(), member: None,
+            })])
+            .collect();
+        let key = ApiKey {
+            id: "k1".into(), name: "n".into(), secret_hash: [1; 32], scopes: vec!["check".into()],
+            account: Some(id.clone()), expires_at: None, created_at: at(0), revoked_at: None,
+            last_used_at: None,
+        };
+        keys::insert(db, &key).await.unwrap();
+        let feature = FeatureKey::parse("analyses").unwrap();
+        usage::consume(db, &id, &feature, at(0), (1, None)).await.unwrap();
+        let mut event = sample::event("evt_1", EventStatus::Processed);
+        event.outcome.account = Some(id.clone());
+        let entry = JournalEntry {
+            kind: "subscription.updated", subject: "sub_1".into(), actor: Actor::System,
+            occurred_at: at(0), details: Vec::new(),
+        };
+        write(db, async |tx| {
+            let mut head = head("acme");
+            let row = JournalRow::next(&mut head, &entry, at(0));
+            accounts::save(tx, &[head], at(0)).await?;
+            facts::save(tx, &[(&id, &changes)]).await?;
+            journal::append(tx, &[row]).await?;
+            outbox::append(tx, &[billing_event(1)]).await?;
+            schedule::save(tx, &[(id.clone(), Some(at(9)))]).await?;
+            inbox::insert(tx, std::slice::from_ref(&event)).await.map(|_| ())
+        }).await.unwrap();
+        let tables = [
+            "accounts", "stripe_links", "customers", "subscriptions", "subscription_states",
+            "subscription_invoices", "purchases", "payment_adjustments", "grants", "boosts",
+            "overrides", "noted_facts", "account_schedule", "billing_audit_log", "billing_events",
+            "api_keys", "usage_counters", "webhook_events",
+        ];
+        let count = async |table: &str| {
+            db.number(&format!("SELECT COUNT(*) FROM {table} WHERE account_id = 'acme'")).await
+        };
+        for table in tables {
+            assert!(count(table).await > 0, "{table} has no row to remove");
+        }
+        assert!(write(db, async |tx| accounts::remove(tx, &id).await).await.unwrap());
+        for table in tables.into_iter().chain(["fee_waivers"]) {
+            assert_eq!(count(table).await, 0, "{table}");
+        }
+        assert_eq!(db.number("SELECT COUNT(*) FROM webhook_events").await, 1);
+        assert!(!write(db, async |tx| accounts::remove(tx, &id).await).await.unwrap());
+    }
+
+    billing_events_are_listed_after_a_sequence: |db| async {
+        let rows: Vec<OutboxRow> = (1..=5).map(billing_event).collect();
+        let shuffled = [&rows[3..], &rows[..3]].concat();
+        write(db, async |tx| outbox::append(tx, &shuffled).await).await.unwrap();
+        assert_eq!(outbox::list(db, &account("acme"), 0, 100).await.unwrap(), rows);
+        assert_eq!(outbox::list(db, &account("acme"), 2, 2).await.unwrap(), rows[2..4]);
+        assert!(outbox::list(db, &account("other"), 0, 9).await.unwrap().is_empty());
+        let twice = write(db, async |tx| outbox::append(tx, &rows[..1]).await).await.unwrap_err();
+        assert!(matches!(twice, tollgate_store::StoreError::Conflict { .. }), "{twice}");
+    }
+
+    accounts_are_due_at_their_instant: |db| async {
+        let ids: Vec<AccountId> = ["a", "b", "c"].map(account).into();
+        let save = async |all: &[(AccountId, Option<tollgate_domain::Timestamp>)]| {
+            write(db, async |tx| schedule::save(tx, all).await).await.unwrap();
+        };
+        save(&[(ids[0].clone(), Some(at(20))), (ids[1].clone(), Some(at(10)))]).await;
+        save(&[(ids[2].clone(), Some(at(5))), (ids[2].clone(), Some(at(30)))]).await;
+        assert!(schedule::due(db, at(9), 10).await.unwrap().is_empty());
+        assert_eq!(schedule::due(db, at(30), 10).await.unwrap(), [&ids[1], &ids[0], &ids[2]].map(Clone::clone));
+        assert_eq!(schedule::due(db, at(30), 1).await.unwrap(), [ids[1].clone()]);
+        save(&[(ids[1].clone(), None), (ids[0].clone(), Some(at(40)))]).await;
+        assert_eq!(schedule::due(db, at(30), 10).await.unwrap(), [ids[2].clone()]);
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures_util::FutureExt as _;
 use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection};
 use tollgate_domain::Timestamp;
-use tollgate_store::{Db, DbOptions, migrations};
+use tollgate_store::{Db, DbOptions, StoreError, Tx, migrations};
 
 /// When the tests' databases are made.
 pub(crate) fn start() -> Timestamp {
@@ -64,6 +64,17 @@ impl Case {
             }
         }
     }
+}
+
+/// Runs work in a transaction and commits it, once.
+pub(crate) async fn write<T>(
+    db: &Db,
+    work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut tx = db.begin().await?;
+    let value = work(&mut tx).await?;
+    tx.commit().await?;
+    Ok(value)
 }
 
 async fn open(url: String) -> Case {

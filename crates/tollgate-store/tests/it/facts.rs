@@ -11,6 +11,7 @@ use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::{Db, StoreError, facts, links};
 
+use crate::database::write;
 use crate::sample::{self, Source, account, at, head, object};
 
 /// Writes changes of accounts in one transaction, heads included.
@@ -18,7 +19,7 @@ async fn save(db: &Db, all: &[(AccountId, Vec<Change>)]) -> Result<(), StoreErro
     let heads: Vec<AccountHead> = all.iter().map(|(id, _)| head(id.as_str())).collect();
     let changes: Vec<(&AccountId, &[Change])> =
         all.iter().map(|(id, changes)| (id, changes.as_slice())).collect();
-    db.write(async |tx| {
+    write(db, async |tx| {
         accounts::save(tx, &heads, at(0)).await?;
         facts::save(tx, &changes).await
     })
@@ -56,7 +57,7 @@ on_both! {
             assert_eq!(loaded.get(id), Some(facts));
         }
         assert_eq!(&facts::load(db, &ids[3]).await.unwrap(), &expected[&ids[3]]);
-        db.write(async |tx| {
+        write(db, async |tx| {
             assert_eq!(&facts::load_in(tx, &ids[4]).await?, &expected[&ids[4]]);
             Ok(())
         }).await.unwrap();
@@ -93,7 +94,7 @@ on_both! {
         let nobody = account("nobody");
         assert_eq!(facts::load(db, &nobody).await.unwrap(), Facts::unknown(nobody.clone()));
         assert_eq!(facts::load_many(db, &[]).await.unwrap(), BTreeMap::new());
-        db.write(async |tx| facts::save(tx, &[]).await).await.unwrap();
+        write(db, async |tx| facts::save(tx, &[]).await).await.unwrap();
     }
 
     only_touched_objects_are_loaded: |db| async {
@@ -132,7 +133,7 @@ on_both! {
         let heads: HashMap<AccountId, AccountHead> =
             all.iter().map(|(id, _)| (id.clone(), head(id.as_str()))).collect();
         let loaded =
-            db.write(async |tx| facts::load_touched(tx, &touched, &heads).await).await.unwrap();
+            write(db, async |tx| facts::load_touched(tx, &touched, &heads).await).await.unwrap();
         assert_eq!(loaded, expected);
     }
 
@@ -159,8 +160,7 @@ on_both! {
         let mut touched = Touched::default();
         let asked = TouchedObjects { payment_intents: vec![intent], ..TouchedObjects::default() };
         touched.accounts.insert(id.clone(), asked);
-        let loaded = db
-            .write(async |tx| facts::load_touched(tx, &touched, &HashMap::new()).await)
+        let loaded = write(db, async |tx| facts::load_touched(tx, &touched, &HashMap::new()).await)
             .await
             .unwrap();
         let all = sample::facts(&id, &changes);
@@ -203,7 +203,7 @@ on_both! {
         assert_eq!(owner("sub_1"), Some("acme"));
         assert_eq!(owner("cus_2"), Some("late"));
         assert_eq!(owner("cus_3"), None);
-        let in_tx = db.write(async |tx| links::find(tx, &asked).await).await.unwrap();
+        let in_tx = write(db, async |tx| links::find(tx, &asked).await).await.unwrap();
         assert_eq!(in_tx, found);
     }
 
@@ -232,7 +232,7 @@ on_both! {
     something_is_noted_once: |db| async {
         let id = account("acme");
         for expected in [true, false, false] {
-            let new = db.write(async |tx| facts::note(tx, &id, "grace_ended:in_1").await).await;
+            let new = write(db, async |tx| facts::note(tx, &id, "grace_ended:in_1").await).await;
             assert_eq!(new.unwrap(), expected);
         }
         assert!(facts::load(db, &id).await.unwrap().noted.contains("grace_ended:in_1"));
@@ -252,7 +252,7 @@ on_both! {
 
     nothing_of_a_failed_write_is_kept: |db| async {
         let id = account("acme");
-        let failed: Result<(), StoreError> = db.write(async |tx| {
+        let failed: Result<(), StoreError> = write(db, async |tx| {
             accounts::save(tx, &[head("acme")], at(0)).await?;
             Err(StoreError::Conflict { constraint: "the test's".to_owned() })
         }).await;

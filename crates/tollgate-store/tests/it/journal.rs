@@ -1,1 +1,155 @@
-//! To come.
+//! The journal and its chain.
+
+use proptest::prelude::*;
+use tollgate_domain::change::{Actor, JournalEntry};
+use tollgate_domain::ids::EventId;
+use tollgate_store::Db;
+use tollgate_store::accounts::{self, AccountHead};
+use tollgate_store::journal::{self, ChainHash, JournalFilter, JournalRow, Verdict};
+
+use crate::database::write;
+use crate::sample::{account, at};
+
+fn entry(number: i64) -> JournalEntry {
+    let actor = match number % 3 {
+        0 => Actor::Stripe(EventId::parse(&format!("evt_{number}")).unwrap()),
+        1 => Actor::Person("ada \u{1a}\0 lovelace".to_owned()),
+        _ => Actor::System,
+    };
+    JournalEntry {
+        kind: if number % 2 == 0 { "subscription.updated" } else { "waiver.granted" },
+        subject: format!("sub_{number}\0"),
+        actor,
+        occurred_at: at(number),
+        details: vec![("plan", "pro \"x\"\0".to_owned()), ("status", "\u{1a}".to_owned())],
+    }
+}
+
+/// Writes entries of an account; returns them in their places.
+async fn append(db: &Db, id: &str, numbers: std::ops::Range<i64>) -> Vec<JournalRow> {
+    write(db, async |tx| {
+        let heads = accounts::lock(tx, &[account(id)]).await?;
+        let mut head =
+            heads.get(&account(id)).cloned().unwrap_or_else(|| AccountHead::unknown(account(id)));
+        let rows: Vec<JournalRow> = numbers
+            .clone()
+            .map(|number| JournalRow::next(&mut head, &entry(number), at(100 + number / 3)))
+            .collect();
+        journal::append(tx, &rows).await?;
+        accounts::save(tx, &[head], at(0)).await?;
+        Ok(rows)
+    })
+    .await
+    .unwrap()
+}
+
+async fn all(db: &Db, filter: &JournalFilter, page: u32) -> Vec<JournalRow> {
+    let mut rows = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let (more, next) = journal::list(db, filter, cursor.as_deref(), page).await.unwrap();
+        rows.extend(more);
+        match next {
+            Some(next) => cursor = Some(next),
+            None => return rows,
+        }
+    }
+}
+
+on_both! {
+    entries_come_back_newest_first_on_every_page: |db| async {
+        let mut acme = append(db, "acme", 0..10).await;
+        acme.extend(append(db, "acme", 10..14).await);
+        let other = append(db, "other", 0..9).await;
+        let mut expected: Vec<JournalRow> = acme.iter().chain(&other).cloned().collect();
+        expected.sort_by_key(|row| std::cmp::Reverse((row.recorded_at, row.account.clone(), row.sequence)));
+        assert_eq!(all(db, &JournalFilter::default(), 4).await, expected);
+        acme.reverse();
+        let of_acme = JournalFilter { account: Some(account("acme")), ..JournalFilter::default() };
+        assert_eq!(all(db, &of_acme, 5).await, acme);
+        for account in [None, Some(account("acme"))] {
+            let filter = JournalFilter {
+                account: account.clone(),
+                kind: Some("subscription.updated".to_owned()),
+                actor: Some("stripe".to_owned()),
+                subject: None,
+                since: Some(at(101)),
+                until: Some(at(104)),
+            };
+            let wanted = |row: &&JournalRow| {
+                row.kind == "subscription.updated" && matches!(row.actor, Actor::Stripe(_))
+                    && row.recorded_at >= at(101) && row.recorded_at < at(104)
+                    && account.as_ref().is_none_or(|account| &row.account == account)
+            };
+            let wanted: Vec<JournalRow> = expected.iter().filter(wanted).cloned().collect();
+            assert!(!wanted.is_empty());
+            assert_eq!(all(db, &filter, 2).await, wanted);
+        }
+        let subject = JournalFilter { subject: Some("sub_3\0".to_owned()), ..JournalFilter::default() };
+        assert_eq!(all(db, &subject, 9).await.len(), 2);
+    }
+
+    an_untouched_chain_is_whole: |db| async {
+        assert_eq!(journal::verify(db, &account("nobody")).await.unwrap(), Verdict::Whole(0));
+        append(db, "acme", 0..1_200).await;
+        append(db, "acme", 0..5).await;
+        assert_eq!(journal::verify(db, &account("acme")).await.unwrap(), Verdict::Whole(1_205));
+    }
+
+    every_alteration_is_found: |db| async {
+        let alterations = [
+            "UPDATE billing_audit_log SET details = '{}' WHERE sequence = 4",
+            "UPDATE billing_audit_log SET kind = 'nothing' WHERE sequence = 4",
+            "UPDATE billing_audit_log SET subject = '' WHERE sequence = 4",
+            "UPDATE billing_audit_log SET actor = 'system', event_id = NULL WHERE sequence = 4",
+            "UPDATE billing_audit_log SET event_id = 'evt_x' WHERE sequence = 4",
+            "UPDATE billing_audit_log SET occurred_at = occurred_at + 1 WHERE sequence = 4",
+            "UPDATE billing_audit_log SET recorded_at = recorded_at - 1 WHERE sequence = 4",
+            "UPDATE billing_audit_log SET actor = 'nobody' WHERE sequence = 4",
+            "DELETE FROM billing_audit_log WHERE sequence = 4",
+            "UPDATE billing_audit_log SET sequence = 99 WHERE sequence = 4",
+        ];
+        for (number, alteration) in alterations.into_iter().enumerate() {
+            let id = format!("acme-{number}");
+            append(db, &id, 0..9).await;
+            db.sql(&format!("{alteration} AND account_id = '{id}'")).await;
+            let verdict = journal::verify(db, &account(&id)).await.unwrap();
+            assert!(matches!(verdict, Verdict::Broken { sequence: 4, .. }), "{alteration}: {verdict:?}");
+        }
+        append(db, "cut", 0..9).await;
+        db.sql("DELETE FROM billing_audit_log WHERE sequence > 7 AND account_id = 'cut'").await;
+        let cut = journal::verify(db, &account("cut")).await.unwrap();
+        assert!(matches!(cut, Verdict::Broken { sequence: 8, .. }), "{cut:?}");
+    }
+}
+
+fn row(subject: &str, details: &[(String, String)]) -> JournalRow {
+    let details = details.iter();
+    JournalRow {
+        account: account("acme"),
+        sequence: 1,
+        kind: "kind".into(),
+        subject: subject.to_owned(),
+        actor: Actor::System,
+        occurred_at: at(0),
+        recorded_at: at(0),
+        details: details.map(|(name, value)| (name.clone().into(), value.clone())).collect(),
+        hash: ChainHash::START,
+    }
+}
+
+proptest! {
+    /// Texts cannot be moved from one field to the next without changing the hash.
+    #[test]
+    fn no_two_rows_have_the_same_hash(
+        a in ("[ab]{0,3}", proptest::collection::vec(("[ab]{0,2}", "[ab]{0,2}"), 0..3)),
+        b in ("[ab]{0,3}", proptest::collection::vec(("[ab]{0,2}", "[ab]{0,2}"), 0..3)),
+    ) {
+        let hash = |one: &(String, Vec<(String, String)>)| {
+            journal::chain(ChainHash::START, &row(&one.0, &one.1))
+        };
+        prop_assert_eq!(a == b, hash(&a) == hash(&b));
+        let later = journal::chain(hash(&a), &row(&a.0, &a.1));
+        prop_assert_ne!(later, hash(&a));
+    }
+}
