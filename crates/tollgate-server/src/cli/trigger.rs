@@ -74,6 +74,9 @@ pub(super) struct TriggerArgs {
     /// Sign the bodies of the folder anew
     #[arg(long, requires = "from_folder")]
     sign: bool,
+    /// Give each event of the folder an id of its own; collections of samples often share one
+    #[arg(long, requires = "from_folder")]
+    fresh_ids: bool,
     /// The server [default: TOLLGATE_URL, else the one of `tollgate dev`]
     #[arg(long, value_parser = parse_address)]
     url: Option<Uri>,
@@ -142,7 +145,7 @@ pub(super) fn run(context: &Context, args: &TriggerArgs) -> Outcome {
         Sender::new(webhook_address(context, args, &config)?, secret(context, args, &config)?);
     let letters = match asked {
         Asked::Folder(folder) => {
-            let read = folder::read(&context.path(folder))?;
+            let read = folder::read(&context.path(folder), args.fresh_ids)?;
             folder::tell_skipped(&read);
             read.letters
         }

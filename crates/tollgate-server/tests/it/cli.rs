@@ -8,6 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::{TestDatabase, on_both};
+
 const SECRET: &str = "whsec_tollgate_cli_tests_0123456789";
 
 /// A directory with nothing in it.
@@ -39,6 +41,11 @@ impl Place {
     fn with(variables: &[(&'static str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
         Self { variables: variables.collect(), ..Self::new() }
+    }
+
+    /// A place whose commands sign and use a database.
+    fn on(database: &TestDatabase) -> Self {
+        Self::with(&[("STRIPE_WEBHOOK_SECRET", SECRET), ("DATABASE_URL", &database.url())])
     }
 
     fn path(&self) -> &Path {
@@ -187,92 +194,104 @@ fn init_writes_files_that_pass_their_own_check() {
     assert_eq!(place.run("init --catalog nothing").code, 2);
 }
 
-#[test]
-fn a_key_made_without_a_server_opens_one() {
-    let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
-    let made = place.done("keys create --name site --scopes check,usage --json").json();
-    assert_eq!(made["scopes"], json!(["check", "usage"]));
-    let key = made["key"].as_str().unwrap();
-    assert!(key.starts_with(&format!("tg_test_{}_", made["id"].as_str().unwrap())), "{made}");
-    let server = Server::serve(&place);
-    let asked = r#"{"accountId":"nobody","feature":"weekly_digest"}"#;
-    let (status, answer) = server.request("POST", "/api/v1/feature-check", key, asked);
-    assert_eq!((status, &answer["canAccess"]), (200, &json!(false)), "{answer}");
-    // Made while the server runs, a key is known at once.
-    let second = place.done("keys create --name late --scopes check --json").json();
-    let second_key = second["key"].as_str().unwrap();
-    assert_eq!(server.request("POST", "/api/v1/feature-check", second_key, asked).0, 200);
-    assert_eq!(server.request("POST", "/api/v1/feature-check", "tg_test_x_y", asked).0, 401);
-    let listed = place.done("keys list --json");
-    assert!(!listed.stdout.contains(key.rsplit('_').next().unwrap()), "no secret in a list");
-    let rotated =
-        place.done(&format!("keys rotate {} --json", made["id"].as_str().unwrap())).json();
-    assert_eq!(rotated["scopes"], made["scopes"]);
-    let id = second["id"].as_str().unwrap();
-    place.done(&format!("keys revoke {id}"));
-    assert_eq!(place.run(&format!("keys revoke {id}")).code, 1);
-    assert_eq!(server.terminate(), 0, "SIGTERM drains and ends well");
-}
+on_both! {
+    async fn a_key_made_without_a_server_opens_one(database: &TestDatabase) {
+        let place = Place::on(database);
+        let made = place.done("keys create --name site --scopes check,usage --json").json();
+        assert_eq!(made["scopes"], json!(["check", "usage"]));
+        let key = made["key"].as_str().unwrap();
+        assert!(key.starts_with(&format!("tg_test_{}_", made["id"].as_str().unwrap())), "{made}");
+        let server = Server::serve(&place);
+        let asked = r#"{"accountId":"nobody","feature":"weekly_digest"}"#;
+        let (status, answer) = server.request("POST", "/api/v1/feature-check", key, asked);
+        assert_eq!((status, &answer["canAccess"]), (200, &json!(false)), "{answer}");
+        // Made while the server runs, a key is known at once.
+        let second = place.done("keys create --name late --scopes check --json").json();
+        let second_key = second["key"].as_str().unwrap();
+        assert_eq!(server.request("POST", "/api/v1/feature-check", second_key, asked).0, 200);
+        assert_eq!(server.request("POST", "/api/v1/feature-check", "tg_test_x_y", asked).0, 401);
+        let listed = place.done("keys list --json");
+        assert!(!listed.stdout.contains(key.rsplit('_').next().unwrap()), "no secret in a list");
+        let rotated =
+            place.done(&format!("keys rotate {} --json", made["id"].as_str().unwrap())).json();
+        assert_eq!(rotated["scopes"], made["scopes"]);
+        let id = second["id"].as_str().unwrap();
+        place.done(&format!("keys revoke {id}"));
+        assert_eq!(place.run(&format!("keys revoke {id}")).code, 1);
+        assert_eq!(server.terminate(), 0, "SIGTERM drains and ends well");
+    }
 
-#[test]
-fn a_story_is_sent_asked_about_and_explained() {
-    let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
-    let server = Server::serve(&place);
-    let sender = signing(&server);
-    let sent = sender.done("trigger scenario checkout --account acme --json").json();
-    assert_eq!(sent["sent"].as_u64().unwrap(), sent["deliveries"].as_array().unwrap().len() as u64);
-    assert!(sent["outcomes"]["processed"].as_u64().unwrap() >= 1, "{sent}");
+    async fn a_story_is_sent_asked_about_and_explained(database: &TestDatabase) {
+        let place = Place::on(database);
+        let server = Server::serve(&place);
+        let sender = signing(&server);
+        let sent = sender.done("trigger scenario checkout --account acme --json").json();
+        assert_eq!(sent["sent"].as_u64().unwrap(), sent["deliveries"].as_array().unwrap().len() as u64);
+        assert!(sent["outcomes"]["processed"].as_u64().unwrap() >= 1, "{sent}");
 
-    assert_eq!(place.run("check acme weekly_digest").code, 0);
-    assert_eq!(place.run("check acme weekly_digest --json").json()["canAccess"], true);
-    assert_eq!(place.run("check nobody weekly_digest").code, 3);
-    assert_eq!(place.run("check acme weekly_digst").code, 2);
+        assert_eq!(place.run("check acme weekly_digest").code, 0);
+        assert_eq!(place.run("check acme weekly_digest --json").json()["canAccess"], true);
+        assert_eq!(place.run("check nobody weekly_digest").code, 3);
+        assert_eq!(place.run("check acme weekly_digst").code, 2);
 
-    sender.done("trigger scenario dunning --account acme");
-    let grace = place.done("why acme --json").json();
-    assert_eq!((&grace["tier"], &grace["inGracePeriod"]), (&json!("premium"), &json!(true)));
-    let later = place.done("why acme --at +26h --json").json();
-    assert_eq!(later["tier"], "starter", "{later}");
-    let told = place.done("why acme weekly_digest --at +26h").stdout;
-    assert!(told.contains("may not use") && told.contains("past due"), "{told}");
-    assert!(told.contains("evt_"), "the causing event is named: {told}");
+        sender.done("trigger scenario dunning --account acme");
+        let grace = place.done("why acme --json").json();
+        assert_eq!((&grace["tier"], &grace["inGracePeriod"]), (&json!("premium"), &json!(true)));
+        let later = place.done("why acme --at +26h --json").json();
+        assert_eq!(later["tier"], "starter", "{later}");
+        let told = place.done("why acme weekly_digest --at +26h").stdout;
+        assert!(told.contains("may not use") && told.contains("past due"), "{told}");
+        assert!(told.contains("evt_"), "the causing event is named: {told}");
 
-    let spans = place.done("timeline acme --json").json();
-    let last = spans["spans"].as_array().unwrap().last().unwrap().clone();
-    assert_eq!((&last["tier"], &last["forecast"]), (&json!("starter"), &json!(true)));
-    assert_eq!(place.run("timeline acme --from +1h --to -1h").code, 2);
-    assert_eq!(server.terminate(), 0);
-}
+        let spans = place.done("timeline acme --json").json();
+        let last = spans["spans"].as_array().unwrap().last().unwrap().clone();
+        assert_eq!((&last["tier"], &last["forecast"]), (&json!("starter"), &json!(true)));
+        assert_eq!(place.run("timeline acme --from +1h --to -1h").code, 2);
+        assert_eq!(server.terminate(), 0);
+    }
 
-#[test]
-fn the_inbox_can_be_looked_into_and_replayed_without_a_change() {
-    let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
-    let server = Server::serve(&place);
-    signing(&server).done("trigger scenario checkout --account acme");
-    let digest = place.done("state digest --json").json()["digest"].clone();
-    assert_eq!(digest.as_str().unwrap().len(), 64, "{digest}");
+    async fn the_inbox_can_be_looked_into_and_replayed_without_a_change(database: &TestDatabase) {
+        let place = Place::on(database);
+        let server = Server::serve(&place);
+        signing(&server).done("trigger scenario checkout --account acme");
+        let digest = place.done("state digest --json").json()["digest"].clone();
+        assert_eq!(digest.as_str().unwrap().len(), 64, "{digest}");
 
-    let all = place.done("events list --json").json();
-    let first = all["data"][0]["id"].as_str().unwrap();
-    let page = place.done("events list --limit 1 --json").json();
-    let cursor = page["nextCursor"].as_str().expect("a next page");
-    let next = place.done(&format!("events list --limit 1 --cursor {cursor} --json")).json();
-    assert_ne!(page["data"][0]["id"], next["data"][0]["id"]);
-    let raw = place.done(&format!("events show {first} --raw"));
-    assert_eq!(serde_json::from_str::<Value>(&raw.stdout).unwrap()["id"], first);
-    assert_eq!(place.run("events show evt_nowhere").code, 1);
-    let stats = place.done("events stats --json").json();
-    assert!(stats["types"].as_array().is_some_and(|types| !types.is_empty()), "{stats}");
+        let all = place.done("events list --json").json();
+        let first = all["data"][0]["id"].as_str().unwrap();
+        let page = place.done("events list --limit 1 --json").json();
+        let cursor = page["nextCursor"].as_str().expect("a next page");
+        let next = place.done(&format!("events list --limit 1 --cursor {cursor} --json")).json();
+        assert_ne!(page["data"][0]["id"], next["data"][0]["id"]);
+        let raw = place.done(&format!("events show {first} --raw"));
+        assert_eq!(serde_json::from_str::<Value>(&raw.stdout).unwrap()["id"], first);
+        assert_eq!(place.run("events show evt_nowhere").code, 1);
+        let stats = place.done("events stats --json").json();
+        assert!(stats["types"].as_array().is_some_and(|types| !types.is_empty()), "{stats}");
 
-    let count = all["data"].as_array().unwrap().len();
-    let dry = place.done("events replay --account acme --dry-run --json").json();
-    assert!(dry["events"].as_u64().unwrap() >= 1, "{dry}");
-    let replayed = place.done("events replay --from -1h --json").json();
-    assert_eq!(replayed["replayed"], json!(count), "{replayed}");
-    assert_eq!(replayed["statuses"].get("failed"), None, "{replayed}");
-    assert_eq!(place.done("state digest --json").json()["digest"], digest);
-    assert_eq!(place.run("events replay").code, 2);
-    server.terminate();
+        let count = all["data"].as_array().unwrap().len();
+        let dry = place.done("events replay --account acme --dry-run --json").json();
+        assert!(dry["events"].as_u64().unwrap() >= 1, "{dry}");
+        let replayed = place.done("events replay --from -1h --json").json();
+        assert_eq!(replayed["replayed"], json!(count), "{replayed}");
+        assert_eq!(replayed["statuses"].get("failed"), None, "{replayed}");
+        assert_eq!(place.done("state digest --json").json()["digest"], digest);
+        assert_eq!(place.run("events replay").code, 2);
+        server.terminate();
+    }
+
+    async fn the_schema_goes_up_and_down(database: &TestDatabase) {
+        let place = Place::on(database);
+        let applied = place.done("migrate up --json").json();
+        assert!(!applied["applied"].as_array().unwrap().is_empty());
+        assert_eq!(place.done("migrate up --json").json()["applied"], json!([]));
+        assert_eq!(place.done("migrate status --json").json()["pending"], 0);
+        assert_eq!(place.run("migrate down --to 0").code, 2, "it must be asked for twice");
+        place.done("migrate down --to 0 --yes");
+        assert_eq!(place.run("migrate status").code, 3);
+        let ended = place.run("state digest");
+        assert!(ended.code == 1 && ended.stderr.contains("migrate up"), "{ended:?}");
+    }
 }
 
 #[test]
@@ -317,8 +336,13 @@ fn a_folder_of_events_is_signed_and_sent() {
         assert!(sent.stderr.contains(skipped), "{sent:?}");
     }
     assert_eq!(sender.run("trigger --from-folder nowhere --sign").code, 1);
-    let stored = place.done("events list --json").json();
-    assert_eq!(stored["data"].as_array().unwrap().len(), 3);
+    let stored = || place.done("events list --json").json()["data"].as_array().unwrap().len();
+    assert_eq!(stored(), 3);
+    sender.done("trigger --from-folder events --sign");
+    assert_eq!(stored(), 3, "the same events again");
+    sender.done("trigger --from-folder events --sign --fresh-ids");
+    sender.done("trigger --from-folder events --sign --fresh-ids");
+    assert_eq!(stored(), 6, "other events, and the same ones each time");
     server.terminate();
 }
 
@@ -349,20 +373,6 @@ fn what_cannot_be_sent_is_said() {
     let wrong =
         place.run(&format!("trigger invoice.paid --secret whsec_wrong1 --url {}", server.url));
     assert!(wrong.code == 1 && wrong.stderr.contains("http 400"), "{wrong:?}");
-}
-
-#[test]
-fn the_schema_goes_up_and_down() {
-    let place = Place::new();
-    let applied = place.done("migrate up --json").json();
-    assert!(!applied["applied"].as_array().unwrap().is_empty());
-    assert_eq!(place.done("migrate up --json").json()["applied"], json!([]));
-    assert_eq!(place.done("migrate status --json").json()["pending"], 0);
-    assert_eq!(place.run("migrate down --to 0").code, 2, "it must be asked for twice");
-    place.done("migrate down --to 0 --yes");
-    assert_eq!(place.run("migrate status").code, 3);
-    let ended = place.run("state digest");
-    assert!(ended.code == 1 && ended.stderr.contains("migrate up"), "{ended:?}");
 }
 
 #[test]

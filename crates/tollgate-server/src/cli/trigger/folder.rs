@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use tollgate_stripe::Parsed;
 
 use super::send::Letter;
@@ -24,8 +25,9 @@ pub(super) struct Read {
 }
 
 /// Reads every `.json` file under a folder. A file may hold one event or an array of events; its
-/// bytes are sent as they are.
-pub(super) fn read(folder: &Path) -> anyhow::Result<Read> {
+/// bytes are sent as they are, but for the id where fresh ones are wanted; those are made from the
+/// file's name, so that sending the folder again sends the same events.
+pub(super) fn read(folder: &Path, fresh_ids: bool) -> anyhow::Result<Read> {
     let mut paths = Vec::new();
     collect(folder, DEPTH_MAX, &mut paths)
         .with_context(|| format!("the folder {} cannot be read", folder.display()))?;
@@ -36,6 +38,11 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Read> {
         match std::fs::read(&path) {
             Ok(bytes) => take_file(&mut read, &name, &bytes),
             Err(error) => read.skipped.push((name, error.to_string())),
+        }
+    }
+    if fresh_ids {
+        for letter in &mut read.letters {
+            letter.body = with_own_id(letter).unwrap_or_else(|| letter.body.clone());
         }
     }
     if read.letters.is_empty() {
@@ -80,6 +87,15 @@ fn take_one(read: &mut Read, name: String, bytes: &[u8]) {
         }
     };
     read.letters.push(Letter { name, kind, body: Bytes::copy_from_slice(bytes) });
+}
+
+/// The body with an id made from the letter's name.
+fn with_own_id(letter: &Letter) -> Option<Bytes> {
+    let mut event: serde_json::Value = serde_json::from_slice(&letter.body).ok()?;
+    let hash = hex::encode(Sha256::digest(letter.name.as_bytes()));
+    let id = format!("evt_{}", hash.get(..24)?);
+    event.as_object_mut()?.insert("id".to_owned(), id.into());
+    serde_json::to_vec(&event).ok().map(Bytes::from)
 }
 
 /// Says which files are not sent.
