@@ -46,7 +46,7 @@ statements! {
     AT = "WITH {rows:id bigint} SELECT t.id, t.instance, t.accounts \
         FROM r CROSS JOIN change_feed t WHERE t.id = r.id";
 
-    LAST = "SELECT id FROM change_feed ORDER BY id DESC LIMIT 1";
+    LAST = "SELECT MAX(id) FROM change_feed";
 
     PRUNE = "DELETE FROM change_feed WHERE id <= $1";
 }
@@ -91,7 +91,7 @@ fn read_row(row: &Row) -> Result<FeedRow, StoreError> {
 /// The newest id; 0 for an empty feed.
 pub async fn last_id(db: &Db) -> Result<i64, StoreError> {
     let row = LAST.on(db).fetch_one().await?;
-    row.map_or(Ok(0), |row| row.cells().bigint())
+    Ok(row.map(|row| row.cells().opt_bigint()).transpose()?.flatten().unwrap_or(0))
 }
 
 /// Forgets all but about the newest `keep` rows; returns how many were forgotten.

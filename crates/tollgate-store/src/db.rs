@@ -115,6 +115,21 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 /// Most runs of one write, the first included.
 pub const WRITE_ATTEMPTS_MAX: u32 = 5;
 
+/// The one place that says whether work is to be done again.
+#[derive(Debug, Default)]
+pub(crate) struct Retry {
+    attempts: u32,
+}
+
+impl Retry {
+    /// Counts an attempt; whether it failed in a way that another one may mend.
+    pub(crate) fn is_due<T>(&mut self, done: &Result<T, StoreError>) -> bool {
+        self.attempts += 1;
+        let contention = done.as_ref().is_err_and(StoreError::is_contention);
+        contention && self.attempts < WRITE_ATTEMPTS_MAX
+    }
+}
+
 statements! {
     /// Anything, to see that there is an answer.
     PING = "SELECT CAST(1 AS BIGINT)";
@@ -200,15 +215,14 @@ impl Db {
     where
         Work: Future<Output = Result<(Tx, T), StoreError>>,
     {
-        let mut attempt = 1;
+        let mut retry = Retry::default();
         loop {
             let done = match work(self.begin().await?).await {
                 Ok((tx, value)) => tx.commit().await.map(|()| value),
                 Err(error) => Err(error),
             };
-            match done {
-                Err(error) if error.is_contention() && attempt < WRITE_ATTEMPTS_MAX => attempt += 1,
-                done => return done,
+            if !retry.is_due(&done) {
+                return done;
             }
         }
     }
@@ -240,6 +254,21 @@ impl Db {
             Self::Sqlite(db) => db.writer.acquire().await?.prepare(text).await.map(|_| ())?,
         }
         Ok(())
+    }
+
+    /// How the database means to run each statement of the product: its name and the plan. For
+    /// `doctor`, and for the test that no statement of the intake reads a whole table.
+    pub async fn explain_all(&self) -> Result<Vec<(&'static str, String)>, StoreError> {
+        let mut plans = Vec::new();
+        for statement in crate::all_statements() {
+            let text = statement.text(self.dialect());
+            let plan = match self {
+                Self::Postgres(db) => explain_on_postgres(&db.pool, &text).await?,
+                Self::Sqlite(db) => explain_on_sqlite(&db.writer, &text).await?,
+            };
+            plans.push((statement.name(), plan));
+        }
+        Ok(plans)
     }
 
     /// Closes all connections after what they are doing.
@@ -438,6 +467,30 @@ async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<SqliteDb, Store
         .connect_with(connect.pragma("query_only", "ON"))
         .await?;
     Ok(SqliteDb { writer, readers })
+}
+
+/// Prepares the statement and has it explained with nulls as its values, which the generic plan
+/// does not look at.
+async fn explain_on_postgres(pool: &PgPool, text: &str) -> Result<String, StoreError> {
+    let mut connection = pool.acquire().await?;
+    let count = (1..).take_while(|number| text.contains(&format!("${number}"))).count();
+    let nulls =
+        if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
+    let run = async |connection: &mut sqlx::PgConnection, sql: String| {
+        connection.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await
+    };
+    run(&mut connection, format!("PREPARE explained AS {text}")).await?;
+    let lines = run(&mut connection, format!("EXPLAIN EXECUTE explained{nulls}")).await?;
+    run(&mut connection, "DEALLOCATE explained".to_owned()).await?;
+    let lines = lines.iter().map(|line| sqlx::Row::try_get::<String, _>(line, 0));
+    Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
+}
+
+async fn explain_on_sqlite(pool: &SqlitePool, text: &str) -> Result<String, StoreError> {
+    let text = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
+    let lines = pool.fetch_all(sqlx::query(text)).await?;
+    let lines = lines.iter().map(|line| sqlx::Row::try_get::<String, _>(line, 3));
+    Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 
 /// Makes the file, if it is missing, readable by its owner only; SQLite gives the files beside it

@@ -118,11 +118,12 @@ fn reading(error: &dyn DatabaseError) -> Reading {
         return Reading::Unique(constraint);
     }
     let Some(code) = error.code() else { return Reading::Other };
-    if let Some(sqlite) = error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
-        let _ = sqlite;
+    if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
         return match code.parse::<u32>().map(|code| code & 0xff) {
-            // SQLITE_BUSY, SQLITE_LOCKED: a writer of another process held the file too long.
-            Ok(5 | 6) => Reading::Contention,
+            // SQLITE_BUSY_SNAPSHOT: what was read before the write is no longer the newest.
+            _ if code == "517" => Reading::Contention,
+            // SQLITE_BUSY, SQLITE_LOCKED: another process held the file for the whole wait.
+            Ok(5 | 6) => Reading::Unavailable,
             // SQLITE_NOMEM, SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN.
             Ok(7 | 8 | 10 | 13 | 14) => Reading::Unavailable,
             _ => Reading::Other,
@@ -131,11 +132,10 @@ fn reading(error: &dyn DatabaseError) -> Reading {
     match code.as_ref() {
         // serialization_failure, deadlock_detected
         "40001" | "40P01" => Reading::Contention,
-        // query_canceled (statement timeout), lock_not_available, read_only_sql_transaction (a
-        // demoted primary), cannot_connect_now and the shutdowns
-        "57014" | "55P03" | "25006" => Reading::Unavailable,
+        // lock_not_available, read_only_sql_transaction (a demoted primary), transaction timeouts
+        "55P03" | "25006" | "25P03" | "25P04" => Reading::Unavailable,
         // connection exceptions, insufficient resources (disk full, too many connections),
-        // operator intervention, system errors
+        // operator intervention (statement timeout, shutdown, not up yet), system errors
         other if ["08", "53", "57", "58"].iter().any(|class| other.starts_with(class)) => {
             Reading::Unavailable
         }

@@ -16,6 +16,7 @@ use crate::error::StoreError;
 
 mod cells;
 pub(crate) mod load;
+pub(crate) mod own;
 pub(crate) mod save;
 
 /// Most observations of one subscription that [`load`] brings; the newest ones.

@@ -40,6 +40,7 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         db::STATEMENTS,
         dictionaries::STATEMENTS,
         facts::load::STATEMENTS,
+        facts::own::STATEMENTS,
         facts::save::STATEMENTS,
         inbox::intake::STATEMENTS,
         inbox::read::STATEMENTS,

@@ -4,16 +4,21 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments as _, PgConnection, PgPool, Row as _, SqliteConnection, SqlitePool};
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments as _, PgConnection, PgExecutor, PgPool, SqliteConnection, SqlitePool};
 
-use tollgate_domain::Timestamp;
-
-use crate::dialect::{CellType, Dialect, Expanded, Slot, batch_columns, expand};
+use self::batch::{Column, Value};
+use crate::db::Retry;
+use crate::dialect::{Dialect, Expanded, Slot, batch_columns, expand};
 use crate::error::StoreError;
 use crate::prose;
-use crate::wire::Key;
+
+mod batch;
+mod cells;
+
+pub(crate) use batch::Rows;
+pub(crate) use cells::{Cells, Row};
 
 /// Batch sizes on SQLite, falling: a batch is cut into these, so that few texts are prepared and
 /// every one is used again. 256 rows of the widest batch stay under SQLite's 32 766 parameters.
@@ -91,100 +96,6 @@ pub(crate) enum Handle<'c> {
     Sqlite(&'c mut SqliteConnection),
 }
 
-/// One value.
-#[derive(Debug, Clone)]
-enum Value<'v> {
-    Text(Option<Cow<'v, str>>),
-    Bigint(Option<i64>),
-    Boolean(bool),
-    Bytes(&'v [u8]),
-}
-
-/// One column of a batch.
-#[derive(Debug)]
-enum Column<'v> {
-    Text(Vec<Option<Cow<'v, str>>>),
-    Bigint(Vec<Option<i64>>),
-    Boolean(Vec<bool>),
-    Bytes(Vec<&'v [u8]>),
-}
-
-impl Column<'_> {
-    const fn cell_type(&self) -> CellType {
-        match self {
-            Self::Text(_) => CellType::Text,
-            Self::Bigint(_) => CellType::Bigint,
-            Self::Boolean(_) => CellType::Boolean,
-            Self::Bytes(_) => CellType::Bytea,
-        }
-    }
-}
-
-/// The rows of a batch, column by column.
-#[derive(Debug)]
-pub(crate) struct Rows<'v, T> {
-    items: &'v [T],
-    columns: Vec<Column<'v>>,
-}
-
-impl<'v, T> Rows<'v, T> {
-    pub(crate) const fn of(items: &'v [T]) -> Self {
-        Self { items, columns: Vec::new() }
-    }
-
-    /// A key or another text that holds no NUL.
-    pub(crate) fn text(mut self, cell: impl Fn(&'v T) -> &'v str) -> Self {
-        let cells = self.items.iter().map(|item| Some(Cow::Borrowed(cell(item))));
-        self.columns.push(Column::Text(cells.collect()));
-        self
-    }
-
-    pub(crate) fn opt_text(mut self, cell: impl Fn(&'v T) -> Option<&'v str>) -> Self {
-        let cells = self.items.iter().map(|item| cell(item).map(Cow::Borrowed));
-        self.columns.push(Column::Text(cells.collect()));
-        self
-    }
-
-    /// A text made for the row; it must not hold NUL.
-    pub(crate) fn made_text(mut self, cell: impl Fn(&'v T) -> Cow<'v, str>) -> Self {
-        let cells = self.items.iter().map(|item| Some(cell(item)));
-        self.columns.push(Column::Text(cells.collect()));
-        self
-    }
-
-    /// Free text, whatever it holds.
-    pub(crate) fn prose(self, cell: impl Fn(&'v T) -> &'v str) -> Self {
-        self.made_text(|item| prose::to_column(cell(item)))
-    }
-
-    pub(crate) fn opt_prose(mut self, cell: impl Fn(&'v T) -> Option<&'v str>) -> Self {
-        let cells = self.items.iter().map(|item| cell(item).map(prose::to_column));
-        self.columns.push(Column::Text(cells.collect()));
-        self
-    }
-
-    pub(crate) fn bigint(mut self, cell: impl Fn(&'v T) -> i64) -> Self {
-        let cells = self.items.iter().map(|item| Some(cell(item)));
-        self.columns.push(Column::Bigint(cells.collect()));
-        self
-    }
-
-    pub(crate) fn opt_bigint(mut self, cell: impl Fn(&'v T) -> Option<i64>) -> Self {
-        self.columns.push(Column::Bigint(self.items.iter().map(cell).collect()));
-        self
-    }
-
-    pub(crate) fn boolean(mut self, cell: impl Fn(&'v T) -> bool) -> Self {
-        self.columns.push(Column::Boolean(self.items.iter().map(cell).collect()));
-        self
-    }
-
-    pub(crate) fn bytes(mut self, cell: impl Fn(&'v T) -> &'v [u8]) -> Self {
-        self.columns.push(Column::Bytes(self.items.iter().map(cell).collect()));
-        self
-    }
-}
-
 /// A statement with its values, ready to run.
 #[derive(Debug)]
 pub(crate) struct Call<'c, 'v> {
@@ -250,11 +161,18 @@ impl<'v> Call<'_, 'v> {
         let Self { statement, handle, scalars, columns } = self;
         match handle {
             Handle::PostgresPool(pool) => {
-                let mut connection = pool.acquire().await?;
-                execute_on_postgres(&mut connection, statement, scalars, columns).await
+                let (sql, arguments) = for_postgres(statement, scalars, columns)?;
+                let mut retry = Retry::default();
+                loop {
+                    let done = execute_on_postgres(pool, sql, arguments.clone()).await;
+                    if !retry.is_due(&done) {
+                        return done;
+                    }
+                }
             }
             Handle::Postgres(connection) => {
-                execute_on_postgres(connection, statement, scalars, columns).await
+                let (sql, arguments) = for_postgres(statement, scalars, columns)?;
+                execute_on_postgres(connection, sql, arguments).await
             }
             Handle::SqlitePool(pool) => {
                 let mut connection = pool.acquire().await?;
@@ -271,11 +189,18 @@ impl<'v> Call<'_, 'v> {
         let Self { statement, handle, scalars, columns } = self;
         match handle {
             Handle::PostgresPool(pool) => {
-                let mut connection = pool.acquire().await?;
-                fetch_on_postgres(&mut connection, statement, scalars, columns).await
+                let (sql, arguments) = for_postgres(statement, scalars, columns)?;
+                let mut retry = Retry::default();
+                loop {
+                    let done = fetch_on_postgres(pool, sql, arguments.clone()).await;
+                    if !retry.is_due(&done) {
+                        return done;
+                    }
+                }
             }
             Handle::Postgres(connection) => {
-                fetch_on_postgres(connection, statement, scalars, columns).await
+                let (sql, arguments) = for_postgres(statement, scalars, columns)?;
+                fetch_on_postgres(connection, sql, arguments).await
             }
             Handle::SqlitePool(pool) if batch_len(&columns) > 1 => {
                 let mut tx = pool.begin().await?;
@@ -299,24 +224,20 @@ impl<'v> Call<'_, 'v> {
     }
 }
 
-async fn execute_on_postgres(
-    connection: &mut PgConnection,
-    statement: &'static Statement,
-    scalars: Vec<Value<'_>>,
-    columns: Vec<Column<'_>>,
+async fn execute_on_postgres<'c>(
+    on: impl PgExecutor<'c>,
+    sql: &'static str,
+    arguments: PgArguments,
 ) -> Result<u64, StoreError> {
-    let (sql, arguments) = for_postgres(statement, scalars, columns)?;
-    Ok(sqlx::query_with(sql, arguments).execute(connection).await?.rows_affected())
+    Ok(sqlx::query_with(sql, arguments).execute(on).await?.rows_affected())
 }
 
-async fn fetch_on_postgres(
-    connection: &mut PgConnection,
-    statement: &'static Statement,
-    scalars: Vec<Value<'_>>,
-    columns: Vec<Column<'_>>,
+async fn fetch_on_postgres<'c>(
+    on: impl PgExecutor<'c>,
+    sql: &'static str,
+    arguments: PgArguments,
 ) -> Result<Vec<Row>, StoreError> {
-    let (sql, arguments) = for_postgres(statement, scalars, columns)?;
-    let rows = sqlx::query_with(sql, arguments).fetch_all(connection).await?;
+    let rows = sqlx::query_with(sql, arguments).fetch_all(on).await?;
     Ok(rows.into_iter().map(Row::Postgres).collect())
 }
 
@@ -447,84 +368,4 @@ fn add_cell(
         Column::Bytes(cells) => arguments.add(cells.get(row).copied()),
     }
     .map_err(|error| sqlx::Error::Encode(error).into())
-}
-
-/// A row of either database.
-pub(crate) enum Row {
-    Postgres(PgRow),
-    Sqlite(SqliteRow),
-}
-
-impl Row {
-    /// Reads cells from the first on.
-    pub(crate) const fn cells(&self) -> Cells<'_> {
-        Cells { row: self, next: 0 }
-    }
-}
-
-/// A reader of a row's cells, in their order.
-pub(crate) struct Cells<'r> {
-    row: &'r Row,
-    next: usize,
-}
-
-macro_rules! read_cell {
-    ($($(#[$doc:meta])* $name:ident -> $type:ty;)*) => {$(
-        $(#[$doc])*
-        pub(crate) fn $name(&mut self) -> Result<$type, StoreError> {
-            let index = self.next;
-            self.next += 1;
-            Ok(match self.row {
-                Row::Postgres(row) => row.try_get(index)?,
-                Row::Sqlite(row) => row.try_get(index)?,
-            })
-        }
-    )*};
-}
-
-impl<'r> Cells<'r> {
-    read_cell! {
-        text -> &'r str;
-        opt_text -> Option<&'r str>;
-        bigint -> i64;
-        opt_bigint -> Option<i64>;
-        boolean -> bool;
-        bytes -> &'r [u8];
-    }
-
-    /// An id; anything else in its place is a defect of the row.
-    pub(crate) fn key<K: Key>(&mut self, table: &'static str) -> Result<K, StoreError> {
-        let text = self.text()?;
-        K::read(text).ok_or_else(|| bad_key(table, text))
-    }
-
-    pub(crate) fn opt_key<K: Key>(&mut self, table: &'static str) -> Result<Option<K>, StoreError> {
-        let text = self.opt_text()?;
-        text.map(|text| K::read(text).ok_or_else(|| bad_key(table, text))).transpose()
-    }
-
-    pub(crate) fn instant(&mut self) -> Result<Timestamp, StoreError> {
-        self.bigint().map(Timestamp::from_millis)
-    }
-
-    pub(crate) fn opt_instant(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.opt_bigint()?.map(Timestamp::from_millis))
-    }
-
-    /// Free text, as it was before [`prose::to_column`].
-    pub(crate) fn prose(&mut self) -> Result<Cow<'r, str>, StoreError> {
-        self.text().map(prose::from_column)
-    }
-
-    pub(crate) fn opt_prose(&mut self) -> Result<Option<Cow<'r, str>>, StoreError> {
-        Ok(self.opt_text()?.map(prose::from_column))
-    }
-}
-
-fn bad_key(table: &'static str, text: &str) -> StoreError {
-    StoreError::Corrupt {
-        table,
-        reason: "an id holds characters that no id may hold".to_owned(),
-        row: text.chars().take(80).collect(),
-    }
 }

@@ -66,7 +66,7 @@ on_both! {
     a_dictionary_never_changes: |db| async {
         assert!(dictionaries::insert(db, 7, b"one\0\xff").await.unwrap());
         assert!(!dictionaries::insert(db, 7, b"another").await.unwrap());
-        assert!(dictionaries::insert(db, 3, &[0; 110_000]).await.unwrap());
+        assert!(dictionaries::insert(db, 3, &vec![0; 110_000]).await.unwrap());
         assert_eq!(dictionaries::find(db, 7).await.unwrap().as_deref(), Some(&b"one\0\xff"[..]));
         assert_eq!(dictionaries::find(db, 8).await.unwrap(), None);
         assert_eq!(dictionaries::list(db).await.unwrap(), [3, 7]);

@@ -3,6 +3,8 @@
 //!
 //! PostgreSQL is found by `TOLLGATE_TEST_POSTGRES_URL`, the address of a superuser; every test
 //! makes a database of its own and drops it.
+#![cfg(test)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "tests pick out one kind of change")]
 
 /// Runs each body as two tests, `sqlite::name` and `postgres::name`, on a fresh database with the
 /// present schema.

@@ -6,6 +6,20 @@ use tollgate_store::{Db, DbOptions, Durability, StoreError, migrations};
 
 use crate::database::{on_empty_postgres, start};
 
+/// Whether a line of a plan reads a table from one end to the other. In SQLite's plans what is
+/// scanned may also be the batch (`r`) or a subquery.
+fn reads_a_whole_table(line: &str) -> bool {
+    if line.contains("Seq Scan on") {
+        return true;
+    }
+    let Some(name) = line.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()) else {
+        return false;
+    };
+    let subquery = ["r", "s", "due", "turns", "ranked", "mine", "CONSTANT"].contains(&name)
+        || name.starts_with("(subquery");
+    !subquery && !line.contains(" USING ")
+}
+
 /// The number of the newest migration.
 async fn newest(db: &Db) -> u32 {
     migrations::status(db).await.unwrap().last().unwrap().version
@@ -58,6 +72,32 @@ on_both! {
             );
             assert!(refusal.to_string().contains("9000"), "{refusal}");
         }
+    }
+
+    no_statement_of_the_intake_reads_a_whole_table: |db| async {
+        let wanted = [
+            "accounts::LOCK", "accounts::SAVE", "accounts::REVISIONS", "links::FIND",
+            "facts::load::WHOLE", "facts::load::TOUCHED", "facts::own::", "facts::save::",
+            "inbox::intake::", "inbox::work::CLAIM", "inbox::work::WAKE", "inbox::work::NEXT_DUE",
+            "inbox::read::FIND", "inbox::read::LIST", "inbox::read::STATS", "journal::",
+            "outbox::", "changes::", "schedule::", "usage::",
+        ];
+        let mut seen = 0;
+        let mut faults = Vec::new();
+        for (name, plan) in db.explain_all().await.unwrap() {
+            let name = name.trim_start_matches("tollgate_store::");
+            if !wanted.iter().any(|wanted| name.starts_with(wanted)) {
+                continue;
+            }
+            seen += 1;
+            let scans = plan.lines().filter(|line| reads_a_whole_table(line.trim_start()));
+            let scans: Vec<&str> = scans.collect();
+            if !scans.is_empty() {
+                faults.push(format!("{name}: {scans:?}\n{plan}"));
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+        assert!(seen > 40, "{seen}");
     }
 
     commits_are_durable_by_default: |db| async {
