@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{AccountId, EventId};
-use tollgate_domain::time::HOUR_MS;
+use tollgate_domain::time::{HOUR_MS, SECOND_MS};
+use tollgate_domain::{Actor, Timestamp};
 use tollgate_store::Db;
 use tollgate_store::inbox::{self, EventFilter, EventRow, EventStatus, TypeStats};
+use tollgate_store::journal::{self, JournalFilter, JournalRow};
 
 use super::asking::Asking;
 use super::at::{self, At};
@@ -21,6 +22,30 @@ use super::{Ending, Outcome, Usage};
 use crate::app::App;
 use crate::intake::squeeze;
 use crate::workers::retry;
+
+/// Most pages of the journal looked through for one event.
+const JOURNAL_PAGES_MAX: usize = 20;
+/// The fields of an event in the order people read them.
+const SHOWN: [&str; 18] = [
+    "id",
+    "type",
+    "status",
+    "reason",
+    "accountId",
+    "object",
+    "apiVersion",
+    "livemode",
+    "createdAt",
+    "signedAt",
+    "receivedAt",
+    "processedAt",
+    "nextAttemptAt",
+    "attempts",
+    "duplicates",
+    "bodyBytes",
+    "changed",
+    "body",
+];
 
 /// What to do with events.
 #[derive(Debug, Subcommand)]
@@ -213,6 +238,7 @@ async fn show(context: &Context, asking: &Asking, id: &EventId, raw: bool) -> Ou
         let parsed =
             serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)));
         if let Some(fields) = value.as_object_mut() {
+            fields.insert("changed".to_owned(), changed(db, row).await?.into());
             fields.insert("body".to_owned(), parsed);
         }
         values.push(value);
@@ -234,13 +260,52 @@ async fn body(db: &Db, row: &EventRow) -> anyhow::Result<Vec<u8>> {
     }
 }
 
+/// What the event changed, by the journal: entries of its account, about the time it was worked
+/// on, that name it as their cause.
+async fn changed(db: &Db, row: &EventRow) -> anyhow::Result<Vec<serde_json::Value>> {
+    let (Some(account), Some(processed_at)) = (&row.outcome.account, row.outcome.processed_at)
+    else {
+        return Ok(Vec::new());
+    };
+    let filter = JournalFilter {
+        account: Some(account.clone()),
+        since: Some(row.received_at),
+        until: Some(processed_at.plus_ms(SECOND_MS)),
+        ..JournalFilter::default()
+    };
+    let caused =
+        |entry: &JournalRow| matches!(&entry.actor, Actor::Stripe(id) if *id == row.key.event);
+    let (mut entries, mut cursor) = (Vec::new(), None);
+    for _ in 0..JOURNAL_PAGES_MAX {
+        let (page, next) = journal::list(db, &filter, cursor.as_deref(), 100).await?;
+        entries.extend(page.into_iter().filter(caused));
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let shown = entries.into_iter().map(|entry| {
+        let details: BTreeMap<_, _> = entry.details.into_iter().collect();
+        json!({
+            "sequence": entry.sequence,
+            "kind": entry.kind,
+            "subject": entry.subject,
+            "details": details,
+        })
+    });
+    Ok(shown.collect())
+}
+
 fn told(value: &serde_json::Value) -> anyhow::Result<String> {
     let mut lines = Vec::new();
-    for (name, field) in value.as_object().into_iter().flatten() {
+    for name in SHOWN {
+        let Some(field) = value.get(name) else { continue };
         let text = match field.as_str() {
             Some(text) => text.to_owned(),
-            None if field.is_null() => continue,
-            None if name == "body" => format!("\n{}", serde_json::to_string_pretty(field)?),
+            None if field.is_null() || field.as_array().is_some_and(Vec::is_empty) => continue,
+            None if field.is_object() || field.is_array() => {
+                format!("\n{}", serde_json::to_string_pretty(field)?)
+            }
             None => field.to_string(),
         };
         lines.push(format!("{} {text}", styled(STRONG, format_args!("{name:<13}"))));

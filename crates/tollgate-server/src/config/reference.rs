@@ -70,7 +70,8 @@ fn kind(kind: Kind) -> String {
             words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")
         }
         Kind::Text => "text".to_owned(),
-        Kind::List => "a list of texts; in a variable separated by commas".to_owned(),
+        Kind::Origins => "a list of web origins; in a variable separated by commas".to_owned(),
+        Kind::LogFilter => "a level, or directives separated by commas".to_owned(),
         Kind::Ranges => "a list of address ranges; in a variable separated by commas".to_owned(),
         Kind::Url(schemes) => {
             let schemes: Vec<String> =

@@ -22,8 +22,10 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Any text.
     Text,
-    /// A list of texts; in one variable separated by commas.
-    List,
+    /// A list of web origins; in one variable separated by commas.
+    Origins,
+    /// A log level or filter directives.
+    LogFilter,
     /// A list of address ranges.
     Ranges,
     /// An address with one of these schemes.
@@ -167,7 +169,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "catalog.grace_hours",
-        Kind::Number { min: 0, max: 8760 },
+        Kind::Number { min: 0, max: 2160 },
         "",
         &["GRACE_PERIOD_HOURS"],
         "Hours of access after a first failed payment, for every plan; unset: as the catalog says.",
@@ -282,7 +284,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "http.cors_origins",
-        Kind::List,
+        Kind::Origins,
         "",
         &[],
         "Origins browsers may call from, such as `https://app.example.com`. Empty: none.",
@@ -359,7 +361,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "log.level",
-        Kind::Text,
+        Kind::LogFilter,
         "info",
         &["LOG_LEVEL"],
         "`error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,sqlx=warn`.",

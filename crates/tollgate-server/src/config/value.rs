@@ -37,7 +37,7 @@ pub enum Value {
     Address(SocketAddr),
     /// Of [`Kind::Text`], [`Kind::Choice`] and [`Kind::Url`].
     Text(String),
-    /// Of [`Kind::List`].
+    /// Of [`Kind::Origins`].
     List(Vec<String>),
     /// Of [`Kind::Ranges`].
     Ranges(Vec<Cidr>),
@@ -79,7 +79,7 @@ pub fn parse(kind: Kind, raw: &Raw) -> Result<Value, Vec<Trouble>> {
     match kind {
         Kind::WebhookSecrets => webhook_secrets(raw).map(Value::WebhookSecrets),
         Kind::PriceMap => price_map::parse(raw).map(Value::PriceMap),
-        Kind::List => texts(raw).map(Value::List).map_err(one),
+        Kind::Origins => texts(raw).and_then(origins).map_err(one),
         Kind::Ranges => texts(raw).and_then(|texts| ranges(&texts)).map_err(one),
         Kind::Secret(which) => scalar(raw).and_then(|text| secret(which, text)).map_err(one),
         Kind::Number { .. }
@@ -88,6 +88,7 @@ pub fn parse(kind: Kind, raw: &Raw) -> Result<Value, Vec<Trouble>> {
         | Kind::Address
         | Kind::Choice(_)
         | Kind::Text
+        | Kind::LogFilter
         | Kind::Url(_) => match scalar(raw) {
             Ok(text) if text.trim().is_empty() => Ok(Value::Unset),
             Ok(text) => plain(kind, text.trim()).map_err(one),
@@ -111,8 +112,9 @@ fn plain(kind: Kind, text: &str) -> Result<Value, Trouble> {
         Kind::Address => address(text).map(Value::Address),
         Kind::Choice(words) => choice(text, words),
         Kind::Url(schemes) => url(text, schemes).map(Value::Text),
+        Kind::LogFilter => log_filter(text).map(Value::Text),
         Kind::Text
-        | Kind::List
+        | Kind::Origins
         | Kind::Ranges
         | Kind::Secret(_)
         | Kind::WebhookSecrets
@@ -192,6 +194,40 @@ fn url(text: &str, schemes: &[&'static str]) -> Result<String, Trouble> {
             "check the part before the first colon",
         )),
     }
+}
+
+fn origins(texts: Vec<String>) -> Result<Value, Trouble> {
+    for text in &texts {
+        let host = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-:[]".contains(c);
+        if !host.is_some_and(|host| !host.is_empty() && host.chars().all(allowed)) {
+            return Err(Trouble::new(
+                format!("{:?} is no origin as browsers send it", shorten(text)),
+                "write it like https://app.example.com: scheme and host in lower case, no path; \
+                 every origin is listed, * is not taken",
+            ));
+        }
+    }
+    Ok(Value::List(texts))
+}
+
+/// A level, or directives such as `info,sqlx=warn`. The filter itself takes any word for the name
+/// of a module, so a mistyped level would pass unseen and log nothing.
+fn log_filter(text: &str) -> Result<String, Trouble> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let lower = text.to_lowercase();
+    for directive in lower.split(',').map(str::trim) {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        if !LEVELS.contains(&level) {
+            let meant = nearest(level, LEVELS)
+                .map_or_else(String::new, |word| format!("; did you mean {word}?"));
+            return Err(Trouble::new(
+                format!("{:?} is no log level", shorten(level)),
+                format!("write {}, or directives such as info,sqlx=warn{meant}", LEVELS.join(", ")),
+            ));
+        }
+    }
+    Ok(lower)
 }
 
 fn ranges(texts: &[String]) -> Result<Value, Trouble> {

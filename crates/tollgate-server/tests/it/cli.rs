@@ -266,6 +266,10 @@ on_both! {
         let raw = place.done(&format!("events show {first} --raw"));
         assert_eq!(serde_json::from_str::<Value>(&raw.stdout).unwrap()["id"], first);
         assert_eq!(place.run("events show evt_nowhere").code, 1);
+        let bought = place.done("events list --type customer.subscription.created --json").json();
+        let bought = bought["data"][0]["id"].as_str().unwrap();
+        let shown = place.done(&format!("events show {bought} --json")).json();
+        assert_eq!(shown["data"][0]["changed"].as_array().map(Vec::len), Some(1), "{shown}");
         let stats = place.done("events stats --json").json();
         assert!(stats["types"].as_array().is_some_and(|types| !types.is_empty()), "{stats}");
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
 use tollgate_domain::catalog::PriceTarget;
 use tollgate_domain::ids::PriceId;
 use tollgate_server::config::{self, Environment, Faults, Flags, Livemode, Loaded, Sources};
@@ -91,7 +92,7 @@ fn every_wrong_value_is_refused_with_a_way_out() {
         ("ENABLE_BILLING", "yes", "neither true nor false"),
         ("ENABLE_BILLING", "True", "neither true nor false"),
         ("FEATURE_REDIS_ENABLED", "on", "neither true nor false"),
-        ("GRACE_PERIOD_HOURS", "-1", "no whole number from 0 to 8760"),
+        ("GRACE_PERIOD_HOURS", "-1", "no whole number from 0 to 2160"),
         ("GRACE_PERIOD_HOURS", "24.5", "no whole number"),
         ("GRACE_PERIOD_HOURS", "99999", "no whole number"),
         ("UPGRADE_URL", "ftp://x", "begins with https://"),
@@ -128,6 +129,10 @@ fn every_wrong_value_is_refused_with_a_way_out() {
         ("TOLLGATE__RATE__PUBLIC_PER_MIN", "0", "or none"),
         ("TOLLGATE__INTAKE__BATCH_MAX", "0", "from 1 to 1000"),
         ("TOLLGATE__WORKERS__BACKOFF_CAP_MS", "10", "shorter than the first one"),
+        ("LOG_LEVEL", "debgu", "did you mean debug?"),
+        ("LOG_LEVEL", "info,sqlx=loud", "\"loud\" is no log level"),
+        ("TOLLGATE__HTTP__CORS_ORIGINS", "*", "no origin"),
+        ("TOLLGATE__HTTP__CORS_ORIGINS", "https://app.example.com/", "no origin"),
         ("TOLLGATE__LOG__FORMAT", "jsn", "did you mean json?"),
         ("TOLLGATE__CATALOG__SOURCE", "seitch", "did you mean sietch?"),
         ("TOLLGATE__CATALOG__SOURCE", "nowhere/catalog.toml", "cannot be read"),
@@ -151,14 +156,14 @@ fn every_mistake_in_a_file_is_told_at_once_with_its_line() {
             "[server]\nlissten = \"127.0.0.1:1\"\n\n[htttp]\nx = 1\n\n[http]\nbody_bytes_max = \"many\"\n\
              [billing]\nenabled = \"maybe\"\n",
         )
-        .variable("LOG_LEVEL", "changeme");
+        .variable("UPGRADE_URL", "changeme");
     let faults = place.faults();
     for told in [
         "tollgate.toml:2: there is no setting server.lissten\n  mend: did you mean listen?",
         "tollgate.toml:4: there is no section [htttp]\n  mend: did you mean [http]?",
         "tollgate.toml:8: \"many\" is no whole number",
         "tollgate.toml:10: \"maybe\" is neither true nor false",
-        "LOG_LEVEL: changeme is a placeholder",
+        "UPGRADE_URL: changeme is a placeholder",
     ] {
         assert!(faults.iter().any(|fault| fault.starts_with(told)), "{told:?} not in {faults:#?}");
     }
@@ -341,4 +346,42 @@ fn the_reference_page_names_every_setting_and_each_default_is_allowed() {
         assert_eq!(page.matches(&section).count(), 1, "{}", setting.key);
     }
     assert!(Place::new().load().is_ok(), "the defaults themselves have no fault");
+}
+
+#[test]
+fn a_grace_beyond_what_catalogs_allow_is_refused_and_not_cut() {
+    let max = tollgate_domain::catalog::parse::GRACE_HOURS_MAX;
+    let place = |hours: u32| Place::new().variable("GRACE_PERIOD_HOURS", &hours.to_string());
+    assert!(place(max).load().is_ok());
+    assert!(place(max + 1).load().is_err());
+}
+
+/// Any text with some of the characters that mean something in the forms values have.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![".*", "[a-z_0-9.,:={}\\[\\]\"'# \n\u{0}-]{0,60}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_anywhere_makes_loading_panic(value in text(), dotenv in text(), file in text()) {
+        let mut place = Place::new().file(".env", &dotenv).file("tollgate.toml", &file);
+        for setting in config::settings::SETTINGS {
+            place = place.variable(&setting.variable(), &value);
+        }
+        if let Err(faults) = place.load() {
+            prop_assert!(!faults.0.is_empty() && !faults.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_value_in_a_file_makes_loading_panic(value in text(), place in 0..config::settings::SETTINGS.len()) {
+        let (section, name) = config::settings::SETTINGS[place].key.split_once('.').unwrap();
+        let quoted = serde_json::to_string(&value).unwrap();
+        let place = Place::new().file("tollgate.toml", &format!("[{section}]\n{name} = {quoted}\n"));
+        if let Err(faults) = place.load() {
+            prop_assert!(faults.0.iter().all(|fault| fault.to_string().contains("mend: ")));
+        }
+    }
 }
