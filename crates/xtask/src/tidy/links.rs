@@ -44,6 +44,9 @@ fn fault(tree: &Tree, from: &str, text: &str, target: &str) -> Option<String> {
         return Some(format!("link to nothing: {target}"));
     }
     let name = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'))?;
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return None;
+    }
     let source =
         tree.text(&path).filter(|_| Path::new(&path).extension().is_some_and(|e| e == "rs"))?;
     (!source.contains(&format!("fn {name}("))).then(|| format!("{target} has no function {name}"))
@@ -97,6 +100,7 @@ mod tests {
         assert_eq!(fault(&tree(), "README.md", "`it_holds`", "src/a.rs"), None);
         assert!(fault(&tree(), "README.md", "`it_is_gone`", "src/a.rs").is_some());
         assert_eq!(fault(&tree(), "README.md", "the rules", "src/a.rs"), None);
+        assert_eq!(fault(&tree(), "README.md", "`src/a.rs`", "src/a.rs"), None);
     }
 
     #[test]
