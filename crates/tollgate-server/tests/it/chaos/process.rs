@@ -45,7 +45,8 @@ impl Process {
     /// Asks the process to stop and waits for it; returns whether it ended well.
     pub(super) async fn stop(mut self) -> bool {
         let id = self.child.id().expect("a running process").to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().await;
+        // The shell's own `kill`: a small machine may have no other.
+        let asked = Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status().await;
         assert!(asked.is_ok_and(|status| status.success()));
         self.child.wait().await.expect("an exit status").success()
     }
