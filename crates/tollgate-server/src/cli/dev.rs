@@ -8,14 +8,16 @@ use clap::Args;
 use tollgate_domain::catalog::Allowance;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::demo::{self, DemoAccount};
-use tollgate_store::{facts, keys as stored};
+use tollgate_store::{accounts, facts, keys as stored};
 use tollgate_stripe::SigningSecret;
 
 use super::Outcome;
 use super::context::{Context, block_on, make_parent};
 use super::dev_state::{DATABASE_URL, DevState, FILE, with_sandbox_prices};
 use super::keys::{self, Wanted};
-use super::output::{FAINT, GOOD, STRONG, print_json, print_line, styled, table};
+use super::output::{
+    FAINT, GOOD, NOTICE, STRONG, print_json, print_line, print_note, styled, table,
+};
 use super::serve::{Signals, until_stopped};
 use super::trigger::send::{Letter, Sender};
 use crate::api::webhooks;
@@ -47,6 +49,7 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
         reset(context)?;
     }
     let loaded = config::load(&context.sources)?;
+    note_other_database(&loaded);
     let left = context.dev_state()?;
     let secret = match &left {
         Some(left) => left.webhook_secret.clone(),
@@ -58,6 +61,10 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
     block_on(async {
         let signals = Signals::listen()?;
         let running = App::start(config, context.clock.clone()).await.map_err(explain)?;
+        if left.is_none() && !accounts::list(&running.app.engine.db, None, 1).await?.is_empty() {
+            running.shutdown().await;
+            anyhow::bail!("{}", not_ours());
+        }
         let key = key(&running.app, left.map(|left| left.key)).await?;
         let state = DevState {
             url: format!("http://{}", running.address),
@@ -67,14 +74,37 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
             catalog: chosen_catalog(context),
         };
         state.write(&context.sources.directory)?;
-        let accounts = seed(context, &running.app, &state).await?;
-        welcome(context, &running, &state, &accounts).await?;
+        let demo = seed(context, &running.app, &state).await?;
+        welcome(context, &running, &state, &demo).await?;
         until_stopped(running, signals).await
     })?
 }
 
+fn not_ours() -> String {
+    let database = DATABASE_URL.trim_start_matches("sqlite:");
+    format!(
+        "{database} holds accounts that `tollgate dev` did not make; run it in another directory"
+    )
+}
+
+/// `dev` keeps to its own database; the other commands follow the configuration.
+fn note_other_database(loaded: &Loaded) {
+    let shown = loaded.shown.iter().find(|one| one.key == "database.url");
+    if let Some(other) = shown.filter(|one| one.origin != Origin::Default) {
+        let text = format!(
+            "{} sets another database: dev does not use it, but `tollgate why` and the others do",
+            other.origin
+        );
+        print_note(styled(NOTICE, text));
+    }
+}
+
+/// Throws away what `dev` made, and nothing else: `serve` uses the same file by default.
 fn reset(context: &Context) -> anyhow::Result<()> {
     let database = DATABASE_URL.trim_start_matches("sqlite:");
+    if !context.path(FILE).exists() && context.path(database).exists() {
+        anyhow::bail!("{}", not_ours());
+    }
     let files = ["", "-wal", "-shm"].map(|end| format!("{database}{end}"));
     for file in files.iter().map(String::as_str).chain([FILE]) {
         match std::fs::remove_file(context.path(file)) {

@@ -28,6 +28,12 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
     let loaded = config::load(&sources)?;
     telemetry::start(&loaded.config.log);
     log_summary(&loaded);
+    if context
+        .dev_state()?
+        .is_some_and(|dev| dev.database_url == loaded.config.database_url.expose())
+    {
+        tracing::warn!("this database was made by `tollgate dev` and holds its demo accounts");
+    }
     make_parent(loaded.config.database_url.expose())?;
     block_on(async {
         let signals = Signals::listen()?;

@@ -417,6 +417,24 @@ fn the_completions_and_reference_pages_are_printed() {
 }
 
 #[test]
+fn dev_keeps_away_from_what_it_did_not_make() {
+    let place = Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET)]);
+    let server = Server::serve(&place);
+    signing(&server).done("trigger scenario checkout --account acme");
+    let port = server.url.rsplit(':').next().unwrap().to_owned();
+    for line in ["dev --port 0", "dev --port 0 --reset"] {
+        let refused = place.run(line);
+        assert!(
+            refused.code == 1 && refused.stderr.contains("did not make"),
+            "{line}: {refused:?}"
+        );
+    }
+    place.done("why acme");
+    let taken = Place::new().run(&format!("dev --port {port}"));
+    assert!(taken.code == 1 && taken.stderr.contains("choose another with --port"), "{taken:?}");
+}
+
+#[test]
 fn dev_works_at_once_and_other_commands_find_it() {
     let place = Place::new();
     let mut command = place.command("dev --port 0 --json");
