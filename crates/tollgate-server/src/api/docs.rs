@@ -27,9 +27,25 @@ pub async fn asset(Path(name): Path<String>) -> Result<Response, ApiError> {
             Ok(serve("text/javascript; charset=utf-8", include_str!("../../assets/docs.js")))
         }
         "docs.css" => Ok(serve("text/css; charset=utf-8", include_str!("../../assets/docs.css"))),
+        "errors" => Ok(serve("text/html; charset=utf-8", &ERRORS)),
         _ => Err(ApiError::NotFound),
     }
 }
+
+/// The page of error codes, where the `type` of every problem document leads.
+static ERRORS: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+    let mut page = String::from(include_str!("../../assets/errors.html"));
+    for error in ApiError::all() {
+        let (status, code, title) = error.row();
+        let status = status.as_u16();
+        // Codes and titles are constants of ours without markup.
+        page.push_str(&format!(
+            "<tr id=\"{code}\"><td><code>{code}</code></td><td>{status}</td><td>{title}</td></tr>\n"
+        ));
+    }
+    page.push_str("</tbody></table></main></body></html>\n");
+    page
+});
 
 fn serve(kind: &'static str, text: &'static str) -> Response {
     let mut response = (StatusCode::OK, text).into_response();

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::limits::Quota;
 
-/// Where the documentation of the codes is read.
-const TYPE_BASE: &str = "https://tollgate.dev/errors#";
+/// Where the documentation of the codes is read, on this very server.
+const TYPE_BASE: &str = "/docs/errors#";
 
 /// Everything the API can answer instead of what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

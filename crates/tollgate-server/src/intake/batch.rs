@@ -72,7 +72,7 @@ impl Intake {
         let verdicts = work.decide(&known, &mut facts, &self.catalog);
         let mut ledger = Ledger::new(now);
         enter(&verdicts, &mut heads, &facts, &mut ledger);
-        let replies = replies(batch, &verdicts, &known, &heads);
+        let replies = replies(&verdicts, &heads);
         let rows = self.inbox_rows(batch, &verdicts, &known, now);
         let waiting = !rows.waits.is_empty();
         ledger.write(&mut tx).await?;
@@ -192,7 +192,7 @@ impl Intake {
         let rows = self.inbox_rows(batch, &verdicts, &known, now);
         write_inbox(&mut tx, &rows).await?;
         tx.commit().await?;
-        let mut replies = replies(batch, &verdicts, &known, &HashMap::new());
+        let mut replies = replies(&verdicts, &HashMap::new());
         self.count(batch, &replies);
         Ok(replies.remove(0))
     }
@@ -276,12 +276,7 @@ fn new_event(delivery: &Delivery, outcome: Outcome) -> NewEvent<'_> {
     }
 }
 
-fn replies(
-    batch: &[Delivery],
-    verdicts: &[Verdict],
-    known: &HashMap<EventKey, KnownEvent>,
-    heads: &HashMap<AccountId, AccountHead>,
-) -> Vec<Reply> {
+fn replies(verdicts: &[Verdict], heads: &HashMap<AccountId, AccountHead>) -> Vec<Reply> {
     let reply = |status, message: &str| Reply {
         status,
         message: message.to_owned(),
@@ -289,7 +284,7 @@ fn replies(
         revision: None,
     };
     let mut replies: Vec<Reply> = Vec::with_capacity(verdicts.len());
-    for (_, verdict) in batch.iter().zip(verdicts) {
+    for verdict in verdicts {
         let made = match verdict {
             Verdict::Decided(account, _) => Reply {
                 account: Some(account.clone()),
@@ -297,12 +292,10 @@ fn replies(
                 ..reply(ReplyStatus::Processed, "its effects are committed")
             },
             Verdict::Duplicate => reply(ReplyStatus::Duplicate, "it was processed before"),
+            // The second of two in one batch stands as the first does, unless that one is done.
             Verdict::Repeats(first) => match replies.get(*first) {
-                Some(first) if first.status == ReplyStatus::Processed => {
-                    reply(ReplyStatus::Duplicate, "it was processed before")
-                }
-                Some(first) => first.clone(),
-                None => reply(ReplyStatus::Duplicate, "it was processed before"),
+                Some(first) if first.status != ReplyStatus::Processed => first.clone(),
+                _ => reply(ReplyStatus::Duplicate, "it was processed before"),
             },
             Verdict::Ignored(reason) => reply(ReplyStatus::Ignored, reason),
             Verdict::Waiting => {
@@ -312,6 +305,5 @@ fn replies(
         };
         replies.push(made);
     }
-    let _ = known;
     replies
 }

@@ -69,8 +69,6 @@ pub enum ReplyStatus {
     Waiting,
     /// Stored; it could not be processed and will be tried again.
     Failed,
-    /// Stored; it could not be processed and is given up until someone replays it.
-    Dead,
 }
 
 impl ReplyStatus {
@@ -82,7 +80,6 @@ impl ReplyStatus {
             Self::Ignored => "ignored",
             Self::Waiting => "waiting",
             Self::Failed => "failed",
-            Self::Dead => "dead",
         }
     }
 }
