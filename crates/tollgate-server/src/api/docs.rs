@@ -39,9 +39,8 @@ static ERRORS: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
         let (status, code, title) = error.row();
         let status = status.as_u16();
         // Codes and titles are constants of ours without markup.
-        page.push_str(&format!(
-            "<tr id=\"{code}\"><td><code>{code}</code></td><td>{status}</td><td>{title}</td></tr>\n"
-        ));
+        let cells = format!("<td><code>{code}</code></td><td>{status}</td><td>{title}</td>");
+        page.extend(["<tr id=\"", code, "\">", &cells, "</tr>\n"]);
     }
     page.push_str("</tbody></table></main></body></html>\n");
     page

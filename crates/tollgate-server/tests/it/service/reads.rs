@@ -134,7 +134,9 @@ async fn the_description_covers_what_is_served() {
             assert_ne!(answer.status, 405, "{verb} {path}");
         }
     }
-    for path in ["/docs", "/docs/errors", "/docs/docs.js", "/docs/docs.css", "/livez", "/readyz", "/health"] {
+    for path in
+        ["/docs", "/docs/errors", "/docs/docs.js", "/docs/docs.css", "/livez", "/readyz", "/health"]
+    {
         assert_eq!(app.request("GET", path, &[], "").await.status, 200, "{path}");
     }
     let metrics = app.request("GET", "/metrics", &[], "").await.text;
