@@ -19,7 +19,7 @@ pub(crate) mod load;
 pub(crate) mod own;
 pub(crate) mod save;
 
-/// Most observations of one subscription that [`load`] brings; the newest ones.
+/// Most observations of one subscription that [`load()`] brings; the newest ones.
 pub const HISTORY_STATES_MAX: u32 = 500;
 
 /// The objects of one account that a batch of events touches. Repetitions do no harm.
@@ -70,7 +70,7 @@ pub async fn load(db: &Db, account: &AccountId) -> Result<Facts, StoreError> {
     load::whole(db.into(), std::slice::from_ref(account)).await.map(|all| one(all, account))
 }
 
-/// [`load`] inside a transaction.
+/// [`load()`] inside a transaction.
 pub async fn load_in(tx: &mut Tx, account: &AccountId) -> Result<Facts, StoreError> {
     load::whole(tx.into(), std::slice::from_ref(account)).await.map(|all| one(all, account))
 }

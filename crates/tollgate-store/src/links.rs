@@ -1,5 +1,5 @@
 //! Which account a Stripe object belongs to. Owns: the lookup table. Must not know: who may claim
-//! an object. Links are written with the facts ([`crate::facts::save`]); the first one stays.
+//! an object. Links are written with the facts ([`crate::facts::save()`]); the first one stays.
 
 use std::collections::HashMap;
 
