@@ -15,7 +15,9 @@ clients_install() {
 
 clients_install_python() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages Python python3 python3-venv
-  if ! cmp -s tests/clients/requirements.txt "$clients_dir/python/installed.txt"; then
+  # A kept folder may be of another machine, whose interpreter is elsewhere.
+  if ! cmp -s tests/clients/requirements.txt "$clients_dir/python/installed.txt" ||
+    ! "$clients_dir/python/bin/python" -c 'import stripe' 2>/dev/null; then
     rm -rf "$clients_dir/python"
     python3 -m venv "$clients_dir/python"
     "$clients_dir/python/bin/pip" install --quiet --disable-pip-version-check --no-deps \
