@@ -8,11 +8,13 @@ pub mod cors;
 pub mod docs;
 pub mod entitlements;
 pub mod error;
+pub mod explain;
 pub mod health;
 pub mod limits;
 pub mod openapi;
 pub mod plans;
 pub mod query;
+pub mod reply;
 pub mod timeline;
 pub mod webhooks;
 

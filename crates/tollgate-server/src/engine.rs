@@ -8,12 +8,11 @@ use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Limit};
 use tollgate_domain::entitlement::{Resolution, Usage};
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Facts, Timestamp};
-use tollgate_store::{Db, facts, usage};
+use tollgate_store::{Db, StoreError, facts, usage};
 
-use crate::api::error::ApiError;
 use crate::cache::{EntitlementCache, Entry};
 use crate::clock::Clock;
-use crate::feed::Freshness;
+use crate::freshness::Freshness;
 use crate::metrics::Metrics;
 
 /// Longest wait for a revision that has not been reached.
@@ -36,6 +35,20 @@ pub struct Engine {
     pub freshness: Arc<Freshness>,
     /// Counted in.
     pub metrics: Arc<Metrics>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The account has not reached the revision asked for in time.
+    #[error("the revision asked for was not reached")]
+    RevisionNotReached,
+    /// Uses of a feature that is not metered cannot be counted.
+    #[error("{0} is not metered")]
+    NotMetered(String),
+    /// The database could not be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Which answer is wanted.
@@ -74,7 +87,11 @@ impl Engine {
     }
 
     /// The entitlements of an account, now or at another instant.
-    pub async fn resolve(&self, account: &AccountId, read: ReadAt) -> Result<Arc<Entry>, ApiError> {
+    pub async fn resolve(
+        &self,
+        account: &AccountId,
+        read: ReadAt,
+    ) -> Result<Arc<Entry>, ReadError> {
         if read.at.is_none()
             && let Some(entry) = self.cached(account.as_str(), read.min_revision)
         {
@@ -104,7 +121,7 @@ impl Engine {
     }
 
     /// All facts of an account, of the revision asked for or a later one.
-    pub async fn load(&self, account: &AccountId, min_revision: u64) -> Result<Facts, ApiError> {
+    pub async fn load(&self, account: &AccountId, min_revision: u64) -> Result<Facts, ReadError> {
         let deadline = tokio::time::Instant::now() + REVISION_WAIT;
         loop {
             let facts = facts::load(&self.db, account).await?;
@@ -112,7 +129,7 @@ impl Engine {
                 return Ok(facts);
             }
             if tokio::time::Instant::now() >= deadline {
-                return Err(ApiError::RevisionNotReached);
+                return Err(ReadError::RevisionNotReached);
             }
             tokio::time::sleep(REVISION_POLL).await;
         }
@@ -124,10 +141,10 @@ impl Engine {
         &self,
         resolution: &Resolution,
         metered: Metered<'_>,
-    ) -> Result<Option<Usage>, ApiError> {
+    ) -> Result<Option<Usage>, ReadError> {
         let key = &metered.feature.key;
         let FeatureKind::Metered(period) = metered.feature.kind else {
-            let refused = || ApiError::NotMetered(key.to_string());
+            let refused = || ReadError::NotMetered(key.to_string());
             return if metered.consume { Err(refused()) } else { Ok(None) };
         };
         let Some(allowance) = resolution.allowances.get(key) else { return Ok(None) };

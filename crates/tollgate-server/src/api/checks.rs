@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tollgate_domain::catalog::FeatureKind;
 use tollgate_domain::entitlement::{Answer, Resolution};
@@ -17,9 +16,10 @@ use tollgate_domain::{Catalog, Timestamp};
 
 use super::auth::Caller;
 use super::body;
-use super::entitlements::{Source, Trace};
 use super::error::{ApiError, FieldError};
+use super::explain::{Source, Trace};
 use super::limits::Class;
+use super::reply;
 use crate::app::App;
 use crate::cache::Entry;
 use crate::engine::{Metered, ReadAt};
@@ -131,7 +131,7 @@ pub struct BatchIn<'a> {
 /// `POST /api/v1/feature-check`
 pub async fn check(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let (caller, body) = admit(&app, request).await?;
-    Ok(json(answer(&app, &caller, body::parse(&body)?).await?))
+    Ok(reply::json(answer(&app, &caller, body::parse(&body)?).await?))
 }
 
 /// `POST /api/v1/feature-check/batch`
@@ -151,7 +151,7 @@ pub async fn batch(State(app): State<Arc<App>>, request: Request) -> Result<Resp
         whole.extend_from_slice(&reply);
     }
     whole.extend_from_slice(b"]}");
-    Ok(json(whole.into()))
+    Ok(reply::json(whole.into()))
 }
 
 /// Names the check at fault.
@@ -264,14 +264,4 @@ pub(crate) fn render(
         trace: ask.explain.then(|| Trace::of(resolution, catalog)),
     };
     serde_json::to_vec(&out).unwrap_or_default()
-}
-
-/// A JSON reply that nobody may keep.
-pub fn json(body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::OK;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

@@ -9,161 +9,19 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tollgate_domain::catalog::{Allowance, FeatureKind, Limit};
-use tollgate_domain::entitlement::{Resolution, Standing};
+use tollgate_domain::catalog::{Allowance, FeatureKind};
+use tollgate_domain::entitlement::Resolution;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Timestamp};
 
-use super::checks;
 use super::error::ApiError;
+use super::explain::{Source, Trace};
 use super::limits::Class;
 use super::query::Query;
+use super::reply;
 use crate::app::App;
 use crate::engine::{Engine, Metered, ReadAt};
 use crate::scope::Scope;
-
-/// Where a plan comes from.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Source<'a> {
-    /// `waiver`, `subscription`, `boost`, `grant`, `default` or `override`.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// Its id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<&'a str>,
-}
-
-impl<'a> Source<'a> {
-    /// The source that won.
-    pub fn of(resolution: &'a Resolution) -> Self {
-        Self { kind: resolution.source.as_str(), id: resolution.source_id.as_deref() }
-    }
-}
-
-/// Everything that was considered.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Trace {
-    /// The instant the answer is for.
-    pub at: String,
-    /// Version of the catalog that decided.
-    pub catalog_version: String,
-    /// Every source, the winner first.
-    pub sources: Vec<SourceTrace>,
-    /// Every override.
-    pub overrides: Vec<OverrideTrace>,
-}
-
-/// One source as it was considered.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SourceTrace {
-    /// What kind of source.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// Its id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// The plan it offers or would offer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tier: Option<String>,
-    /// The rank of that plan.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rank: Option<u32>,
-    /// Whether it is the one that decides.
-    pub won: bool,
-    /// Whether it counts at all.
-    pub in_force: bool,
-    /// Why it does not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub why_not: Option<&'static str>,
-    /// Since when it stands so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
-    /// Until when it stands so without a new fact.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-    /// The Stripe event or the person behind it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-    /// A sentence for people.
-    pub note: String,
-}
-
-/// One override as it was considered.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct OverrideTrace {
-    /// Its id.
-    pub id: String,
-    /// The feature.
-    pub feature: String,
-    /// Whether it counts.
-    pub in_force: bool,
-    /// Why it does not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub why_not: Option<&'static str>,
-    /// What it sets: `on`, `off`, or a limit.
-    pub sets: String,
-    /// Until when.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-    /// Who set it.
-    pub cause: String,
-}
-
-impl Trace {
-    /// The explanation of a resolution.
-    pub fn of(resolution: &Resolution, catalog: &Catalog) -> Self {
-        let sources = resolution.considered.iter().enumerate().map(|(place, source)| {
-            let plan = source.plan.and_then(|index| catalog.plan(index));
-            let (in_force, why_not) = standing(source.standing);
-            SourceTrace {
-                kind: source.kind.as_str(),
-                id: source.id.clone(),
-                tier: plan.map(|plan| plan.id.to_string()),
-                rank: plan.map(|plan| plan.rank),
-                won: place == 0,
-                in_force,
-                why_not,
-                since: source.since.map(|at| at.to_string()),
-                until: source.until.map(|at| at.to_string()),
-                cause: source.cause.clone(),
-                note: source.note.clone().into_owned(),
-            }
-        });
-        let overrides = resolution.overrides.iter().map(|set| {
-            let (in_force, why_not) = standing(set.standing);
-            OverrideTrace {
-                id: set.id.clone(),
-                feature: set.feature.to_string(),
-                in_force,
-                why_not,
-                sets: match set.sets {
-                    None => "off".to_owned(),
-                    Some(Allowance::On) => "on".to_owned(),
-                    Some(Allowance::Limit(Limit::Unlimited)) => "unlimited".to_owned(),
-                    Some(Allowance::Limit(Limit::Count(count))) => count.to_string(),
-                },
-                until: set.until.map(|at| at.to_string()),
-                cause: set.cause.clone(),
-            }
-        });
-        Self {
-            at: resolution.at.to_string(),
-            catalog_version: catalog.version.clone(),
-            sources: sources.collect(),
-            overrides: overrides.collect(),
-        }
-    }
-}
-
-fn standing(standing: Standing) -> (bool, Option<&'static str>) {
-    match standing {
-        Standing::InForce | Standing::InGrace => (true, None),
-        Standing::NotInForce(why) => (false, Some(why.as_str())),
-    }
-}
 
 /// All entitlements of an account.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -219,7 +77,7 @@ pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Respo
         response.headers_mut().insert(header::ETAG, tag);
         return Ok(response);
     }
-    let mut response = checks::json(body);
+    let mut response = reply::json(body);
     let private = HeaderValue::from_static("private, no-cache");
     response.headers_mut().insert(header::CACHE_CONTROL, private);
     response.headers_mut().insert(header::ETAG, tag);

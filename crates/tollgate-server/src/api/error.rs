@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::limits::Quota;
+use crate::engine::ReadError;
 
 /// Where the documentation of the codes is read, on this very server.
 const TYPE_BASE: &str = "/docs/errors#";
@@ -292,6 +293,16 @@ impl IntoResponse for ApiError {
         let mut response = self.row().0.into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::RevisionNotReached => Self::RevisionNotReached,
+            ReadError::NotMetered(feature) => Self::NotMetered(feature),
+            ReadError::Store(error) => error.into(),
+        }
     }
 }
 

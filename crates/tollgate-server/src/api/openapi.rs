@@ -4,7 +4,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use utoipa::OpenApi;
 
-use super::{checks, entitlements, error, health, plans, timeline, webhooks};
+use super::{checks, entitlements, error, health, plans, reply, timeline, webhooks};
 
 /// The description of every public route.
 #[derive(Debug, OpenApi)]
@@ -59,7 +59,7 @@ pub fn text() -> String {
 /// `GET /openapi.json`
 pub async fn document() -> Response {
     static TEXT: std::sync::LazyLock<Bytes> = std::sync::LazyLock::new(|| text().into());
-    checks::json(TEXT.clone())
+    reply::json(TEXT.clone())
 }
 
 /// One function per route, for its description only; the handlers take raw requests, so that the

@@ -14,7 +14,7 @@ use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Interval, MeterP
 use super::error::ApiError;
 use super::limits::Class;
 use super::query::Query;
-use super::{checks, limits};
+use super::{limits, reply};
 use crate::app::App;
 
 /// All plans.
@@ -101,21 +101,21 @@ pub struct FeatureOut<'a> {
 pub async fn plans(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let catalog = &app.config.catalog;
     let data = catalog.plans.iter().map(|plan| plan_out(catalog, plan)).collect();
-    reply(&app, &request.into_parts().0, &PlansOut { catalog_version: &catalog.version, data })
+    public(&app, &request.into_parts().0, &PlansOut { catalog_version: &catalog.version, data })
 }
 
 /// `GET /api/v1/features`
 pub async fn features(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let catalog = &app.config.catalog;
     let data = catalog.features.values().map(|feature| feature_out(catalog, feature)).collect();
-    reply(&app, &request.into_parts().0, &FeaturesOut { catalog_version: &catalog.version, data })
+    public(&app, &request.into_parts().0, &FeaturesOut { catalog_version: &catalog.version, data })
 }
 
-fn reply<T: Serialize>(app: &App, parts: &Parts, out: &T) -> Result<Response, ApiError> {
+fn public<T: Serialize>(app: &App, parts: &Parts, out: &T) -> Result<Response, ApiError> {
     let caller = limits::client_address(parts, &app.config).to_string();
     let admitted = app.admit(Class::Public, &caller)?;
     Query::parse(parts.uri.query()).finish()?;
-    let mut response = checks::json(serde_json::to_vec(out).unwrap_or_default().into());
+    let mut response = reply::json(serde_json::to_vec(out).unwrap_or_default().into());
     if let Some(admitted) = admitted {
         admitted.mark(response.headers_mut());
     }

@@ -9,11 +9,11 @@ use tollgate_domain::Catalog;
 use tollgate_domain::entitlement::timeline::{self, Span};
 use tollgate_domain::ids::AccountId;
 
-use super::checks;
-use super::entitlements::Source;
 use super::error::ApiError;
+use super::explain::Source;
 use super::limits::Class;
 use super::query::Query;
+use super::reply;
 use crate::app::App;
 use crate::scope::Scope;
 
@@ -86,7 +86,7 @@ async fn read(app: &App, account: &AccountId, query: Option<&str>) -> Result<Res
         revision: facts.revision,
         spans: spans.iter().map(|span| span_out(catalog, span, now)).collect(),
     };
-    Ok(checks::json(serde_json::to_vec(&out).unwrap_or_default().into()))
+    Ok(reply::json(serde_json::to_vec(&out).unwrap_or_default().into()))
 }
 
 /// A span as it is shown.

@@ -13,7 +13,7 @@ use tollgate_domain::Timestamp;
 use tollgate_stripe::SignatureError;
 
 use super::error::ApiError;
-use super::{body, checks};
+use super::{body, reply};
 use crate::app::App;
 use crate::intake::{Delivery, NotCommitted, Reply, read, squeeze};
 use crate::metrics::{EventLabels, ReasonLabel};
@@ -118,5 +118,5 @@ fn answer(event_id: &str, event_type: &str, reply: &Reply) -> Response {
         message: &reply.message,
         revision: reply.revision,
     };
-    checks::json(serde_json::to_vec(&out).unwrap_or_default().into())
+    reply::json(serde_json::to_vec(&out).unwrap_or_default().into())
 }

@@ -21,11 +21,12 @@ use super::output::{
 use super::serve::{Signals, until_stopped};
 use super::trigger::send::{Letter, Sender};
 use crate::api::webhooks;
-use crate::app::{App, RunningApp, StartError};
+use crate::app::App;
 use crate::config::{
     self, Config, DatabaseUrl, Loaded, LogFormat, Origin, Secret, StripeConfig, WebhookSecret,
 };
 use crate::keys::{KeyEnvironment, SecretHash, random_bytes};
+use crate::run::{self, RunningApp, StartError};
 use crate::scope::Scope;
 use crate::telemetry;
 
@@ -60,7 +61,7 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
     make_parent(config.database_url.expose())?;
     block_on(async {
         let signals = Signals::listen()?;
-        let running = App::start(config, context.clock.clone()).await.map_err(explain)?;
+        let running = run::start(config, context.clock.clone()).await.map_err(explain)?;
         if left.is_none() && !accounts::list(&running.app.engine.db, None, 1).await?.is_empty() {
             running.shutdown().await;
             anyhow::bail!("{}", not_ours());

@@ -6,8 +6,8 @@ use clap::Args;
 use super::context::{Context, block_on, make_parent};
 use super::output::print_line;
 use super::{Ending, Outcome};
-use crate::app::{App, RunningApp};
 use crate::config::{self, Loaded, Origin};
+use crate::run::{self, RunningApp};
 use crate::telemetry;
 
 /// How to serve.
@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
     make_parent(loaded.config.database_url.expose())?;
     block_on(async {
         let signals = Signals::listen()?;
-        let running = App::start(loaded.config, context.clock.clone()).await?;
+        let running = run::start(loaded.config, context.clock.clone()).await?;
         print_line(format_args!("listening on http://{}", running.address));
         until_stopped(running, signals).await
     })?

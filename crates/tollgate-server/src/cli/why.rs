@@ -15,7 +15,7 @@ use super::context::{Context, block_on};
 use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, print_json, print_line, styled};
 use super::{Ending, Outcome};
 use crate::api::checks::{self, CheckIn};
-use crate::api::entitlements::Trace;
+use crate::api::explain::Trace;
 
 /// What is to be explained.
 #[derive(Debug, Args)]

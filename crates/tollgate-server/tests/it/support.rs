@@ -13,11 +13,12 @@ use serde_json::Value;
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::{Scenario, ScenarioOptions, StripeEvent};
-use tollgate_server::app::{App, Background, RunningApp};
+use tollgate_server::app::App;
 use tollgate_server::clock::Clock;
 use tollgate_server::config::load::{Flags, Sources, load};
 use tollgate_server::config::{Config, environment::Environment};
 use tollgate_server::keys::{self, KeyEnvironment};
+use tollgate_server::run::{self, Background, RunningApp};
 use tollgate_server::scope::Scope;
 use tollgate_server::workers;
 use tollgate_store::keys::ApiKey;
@@ -145,7 +146,7 @@ impl TestApp {
         let config = config(database_url, &settings);
         let background = if settings.background { Background::On } else { Background::Off };
         let running =
-            App::start_with(config, clock.clone(), background).await.expect("the engine starts");
+            run::start_with(config, clock.clone(), background).await.expect("the engine starts");
         let base = format!("http://{}", running.address);
         let client = Client::builder(TokioExecutor::new()).build_http();
         let mut app = Self { running, clock, key: String::new(), base, client };

@@ -140,7 +140,7 @@ async fn without_a_secret_events_are_refused_so_that_stripe_keeps_them() {
     let mut config = crate::support::config(&database.url(), &Settings::default());
     config.webhook_secrets.clear();
     let clock = tollgate_server::clock::Clock::System;
-    let running = tollgate_server::app::App::start(config, clock).await.unwrap();
+    let running = tollgate_server::run::start(config, clock).await.unwrap();
     let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
         .build_http();
     let url = format!("http://{}/webhooks/stripe", running.address);
