@@ -66,16 +66,20 @@ statements! {
         SELECT account_id, revision, sequence, journal_sequence, journal_hash FROM accounts \
         WHERE account_id IN (SELECT r.account_id FROM r) ORDER BY account_id {lock}";
 
-    SAVE = "WITH {rows:account_id text, revision bigint, sequence bigint, \
+    UPDATE = "WITH {rows:account_id text, revision bigint, sequence bigint, \
+            journal_sequence bigint, journal_hash bytea} \
+        UPDATE accounts SET revision = r.revision, sequence = r.sequence, \
+            journal_sequence = r.journal_sequence, journal_hash = r.journal_hash, \
+            updated_at = $1 \
+        FROM r WHERE accounts.account_id = r.account_id";
+
+    INSERT = "WITH {rows:account_id text, revision bigint, sequence bigint, \
             journal_sequence bigint, journal_hash bytea} \
         INSERT INTO accounts (account_id, revision, sequence, journal_sequence, journal_hash, \
             created_at, updated_at) \
         SELECT account_id, revision, sequence, journal_sequence, journal_hash, \
             CAST($1 AS BIGINT), CAST($1 AS BIGINT) \
-        FROM r WHERE true \
-        ON CONFLICT (account_id) DO UPDATE SET revision = excluded.revision, \
-            sequence = excluded.sequence, journal_sequence = excluded.journal_sequence, \
-            journal_hash = excluded.journal_hash, updated_at = excluded.updated_at";
+        FROM r WHERE NOT EXISTS (SELECT 1 FROM accounts t WHERE t.account_id = r.account_id)";
 
     REVISIONS = "WITH {rows:account_id text} SELECT t.account_id, t.revision \
         FROM r CROSS JOIN accounts t WHERE t.account_id = r.account_id";
@@ -145,19 +149,30 @@ fn read_head(row: &Row) -> Result<AccountHead, StoreError> {
 }
 
 /// Writes heads, inserting those of new accounts. The accounts that existed must have been locked.
+/// When another transaction has made one of the new ones meanwhile, a [`StoreError::Conflict`]
+/// tells it: the batch is to be done again.
 pub async fn save(tx: &mut Tx, heads: &[AccountHead], now: Timestamp) -> Result<(), StoreError> {
     if heads.is_empty() {
         return Ok(());
     }
     let mut sorted: Vec<&AccountHead> = heads.iter().collect();
     sorted.sort_unstable_by(|a, b| a.account.cmp(&b.account));
-    let rows = Rows::of(&sorted)
+    let update = UPDATE.on(&mut *tx).bigint(now.millis());
+    let updated = update.rows(head_rows(&sorted)).execute().await?;
+    if updated < sorted.len() as u64 {
+        let insert = INSERT.on(tx).bigint(now.millis());
+        insert.rows(head_rows(&sorted)).execute().await?;
+    }
+    Ok(())
+}
+
+fn head_rows<'a>(heads: &'a [&'a AccountHead]) -> Rows<'a, &'a AccountHead> {
+    Rows::of(heads)
         .text(|head| head.account.as_str())
         .bigint(|head| wire::count(head.revision))
         .bigint(|head| wire::count(head.sequence))
         .bigint(|head| wire::count(head.journal_sequence))
-        .bytes(|head| &head.journal_hash.0);
-    SAVE.on(tx).bigint(now.millis()).rows(rows).execute().await.map(|_| ())
+        .bytes(|head| &head.journal_hash.0)
 }
 
 /// The revision of an account; `None` when it has no row.

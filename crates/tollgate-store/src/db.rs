@@ -1,20 +1,17 @@
 //! Connections and transactions. Owns: pools, their settings, the beginning, end and repetition of
 //! a write. Must not know: tables.
 
+use std::path::Path;
 use std::time::Duration;
 
-use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
-
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{
-    ConnectOptions as _, Connection as _, Executor as _, PgPool, Postgres, Sqlite, SqlitePool,
-};
+use sqlx::{Executor as _, PgPool, Postgres, Sqlite, SqlitePool};
 
 use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::statement::{Handle, Statement, statements};
+
+mod explain;
+mod open;
 
 /// How a database is opened. Sizes are upper bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,19 +96,6 @@ pub struct PostgresTx {
 /// Channel of the hints that the change feed has grown.
 pub(crate) const CHANGES_CHANNEL: &str = "tollgate_changes";
 
-/// Statements kept prepared per connection; above the number of texts there are (on SQLite one
-/// for every batch size), so that none is prepared twice.
-const STATEMENTS_KEPT: usize = 1_024;
-
-/// Pages of the write-ahead log between two checkpoints of SQLite (4 KiB each).
-const CHECKPOINT_PAGES: &str = "8000";
-
-/// Pages of SQLite's cache per connection, as a negative number of KiB.
-const SQLITE_CACHE_KIB: &str = "-32000";
-
-/// How long an idle connection is trusted to be alive.
-const IDLE_TRUSTED: Duration = Duration::from_secs(1);
-
 /// Most runs of one write, the first included.
 pub const WRITE_ATTEMPTS_MAX: u32 = 5;
 
@@ -140,10 +124,10 @@ impl Db {
     pub async fn open(url: &str, options: &DbOptions) -> Result<Self, StoreError> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return open_sqlite(Path::new(path), options).await.map(Self::Sqlite);
+            return open::sqlite(Path::new(path), options).await.map(Self::Sqlite);
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return open_postgres(url, options).await.map(Self::Postgres);
+            return open::postgres(url, options).await.map(Self::Postgres);
         }
         Err(StoreError::Address {
             reason: "it must begin with sqlite: or postgres://, such as \
@@ -263,8 +247,8 @@ impl Db {
         for statement in crate::all_statements() {
             let text = statement.text(self.dialect());
             let plan = match self {
-                Self::Postgres(db) => explain_on_postgres(&db.pool, &text).await?,
-                Self::Sqlite(db) => explain_on_sqlite(&db.writer, &text).await?,
+                Self::Postgres(db) => explain::postgres(&db.pool, &text).await?,
+                Self::Sqlite(db) => explain::sqlite(&db.writer, &text).await?,
             };
             plans.push((statement.name(), plan));
         }
@@ -389,122 +373,5 @@ async fn send_hint(pool: &PgPool) {
     let sent = sqlx::query("SELECT pg_notify($1, '')").bind(CHANGES_CHANNEL).execute(pool).await;
     if let Err(error) = sent {
         tracing::debug!(%error, "other instances were not told of a change; they will poll");
-    }
-}
-
-async fn open_postgres(url: &str, options: &DbOptions) -> Result<PostgresDb, StoreError> {
-    // The text of the driver's error may hold the address, and that a password.
-    let connect = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address {
-        reason: "it is no PostgreSQL address such as postgres://user@host:5432/database".to_owned(),
-    })?;
-    let timeout_ms = options.statement_timeout.as_millis().to_string();
-    let connect = connect
-        .application_name("tollgate")
-        .statement_cache_capacity(STATEMENTS_KEPT)
-        .disable_statement_logging()
-        .options([
-            ("statement_timeout", timeout_ms.as_str()),
-            ("idle_in_transaction_session_timeout", "15000"),
-            // Every statement finds its rows by a key. A plan made while a table was small must
-            // not scan it once it is large, and no statement needs a plan per call.
-            ("plan_cache_mode", "force_generic_plan"),
-            ("enable_seqscan", "off"),
-            ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
-            ("jit", "off"),
-        ]);
-    let pool = PgPoolOptions::new()
-        .max_connections(options.connections_max)
-        .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            // A connection that slept through a restart of the database is found out here and
-            // replaced; a busy one is spared the round trip.
-            Box::pin(async move {
-                if meta.idle_for > IDLE_TRUSTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(connect);
-    let first = tokio::time::timeout(options.connect_timeout, pool.acquire());
-    first.await.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))??;
-    Ok(PostgresDb { pool })
-}
-
-async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<SqliteDb, StoreError> {
-    if path.as_os_str().is_empty() {
-        return Err(StoreError::Address {
-            reason: "it names no file; expected sqlite:PATH".to_owned(),
-        });
-    }
-    if options.create_if_missing {
-        create_private(path)?;
-    }
-    let connect = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(options.statement_timeout)
-        .statement_cache_capacity(STATEMENTS_KEPT)
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        .pragma("cache_size", SQLITE_CACHE_KIB)
-        .pragma("temp_store", "MEMORY")
-        .disable_statement_logging();
-    let pool = || {
-        SqlitePoolOptions::new()
-            .acquire_timeout(options.acquire_timeout)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-    };
-    let writer = pool().max_connections(1).connect_with(connect.clone()).await?;
-    let readers = pool()
-        .max_connections(options.connections_max)
-        .connect_with(connect.pragma("query_only", "ON"))
-        .await?;
-    Ok(SqliteDb { writer, readers })
-}
-
-/// Prepares the statement and has it explained with nulls as its values, which the generic plan
-/// does not look at.
-async fn explain_on_postgres(pool: &PgPool, text: &str) -> Result<String, StoreError> {
-    let mut connection = pool.acquire().await?;
-    let count = (1..).take_while(|number| text.contains(&format!("${number}"))).count();
-    let nulls =
-        if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
-    let run = async |connection: &mut sqlx::PgConnection, sql: String| {
-        connection.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await
-    };
-    run(&mut connection, format!("PREPARE explained AS {text}")).await?;
-    let lines = run(&mut connection, format!("EXPLAIN EXECUTE explained{nulls}")).await?;
-    run(&mut connection, "DEALLOCATE explained".to_owned()).await?;
-    let lines = lines.iter().map(|line| sqlx::Row::try_get::<String, _>(line, 0));
-    Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
-}
-
-async fn explain_on_sqlite(pool: &SqlitePool, text: &str) -> Result<String, StoreError> {
-    let text = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
-    let lines = pool.fetch_all(sqlx::query(text)).await?;
-    let lines = lines.iter().map(|line| sqlx::Row::try_get::<String, _>(line, 3));
-    Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
-}
-
-/// Makes the file, if it is missing, readable by its owner only; SQLite gives the files beside it
-/// the same mode.
-fn create_private(path: &Path) -> Result<(), StoreError> {
-    let mut open = std::fs::OpenOptions::new();
-    open.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
-    match open.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(StoreError::Address {
-            reason: format!("the file {} cannot be made: {error}", PathBuf::from(path).display()),
-        }),
     }
 }

@@ -122,10 +122,9 @@ fn reading(error: &dyn DatabaseError) -> Reading {
         return match code.parse::<u32>().map(|code| code & 0xff) {
             // SQLITE_BUSY_SNAPSHOT: what was read before the write is no longer the newest.
             _ if code == "517" => Reading::Contention,
-            // SQLITE_BUSY, SQLITE_LOCKED: another process held the file for the whole wait.
-            Ok(5 | 6) => Reading::Unavailable,
+            // SQLITE_BUSY and SQLITE_LOCKED (another process held the file for the whole wait),
             // SQLITE_NOMEM, SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN.
-            Ok(7 | 8 | 10 | 13 | 14) => Reading::Unavailable,
+            Ok(5 | 6 | 7 | 8 | 10 | 13 | 14) => Reading::Unavailable,
             _ => Reading::Other,
         };
     }

@@ -31,7 +31,7 @@ statements! {
         SELECT event_id, livemode, stripe_account, event_type, api_version, created_at, \
             signed_at, received_at, object_id, body_codec, body_len, body, status, account_id, \
             reason, attempts, next_attempt_at, processed_at, duration_us \
-        FROM r WHERE true ON CONFLICT DO NOTHING";
+        FROM r";
 
     /// `generation` is null for a redelivery. What is final is not taken back by what is not.
     FINISH = "WITH {rows:event_id text, livemode boolean, stripe_account text, status text, \
@@ -89,8 +89,10 @@ fn key_rows(keys: &[EventKey]) -> Rows<'_, EventKey> {
         .prose(|key| &key.stripe_account)
 }
 
-/// Stores new events; one that another transaction stored meanwhile is left alone. Returns how
-/// many were new: fewer than given means a race was lost, and the batch is to be done again.
+/// Stores new events, those that [`known`] did not find in the same transaction; returns how many.
+/// [`StoreError::Conflict`] means that another transaction stored one of them meanwhile: a race was
+/// lost, nothing of this transaction can be kept, and the batch is to be done again. (Leaving the
+/// one row out would cost every row of every batch a second look and a second log record.)
 pub async fn insert(tx: &mut Tx, events: &[NewEvent<'_>]) -> Result<u64, StoreError> {
     if events.is_empty() {
         return Ok(0);

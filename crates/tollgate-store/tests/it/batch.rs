@@ -34,19 +34,19 @@ async fn take(db: &Db, batch: &[Delivery]) -> Result<(), StoreError> {
     loop {
         let mut tx = db.begin().await?;
         match attempt(&mut tx, batch).await {
-            Ok(true) => match tx.commit().await {
+            Ok(()) => match tx.commit().await {
                 Err(error) if error.is_contention() => {}
                 done => return done,
             },
-            // Another instance was quicker with one of the events.
-            Ok(false) => tx.rollback().await?,
+            // Another instance was quicker with an event or an account.
+            Err(StoreError::Conflict { .. }) => tx.rollback().await?,
             Err(error) if error.is_contention() => tx.rollback().await?,
             Err(error) => return Err(error),
         }
     }
 }
 
-async fn attempt(tx: &mut tollgate_store::Tx, batch: &[Delivery]) -> Result<bool, StoreError> {
+async fn attempt(tx: &mut tollgate_store::Tx, batch: &[Delivery]) -> Result<(), StoreError> {
     let ids: BTreeSet<AccountId> = batch.iter().map(|(account, _)| account.clone()).collect();
     let ids: Vec<AccountId> = ids.into_iter().collect();
     let mut heads = accounts::lock(tx, &ids).await?;
@@ -81,13 +81,12 @@ async fn attempt(tx: &mut tollgate_store::Tx, batch: &[Delivery]) -> Result<bool
     journal::append(tx, &rows).await?;
     let events: Vec<_> =
         new.iter().map(|(_, id)| sample::event(id, EventStatus::Processed)).collect();
-    let inserted = inbox::insert(tx, &events).await?;
+    inbox::insert(tx, &events).await?;
     changes::append(tx, "instance", &revisions).await?;
     let count =
         |keys: Vec<EventKey>| keys.into_iter().filter(|key| known.contains_key(key)).collect();
     let repeated: Vec<EventKey> = count(keys);
-    inbox::count_duplicates(tx, &repeated).await?;
-    Ok(inserted == events.len() as u64)
+    inbox::count_duplicates(tx, &repeated).await
 }
 
 on_both! {

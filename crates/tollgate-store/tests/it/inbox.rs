@@ -4,7 +4,7 @@ use tollgate_domain::ids::EventId;
 use tollgate_store::inbox::{
     self, BodyCodec, EventFilter, EventKey, EventStatus, Finished, NewEvent, Outcome, TypeStats,
 };
-use tollgate_store::{Db, accounts, journal};
+use tollgate_store::{Db, StoreError, accounts, journal};
 
 use crate::database::write;
 use crate::sample::{account, at, event, head, key, outcome};
@@ -63,18 +63,20 @@ on_both! {
     }
 
     a_known_event_is_not_stored_twice: |db| async {
-        let first = event("evt_1", EventStatus::Processed);
-        assert_eq!(insert(db, std::slice::from_ref(&first)).await, 1);
-        let mut other_mode = event("evt_1", EventStatus::Processed);
+        assert_eq!(insert(db, &[event("evt_1", EventStatus::Processed)]).await, 1);
+        let mut other_mode = event("evt_1", EventStatus::Waiting);
         other_mode.key.livemode = true;
-        let again = [event("evt_1", EventStatus::Failed), event("evt_2", EventStatus::Waiting), other_mode];
-        assert_eq!(insert(db, &again).await, 2, "fewer than given tells the race");
-        assert_eq!(status(db, "evt_1").await, EventStatus::Processed);
-        let keys: Vec<EventKey> = ["evt_1", "evt_2", "evt_3"].map(key).into();
+        assert_eq!(insert(db, std::slice::from_ref(&other_mode)).await, 1);
+        // Another transaction was quicker with one of the two.
+        let lost = [event("evt_2", EventStatus::Waiting), event("evt_1", EventStatus::Failed)];
+        let race = write(db, async |tx| inbox::insert(tx, &lost).await).await.unwrap_err();
+        assert!(matches!(race, StoreError::Conflict { .. }), "{race}");
+        let keys: Vec<EventKey> =
+            [key("evt_1"), key("evt_2"), other_mode.key.clone()].into();
         let known = write(db, async |tx| inbox::known(tx, &keys).await).await.unwrap();
-        assert_eq!(known.len(), 2);
+        assert_eq!(known.len(), 2, "nothing of the lost race was kept");
         assert_eq!(known[&keys[0]].status, EventStatus::Processed);
-        assert_eq!(known[&keys[1]].status, EventStatus::Waiting);
+        assert_eq!(known[&keys[2]].status, EventStatus::Waiting);
     }
 
     a_final_event_is_never_taken_back: |db| async {

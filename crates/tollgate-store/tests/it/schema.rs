@@ -76,7 +76,7 @@ on_both! {
 
     no_statement_of_the_intake_reads_a_whole_table: |db| async {
         let wanted = [
-            "accounts::LOCK", "accounts::SAVE", "accounts::REVISIONS", "links::FIND",
+            "accounts::LOCK", "accounts::UPDATE", "accounts::INSERT", "accounts::REVISIONS", "links::FIND",
             "facts::load::WHOLE", "facts::load::TOUCHED", "facts::own::", "facts::save::",
             "inbox::intake::", "inbox::work::CLAIM", "inbox::work::WAKE", "inbox::work::NEXT_DUE",
             "inbox::read::FIND", "inbox::read::LIST", "inbox::read::STATS", "journal::",

@@ -1,0 +1,124 @@
+//! Opening a database. Owns: the settings of connections and pools. Must not know: transactions.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::{DbOptions, PostgresDb, SqliteDb};
+use crate::error::StoreError;
+
+/// Statements kept prepared per connection; above the number of texts there are (on SQLite one
+/// for every batch size), so that none is prepared twice.
+const STATEMENTS_KEPT: usize = 1_024;
+
+/// Pages of the write-ahead log between two checkpoints of SQLite (4 KiB each).
+const CHECKPOINT_PAGES: &str = "16000";
+
+/// Rows that SQLite's thread reads ahead of the task that takes them; fewer means that the two wait
+/// for each other in the middle of a batch.
+const ROWS_AHEAD: usize = 2_048;
+
+/// Pages of SQLite's cache per connection, as a negative number of KiB.
+const SQLITE_CACHE_KIB: &str = "-32000";
+
+/// How long an idle connection is trusted to be alive.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
+pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresDb, StoreError> {
+    // The text of the driver's error may hold the address, and that a password.
+    let connect = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address {
+        reason: "it is no PostgreSQL address such as postgres://user@host:5432/database".to_owned(),
+    })?;
+    let timeout_ms = options.statement_timeout.as_millis().to_string();
+    let connect = connect
+        .application_name("tollgate")
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        .disable_statement_logging()
+        .options([
+            ("statement_timeout", timeout_ms.as_str()),
+            ("idle_in_transaction_session_timeout", "15000"),
+            // Every statement finds its rows by a key. A plan made while a table was small must
+            // not scan it once it is large, and no statement needs a plan per call.
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            ("enable_bitmapscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("jit", "off"),
+        ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(options.connections_max)
+        .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            // A connection that slept through a restart of the database is found out here and
+            // replaced; a busy one is spared the round trip.
+            Box::pin(async move {
+                if meta.idle_for > IDLE_TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(connect);
+    let first = tokio::time::timeout(options.connect_timeout, pool.acquire());
+    first.await.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))??;
+    Ok(PostgresDb { pool })
+}
+
+pub(super) async fn sqlite(path: &Path, options: &DbOptions) -> Result<SqliteDb, StoreError> {
+    if path.as_os_str().is_empty() {
+        return Err(StoreError::Address {
+            reason: "it names no file; expected sqlite:PATH".to_owned(),
+        });
+    }
+    if options.create_if_missing {
+        create_private(path)?;
+    }
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(options.statement_timeout)
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        .row_buffer_size(ROWS_AHEAD)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("cache_size", SQLITE_CACHE_KIB)
+        .pragma("temp_store", "MEMORY")
+        .disable_statement_logging();
+    let pool = || {
+        SqlitePoolOptions::new()
+            .acquire_timeout(options.acquire_timeout)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+    };
+    let writer = pool().max_connections(1).connect_with(connect.clone()).await?;
+    let readers = pool()
+        .max_connections(options.connections_max)
+        .connect_with(connect.pragma("query_only", "ON"))
+        .await?;
+    Ok(SqliteDb { writer, readers })
+}
+
+/// Makes the file, if it is missing, readable by its owner only; SQLite gives the files beside it
+/// the same mode.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut open = std::fs::OpenOptions::new();
+    open.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    match open.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Address {
+            reason: format!("the file {} cannot be made: {error}", PathBuf::from(path).display()),
+        }),
+    }
+}
