@@ -124,6 +124,9 @@ pub struct KnownEvent {
     pub status: EventStatus,
     /// Attempts so far.
     pub attempts: u32,
+    /// The account its effects were committed for, if they ever were: a replay sets the status
+    /// back and keeps this.
+    pub account: Option<AccountId>,
 }
 
 /// An event to be stored.

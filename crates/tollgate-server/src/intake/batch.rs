@@ -220,7 +220,8 @@ fn enter(
         let Verdict::Decided(account, decision) = verdict else { continue };
         let head =
             heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account.clone()));
-        if let Some(facts) = facts.get(account) {
+        let told = !decision.changes.is_empty() || !decision.journal.is_empty();
+        if let (Some(facts), true) = (facts.get(account), told) {
             ledger.enter(head, decision, facts);
         }
     }

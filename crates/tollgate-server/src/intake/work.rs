@@ -50,6 +50,8 @@ pub(super) struct Work<'a> {
     links: Links,
     /// The accounts each delivery may turn out to belong to.
     candidates: Vec<Vec<AccountId>>,
+    /// Events whose effects were committed before and that someone replays.
+    replayed: HashSet<EventKey>,
 }
 
 impl<'a> Work<'a> {
@@ -63,7 +65,8 @@ impl<'a> Work<'a> {
     /// A batch whose stored links are known.
     pub(super) fn new(deliveries: &'a [Delivery], stored: HashMap<ObjectId, Link>) -> Self {
         let candidates = candidates(deliveries, &stored);
-        Self { deliveries, links: Links { stored, made: HashMap::new() }, candidates }
+        let links = Links { stored, made: HashMap::new() };
+        Self { deliveries, links, candidates, replayed: HashSet::new() }
     }
 
     /// Every account the batch may touch, sorted.
@@ -94,6 +97,11 @@ impl<'a> Work<'a> {
         facts: &mut BTreeMap<AccountId, Facts>,
         catalog: &Catalog,
     ) -> Vec<Verdict> {
+        self.replayed = known
+            .iter()
+            .filter(|(_, event)| event.account.is_some())
+            .map(|(key, _)| key.clone())
+            .collect();
         let mut first: HashMap<&EventKey, usize> = HashMap::new();
         let mut verdicts = Vec::with_capacity(self.deliveries.len());
         for (place, delivery) in self.deliveries.iter().enumerate() {
@@ -147,9 +155,13 @@ impl<'a> Work<'a> {
         let decided = std::panic::catch_unwind(AssertUnwindSafe(|| {
             tollgate_domain::decide(seen, &owner, facts, catalog)
         }));
-        let Ok(decision) = decided else {
+        let Ok(mut decision) = decided else {
             return Verdict::Failed("a rule failed on this event; please report it".to_owned());
         };
+        // A replay that changes nothing must tell nothing: journal and consumers know already.
+        if self.replayed.contains(&delivery.key) && !decision.changes.iter().any(is_news) {
+            decision = Decision::default();
+        }
         for change in &decision.changes {
             facts.apply(change);
             if let Change::Link(link) = change {
@@ -164,6 +176,12 @@ impl<'a> Work<'a> {
         let stored = self.links.stored;
         self.links.made.into_keys().filter(|object| !stored.contains_key(object)).collect()
     }
+}
+
+/// Whether a change can be news when its event's effects were committed before. What an event adds
+/// to a history and which objects it links was written then, whatever has come since.
+const fn is_news(change: &Change) -> bool {
+    !matches!(change, Change::AppendSubscriptionState(..) | Change::Link(_))
 }
 
 /// Only these are duplicates; a failed, waiting, received or dead event is run again.

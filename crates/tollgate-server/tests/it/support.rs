@@ -374,11 +374,11 @@ impl State {
             ..Default::default()
         };
         let (rows, _) =
-            tollgate_store::journal::list(db, &filter, None, 100).await.expect("a journal");
+            tollgate_store::journal::list(db, &filter, None, 1_000).await.expect("a journal");
         for row in rows {
             *self.journal.entry(row.kind.into_owned()).or_default() += 1;
         }
-        let events = tollgate_store::outbox::list(db, account, 0, 100).await.expect("an outbox");
+        let events = tollgate_store::outbox::list(db, account, 0, 1_000).await.expect("an outbox");
         for (place, event) in (1_u64..).zip(events) {
             assert_eq!(event.sequence, place, "{account} has a gap in its feed");
             *self.billing.entry(event.kind.into_owned()).or_default() += 1;

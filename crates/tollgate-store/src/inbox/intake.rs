@@ -14,7 +14,7 @@ use crate::wire;
 
 statements! {
     KNOWN = "WITH {rows:event_id text, livemode boolean, stripe_account text} \
-        SELECT t.event_id, t.livemode, t.stripe_account, t.status, t.attempts \
+        SELECT t.event_id, t.livemode, t.stripe_account, t.status, t.attempts, t.account_id \
         FROM r CROSS JOIN webhook_events t \
         WHERE t.event_id = r.event_id AND t.livemode = r.livemode \
             AND t.stripe_account = r.stripe_account";
@@ -77,7 +77,9 @@ pub async fn known(
         let mut cells = row.cells();
         let key = read_key(&mut cells)?;
         let status = read_status(&mut cells)?;
-        known.insert(key, KnownEvent { status, attempts: wire::small(cells.bigint()?) });
+        let attempts = wire::small(cells.bigint()?);
+        let account = cells.opt_key("webhook_events")?;
+        known.insert(key, KnownEvent { status, attempts, account });
     }
     Ok(known)
 }

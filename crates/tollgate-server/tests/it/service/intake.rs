@@ -1,6 +1,6 @@
 //! Events in: what each is answered and what it leaves behind.
 
-use crate::support::{NOW, SECRET, Settings, TestApp, TestDatabase, on_both};
+use crate::support::{NOW, SECRET, Settings, State, TestApp, TestDatabase, on_both};
 use serde_json::json;
 use tollgate_domain::Timestamp;
 use tollgate_stripe::SigningSecret;
@@ -135,6 +135,30 @@ on_both! {
         other.run_workers().await;
         assert_eq!(other.digest().await, once);
         other.stop().await;
+    }
+
+    async fn a_replay_of_everything_changes_and_tells_nothing(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        for story in ["checkout", "upgrade", "dunning", "badge", "refund", "boost", "cancel"] {
+            app.deliver_all(&app.scenario(story, "acme")).await;
+            app.clock.set(app.now().plus_ms(60_000));
+        }
+        app.run_workers().await;
+        app.stop().await;
+        let before = State::settled(&database.url()).await;
+        let app = TestApp::start(database).await;
+        app.clock.set(Timestamp::parse(NOW).unwrap().plus_days(1));
+        for _ in 0..2 {
+            let all = tollgate_store::inbox::EventFilter::default();
+            let db = &app.app().engine.db;
+            let set = tollgate_store::inbox::set_for_replay(db, &all, app.now()).await.unwrap();
+            assert!(set > 20, "{set} events were set");
+            app.run_workers().await;
+        }
+        app.stop().await;
+        let after = State::settled(&database.url()).await;
+        assert_eq!((&after.journal, &after.billing), (&before.journal, &before.billing));
+        assert_eq!(after, before);
     }
 
     async fn grace_ends_by_itself_and_is_told_once(database: &TestDatabase) {
