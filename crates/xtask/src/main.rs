@@ -44,8 +44,18 @@ enum Task {
     TrainDictionary(dictionary::Arguments),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<ExitCode> {
+    match task {
         Task::Tidy { bless } => run_tidy(if bless { Mode::Lower } else { Mode::Check }),
         Task::Generate { check, binary } => {
             generated::run(&tree::root(), &binary, check)?;

@@ -21,10 +21,12 @@ pub(crate) struct File {
     pub(crate) text: Option<String>,
 }
 
-/// The root of the workspace.
+/// The root of the workspace. Cargo names the crate's folder when it runs us; the one we were built in
+/// may be of another checkout that shares the build folder.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.ancestors().nth(2).unwrap_or(&here).to_path_buf()
 }
 
 impl Tree {
