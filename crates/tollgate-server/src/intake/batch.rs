@@ -40,7 +40,7 @@ struct InboxRows<'a> {
     finished: Vec<Finished>,
     duplicates: Vec<EventKey>,
     waits: Vec<(EventKey, Vec<ObjectId>)>,
-    no_longer_waiting: Vec<EventKey>,
+    old_waits: Vec<EventKey>,
 }
 
 impl Intake {
@@ -103,12 +103,11 @@ impl Intake {
                 continue;
             }
             let outcome = self.outcome(delivery, verdict, before, now);
-            if outcome.status == EventStatus::Waiting
-                && let Content::Effect(seen) = &delivery.content
-            {
-                rows.waits.push((delivery.key.clone(), seen.references.clone()));
-            } else if before.is_some_and(|known| known.status == EventStatus::Waiting) {
-                rows.no_longer_waiting.push(delivery.key.clone());
+            if before.is_some_and(|known| known.status == EventStatus::Waiting) {
+                rows.old_waits.push(delivery.key.clone());
+            }
+            if let (Verdict::Waiting(objects), EventStatus::Waiting) = (verdict, outcome.status) {
+                rows.waits.push((delivery.key.clone(), objects.clone()));
             }
             match before {
                 Some(_) => rows.finished.push(Finished {
@@ -148,7 +147,7 @@ impl Intake {
                 outcome.status = EventStatus::Ignored;
                 outcome.reason = Some((*reason).to_owned());
             }
-            Verdict::Waiting => {
+            Verdict::Waiting(_) => {
                 let days = i64::from(limits.waiting_days_max);
                 outcome.processed_at = None;
                 // Waiting is no failure: only time ends it.
@@ -250,11 +249,11 @@ async fn write_inbox(tx: &mut Tx, rows: &InboxRows<'_>) -> Result<(), StoreError
     if !rows.duplicates.is_empty() {
         inbox::count_duplicates(tx, &rows.duplicates).await?;
     }
+    if !rows.old_waits.is_empty() {
+        inbox::clear_waits(tx, &rows.old_waits).await?;
+    }
     if !rows.waits.is_empty() {
         inbox::set_waits(tx, &rows.waits).await?;
-    }
-    if !rows.no_longer_waiting.is_empty() {
-        inbox::clear_waits(tx, &rows.no_longer_waiting).await?;
     }
     Ok(())
 }
@@ -299,7 +298,7 @@ fn replies(verdicts: &[Verdict], heads: &HashMap<AccountId, AccountHead>) -> Vec
                 _ => reply(ReplyStatus::Duplicate, "it was processed before"),
             },
             Verdict::Ignored(reason) => reply(ReplyStatus::Ignored, reason),
-            Verdict::Waiting => {
+            Verdict::Waiting(_) => {
                 reply(ReplyStatus::Waiting, "stored until an account is linked to its objects")
             }
             Verdict::Failed(why) => reply(ReplyStatus::Failed, why),

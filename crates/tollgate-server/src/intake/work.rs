@@ -22,8 +22,8 @@ pub(super) enum Verdict {
     Repeats(usize),
     /// Stored without effects.
     Ignored(&'static str),
-    /// Stored until its owner is known.
-    Waiting,
+    /// Stored until its owner is known, which a link of one of these objects may tell.
+    Waiting(Vec<ObjectId>),
     /// Stored to be tried again.
     Failed(String),
     /// Its decision, for its account.
@@ -126,9 +126,9 @@ impl<'a> Work<'a> {
     ) -> bool {
         let mut progress = false;
         for (place, verdict) in verdicts.iter_mut().enumerate() {
-            if matches!(verdict, Verdict::Waiting) {
+            if matches!(verdict, Verdict::Waiting(_)) {
                 *verdict = self.decide_one(place, facts, catalog);
-                progress |= !matches!(verdict, Verdict::Waiting);
+                progress |= !matches!(verdict, Verdict::Waiting(_));
             }
         }
         progress
@@ -140,14 +140,16 @@ impl<'a> Work<'a> {
         facts: &mut BTreeMap<AccountId, Facts>,
         catalog: &Catalog,
     ) -> Verdict {
-        let Some(delivery) = self.deliveries.get(place) else { return Verdict::Waiting };
+        let Some(delivery) = self.deliveries.get(place) else {
+            return Verdict::Waiting(Vec::new());
+        };
         let seen = match &delivery.content {
             Content::Ignored(reason) => return Verdict::Ignored(reason),
             Content::Garbled(why) => return Verdict::Failed(why.clone()),
             Content::Effect(seen) => seen,
         };
         let owner = owner::choose(seen, |object| self.links.find(object));
-        let Owner::Found(owner) = owner else { return Verdict::Waiting };
+        let Owner::Found(owner) = owner else { return Verdict::Waiting(self.awaited(seen)) };
         let Some(facts) = facts.get_mut(&owner.account) else {
             return Verdict::Failed("the owner changed while the event was processed".to_owned());
         };
@@ -169,6 +171,13 @@ impl<'a> Work<'a> {
             }
         }
         Verdict::Decided(owner.account, decision)
+    }
+
+    /// What a waiting event waits for: those of its objects that have no link yet. One that is
+    /// linked and did not lead to the owner would wake the event again and again for nothing.
+    fn awaited(&self, seen: &Observation) -> Vec<ObjectId> {
+        let unlinked = seen.references.iter().filter(|object| self.links.find(object).is_none());
+        unlinked.cloned().collect()
     }
 
     /// The objects this batch linked.

@@ -86,6 +86,24 @@ on_both! {
         app.stop().await;
     }
 
+    async fn a_link_that_does_not_lead_to_the_owner_wakes_nothing_again_and_again(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let events = app.scenario("boost", "acme");
+        let (customers, others): (Vec<_>, Vec<_>) =
+            events.iter().partition(|event| event.kind.starts_with("customer.created"));
+        app.deliver_all(customers.iter().copied()).await;
+        let invoice = others.iter().find(|event| event.kind == "invoice.paid").unwrap();
+        // The member's customer is linked, the subscription it pays for is not.
+        let status = app.deliver(&without_claim(invoice)).await.field("status");
+        let settled = tokio::time::timeout(std::time::Duration::from_secs(20), app.run_workers());
+        settled.await.expect("the worker comes to rest");
+        app.deliver_all(others.iter().copied().filter(|event| event.id != invoice.id)).await;
+        app.run_workers().await;
+        let again = app.deliver(&without_claim(invoice)).await.field("status");
+        assert_eq!((status.as_str(), again.as_str()), ("waiting", "duplicate"));
+        app.stop().await;
+    }
+
     async fn what_has_no_effects_is_stored_and_ignored(database: &TestDatabase) {
         let settings = Settings {
             environment: vec![("STRIPE_SECRET_KEY".into(), "sk_test_tollgate0123456789".into())],
