@@ -166,7 +166,8 @@ async fn a_deadlock_on_postgres_is_tried_again() {
         };
         let (one, two) = (cross("a", "b"), cross("b", "a"));
         let tries = (one.await.unwrap(), two.await.unwrap());
-        assert_eq!(tries.0 + tries.1, 3, "one of them was tried again: {tries:?}");
+        // The one that gave way may meet the other once more.
+        assert!(tries.0 + tries.1 >= 3, "one of them was tried again: {tries:?}");
     })
     .await;
 }
