@@ -22,6 +22,7 @@ pub mod meta;
 pub mod migrations;
 pub mod outbox;
 mod prose;
+pub mod scratch;
 pub mod schedule;
 mod statement;
 pub mod usage;

@@ -1,0 +1,156 @@
+//! What is sent. Owns: the stream of lives whose events arrive, and requests as bytes. Must not
+//! know: how they are sent, what comes back.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use tollgate_domain::catalog::FeatureKind;
+use tollgate_domain::ids::AccountId;
+use tollgate_domain::{Catalog, Timestamp};
+use tollgate_sandbox::load::{Load, LoadEvent, STEPS_COUNT};
+use tollgate_sandbox::{ScenarioOptions, delivery};
+use tollgate_stripe::SigningSecret;
+
+use super::Bench;
+use super::server::WEBHOOK_SECRET;
+
+/// More customers than any run gets to; they are made one by one.
+const CUSTOMERS_MAX: usize = 1 << 24;
+
+/// An endless stream of events: customers begin their lives one after the other, and so many are
+/// alive at the same time that events of `accounts` of them are mixed. Once the first ones have
+/// ended, every step of a life is as frequent as every other.
+#[derive(Debug)]
+pub(super) struct Lives {
+    load: Load,
+    /// Customers that begin between two steps of one life.
+    stride: usize,
+    begun: usize,
+    step: usize,
+}
+
+impl Lives {
+    /// Lives of other customers for every seed.
+    pub(super) fn new(bench: &Bench<'_>, now: Timestamp, seed: u64) -> anyhow::Result<Self> {
+        let account = AccountId::parse("bench")?;
+        let options = ScenarioOptions { seed, ..ScenarioOptions::new(account, now) };
+        let load = Load::new(&bench.catalog, &options, CUSTOMERS_MAX)?;
+        let stride = (bench.accounts() / STEPS_COUNT).max(1);
+        Ok(Self { load, stride, begun: 0, step: 0 })
+    }
+
+    /// How many events come before all steps are equally frequent.
+    pub(super) const fn ramp(&self) -> usize {
+        self.stride * STEPS_COUNT * (STEPS_COUNT - 1) / 2
+    }
+
+    /// The next so many signed requests.
+    pub(super) fn requests(&mut self, count: usize, now: Timestamp) -> anyhow::Result<Vec<Vec<u8>>> {
+        let secret = SigningSecret::parse(WEBHOOK_SECRET, "bench").context("the secret")?;
+        Ok(self.take(count).map(|event| webhook(&event, &secret, now)).collect())
+    }
+}
+
+impl Iterator for Lives {
+    type Item = LoadEvent;
+
+    fn next(&mut self) -> Option<LoadEvent> {
+        loop {
+            if self.step == STEPS_COUNT {
+                self.step = 0;
+                self.begun += 1;
+            }
+            let step = self.step;
+            self.step += 1;
+            if let Some(customer) = self.begun.checked_sub(step * self.stride) {
+                return self.load.event(step * CUSTOMERS_MAX + customer);
+            }
+            // Nobody has lived that long yet.
+            self.step = STEPS_COUNT;
+        }
+    }
+}
+
+fn webhook(event: &LoadEvent, secret: &SigningSecret, now: Timestamp) -> Vec<u8> {
+    let signature = delivery::signature(secret, &event.body, now);
+    let mut request = format!(
+        "POST /api/v1/billing/webhook HTTP/1.1\r\nhost: bench\r\naccept: */*; q=0.5, application/xml\r\n\
+         cache-control: no-cache\r\ncontent-type: application/json; charset=utf-8\r\n\
+         user-agent: Stripe/1.0 (+https://stripe.com/docs/webhooks)\r\n\
+         stripe-signature: {signature}\r\ncontent-length: {}\r\n\r\n",
+        event.body.len(),
+    )
+    .into_bytes();
+    request.extend_from_slice(event.body.as_bytes());
+    request
+}
+
+/// The bodies of the next so many events, with their mean lengths raw and as they are stored.
+pub(super) fn body_sizes(lives: &mut Lives, count: usize) -> (u64, u64) {
+    let (mut raw, mut stored, mut seen) = (0, 0, 0_usize);
+    for event in lives.take(count) {
+        raw += event.body.len();
+        stored += crate::intake::squeeze::squeeze(event.body.as_bytes()).bytes.len();
+        seen += 1;
+    }
+    let mean = |sum: usize| u64::try_from(sum / seen.max(1)).unwrap_or(u64::MAX);
+    (mean(raw), mean(stored))
+}
+
+/// Customers with a subscription: how they are made, and what may be asked about them.
+#[derive(Debug)]
+pub(super) struct Subscribers {
+    load: Load,
+    accounts: usize,
+}
+
+impl Subscribers {
+    /// So many customers.
+    pub(super) fn new(bench: &Bench<'_>, now: Timestamp) -> anyhow::Result<Self> {
+        let account = AccountId::parse("bench")?;
+        let options = ScenarioOptions { seed: 1, ..ScenarioOptions::new(account, now) };
+        let accounts = bench.accounts();
+        Ok(Self { load: Load::new(&bench.catalog, &options, accounts)?, accounts })
+    }
+
+    /// The first three steps of each life: checkout, subscription, first payment.
+    pub(super) fn arrivals(&self, now: Timestamp) -> anyhow::Result<Vec<Vec<u8>>> {
+        let secret = SigningSecret::parse(WEBHOOK_SECRET, "bench").context("the secret")?;
+        let events = (0..self.accounts * 3).filter_map(|index| self.load.event(index));
+        Ok(events.map(|event| webhook(&event, &secret, now)).collect())
+    }
+
+    /// Every feature of every account, in an order without pattern but the same every time.
+    pub(super) fn checks(&self, catalog: &Catalog, key: &str) -> Vec<Vec<u8>> {
+        let asked = |feature: &&tollgate_domain::catalog::Feature| {
+            !matches!(feature.kind, FeatureKind::Metered(_))
+        };
+        let features = || catalog.features.values().filter(asked);
+        let accounts = (0..self.accounts).map(|customer| self.load.account(customer));
+        let mut requests: Vec<Vec<u8>> = accounts
+            .flat_map(|account| {
+                features().map(move |feature| check(key, &account, feature.key.as_str()))
+            })
+            .collect();
+        fastrand::Rng::with_seed(7).shuffle(&mut requests);
+        requests
+    }
+}
+
+fn check(key: &str, account: &str, feature: &str) -> Vec<u8> {
+    let mut body = Vec::with_capacity(96);
+    write!(body, r#"{{"accountId":"{account}","feature":"{feature}"}}"#).ok();
+    let mut request = format!(
+        "POST /api/v1/feature-check HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len(),
+    )
+    .into_bytes();
+    request.append(&mut body);
+    request
+}
+
+/// What the bare server is asked.
+pub(super) fn hello() -> Vec<u8> {
+    b"GET / HTTP/1.1\r\nhost: bench\r\n\r\n".to_vec()
+}

@@ -1,0 +1,296 @@
+//! What a run found. Owns: its shape as JSON and as text. Must not know: how it was measured.
+
+use std::fmt;
+use std::io::Write as _;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::BenchArgs;
+use super::figures::{Figure, Pair, median, millis};
+use super::place::Place;
+use super::process::Memory;
+
+/// Everything a run found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// How it was measured.
+    pub settings: Settings,
+    /// Where.
+    pub machine: Machine,
+    /// Time to the first answer, memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup: Option<StartupReport>,
+    /// Events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intake: Option<IntakeReport>,
+    /// Checks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckReport>,
+    /// Checks while events arrive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixed: Option<MixedReport>,
+}
+
+/// What the run was told.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// Connections that send at the same time.
+    pub connections: u16,
+    /// Longest time of one measurement.
+    pub seconds: u32,
+    /// Accounts asked about, and accounts whose events are mixed.
+    pub accounts: u32,
+    /// Measurements of which the median counts.
+    pub rounds: u32,
+}
+
+/// Where a run took place.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Machine {
+    /// Cores, shared by load, server and database.
+    pub cores: usize,
+    /// The database and its version.
+    pub engine: String,
+    /// Median time of a write of 4 KiB that survives a crash, in milliseconds.
+    pub durable_write_ms: f64,
+    /// Size of this program, in bytes.
+    pub binary_bytes: u64,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// Memory of the server, in KiB.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryReport {
+    /// Before the load.
+    pub before_kib: Option<u64>,
+    /// After it.
+    pub after_kib: Option<u64>,
+    /// Most ever.
+    pub peak_kib: Option<u64>,
+}
+
+/// Time to the first answer.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartupReport {
+    /// On a new database, its schema included, in milliseconds.
+    pub fresh_ms: f64,
+    /// On one that is there, in milliseconds.
+    pub known_ms: f64,
+    /// Idle.
+    pub memory: MemoryReport,
+}
+
+/// Events in.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IntakeReport {
+    /// New events, as many as go through.
+    pub closed: Figure,
+    /// New events beside the same rows written straight into the database (latency: a batch's).
+    pub limit: Pair,
+    /// The same events again, beside the first delivery.
+    pub known: Pair,
+    /// 1000 events a second; latency from when each was to be sent.
+    pub open: Figure,
+    /// 1000 connections at once with one event each; the greatest latency is when all were answered.
+    pub burst: Figure,
+    /// Mean length of a body.
+    pub body_bytes: u64,
+    /// Mean length of a body as it is stored.
+    pub stored_bytes: u64,
+    /// Their ratio.
+    pub squeeze_ratio: f64,
+    /// The server's memory.
+    pub memory: MemoryReport,
+}
+
+/// Checks.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReport {
+    /// Different questions: accounts by features.
+    pub questions: usize,
+    /// Share of them that were answered with yes.
+    pub granted: f64,
+    /// Over all connections, beside a bare axum server.
+    pub many: Pair,
+    /// Over one connection.
+    pub one: Pair,
+    /// The server's memory.
+    pub memory: MemoryReport,
+}
+
+/// Checks while events arrive.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MixedReport {
+    /// Beside a bare axum server under the same load of events.
+    pub checks: Pair,
+    /// The events.
+    pub events: Figure,
+    /// Events a second that were to arrive.
+    pub per_second: u32,
+}
+
+impl Settings {
+    pub(super) const fn of(args: &BenchArgs) -> Self {
+        let BenchArgs { connections, seconds, accounts, rounds, .. } = *args;
+        Self { connections, seconds, accounts, rounds }
+    }
+}
+
+impl MemoryReport {
+    pub(super) fn of(before: Option<Memory>, after: Option<Memory>) -> Self {
+        Self {
+            before_kib: before.map(|memory| memory.now_kib),
+            after_kib: after.map(|memory| memory.now_kib),
+            peak_kib: after.map(|memory| memory.peak_kib),
+        }
+    }
+}
+
+impl Machine {
+    pub(super) async fn look(place: &Place) -> anyhow::Result<Self> {
+        Ok(Self {
+            cores: std::thread::available_parallelism()?.get(),
+            engine: place.engine().await?,
+            durable_write_ms: durable_write(place)?,
+            binary_bytes: std::fs::metadata(std::env::current_exe()?)?.len(),
+            version: env!("CARGO_PKG_VERSION"),
+        })
+    }
+}
+
+/// How long the disk takes to keep 4 KiB: the floor under a commit on it.
+fn durable_write(place: &Place) -> anyhow::Result<f64> {
+    let mut file = tempfile::tempfile_in(place.folder())?;
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        let begun = Instant::now();
+        file.write_all(&[7; 4096])?;
+        file.sync_data()?;
+        times.push(millis(begun.elapsed()));
+    }
+    Ok(median(times))
+}
+
+impl Report {
+    pub(super) const fn new(settings: Settings, machine: Machine) -> Self {
+        Self { settings, machine, startup: None, intake: None, check: None, mixed: None }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { cores, engine, durable_write_ms, binary_bytes, version } = &self.machine;
+        let Settings { connections, seconds, accounts, rounds } = &self.settings;
+        writeln!(f, "tollgate {version} on {engine}, {cores} cores shared by load, server and database")?;
+        writeln!(
+            f,
+            "{connections} connections, {accounts} accounts, {rounds} rounds of at most {seconds} s; \
+             durable write {durable_write_ms:.2} ms; program {} KiB",
+            binary_bytes / 1024
+        )?;
+        if let Some(startup) = &self.startup {
+            startup.fmt(f)?;
+        }
+        if let Some(intake) = &self.intake {
+            intake.fmt(f)?;
+        }
+        if let Some(check) = &self.check {
+            check.fmt(f)?;
+        }
+        if let Some(mixed) = &self.mixed {
+            mixed.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// The heading of a block of figures.
+fn heading(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    writeln!(
+        f,
+        "\n{name:<34}{:>10}{:>9}{:>9}{:>9}{:>8}{:>9}{:>9}",
+        "per s", "p50 ms", "p99 ms", "max ms", "failed", "CPU us", "DB us"
+    )
+}
+
+fn row(f: &mut fmt::Formatter<'_>, name: &str, figure: &Figure) -> fmt::Result {
+    let cpu = |us: Option<f64>| us.map_or_else(|| "-".to_owned(), |us| format!("{us:.1}"));
+    let Figure { per_second, p50_ms, p99_ms, max_ms, failed, .. } = figure;
+    let (server, database) = (cpu(figure.server_cpu_us), cpu(figure.database_cpu_us));
+    writeln!(
+        f,
+        "  {name:<32}{per_second:>10.0}{p50_ms:>9.2}{p99_ms:>9.2}{max_ms:>9.2}{failed:>8}{server:>9}{database:>9}"
+    )
+}
+
+fn memory(f: &mut fmt::Formatter<'_>, memory: &MemoryReport) -> fmt::Result {
+    let mib = |kib: Option<u64>| kib.map_or_else(|| "-".to_owned(), |kib| (kib / 1024).to_string());
+    let MemoryReport { before_kib, after_kib, peak_kib } = memory;
+    let (before, after, peak) = (mib(*before_kib), mib(*after_kib), mib(*peak_kib));
+    writeln!(f, "  memory before {before} MiB, after {after} MiB, peak {peak} MiB")
+}
+
+impl fmt::Display for StartupReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fresh_ms, known_ms, .. } = self;
+        writeln!(f, "\nstartup\n  first answer after {fresh_ms:.0} ms on a new database, {known_ms:.0} ms on a known one")?;
+        memory(f, &self.memory)
+    }
+}
+
+impl fmt::Display for IntakeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        heading(f, "intake")?;
+        row(f, "new events", &self.closed)?;
+        row(f, "the same again", &self.known.ours)?;
+        row(f, "limit: rows in batches of 200", &self.limit.other)?;
+        row(f, "1000 events a second", &self.open)?;
+        row(f, "1000 connections at once", &self.burst)?;
+        if let Some(us) = self.closed.cpu_us() {
+            writeln!(f, "  server and database together {us:.1} us a new event")?;
+        }
+        let (limit, known) = (self.limit.rate_ratio, self.known.rate_ratio);
+        writeln!(f, "  new events {limit:.2} of the limit; known events {known:.2} of new ones")?;
+        let Self { body_bytes, stored_bytes, squeeze_ratio, .. } = self;
+        writeln!(f, "  bodies of {body_bytes} bytes stored in {stored_bytes}: {squeeze_ratio:.1} to 1")?;
+        memory(f, &self.memory)
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        heading(f, "check")?;
+        for (name, pair) in [("", &self.many), (", one connection", &self.one)] {
+            row(f, &format!("check{name}"), &pair.ours)?;
+            row(f, &format!("bare axum{name}"), &pair.other)?;
+        }
+        for (name, pair) in [("", &self.many), (" over one connection", &self.one)] {
+            let (rate, p99) = (pair.rate_ratio, pair.p99_ratio);
+            writeln!(f, "  {rate:.2} of bare axum{name}, p99 {p99:.2} times its")?;
+        }
+        let (questions, granted) = (self.questions, self.granted);
+        writeln!(f, "  {questions} different questions, a share of {granted:.2} answered with yes")?;
+        memory(f, &self.memory)
+    }
+}
+
+impl fmt::Display for MixedReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        heading(f, "mixed")?;
+        row(f, "check", &self.checks.ours)?;
+        row(f, "bare axum", &self.checks.other)?;
+        row(f, &format!("events, {} a second", self.per_second), &self.events)?;
+        let (rate, p99) = (self.checks.rate_ratio, self.checks.p99_ratio);
+        writeln!(f, "  {rate:.2} of bare axum under the same events, p99 {p99:.2} times its")
+    }
+}
