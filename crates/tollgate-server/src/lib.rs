@@ -5,6 +5,7 @@ pub mod api;
 pub mod app;
 pub mod apply;
 pub mod backoff;
+pub mod bench;
 pub mod cache;
 pub mod cli;
 pub mod clock;

@@ -109,7 +109,10 @@ mod tests {
         for (url, expected) in [
             ("postgres://a:b@h:5/postgres", "postgres://a:b@h:5/x"),
             ("postgres://h", "postgres://h/x"),
-            ("postgresql://h/db?sslmode=disable&host=/run", "postgresql://h/x?sslmode=disable&host=/run"),
+            (
+                "postgresql://h/db?sslmode=disable&host=/run",
+                "postgresql://h/x?sslmode=disable&host=/run",
+            ),
         ] {
             assert_eq!(named(url, "x").unwrap(), expected);
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Bench;
 use super::client::{self, Requests};
 use super::figures::{CpuUsed, Figure, Pair, half_of, ratio};
 use super::intake::Feeding;
@@ -11,7 +12,6 @@ use super::load::{self, Subscribers};
 use super::place::Place;
 use super::report::{CheckReport, MemoryReport, MixedReport};
 use super::server::{self, Server};
-use super::Bench;
 use crate::clock::Clock;
 
 /// What every reply to a check says, and what it says when the feature may be used.
@@ -104,7 +104,10 @@ async fn rounds(bench: &Bench<'_>, asking: &Asking, connections: usize) -> anyho
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     let time = bench.seconds();
     for round in 1..=bench.args.rounds {
-        bench.note(&format!("check: {connections} connections, round {round} of {}", bench.args.rounds));
+        bench.note(&format!(
+            "check: {connections} connections, round {round} of {}",
+            bench.args.rounds
+        ));
         bare.push(ask(&asking.hello_server, &asking.hello, connections, time).await?);
         ours.push(ask(&asking.server, &asking.checks, connections, time).await?);
     }
@@ -128,13 +131,14 @@ pub(super) async fn measure_mixed(
     for round in 1..=bench.args.rounds {
         bench.note(&format!("mixed: round {round} of {}", bench.args.rounds));
         let arriving = feeding.paced(per_second, time)?;
-        let load = client::open_loop(feeding.server.address, connections, (per_second, time), &arriving);
+        let load =
+            client::open_loop(feeding.server.address, connections, (per_second, time), &arriving);
         let (_, figure) = tokio::join!(load, ask(&hello_server, &hello, connections, time));
         bare.push(figure?);
         let arriving = feeding.paced(per_second, time)?;
-        let load = client::open_loop(feeding.server.address, connections, (per_second, time), &arriving);
-        let (sample, figure) =
-            tokio::join!(load, ask(&feeding.server, &checks, connections, time));
+        let load =
+            client::open_loop(feeding.server.address, connections, (per_second, time), &arriving);
+        let (sample, figure) = tokio::join!(load, ask(&feeding.server, &checks, connections, time));
         let mut figure = figure?;
         // The server's time went to events, too, and cannot be told apart.
         figure.server_cpu_us = None;

@@ -45,7 +45,11 @@ impl Requests {
 
     /// How many were taken.
     pub(super) fn taken(&self) -> usize {
-        self.next.load(Ordering::Relaxed).min(if self.around { usize::MAX } else { self.bytes.len() })
+        self.next.load(Ordering::Relaxed).min(if self.around {
+            usize::MAX
+        } else {
+            self.bytes.len()
+        })
     }
 }
 
@@ -143,9 +147,9 @@ fn content_length(head: &[u8]) -> Option<usize> {
     const NAME: &[u8] = b"\r\ncontent-length: ";
     let value = head.get(memmem::find(head, NAME)?.saturating_add(NAME.len())..)?;
     let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
-    digits.map(|digit| usize::from(digit - b'0')).try_fold(0usize, |length, digit| {
-        length.checked_mul(10)?.checked_add(digit)
-    })
+    digits
+        .map(|digit| usize::from(digit - b'0'))
+        .try_fold(0usize, |length, digit| length.checked_mul(10)?.checked_add(digit))
 }
 
 fn judge(reply: &[u8], marker: &[u8]) -> Verdict {

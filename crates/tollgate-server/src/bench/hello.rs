@@ -1,12 +1,12 @@
 //! The bare server to compare with: axum as its first example shows it. Owns: nothing else. Must
 //! not know: Tollgate.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
-use tokio::io::AsyncReadExt as _;
 
 /// Serves `hello` under `/`, says where, and ends when standard input does.
 pub(super) async fn serve(address: SocketAddr) -> anyhow::Result<()> {
@@ -17,10 +17,11 @@ pub(super) async fn serve(address: SocketAddr) -> anyhow::Result<()> {
         stream.set_nodelay(true).ok();
     });
     let app = Router::new().route("/", get(|| async { "hello" }));
-    let parent_gone = async {
-        let mut nothing = [0; 1];
-        while tokio::io::stdin().read(&mut nothing).await.is_ok_and(|read| read > 0) {}
-    };
-    axum::serve(listener, app).with_graceful_shutdown(parent_gone).await?;
+    let parent_gone = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async {
+            parent_gone.await.ok();
+        })
+        .await?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Bench;
 use super::client::{self, Requests, Sample};
 use super::figures::{CpuUsed, Figure, Pair, enough_for, number, ratio};
 use super::limit::Limit;
@@ -11,7 +12,6 @@ use super::load::{self, Lives};
 use super::place::Place;
 use super::report::{IntakeReport, MemoryReport};
 use super::server::Server;
-use super::Bench;
 use crate::clock::Clock;
 
 /// What the reply to a new event says, and to a known one.
@@ -35,29 +35,23 @@ pub(super) struct Feeding {
 }
 
 impl Feeding {
-    /// Starts a server and lets the first lives pass, so that every step is equally frequent.
-    pub(super) async fn start(bench: &Bench<'_>, place: &Place) -> anyhow::Result<Self> {
-        let database = place.database().await?;
-        let server = Server::start(bench, place, &database).await?;
-        Self::warm(bench, server, 2).await
-    }
-
-    /// Warms up a server that runs already.
-    pub(super) async fn warm(
-        bench: &Bench<'_>,
-        server: Server,
-        seed: u64,
-    ) -> anyhow::Result<Self> {
+    /// Lets the first lives pass, so that every step of a life is as frequent as every other.
+    pub(super) async fn warm(bench: &Bench<'_>, server: Server, seed: u64) -> anyhow::Result<Self> {
         let mut lives = Lives::new(bench, Clock::System.now(), seed)?;
         let requests = lives.requests(lives.ramp(), Clock::System.now())?;
-        let (sample, _) = send(bench, &server, requests, PROCESSED, Duration::from_secs(60)).await?;
+        let (sample, _) =
+            send(bench, &server, requests, PROCESSED, Duration::from_secs(60)).await?;
         let warm = Figure::of(&sample, CpuUsed::default());
         anyhow::ensure!(warm.failed == 0, "{} of the first events were refused", warm.failed);
         Ok(Self { server, lives, warm_per_second: warm.per_second })
     }
 
     /// The next requests of an open loop.
-    pub(super) fn paced(&mut self, per_second: u32, time: Duration) -> anyhow::Result<Arc<Requests>> {
+    pub(super) fn paced(
+        &mut self,
+        per_second: u32,
+        time: Duration,
+    ) -> anyhow::Result<Arc<Requests>> {
         let count = u64::from(per_second).saturating_mul(time.as_secs());
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let requests = self.lives.requests(count, Clock::System.now())?;
@@ -140,7 +134,8 @@ async fn paced(bench: &Bench<'_>, feeding: &mut Feeding) -> anyhow::Result<Figur
         let requests = feeding.paced(pace.0, pace.1)?;
         let before = feeding.server.cpu();
         let connections = bench.connections();
-        let sample = client::open_loop(feeding.server.address, connections, pace, &requests).await?;
+        let sample =
+            client::open_loop(feeding.server.address, connections, pace, &requests).await?;
         rounds.push(Figure::of(&sample, feeding.server.cpu().since(before)));
     }
     Ok(Figure::median(&rounds))

@@ -65,7 +65,8 @@ impl Limit {
         migrations::up(&db, now).await?;
         let side = |seed| Lives::new(bench, now, seed).map(Side::new);
         let catalog = bench.catalog.clone();
-        let mut limit = Self { db, cluster: place.cluster(), sides: [side(101)?, side(102)?], catalog };
+        let mut limit =
+            Self { db, cluster: place.cluster(), sides: [side(101)?, side(102)?], catalog };
         let ramp = limit.sides.iter().map(|side| side.lives.ramp()).max().unwrap_or_default();
         let warm = limit.prepare(ramp.div_ceil(BATCH));
         limit.write(warm, Duration::from_secs(60)).await?;
@@ -75,9 +76,7 @@ impl Limit {
     fn prepare(&mut self, batches: usize) -> [Vec<Batch>; 2] {
         let now = Clock::System.now();
         let catalog = &self.catalog;
-        self.sides
-            .each_mut()
-            .map(|side| (0..batches).map(|_| side.prepare(catalog, now)).collect())
+        self.sides.each_mut().map(|side| (0..batches).map(|_| side.prepare(catalog, now)).collect())
     }
 
     /// Writes for at most so long. The latency is a batch's.

@@ -45,7 +45,11 @@ impl Lives {
     }
 
     /// The next so many signed requests.
-    pub(super) fn requests(&mut self, count: usize, now: Timestamp) -> anyhow::Result<Vec<Vec<u8>>> {
+    pub(super) fn requests(
+        &mut self,
+        count: usize,
+        now: Timestamp,
+    ) -> anyhow::Result<Vec<Vec<u8>>> {
         let secret = SigningSecret::parse(WEBHOOK_SECRET, "bench").context("the secret")?;
         Ok(self.take(count).map(|event| webhook(&event, &secret, now)).collect())
     }

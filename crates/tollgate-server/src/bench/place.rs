@@ -45,8 +45,7 @@ impl Place {
                     u32::try_from(backend.process).ok().and_then(process::cluster_of)
                 };
                 let looked = scratch::backend(url, cluster).await;
-                let (backend, cluster) =
-                    looked.context("the database server cannot be used")?;
+                let (backend, cluster) = looked.context("the database server cannot be used")?;
                 Some(DatabaseServer { url: url.to_owned(), backend, cluster })
             }
         };

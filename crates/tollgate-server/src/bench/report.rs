@@ -191,7 +191,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { cores, engine, durable_write_ms, binary_bytes, version } = &self.machine;
         let Settings { connections, seconds, accounts, rounds } = &self.settings;
-        writeln!(f, "tollgate {version} on {engine}, {cores} cores shared by load, server and database")?;
+        writeln!(
+            f,
+            "tollgate {version} on {engine}, {cores} cores shared by load, server and database"
+        )?;
         writeln!(
             f,
             "{connections} connections, {accounts} accounts, {rounds} rounds of at most {seconds} s; \
@@ -243,7 +246,10 @@ fn memory(f: &mut fmt::Formatter<'_>, memory: &MemoryReport) -> fmt::Result {
 impl fmt::Display for StartupReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { fresh_ms, known_ms, .. } = self;
-        writeln!(f, "\nstartup\n  first answer after {fresh_ms:.0} ms on a new database, {known_ms:.0} ms on a known one")?;
+        writeln!(
+            f,
+            "\nstartup\n  first answer after {fresh_ms:.0} ms on a new database, {known_ms:.0} ms on a known one"
+        )?;
         memory(f, &self.memory)
     }
 }
@@ -262,7 +268,10 @@ impl fmt::Display for IntakeReport {
         let (limit, known) = (self.limit.rate_ratio, self.known.rate_ratio);
         writeln!(f, "  new events {limit:.2} of the limit; known events {known:.2} of new ones")?;
         let Self { body_bytes, stored_bytes, squeeze_ratio, .. } = self;
-        writeln!(f, "  bodies of {body_bytes} bytes stored in {stored_bytes}: {squeeze_ratio:.1} to 1")?;
+        writeln!(
+            f,
+            "  bodies of {body_bytes} bytes stored in {stored_bytes}: {squeeze_ratio:.1} to 1"
+        )?;
         memory(f, &self.memory)
     }
 }
@@ -279,7 +288,10 @@ impl fmt::Display for CheckReport {
             writeln!(f, "  {rate:.2} of bare axum{name}, p99 {p99:.2} times its")?;
         }
         let (questions, granted) = (self.questions, self.granted);
-        writeln!(f, "  {questions} different questions, a share of {granted:.2} answered with yes")?;
+        writeln!(
+            f,
+            "  {questions} different questions, a share of {granted:.2} answered with yes"
+        )?;
         memory(f, &self.memory)
     }
 }

@@ -74,7 +74,8 @@ impl Server {
         let address = match tokio::time::timeout(READY_TIMEOUT, ready).await {
             Ok(Ok(address)) => address,
             failed => {
-                let why = failed.err().map_or_else(|| "it ended".to_owned(), |late| late.to_string());
+                let why =
+                    failed.err().map_or_else(|| "it ended".to_owned(), |late| late.to_string());
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 anyhow::bail!("the server to be measured is not ready: {why}\n{log}");
             }

@@ -1,11 +1,11 @@
 //! How soon it answers and how small it is. Owns: these measurements. Must not know: how they are
 //! shown.
 
+use super::Bench;
 use super::figures::{median, millis};
 use super::place::Place;
 use super::report::{MemoryReport, StartupReport};
 use super::server::Server;
-use super::Bench;
 
 /// Measures starts on a new database and on one that is there.
 pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<StartupReport> {
