@@ -13,6 +13,7 @@ use crate::config::Environment;
 
 mod asking;
 mod at;
+mod bench;
 mod check;
 mod configuration;
 mod context;
@@ -121,6 +122,8 @@ enum Command {
     },
     /// Look for everything that could be wrong with this installation
     Doctor(doctor::DoctorArgs),
+    /// Measure this program on this machine, beside what it is to be compared with
+    Bench(crate::bench::BenchArgs),
     /// Hash the facts of all accounts
     State {
         #[command(subcommand)]
@@ -144,7 +147,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Run", &["dev", "serve", "init", "migrate"]),
     ("Ask", &["check", "why", "timeline"]),
     ("Stripe's events", &["trigger", "events"]),
-    ("Operate", &["keys", "config", "doctor", "state", "completions"]),
+    ("Operate", &["keys", "config", "doctor", "bench", "state", "completions"]),
 ];
 
 /// The command line as clap knows it, with the commands grouped in the help.
@@ -223,6 +226,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Keys { command } => keys::run(&context, command),
         Command::Config { command } => configuration::run(&context, command),
         Command::Doctor(args) => doctor::run(&context, &args),
+        Command::Bench(args) => bench::run(&context, &args),
         Command::State { command } => state::run(&context, &command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
