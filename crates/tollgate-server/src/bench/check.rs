@@ -18,7 +18,7 @@ use crate::clock::Clock;
 const ANSWER: &[u8] = b"\"canAccess\":";
 const GRANTED: &[u8] = b"\"canAccess\":true";
 /// Longest time to make the accounts and to ask each question once.
-const PREPARATION: Duration = Duration::from_secs(120);
+const PREPARATION: Duration = Duration::from_mins(2);
 
 /// A server with subscribed accounts, and a bare one beside it.
 struct Asking {

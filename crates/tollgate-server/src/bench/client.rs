@@ -69,7 +69,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    fn note(&mut self, begun: Instant, reply: io::Result<Verdict>) -> bool {
+    fn note(&mut self, begun: Instant, reply: &io::Result<Verdict>) -> bool {
         match reply {
             Ok(Verdict::Right) => {
                 let us = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
@@ -185,7 +185,7 @@ pub(super) async fn closed_loop(
                 && let Some((_, request)) = requests.take()
             {
                 let reply = connection.exchange(request, requests.marker).await;
-                if !sample.note(sent, reply) {
+                if !sample.note(sent, &reply) {
                     match Connection::open(address).await {
                         Ok(again) => connection = again,
                         Err(_) => break,
@@ -227,7 +227,7 @@ pub(super) async fn open_loop(
                 let due = begun + offset;
                 tokio::time::sleep_until(due).await;
                 let reply = connection.exchange(request, requests.marker).await;
-                if !sample.note(due, reply) {
+                if !sample.note(due, &reply) {
                     match Connection::open(address).await {
                         Ok(again) => connection = again,
                         Err(_) => break,
@@ -258,7 +258,7 @@ pub(super) async fn burst(
                 Ok(mut connection) => connection.exchange(request, requests.marker).await,
                 Err(error) => Err(error),
             };
-            sample.note(begun, reply);
+            sample.note(begun, &reply);
             sample
         });
     }

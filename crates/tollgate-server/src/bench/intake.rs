@@ -39,8 +39,7 @@ impl Feeding {
     pub(super) async fn warm(bench: &Bench<'_>, server: Server, seed: u64) -> anyhow::Result<Self> {
         let mut lives = Lives::new(bench, Clock::System.now(), seed)?;
         let requests = lives.requests(lives.ramp(), Clock::System.now())?;
-        let (sample, _) =
-            send(bench, &server, requests, PROCESSED, Duration::from_secs(60)).await?;
+        let (sample, _) = send(bench, &server, requests, PROCESSED, Duration::from_mins(1)).await?;
         let warm = Figure::of(&sample, CpuUsed::default());
         anyhow::ensure!(warm.failed == 0, "{} of the first events were refused", warm.failed);
         Ok(Self { server, lives, warm_per_second: warm.per_second })

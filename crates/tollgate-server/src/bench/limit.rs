@@ -69,7 +69,7 @@ impl Limit {
             Self { db, cluster: place.cluster(), sides: [side(101)?, side(102)?], catalog };
         let ramp = limit.sides.iter().map(|side| side.lives.ramp()).max().unwrap_or_default();
         let warm = limit.prepare(ramp.div_ceil(BATCH));
-        limit.write(warm, Duration::from_secs(60)).await?;
+        limit.write(warm, Duration::from_mins(1)).await?;
         Ok(limit)
     }
 

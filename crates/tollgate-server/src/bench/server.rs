@@ -19,7 +19,7 @@ use super::process::{self, Memory};
 use super::{Bench, CATALOG, load};
 
 /// Longest time a server may take to be ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The secret this run's events are signed with.
 pub(super) const WEBHOOK_SECRET: &str = "whsec_tollgate_bench_0123456789abcdef";
 
