@@ -10,6 +10,7 @@ use crate::money::{Currency, Money};
 mod builtin;
 pub mod fault;
 mod mapping;
+mod offer;
 pub mod parse;
 mod read;
 mod upgrade;
@@ -17,6 +18,7 @@ mod version;
 
 pub use builtin::{BUILTIN_NAMES, builtin, builtin_text};
 pub use fault::{CatalogErrors, Fault};
+pub use offer::{Offer, PRICE_ID_PREFIX};
 
 /// Index of a plan in [`Catalog::plans`], which is sorted by rank: a greater index is a higher plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -23,6 +23,7 @@ pub mod schedule;
 pub mod subscription;
 pub mod time;
 pub mod waiver;
+pub mod what_if;
 
 pub use catalog::Catalog;
 pub use change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry, Link};
@@ -34,3 +35,4 @@ pub use facts::Facts;
 pub use observation::{EventKind, Observation, OwnerClaim, Seen};
 pub use owner::{FoundOwner, Owner};
 pub use time::Timestamp;
+pub use what_if::what_if;

@@ -90,6 +90,8 @@ statements! {
     LIST = "SELECT account_id, revision, sequence, email, created_at, updated_at FROM accounts \
         WHERE account_id > $1 ORDER BY account_id LIMIT $2";
 
+    COUNT = "SELECT COUNT(*) FROM accounts";
+
     SET_EMAIL = "UPDATE accounts SET email = CAST($2 AS TEXT) WHERE account_id = $1";
 
     REMOVE = "DELETE FROM accounts WHERE account_id = $1";
@@ -206,6 +208,12 @@ pub async fn list(
     let after = after.map_or("", AccountId::as_str);
     let rows = LIST.on(db).text(after).bigint(i64::from(limit)).fetch().await?;
     rows.iter().map(read_row).collect()
+}
+
+/// How many accounts there are.
+pub async fn count(db: &Db) -> Result<u64, StoreError> {
+    let row = COUNT.on(db).fetch_one().await?;
+    Ok(row.map(|row| row.cells().bigint()).transpose()?.map_or(0, wire::uncount))
 }
 
 fn read_row(row: &Row) -> Result<AccountRow, StoreError> {

@@ -1,12 +1,14 @@
 //! Usage counters. Owns: counting that never passes a limit. Must not know: where a limit comes
 //! from, when a period starts.
 
+use std::collections::BTreeMap;
+
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{AccountId, FeatureKey};
 
 use crate::db::Db;
 use crate::error::StoreError;
-use crate::statement::{Row, statements};
+use crate::statement::{Row, Rows, statements};
 use crate::wire;
 
 /// The count of one feature in one period.
@@ -26,6 +28,12 @@ statements! {
 
     LIST = "SELECT feature, period_start, quantity FROM usage_counters \
         WHERE account_id = $1 AND period_start >= $2 ORDER BY feature, period_start";
+
+    LIST_MANY = "WITH {rows:account_id text} \
+        SELECT t.account_id, t.feature, t.period_start, t.quantity \
+        FROM r CROSS JOIN usage_counters t \
+        WHERE t.account_id = r.account_id AND t.period_start >= $1 \
+        ORDER BY t.account_id, t.feature, t.period_start";
 
     /// `$4` units with `$5` as the limit. Written as a difference, so that nothing overflows.
     CONSUME = "INSERT INTO usage_counters (account_id, feature, period_start, quantity) \
@@ -65,6 +73,29 @@ pub async fn list(
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// The same of many accounts at once; those without a counter are absent.
+pub async fn list_many(
+    db: &Db,
+    accounts: &[AccountId],
+    since: Timestamp,
+) -> Result<BTreeMap<AccountId, Vec<Counter>>, StoreError> {
+    if accounts.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = Rows::of(accounts).text(AccountId::as_str);
+    let mut all: BTreeMap<AccountId, Vec<Counter>> = BTreeMap::new();
+    for row in LIST_MANY.on(db).bigint(since.millis()).rows(rows).fetch().await? {
+        let mut cells = row.cells();
+        let account = cells.key("usage_counters")?;
+        all.entry(account).or_default().push(Counter {
+            feature: cells.key("usage_counters")?,
+            period_start: cells.instant()?,
+            quantity: wire::uncount(cells.bigint()?),
+        });
+    }
+    Ok(all)
 }
 
 /// Adds units if the total stays within the limit (`None`: no limit); returns the new total, or

@@ -52,6 +52,7 @@ on_both! {
             assert!(!accounts::set_email(tx, &account("none"), None).await?);
             accounts::save(tx, &[head("b")], at(9)).await
         }).await.unwrap();
+        assert_eq!(accounts::count(db).await.unwrap(), 5);
         let page = accounts::list(db, None, 3).await.unwrap();
         let ids: Vec<&str> = page.iter().map(|row| row.account.as_str()).collect();
         assert_eq!(ids, ["A", "a-1", "a.2"], "the order is that of bytes on both engines");

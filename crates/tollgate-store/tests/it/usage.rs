@@ -31,6 +31,14 @@ on_both! {
             all.iter().map(|one| (one.feature.as_str(), one.period_start, one.quantity)).collect();
         assert_eq!(all, [("analyses", at(0), 15), ("exports", at(50), 1)]);
         assert_eq!(usage::list(db, &acme, at(1)).await.unwrap().len(), 1);
+        let beta = account("beta");
+        usage::consume(db, &beta, &feature("exports"), at(60), (2, None)).await.unwrap();
+        let both = [beta.clone(), account("none"), acme.clone()];
+        let many = usage::list_many(db, &both, at(50)).await.unwrap();
+        assert_eq!(many.keys().collect::<Vec<_>>(), [&acme, &beta]);
+        assert_eq!(many[&acme], usage::list(db, &acme, at(50)).await.unwrap());
+        assert_eq!(many[&beta][0].quantity, 2);
+        assert!(usage::list_many(db, &[], at(0)).await.unwrap().is_empty());
     }
 
     callers_at_once_do_not_pass_it_either: |db| async {
