@@ -3,9 +3,11 @@
 //! routes, who the owner of an object turns out to be, what a price buys.
 //!
 //! The way of a delivery: [`signature::verify`] over the raw bytes, [`event::parse`], then
-//! [`observe`](fn@observe). All three are pure; the time enters as an argument.
+//! [`observe`](fn@observe). All three are pure; the time enters as an argument. The only part that
+//! talks to a network is [`client`].
 #![deny(missing_docs)]
 
+pub mod client;
 pub mod event;
 mod field;
 mod object;
@@ -13,6 +15,7 @@ mod observe;
 mod owner;
 pub mod signature;
 
+pub use client::{ClientOptions, Fetched, StripeClient, StripeError};
 pub use event::{Envelope, Parsed, ThinEvent};
 pub use observe::{ObserveError, Observed, event_kind, observe};
 pub use signature::{SignatureError, SigningSecret, Verified, sign, verify};
