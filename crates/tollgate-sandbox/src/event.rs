@@ -31,8 +31,23 @@ pub struct Happening {
     pub(crate) object: Object,
     /// The object before, for events that tell what changed.
     pub(crate) before: Option<Object>,
-    /// The API request that caused it; `None` for what Stripe does by itself.
-    pub(crate) request: Option<String>,
+    /// What caused it; `None` for what Stripe does by itself.
+    pub(crate) cause: Option<Cause>,
+}
+
+/// The API request that caused something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) request: String,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+impl Cause {
+    /// A request under a key that was made up for it.
+    pub(crate) fn with_made_up_key(request: String) -> Self {
+        let idempotency_key = Some(idempotency_key(&request));
+        Self { request, idempotency_key }
+    }
 }
 
 impl Happening {
@@ -58,31 +73,42 @@ impl Happening {
 
     /// The event with an object that was edited after it was shown.
     pub(crate) fn finish(&self, object: Value, version: ApiVersion) -> StripeEvent {
+        StripeEvent {
+            id: self.id.clone(),
+            kind: self.kind.to_owned(),
+            created: self.created,
+            api_version: version,
+            body: pretty::print(&self.envelope(object, version, 1)),
+        }
+    }
+
+    /// The event as the API shows it, with so many deliveries still to be made.
+    pub(crate) fn show(&self, version: ApiVersion, pending_webhooks: usize) -> Value {
+        self.envelope(self.object.show(version), version, pending_webhooks)
+    }
+
+    fn envelope(&self, object: Value, version: ApiVersion, pending_webhooks: usize) -> Value {
         let mut data = Map::new();
         data.insert("object".to_owned(), object);
         if let Some(before) = &self.before {
             let now = self.object.show(version);
             data.insert("previous_attributes".to_owned(), previous(&before.show(version), &now));
         }
-        let request = self.request.as_deref();
-        let envelope = json!({
+        let cause = self.cause.as_ref();
+        json!({
             "id": self.id,
             "object": "event",
             "api_version": version.as_str(),
             "created": self.created,
             "data": data,
             "livemode": false,
-            "pending_webhooks": 1,
-            "request": { "id": request, "idempotency_key": request.map(idempotency_key) },
+            "pending_webhooks": pending_webhooks,
+            "request": {
+                "id": cause.map(|cause| &cause.request),
+                "idempotency_key": cause.and_then(|cause| cause.idempotency_key.as_ref()),
+            },
             "type": self.kind,
-        });
-        StripeEvent {
-            id: self.id.clone(),
-            kind: self.kind.to_owned(),
-            created: self.created,
-            api_version: version,
-            body: pretty::print(&envelope),
-        }
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! from seeds.
 //!
 #![deny(missing_docs)]
+#![expect(dead_code, reason = "the resources that are being added use all of the sandbox's ground")]
 
 pub mod delivery;
 pub mod demo;
@@ -13,6 +14,7 @@ mod object;
 pub mod offer;
 pub mod overrides;
 mod pretty;
+pub mod sandbox;
 pub mod scenario;
 pub mod single;
 mod suggestion;
@@ -23,5 +25,6 @@ mod world;
 pub use event::{Happening, StripeEvent};
 pub use offer::{sandbox_price_id, sandbox_price_map};
 pub use overrides::{Override, OverrideError};
+pub use sandbox::{Sandbox, SandboxOptions, Settings};
 pub use scenario::{Scenario, ScenarioError, ScenarioOptions};
 pub use version::ApiVersion;

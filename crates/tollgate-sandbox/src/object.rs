@@ -17,6 +17,7 @@ pub(crate) mod invoice;
 pub(crate) mod payment_intent;
 pub(crate) mod price;
 pub(crate) mod session;
+pub(crate) mod stored;
 pub(crate) mod subscription;
 
 /// Metadata, sorted by key.
@@ -57,6 +58,28 @@ impl Object {
             Self::Price(price) => price.show(version),
             Self::Plan(price) => price.show_plan(version),
             Self::EntitlementSummary(summary) => summary.show(),
+        }
+    }
+}
+
+impl Object {
+    /// What the object shows under a name only when that is asked for; `None` where the name is an
+    /// ordinary field or none at all.
+    pub(crate) fn include(
+        &self,
+        name: &str,
+        objects: &stored::Objects,
+        version: ApiVersion,
+    ) -> Option<Value> {
+        match (self, name) {
+            (Self::Charge(charge), "refunds") => Some(charge.show_refunds(version)),
+            (Self::Customer(customer), "subscriptions") => {
+                let of = |found: &&subscription::Subscription| found.customer == customer.id;
+                let found = objects.newest_first::<subscription::Subscription>();
+                let data = found.into_iter().filter(of).map(|found| found.show(version)).collect();
+                Some(list(data, &format!("/v1/customers/{}/subscriptions", customer.id), version))
+            }
+            _ => None,
         }
     }
 }

@@ -103,6 +103,15 @@ pub(crate) fn plan_price(
     Ok(price(catalog, target, plan.id.as_str(), &plan.name, interval, money))
 }
 
+/// Every price of a catalog, with its product.
+pub(crate) fn all(catalog: &Catalog) -> Vec<Price> {
+    let plans = catalog.plans.iter().flat_map(|plan| {
+        let intervals = plan.prices.iter().map(|price| price.interval);
+        intervals.filter_map(|interval| plan_price(catalog, plan, interval).ok())
+    });
+    plans.chain(badge_price(catalog).ok()).chain(boost_price(catalog).ok()).collect()
+}
+
 /// The price of a badge.
 pub(crate) fn badge_price(catalog: &Catalog) -> Result<Price, ScenarioError> {
     let badge = catalog.badge.as_ref().ok_or(ScenarioError::NotOffered { what: "badge" })?;

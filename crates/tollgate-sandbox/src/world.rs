@@ -5,10 +5,11 @@
 //! Order of events: `customer.*`, the payment, the subscription, the invoice from draft to paid,
 //! then the session, as Stripe makes them for hosted checkout; all of one act in one second.
 
-use crate::event::Happening;
+use crate::event::{Cause, Happening};
 use crate::id::Ids;
 use crate::object::charge::Charge;
 use crate::object::customer::Customer;
+use crate::object::stored::{Objects, Stored};
 use crate::object::{Metadata, Object};
 use crate::version::ApiVersion;
 
@@ -16,8 +17,8 @@ pub(crate) mod billing;
 pub(crate) mod checkout;
 pub(crate) mod payment;
 
-/// A story while it is told.
-#[derive(Debug)]
+/// The state of a small Stripe, or a story while it is told.
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) ids: Ids,
     /// Ids of what belongs to this telling alone: events and requests.
@@ -27,8 +28,17 @@ pub(crate) struct World {
     pub(crate) account: String,
     /// Unix seconds.
     pub(crate) now: i64,
-    happenings: Vec<Happening>,
-    request: Option<String>,
+    pub(crate) happenings: Vec<Happening>,
+    /// The newest state of every object.
+    pub(crate) objects: Objects,
+    /// What causes what follows; `None` for what Stripe does by itself.
+    cause: Option<Cause>,
+    /// The request that is being answered.
+    request: Option<Cause>,
+    /// How many ids were made that stand for nothing but themselves.
+    made: u64,
+    /// How many happenings there were when the request began.
+    mark: usize,
     /// The newest charge that went through.
     pub(crate) last_charge: Option<Charge>,
 }
@@ -42,7 +52,11 @@ impl World {
             account: account.to_owned(),
             now: 0,
             happenings: Vec::new(),
+            objects: Objects::default(),
+            cause: None,
             request: None,
+            made: 0,
+            mark: 0,
             last_charge: None,
         }
     }
@@ -54,13 +68,86 @@ impl World {
 
     /// What follows is caused by a request of the application or by the customer on Stripe's page.
     pub(crate) fn by_request(&mut self) {
+        if let Some(request) = &self.request {
+            self.cause = Some(request.clone());
+            return;
+        }
         let number = self.happenings.len().to_string();
-        self.request = Some(self.telling.short("req_", &number));
+        let request = self.telling.short("req_", &number);
+        self.cause = Some(Cause::with_made_up_key(request));
     }
 
     /// What follows is done by Stripe itself.
     pub(crate) fn by_itself(&mut self) {
+        self.cause = None;
+    }
+
+    /// A number that was not used before.
+    fn next_number(&mut self) -> u64 {
+        self.made = self.made.saturating_add(1);
+        self.made
+    }
+
+    /// The id of a request that comes in.
+    pub(crate) fn next_request_id(&mut self) -> String {
+        let number = self.next_number();
+        self.telling.short("req_", &format!("request/{number}"))
+    }
+
+    /// A new id in the form of most objects: 24 letters and digits.
+    pub(crate) fn new_long_id(&mut self, prefix: &str) -> String {
+        let number = self.next_number();
+        self.ids.long(prefix, &format!("new/{number}"))
+    }
+
+    /// A new id in the form of customers, items and products: 14 letters and digits.
+    pub(crate) fn new_short_id(&mut self, prefix: &str) -> String {
+        let number = self.next_number();
+        self.ids.short(prefix, &format!("new/{number}"))
+    }
+
+    /// A request is being answered: what follows is caused by it, in its version, and can be
+    /// undone.
+    pub(crate) fn begin_request(&mut self, id: &str, key: Option<&str>, version: ApiVersion) {
+        let cause = Cause { request: id.to_owned(), idempotency_key: key.map(str::to_owned) };
+        self.request = Some(cause.clone());
+        self.cause = Some(cause);
+        self.version = version;
+        self.mark = self.happenings.len();
+        self.objects.begin();
+    }
+
+    /// The request is answered; what it did stays, or did not happen.
+    pub(crate) fn end_request(&mut self, keep: bool) {
         self.request = None;
+        self.cause = None;
+        if keep {
+            self.objects.commit();
+        } else {
+            self.objects.roll_back();
+            self.happenings.truncate(self.mark);
+        }
+    }
+
+    /// Keeps an object's newest state without telling of it.
+    pub(crate) fn keep(&mut self, object: impl Stored) {
+        self.objects.put(object.into_object());
+    }
+
+    /// What happened elsewhere becomes part of this world, once.
+    pub(crate) fn adopt(&mut self, happenings: Vec<Happening>) {
+        let known: std::collections::BTreeSet<String> =
+            self.happenings.iter().map(|happening| happening.id.clone()).collect();
+        for happening in happenings.into_iter().filter(|happening| !known.contains(&happening.id)) {
+            self.now = self.now.max(happening.created);
+            self.objects.put(happening.object.clone());
+            if let (Object::Customer(customer), "customer.deleted") =
+                (&happening.object, happening.kind)
+            {
+                self.keep(Customer { deleted: true, ..customer.clone() });
+            }
+            self.happenings.push(happening);
+        }
     }
 
     /// An event that shows an object.
@@ -75,13 +162,14 @@ impl World {
 
     fn push(&mut self, kind: &'static str, object: Object, before: Option<Object>) {
         let number = self.happenings.len();
+        self.objects.put(object.clone());
         self.happenings.push(Happening {
             id: self.telling.long("evt_1", &format!("{number}/{kind}")),
             kind,
             created: self.now,
             object,
             before,
-            request: self.request.clone(),
+            cause: self.cause.clone(),
         });
     }
 
@@ -101,8 +189,14 @@ impl World {
             self.account.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let customer = Customer {
             id: self.ids.short("cus_", &key),
-            email: format!("{}@{domain}.example", member.map_or("billing", |_| "member")),
-            name: title(member.unwrap_or(&self.account)),
+            email: Some(format!("{}@{domain}.example", member.map_or("billing", |_| "member"))),
+            name: Some(title(member.unwrap_or(&self.account))),
+            description: None,
+            phone: None,
+            address: None,
+            preferred_locales: vec!["en".to_owned()],
+            tax_exempt: "none",
+            balance_minor: 0,
             created: self.now,
             metadata,
             currency: None,
@@ -110,6 +204,8 @@ impl World {
             payment_method: None,
             invoice_prefix: self.ids.make("", 8, &format!("{key}/invoices")).to_uppercase(),
             next_invoice_sequence: 1,
+            test_clock: None,
+            deleted: false,
         };
         self.by_request();
         self.emit("customer.created", Object::Customer(customer.clone()));

@@ -13,8 +13,8 @@ pub(crate) struct Charge {
     pub(crate) amount_minor: i64,
     pub(crate) currency: String,
     pub(crate) customer: String,
-    pub(crate) email: String,
-    pub(crate) name: String,
+    pub(crate) email: Option<String>,
+    pub(crate) name: Option<String>,
     pub(crate) description: String,
     pub(crate) metadata: Metadata,
     /// The invoice paid; `None` for one-time purchases.
@@ -62,7 +62,7 @@ impl Charge {
             .put("payment_intent", self.payment_intent.as_str())
             .put("payment_method", self.payment_method.as_str())
             .put("payment_method_details", card(version))
-            .put("receipt_email", self.email.as_str())
+            .put("receipt_email", self.email.clone())
             .put("receipt_url", self.receipt_url())
             .put("refunded", self.succeeded && refunded >= self.amount_minor)
             .put("status", if self.succeeded { "succeeded" } else { "failed" })
@@ -74,14 +74,18 @@ impl Charge {
             fields.put("invoice", self.invoice.clone());
         }
         if version < ApiVersion::V2022 {
-            let refunds = self.refunds.iter().rev().map(|refund| refund.show(version)).collect();
-            let url = format!("/v1/charges/{}/refunds", self.id);
-            fields.put("refunds", list(refunds, &url, version)).nulls(&["destination", "dispute"]);
+            fields.put("refunds", self.show_refunds(version)).nulls(&["destination", "dispute"]);
         }
         if version >= ApiVersion::V2022 {
             fields.nulls(&["failure_balance_transaction"]);
         }
         fields.done()
+    }
+
+    /// The refunds, newest first; part of the charge itself until 2022.
+    pub(crate) fn show_refunds(&self, version: ApiVersion) -> Value {
+        let refunds = self.refunds.iter().rev().map(|refund| refund.show(version)).collect();
+        list(refunds, &format!("/v1/charges/{}/refunds", self.id), version)
     }
 
     fn balance_transaction(&self) -> Option<String> {

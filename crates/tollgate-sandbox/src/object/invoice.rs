@@ -26,8 +26,8 @@ pub(crate) struct Line {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BillTo {
     pub(crate) customer: String,
-    pub(crate) email: String,
-    pub(crate) name: String,
+    pub(crate) email: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// The payment of an invoice.
@@ -168,8 +168,8 @@ impl Invoice {
             .put("collection_method", "charge_automatically")
             .put("created", self.created)
             .put("customer_address", address(Some("US")))
-            .put("customer_email", self.bill_to.email.as_str())
-            .put("customer_name", self.bill_to.name.as_str())
+            .put("customer_email", self.bill_to.email.clone())
+            .put("customer_name", self.bill_to.name.clone())
             .put("customer_tax_exempt", "none")
             .put("status", self.status)
             .put(

@@ -1,0 +1,135 @@
+//! A stateful stand-in for one Stripe account, as pure state. Owns: the state, its settings, and
+//! the way into it: calls of the API, time passing, and what people do on Stripe's own pages. No
+//! network, no clock, no randomness but from the seed: the same calls give the same bytes. Must
+//! not know: who calls and how.
+
+use tollgate_domain::Catalog;
+
+use crate::event::Happening;
+use crate::id::Ids;
+use crate::object::stored::Stored as _;
+use crate::offer;
+use crate::version::ApiVersion;
+use crate::world::World;
+
+mod customers;
+mod deliveries;
+mod error;
+mod events;
+mod expand;
+mod idempotency;
+mod page;
+mod params;
+mod request;
+mod route;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use deliveries::DeliveryState;
+pub use params::{Params, ParamsError};
+pub use request::{ApiReply, ApiRequest, Method};
+
+/// What becomes of a subscription whose last retry failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FinalAction {
+    /// It is cancelled.
+    #[default]
+    Cancel,
+    /// It becomes `unpaid`; invoices are drafted and not collected.
+    Unpaid,
+    /// It stays `past_due`.
+    PastDue,
+    /// It is paused.
+    Pause,
+}
+
+/// The settings one has on Stripe's dashboard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What becomes of a subscription whose last retry failed.
+    pub final_action: FinalAction,
+    /// Days between the attempts to collect an invoice.
+    pub retry_after_days: Vec<i64>,
+    /// The account's version: of requests and endpoints that name none.
+    pub default_version: ApiVersion,
+    /// How long the invoice of a renewal stays a draft, in seconds.
+    pub finalize_after_s: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            final_action: FinalAction::Cancel,
+            retry_after_days: vec![3, 5, 7],
+            default_version: ApiVersion::Endive,
+            finalize_after_s: crate::time::HOUR,
+        }
+    }
+}
+
+/// How a sandbox begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SandboxOptions {
+    /// Other seeds give other ids.
+    pub seed: u64,
+    /// The time it begins at, in Unix seconds.
+    pub now: i64,
+    /// The account's settings.
+    pub settings: Settings,
+}
+
+/// One Stripe account.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    pub(crate) world: World,
+    pub(crate) settings: Settings,
+    keys: idempotency::Keys,
+    deliveries: deliveries::Deliveries,
+}
+
+impl Sandbox {
+    /// An empty account.
+    pub fn new(options: SandboxOptions) -> Self {
+        let account = Ids::new(&format!("sandbox/{}", options.seed)).make("acct_1", 15, "account");
+        let ids = (Ids::new(&account), Ids::new(&format!("{account}/events")));
+        let mut world = World::new(&account, ids, options.settings.default_version);
+        world.now = options.now;
+        Self {
+            world,
+            settings: options.settings,
+            keys: idempotency::Keys::default(),
+            deliveries: deliveries::Deliveries::default(),
+        }
+    }
+
+    /// The catalog's products and prices exist from now on, under the ids and lookup keys the
+    /// scenarios use. Makes no events.
+    pub fn stock(&mut self, catalog: &Catalog) {
+        for price in offer::all(catalog) {
+            self.world.objects.put(price.product.clone().into_object());
+            self.world.objects.put(price.into_object());
+        }
+    }
+
+    /// The time, in Unix seconds.
+    pub fn now(&self) -> i64 {
+        self.world.now
+    }
+
+    /// All events so far, in the order they were made.
+    pub fn happenings(&self) -> &[Happening] {
+        &self.world.happenings
+    }
+
+    /// What became of an event's deliveries so far.
+    pub fn record_delivery(&mut self, event: &str, state: DeliveryState) {
+        self.deliveries.record(event, state);
+    }
+
+    /// A story told by a scenario becomes part of the state and of the events.
+    pub fn adopt(&mut self, happenings: Vec<Happening>) {
+        self.world.adopt(happenings);
+    }
+}

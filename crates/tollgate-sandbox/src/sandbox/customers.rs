@@ -1,0 +1,137 @@
+//! Customers over the API. Owns: making, changing, deleting and listing them. Must not know: what
+//! they buy.
+
+use serde_json::{Value, json};
+
+use super::Sandbox;
+use super::error::ApiError;
+use super::page::{self, Span};
+use super::params::Params;
+use super::route::{Call, Route};
+use crate::object::customer::{Address, Customer};
+use crate::object::{Metadata, Object};
+
+/// What can be said of a customer.
+const FIELDS: &str = "name email description phone metadata{*} preferred_locales[] \
+     address{city country line1 line2 postal_code state} balance tax_exempt";
+
+pub(super) const ROUTES: &[Route] = &[
+    Route::post("/v1/customers", FIELDS, create),
+    Route::list("/v1/customers", "email created?{gt gte lt lte}", list),
+    Route::get("/v1/customers/{customer}", retrieve),
+    Route::post("/v1/customers/{customer}", FIELDS, update),
+    Route::delete("/v1/customers/{customer}", "", delete),
+];
+
+fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
+    let id = sandbox.world.new_short_id("cus_");
+    let invoice_prefix = sandbox.world.ids.make("", 8, &id).to_uppercase();
+    let mut customer = Customer {
+        id,
+        email: None,
+        name: None,
+        description: None,
+        phone: None,
+        address: None,
+        preferred_locales: Vec::new(),
+        tax_exempt: "none",
+        balance_minor: 0,
+        created: sandbox.world.now,
+        metadata: Metadata::new(),
+        currency: None,
+        delinquent: false,
+        payment_method: None,
+        invoice_prefix,
+        next_invoice_sequence: 1,
+        test_clock: None,
+        deleted: false,
+    };
+    fill(&mut customer, call.params)?;
+    sandbox.world.emit("customer.created", Object::Customer(customer.clone()));
+    Ok(customer.show(call.version))
+}
+
+/// Writes what the parameters say into a customer.
+fn fill(customer: &mut Customer, params: &Params) -> Result<(), ApiError> {
+    for (name, field) in [
+        ("email", &mut customer.email),
+        ("name", &mut customer.name),
+        ("description", &mut customer.description),
+        ("phone", &mut customer.phone),
+    ] {
+        if params.has(name) {
+            *field = params.text(name).map(str::to_owned);
+        }
+    }
+    if let Some(email) = customer.email.as_deref().filter(|email| !email.contains('@')) {
+        let message = format!("Invalid email address: {email}");
+        return Err(ApiError::invalid(message).code("email_invalid").param("email"));
+    }
+    if let Some(balance) = params.integer("balance")? {
+        customer.balance_minor = balance;
+    }
+    if let Some(exempt) = params.choice("tax_exempt", &["none", "exempt", "reverse"])? {
+        customer.tax_exempt = exempt;
+    }
+    if params.has("preferred_locales") {
+        customer.preferred_locales =
+            params.texts("preferred_locales").into_iter().map(str::to_owned).collect();
+    }
+    if let Some(address) = params.get("address") {
+        let text = |name: &str| address.text(name).map(str::to_owned);
+        customer.address = (!params.unsets("address")).then(|| Address {
+            city: text("city"),
+            country: text("country"),
+            line1: text("line1"),
+            line2: text("line2"),
+            postal_code: text("postal_code"),
+            state: text("state"),
+        });
+    }
+    params.merge_metadata(&mut customer.metadata);
+    Ok(())
+}
+
+fn list(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
+    let span = Span::of(call.params, "created")?;
+    let email = call.params.text("email");
+    let mut customers = sandbox.world.objects.newest_first::<Customer>();
+    customers.retain(|customer| {
+        !customer.deleted
+            && span.has(customer.created)
+            && email.is_none_or(|email| customer.email.as_deref() == Some(email))
+    });
+    page::objects(call, &customers, Customer::show)
+}
+
+fn retrieve(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
+    Ok(sandbox.named::<Customer>(call.id())?.show(call.version))
+}
+
+impl Sandbox {
+    /// A customer the path names and that is not deleted.
+    pub(crate) fn customer(&self, id: &str) -> Result<Customer, ApiError> {
+        let customer = self.named::<Customer>(id)?;
+        if customer.deleted {
+            return Err(ApiError::missing_resource("customer", id));
+        }
+        Ok(customer.clone())
+    }
+}
+
+fn update(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
+    let mut customer = sandbox.customer(call.id())?;
+    let mut changed = customer.clone();
+    fill(&mut changed, call.params)?;
+    sandbox.world.change_customer(&mut customer, |customer| *customer = changed);
+    Ok(customer.show(call.version))
+}
+
+fn delete(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
+    let mut customer = sandbox.customer(call.id())?;
+    sandbox.world.emit("customer.deleted", Object::Customer(customer.clone()));
+    customer.deleted = true;
+    let id = customer.id.clone();
+    sandbox.world.keep(customer);
+    Ok(json!({"id": id, "object": "customer", "deleted": true}))
+}

@@ -1,0 +1,104 @@
+//! Lists. Owns: cutting a list into pages, and the filter by time. Must not know: what is listed.
+
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::params::Params;
+use super::route::Call;
+use crate::object::stored::Stored;
+use crate::version::ApiVersion;
+
+/// How many are shown when nothing is said, and at most.
+const LIMIT: (usize, i64) = (10, 100);
+
+/// One page of objects, which come newest first.
+pub(crate) fn objects<T: Stored>(
+    call: &Call<'_>,
+    objects: &[&T],
+    show: impl Fn(&T, ApiVersion) -> Value,
+) -> Result<Value, ApiError> {
+    page(call, T::NOUN, objects, |object| object.id(), |object| show(object, call.version))
+}
+
+/// One page of anything with ids, in the order of the list.
+pub(crate) fn page<T>(
+    call: &Call<'_>,
+    noun: &str,
+    all: &[T],
+    id: impl Fn(&T) -> &str,
+    show: impl Fn(&T) -> Value,
+) -> Result<Value, ApiError> {
+    let params = call.params;
+    let limit = limit(params)?;
+    let place = |name: &str| -> Result<Option<usize>, ApiError> {
+        let Some(cursor) = params.text(name) else { return Ok(None) };
+        let found = all.iter().position(|one| id(one) == cursor);
+        found.map(Some).ok_or_else(|| ApiError::no_such(noun, cursor, name))
+    };
+    let (after, before) = (place("starting_after")?, place("ending_before")?);
+    let (slice, has_more) = match (after, before) {
+        (Some(_), Some(_)) => {
+            let message = "You can't specify both starting_after and ending_before.";
+            return Err(ApiError::invalid(message).param("ending_before"));
+        }
+        (None, Some(end)) => {
+            let start = end.saturating_sub(limit);
+            (all.get(start..end).unwrap_or_default(), start > 0)
+        }
+        (after, None) => {
+            let start = after.map_or(0, |after| after.saturating_add(1));
+            let rest = all.get(start..).unwrap_or_default();
+            (rest.get(..limit).unwrap_or(rest), rest.len() > limit)
+        }
+    };
+    let data: Vec<Value> = slice.iter().map(show).collect();
+    Ok(json!({"object": "list", "data": data, "has_more": has_more, "url": call.path}))
+}
+
+fn limit(params: &Params) -> Result<usize, ApiError> {
+    let (usual, most) = LIMIT;
+    let Some(limit) = params.integer("limit")? else { return Ok(usual) };
+    if limit < 1 {
+        let message = "This value must be greater than or equal to 1.";
+        return Err(ApiError::invalid(message).code("parameter_invalid_integer").param("limit"));
+    }
+    Ok(usize::try_from(limit.min(most)).unwrap_or(usual))
+}
+
+/// The notation of a filter by time, for the `accepts` of routes: `created{gt gte lt lte}`.
+/// A plain `created=…` is an exact time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    from: i64,
+    /// The first second that is out.
+    until: i64,
+}
+
+impl Span {
+    /// The span that `created` asks for; all time where it is not given.
+    pub(crate) fn of(params: &Params, name: &str) -> Result<Self, ApiError> {
+        let mut span = Self { from: i64::MIN, until: i64::MAX };
+        if let Some(exact) = params.integer(name)? {
+            return Ok(Self { from: exact, until: exact.saturating_add(1) });
+        }
+        let Some(bounds) = params.get(name) else { return Ok(span) };
+        if let Some(from) = bounds.integer("gte")? {
+            span.from = from;
+        }
+        if let Some(from) = bounds.integer("gt")? {
+            span.from = span.from.max(from.saturating_add(1));
+        }
+        if let Some(last) = bounds.integer("lte")? {
+            span.until = last.saturating_add(1);
+        }
+        if let Some(until) = bounds.integer("lt")? {
+            span.until = span.until.min(until);
+        }
+        Ok(span)
+    }
+
+    /// Whether a time is in it.
+    pub(crate) fn has(self, at: i64) -> bool {
+        (self.from..self.until).contains(&at)
+    }
+}
