@@ -6,6 +6,7 @@ use tollgate_domain::catalog::{Interval, Plan, PlanIndex, PriceTarget};
 use tollgate_domain::money::Money;
 
 use crate::id::Ids;
+use crate::object::Metadata;
 use crate::object::price::{Price, Product};
 use crate::scenario::ScenarioError;
 
@@ -146,19 +147,14 @@ fn price(
     } else {
         mapped(&|name| name.starts_with("price_")).unwrap_or(own)
     };
-    let product = Product {
-        id: Ids::new(&catalog.name).short("prod_", key),
-        name: name.to_owned(),
-        active: true,
-        created: PRODUCTS_CREATED,
-        updated: PRODUCTS_CREATED,
-        metadata: [("tollgate".to_owned(), key.to_owned())].into(),
-    };
+    let product = Ids::new(&catalog.name).short("prod_", key);
+    let mut product = Product::named(product, name.to_owned(), PRODUCTS_CREATED);
+    product.metadata.insert("tollgate".to_owned(), key.to_owned());
     Price {
         id,
         lookup_key: mapped(&|name| !name.starts_with("price_")),
         nickname: Some(format!("{name}, {}", interval_word(interval))),
-        product,
+        product: product.into(),
         currency: money.currency.as_str().to_owned(),
         unit_amount_minor: money.amount_minor,
         interval: match interval {
@@ -166,6 +162,10 @@ fn price(
             Interval::Year => Some("year"),
             Interval::OneTime => None,
         },
+        interval_count: 1,
+        trial_period_days: None,
+        tax_behavior: "unspecified",
+        metadata: Metadata::new(),
         active: true,
         created: PRODUCTS_CREATED,
     }

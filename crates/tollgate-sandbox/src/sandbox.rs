@@ -20,6 +20,8 @@ mod expand;
 mod idempotency;
 mod page;
 mod params;
+mod prices;
+mod products;
 mod request;
 mod route;
 mod shape;
@@ -108,7 +110,7 @@ impl Sandbox {
     /// scenarios use. Makes no events.
     pub fn stock(&mut self, catalog: &Catalog) {
         for price in offer::all(catalog) {
-            self.world.objects.put(price.product.clone().into_object());
+            self.world.objects.put((*price.product).clone().into_object());
             self.world.objects.put(price.into_object());
         }
     }

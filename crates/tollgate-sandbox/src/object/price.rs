@@ -1,5 +1,7 @@
 //! Products, prices and the older plans. Owns: their shapes. Must not know: our catalog.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Fields, Metadata, decimal};
@@ -11,31 +13,66 @@ pub(crate) struct Product {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) active: bool,
+    pub(crate) description: Option<String>,
+    pub(crate) default_price: Option<String>,
+    pub(crate) images: Vec<String>,
+    /// What the page lists as the product's advantages.
+    pub(crate) marketing_features: Vec<String>,
+    pub(crate) statement_descriptor: Option<String>,
+    pub(crate) tax_code: Option<String>,
+    pub(crate) unit_label: Option<String>,
+    pub(crate) url: Option<String>,
     pub(crate) created: i64,
     pub(crate) updated: i64,
     pub(crate) metadata: Metadata,
 }
 
 impl Product {
+    /// A product of which only the name is known.
+    pub(crate) fn named(id: String, name: String, created: i64) -> Self {
+        Self {
+            id,
+            name,
+            active: true,
+            description: None,
+            default_price: None,
+            images: Vec::new(),
+            marketing_features: Vec::new(),
+            statement_descriptor: None,
+            tax_code: None,
+            unit_label: None,
+            url: None,
+            created,
+            updated: created,
+            metadata: Metadata::new(),
+        }
+    }
+
     pub(crate) fn show(&self, version: ApiVersion) -> Value {
         let mut fields = Fields::new(&self.id, "product");
         fields
             .put("active", self.active)
             .put("attributes", json!([]))
             .put("created", self.created)
-            .put("images", json!([]))
+            .put("description", self.description.clone())
+            .put("images", json!(self.images))
             .put("livemode", false)
             .put("metadata", json!(self.metadata))
             .put("name", self.name.as_str())
+            .put("statement_descriptor", self.statement_descriptor.clone())
             .put("type", "service")
+            .put("unit_label", self.unit_label.clone())
             .put("updated", self.updated)
-            .nulls(&["description", "package_dimensions", "shippable"])
-            .nulls(&["statement_descriptor", "unit_label", "url"]);
+            .put("url", self.url.clone())
+            .nulls(&["package_dimensions", "shippable"]);
         if version >= ApiVersion::V2022 {
-            fields.nulls(&["default_price", "tax_code"]);
+            fields
+                .put("default_price", self.default_price.clone())
+                .put("tax_code", self.tax_code.clone());
         }
         if version >= ApiVersion::Acacia {
-            fields.empty_arrays(&["marketing_features"]);
+            let named = self.marketing_features.iter().map(|name| json!({"name": name}));
+            fields.put("marketing_features", named.collect::<Vec<_>>());
         }
         if version >= ApiVersion::Endive {
             fields.nulls(&["tax_details"]);
@@ -50,11 +87,17 @@ pub(crate) struct Price {
     pub(crate) id: String,
     pub(crate) lookup_key: Option<String>,
     pub(crate) nickname: Option<String>,
-    pub(crate) product: Product,
+    pub(crate) product: Arc<Product>,
     pub(crate) currency: String,
     pub(crate) unit_amount_minor: i64,
-    /// `month` or `year`; `None` for a price paid once.
+    /// `day`, `week`, `month` or `year`; `None` for a price paid once.
     pub(crate) interval: Option<&'static str>,
+    /// How many intervals make a period.
+    pub(crate) interval_count: u32,
+    pub(crate) trial_period_days: Option<i64>,
+    /// `unspecified`, `inclusive` or `exclusive`.
+    pub(crate) tax_behavior: &'static str,
+    pub(crate) metadata: Metadata,
     pub(crate) active: bool,
     pub(crate) created: i64,
 }
@@ -70,11 +113,11 @@ impl Price {
             .put("currency", self.currency.as_str())
             .put("livemode", false)
             .put("lookup_key", self.lookup_key.clone())
-            .put("metadata", json!({}))
+            .put("metadata", json!(self.metadata))
             .put("nickname", self.nickname.clone())
             .put("product", self.product.id.as_str())
             .put("recurring", self.recurring(version))
-            .put("tax_behavior", "unspecified")
+            .put("tax_behavior", self.tax_behavior)
             .put("type", if self.interval.is_some() { "recurring" } else { "one_time" })
             .put("unit_amount", self.unit_amount_minor)
             .put("unit_amount_decimal", decimal(self.unit_amount_minor))
@@ -88,8 +131,8 @@ impl Price {
     fn recurring(&self, version: ApiVersion) -> Value {
         let Some(interval) = self.interval else { return Value::Null };
         let mut recurring = json!({
-            "interval": interval, "interval_count": 1, "trial_period_days": null,
-            "usage_type": "licensed",
+            "interval": interval, "interval_count": self.interval_count,
+            "trial_period_days": self.trial_period_days, "usage_type": "licensed",
         });
         if let Some(fields) = recurring.as_object_mut() {
             if version < ApiVersion::Basil {
@@ -110,10 +153,10 @@ impl Price {
             .put("created", self.created)
             .put("currency", self.currency.as_str())
             .put("interval", self.interval.unwrap_or("month"))
-            .put("interval_count", 1)
+            .put("interval_count", self.interval_count)
             .put("livemode", false)
-            .put("metadata", json!({}))
-            .nulls(&["trial_period_days"]);
+            .put("metadata", json!(self.metadata))
+            .put("trial_period_days", self.trial_period_days);
         if version < ApiVersion::V2020 {
             fields.put("name", self.product.name.as_str()).nulls(&["statement_descriptor"]);
             return fields.done();

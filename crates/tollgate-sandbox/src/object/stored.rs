@@ -175,9 +175,7 @@ mod tests {
     use super::*;
 
     fn product(id: &str, created: i64, name: &str) -> Product {
-        let (id, name) = (id.to_owned(), name.to_owned());
-        let metadata = super::super::Metadata::new();
-        Product { id, name, active: true, created, updated: created, metadata }
+        Product::named(id.to_owned(), name.to_owned(), created)
     }
 
     fn names(objects: &Objects) -> Vec<&str> {

@@ -53,16 +53,10 @@ fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
 
 /// Writes what the parameters say into a customer.
 fn fill(customer: &mut Customer, params: &Params) -> Result<(), ApiError> {
-    for (name, field) in [
-        ("email", &mut customer.email),
-        ("name", &mut customer.name),
-        ("description", &mut customer.description),
-        ("phone", &mut customer.phone),
-    ] {
-        if params.has(name) {
-            *field = params.text(name).map(str::to_owned);
-        }
-    }
+    params.write_text("email", &mut customer.email);
+    params.write_text("name", &mut customer.name);
+    params.write_text("description", &mut customer.description);
+    params.write_text("phone", &mut customer.phone);
     if let Some(email) = customer.email.as_deref().filter(|email| !email.contains('@')) {
         let message = format!("Invalid email address: {email}");
         return Err(ApiError::invalid(message).code("email_invalid").param("email"));
@@ -78,18 +72,23 @@ fn fill(customer: &mut Customer, params: &Params) -> Result<(), ApiError> {
             params.texts("preferred_locales").into_iter().map(str::to_owned).collect();
     }
     if let Some(address) = params.get("address") {
-        let text = |name: &str| address.text(name).map(str::to_owned);
-        customer.address = (!params.unsets("address")).then(|| Address {
-            city: text("city"),
-            country: text("country"),
-            line1: text("line1"),
-            line2: text("line2"),
-            postal_code: text("postal_code"),
-            state: text("state"),
-        });
+        customer.address = (!params.unsets("address")).then(|| read_address(address));
     }
     params.merge_metadata(&mut customer.metadata);
     Ok(())
+}
+
+/// Reads an address.
+pub(super) fn read_address(params: &Params) -> Address {
+    let text = |name: &str| params.text(name).map(str::to_owned);
+    Address {
+        city: text("city"),
+        country: text("country"),
+        line1: text("line1"),
+        line2: text("line2"),
+        postal_code: text("postal_code"),
+        state: text("state"),
+    }
 }
 
 fn list(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {

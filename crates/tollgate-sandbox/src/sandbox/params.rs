@@ -128,6 +128,13 @@ impl Params {
         self.text(name).ok_or_else(|| ApiError::missing_param(&self.path_of(name)))
     }
 
+    /// Writes a text into a field, if it is given; empty unsets.
+    pub(crate) fn write_text(&self, name: &str, field: &mut Option<String>) {
+        if self.has(name) {
+            *field = self.text(name).map(str::to_owned);
+        }
+    }
+
     /// A whole number.
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };

@@ -6,6 +6,7 @@ use super::{ApiReply, ApiRequest, Method, Params, Sandbox, SandboxOptions};
 use crate::version::ApiVersion;
 
 mod calls;
+mod catalog;
 mod customers;
 
 /// When the tests begin: 2026-11-02T10:00:00Z.

@@ -5,6 +5,7 @@ use super::purchase::{dispute_moves, disputed, give_back, paid_for};
 use super::{ScenarioError, Telling};
 use crate::object::Object;
 use crate::object::entitlement::Summary;
+use crate::object::price::{Price, Product};
 use crate::object::subscription::PendingUpdate;
 use crate::offer;
 use crate::time::{DAY, HOUR};
@@ -123,8 +124,8 @@ fn catalog_changes(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
     let before = telling.price(plan)?;
     let mut now = before.clone();
     now.active = false;
-    now.product.active = false;
-    now.product.updated = telling.at;
+    let product = Product { active: false, updated: telling.at, ..(*before.product).clone() };
+    now.product = product.into();
     let world = &mut telling.world;
     world.by_request();
     for kind in ["price.created", "price.deleted"] {
@@ -134,10 +135,10 @@ fn catalog_changes(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
         world.emit(kind, Object::Plan(before.clone()));
     }
     for kind in ["product.created", "product.deleted"] {
-        world.emit(kind, Object::Product(before.product.clone()));
+        world.emit(kind, Object::Product((*before.product).clone()));
     }
-    let product = (Object::Product(before.product.clone()), Object::Product(now.product.clone()));
-    world.emit_change("product.updated", product.0, product.1);
+    let product = |price: &Price| Object::Product((*price.product).clone());
+    world.emit_change("product.updated", product(&before), product(&now));
     world.emit_change("price.updated", Object::Price(before.clone()), Object::Price(now.clone()));
     world.emit_change("plan.updated", Object::Plan(before), Object::Plan(now));
     Ok(())
