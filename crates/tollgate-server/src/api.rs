@@ -1,6 +1,7 @@
 //! The HTTP interface. Owns: the whole list of routes, and the front every request passes: its
 //! id, its deadline, its count, its error document. Must not know: what a route does.
 
+pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod checks;
@@ -68,6 +69,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/webhooks/stripe", webhook)
         .nest("/api/v1", v1.clone())
         .nest("/api", v1)
+        .route("/admin/catalog/plan", post(admin::catalog::plan).fallback(allow_post))
         .route("/livez", get(health::live).fallback(allow_get))
         .route("/readyz", get(health::ready).fallback(allow_get))
         .route("/health", get(health::health).fallback(allow_get))

@@ -27,6 +27,7 @@ mod init;
 mod keys;
 mod migrate;
 mod output;
+mod plan;
 mod serve;
 mod state;
 mod timeline;
@@ -105,6 +106,11 @@ enum Command {
     Timeline(timeline::TimelineArgs),
     /// Send realistic signed Stripe events to a running server
     Trigger(trigger::TriggerArgs),
+    /// Show the catalog's plans, and what another catalog would do to every account
+    Plan {
+        #[command(subcommand)]
+        command: plan::PlanCommand,
+    },
     /// Look into the inbox of Stripe's events, and replay them
     Events {
         #[command(subcommand)]
@@ -143,9 +149,10 @@ enum Command {
 }
 
 /// The commands by what they are for, as the help shows them.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["dev", "serve", "init", "migrate"]),
     ("Ask", &["check", "why", "timeline"]),
+    ("Catalog", &["plan"]),
     ("Stripe's events", &["trigger", "events"]),
     ("Operate", &["keys", "config", "doctor", "bench", "state", "completions"]),
 ];
@@ -222,6 +229,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Why(args) => why::run(&context, &args),
         Command::Timeline(args) => timeline::run(&context, &args),
         Command::Trigger(args) => trigger::run(&context, &args),
+        Command::Plan { command } => plan::run(&context, command),
         Command::Events { command } => events::run(&context, command),
         Command::Keys { command } => keys::run(&context, command),
         Command::Config { command } => configuration::run(&context, command),

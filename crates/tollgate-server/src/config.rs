@@ -21,6 +21,7 @@ pub mod secret;
 pub mod settings;
 pub mod value;
 
+pub use catalog_source::{CatalogOverlay, OverlayFault};
 pub use environment::Environment;
 pub use fault::{Fault, Faults, Origin};
 pub use load::{Flags, Loaded, Shown, Sources, load};
@@ -37,6 +38,10 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Plans, features and prices, with the price map and the overriding settings applied.
     pub catalog: Catalog,
+    /// The file the catalog was read from; `None` for a built-in one.
+    pub catalog_file: Option<std::path::PathBuf>,
+    /// What was added to the catalog's text.
+    pub catalog_overlay: CatalogOverlay,
     /// What events are checked with. Empty: the webhook route answers 503.
     pub webhook_secrets: Vec<WebhookSecret>,
     /// The Stripe account this deployment belongs to.

@@ -21,4 +21,5 @@ pub mod metrics;
 pub mod run;
 pub mod scope;
 pub mod telemetry;
+pub mod what_if;
 pub mod workers;

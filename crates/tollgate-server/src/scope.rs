@@ -34,6 +34,11 @@ impl Scope {
         }
     }
 
+    /// Whether a key with this scope may do what needs another: who may change may look.
+    pub const fn includes(self, needed: Self) -> bool {
+        self as u8 == needed as u8 || matches!((self, needed), (Self::Admin, Self::AdminRead))
+    }
+
     /// Back from [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text)

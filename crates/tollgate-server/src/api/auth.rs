@@ -81,7 +81,7 @@ impl KeyTable {
         if caller.expires_at.is_some_and(|end| end <= now) {
             return Err(ApiError::KeyInvalid);
         }
-        if !caller.scopes.contains(&scope) {
+        if !caller.scopes.iter().any(|given| given.includes(scope)) {
             return Err(ApiError::ScopeMissing(scope.as_str()));
         }
         Ok(caller)

@@ -18,6 +18,8 @@ pub enum ApiError {
     InvalidRequest(Vec<FieldError>),
     /// The body is not JSON.
     InvalidJson(String),
+    /// The catalog sent is none, or not one this deployment could run.
+    InvalidCatalog(Vec<FieldError>),
     /// The feature is not in the catalog.
     UnknownFeature(String),
     /// `consume` on a feature that is not metered.
@@ -108,6 +110,7 @@ impl ApiError {
         match self {
             Self::InvalidRequest(_) => (S::BAD_REQUEST, "invalid_request", "Invalid request"),
             Self::InvalidJson(_) => (S::BAD_REQUEST, "invalid_json", "The body is not JSON"),
+            Self::InvalidCatalog(_) => (S::BAD_REQUEST, "invalid_catalog", "Invalid catalog"),
             Self::UnknownFeature(_) => (S::BAD_REQUEST, "unknown_feature", "Unknown feature"),
             Self::NotMetered(_) => {
                 (S::BAD_REQUEST, "feature_not_metered", "Feature is not metered")
@@ -145,9 +148,9 @@ impl ApiError {
     /// What happened and how to mend it.
     pub fn detail(&self) -> String {
         match self {
-            Self::InvalidRequest(errors) => match errors.as_slice() {
+            Self::InvalidRequest(errors) | Self::InvalidCatalog(errors) => match errors.as_slice() {
                 [one] => format!("{}: {}", one.field, one.message),
-                many => format!("{} fields are at fault; see errors.", many.len()),
+                many => format!("{} places are at fault; see errors.", many.len()),
             },
             Self::InvalidJson(what) => what.clone(),
             Self::UnknownFeature(key) => {
@@ -202,6 +205,7 @@ impl ApiError {
             Self::WebhookNotConfigured => Some(60),
             Self::InvalidRequest(_)
             | Self::InvalidJson(_)
+            | Self::InvalidCatalog(_)
             | Self::UnknownFeature(_)
             | Self::NotMetered(_)
             | Self::InvalidSignature
@@ -222,6 +226,7 @@ impl ApiError {
         vec![
             Self::InvalidRequest(Vec::new()),
             Self::InvalidJson(String::new()),
+            Self::InvalidCatalog(Vec::new()),
             Self::UnknownFeature(String::new()),
             Self::NotMetered(String::new()),
             Self::InvalidSignature,
@@ -255,8 +260,11 @@ impl ApiError {
     /// The problem document for one request.
     pub fn render(&self, request_id: &str) -> Response {
         let (status, code, title) = self.row();
-        let errors =
-            if let Self::InvalidRequest(errors) = self { errors.clone() } else { Vec::new() };
+        let errors = if let Self::InvalidRequest(errors) | Self::InvalidCatalog(errors) = self {
+            errors.clone()
+        } else {
+            Vec::new()
+        };
         let problem = Problem {
             kind: format!("{TYPE_BASE}{code}"),
             title,

@@ -30,6 +30,8 @@ pub enum Class {
     Public,
     /// Checks and entitlements.
     Check,
+    /// Everything under `/admin`.
+    Admin,
 }
 
 impl Class {
@@ -37,6 +39,7 @@ impl Class {
         match self {
             Self::Public => "public",
             Self::Check => "check",
+            Self::Admin => "admin",
         }
     }
 }
@@ -46,6 +49,7 @@ impl Class {
 pub struct Limits {
     public: Option<Limiter>,
     check: Option<Limiter>,
+    admin: Option<Limiter>,
     quotas: RateLimits,
 }
 
@@ -61,6 +65,7 @@ impl Limits {
         Self {
             public: limiter(quotas.public_per_min),
             check: limiter(quotas.check_per_min),
+            admin: limiter(quotas.admin_per_min),
             quotas: quotas.clone(),
         }
     }
@@ -71,6 +76,7 @@ impl Limits {
         let (limiter, per_minute) = match class {
             Class::Public => (&self.public, self.quotas.public_per_min),
             Class::Check => (&self.check, self.quotas.check_per_min),
+            Class::Admin => (&self.admin, self.quotas.admin_per_min),
         };
         let (Some(limiter), Some(per_minute)) = (limiter, per_minute) else { return Ok(None) };
         if limiter.len() > CALLERS_MAX {

@@ -4,7 +4,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use utoipa::OpenApi;
 
-use super::{checks, entitlements, error, health, plans, reply, timeline, webhooks};
+use super::{admin, checks, entitlements, error, health, plans, reply, timeline, webhooks};
 
 /// The description of every public route.
 #[derive(Debug, OpenApi)]
@@ -17,19 +17,22 @@ use super::{checks, entitlements, error, health, plans, reply, timeline, webhook
     ),
     paths(
         routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
-        routes::features, routes::webhook, routes::live, routes::ready, routes::health,
+        routes::features, routes::webhook, routes::catalog_plan, routes::live, routes::ready,
+        routes::health,
     ),
     components(schemas(
         checks::CheckIn<'static>, checks::CheckOut<'static>, checks::BatchIn<'static>,
         entitlements::EntitlementsOut<'static>, timeline::TimelineOut<'static>,
         plans::PlansOut<'static>, plans::FeaturesOut<'static>, webhooks::WebhookOut<'static>,
-        health::Health, error::Problem,
+        admin::catalog::ProposalIn, admin::catalog::WhatIfOut<'static>, health::Health,
+        error::Problem,
     )),
     modifiers(&Keys),
     tags(
         (name = "checks", description = "May this account use this feature?"),
         (name = "catalog", description = "What can be had"),
         (name = "webhooks", description = "What Stripe sends"),
+        (name = "admin", description = "For operators"),
         (name = "health", description = "How the engine is"),
     )
 )]
@@ -66,7 +69,7 @@ pub async fn document() -> Response {
 /// hot ones pay for nothing they do not use.
 #[expect(dead_code, reason = "the macro reads their attributes")]
 mod routes {
-    use super::{checks, entitlements, error, health, plans, timeline, webhooks};
+    use super::{admin, checks, entitlements, error, health, plans, timeline, webhooks};
 
     #[utoipa::path(
         post, path = "/api/v1/feature-check", tag = "checks", summary = "Ask about one feature",
@@ -166,6 +169,25 @@ mod routes {
         )
     )]
     fn webhook() {}
+
+    #[utoipa::path(
+        post, path = "/admin/catalog/plan", tag = "admin",
+        summary = "What a proposed catalog would do to every account",
+        description = "Who gains, who loses, who would be over a limit. The body is JSON, or (as \
+            application/toml) the text of the catalog with at, samples and cursor in the query. Nothing \
+            is changed. With very many accounts a reply covers those it had time for, and nextCursor \
+            leads to the rest.",
+        request_body = admin::catalog::ProposalIn,
+        responses(
+            (status = 200, body = admin::catalog::WhatIfOut<'static>),
+            (status = 400, body = error::Problem, description = "`invalid_catalog` with every fault, `invalid_request`, `invalid_json`"),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 403, body = error::Problem, description = "`scope_missing`"),
+            (status = 429, body = error::Problem, description = "`rate_limited`"),
+        ),
+        security(("bearer" = ["admin:read"]), ("apiKey" = ["admin:read"]))
+    )]
+    fn catalog_plan() {}
 
     #[utoipa::path(
         get, path = "/livez", tag = "health", summary = "The process answers",

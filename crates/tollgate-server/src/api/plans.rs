@@ -122,7 +122,8 @@ fn public<T: Serialize>(app: &App, parts: &Parts, out: &T) -> Result<Response, A
     Ok(response)
 }
 
-fn plan_out<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanOut<'a> {
+/// A plan as it is shown.
+pub(crate) fn plan_out<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanOut<'a> {
     let default = catalog.plan(catalog.default_plan).is_some_and(|d| d.id == plan.id);
     PlanOut {
         id: plan.id.as_str(),

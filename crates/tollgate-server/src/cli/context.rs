@@ -50,6 +50,7 @@ impl Context {
         sources.flags.catalog = sources.flags.catalog.or(dev.catalog);
         let mut config = config::load(&sources)?.config;
         config.catalog = with_sandbox_prices(config.catalog)?;
+        config.catalog_overlay.sandbox_prices = true;
         Ok(config)
     }
 

@@ -128,6 +128,7 @@ fn dev_config(loaded: Loaded, port: u16, secret: &str) -> anyhow::Result<Config>
     config.listen = ([127, 0, 0, 1], port).into();
     config.metrics_listen = None;
     config.catalog = with_sandbox_prices(config.catalog)?;
+    config.catalog_overlay.sandbox_prices = true;
     config.stripe = StripeConfig { secret_key: None, mode: None, account: None };
     config.webhook_secrets.push(WebhookSecret {
         label: "dev".to_owned(),

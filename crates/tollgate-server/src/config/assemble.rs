@@ -3,11 +3,10 @@
 
 use tollgate_domain::Catalog;
 
-use super::catalog_source::CatalogWishes;
+use super::catalog_source::{self, CatalogOverlay, CatalogWishes};
 use super::fault::{Fault, Origin, Trouble};
 use super::layers::Layers;
 use super::load::Sources;
-use super::price_map::PriceMapEntry;
 use super::reader::Reader;
 use super::settings::{self, SETTINGS};
 use super::value::Value;
@@ -22,9 +21,9 @@ pub(super) struct Values {
     listen: Option<std::net::SocketAddr>,
     metrics_listen: Option<std::net::SocketAddr>,
     catalog_source: (String, Origin),
-    grace_hours: Option<u64>,
-    upgrade_url: (Option<String>, Origin),
-    price_map: (Vec<PriceMapEntry>, Origin),
+    overlay: CatalogOverlay,
+    upgrade_url_origin: Origin,
+    price_map_origin: Origin,
     webhook_secrets: Vec<WebhookSecret>,
     secret_key: Option<Secret>,
     mode: Option<Livemode>,
@@ -46,15 +45,9 @@ impl Values {
             listen: reader.value("server.listen").address(),
             metrics_listen: reader.value("server.metrics_listen").address(),
             catalog_source: (text(reader.value("catalog.source")), reader.origin("catalog.source")),
-            grace_hours: reader.value("catalog.grace_hours").number(),
-            upgrade_url: (
-                reader.value("catalog.upgrade_url").text(),
-                reader.origin("catalog.upgrade_url"),
-            ),
-            price_map: (
-                reader.value("stripe.price_map").price_map().unwrap_or_default(),
-                reader.origin("stripe.price_map"),
-            ),
+            overlay: read_overlay(reader),
+            upgrade_url_origin: reader.origin("catalog.upgrade_url"),
+            price_map_origin: reader.origin("stripe.price_map"),
             webhook_secrets: reader
                 .value("stripe.webhook_secrets")
                 .webhook_secrets()
@@ -84,11 +77,9 @@ impl Values {
             directory: &sources.directory,
             source: &self.catalog_source.0,
             source_origin: &self.catalog_source.1,
-            price_map: &self.price_map.0,
-            price_map_origin: &self.price_map.1,
-            grace_hours: self.grace_hours.and_then(|hours| u32::try_from(hours).ok()),
-            upgrade_url: self.upgrade_url.0.as_deref(),
-            upgrade_url_origin: &self.upgrade_url.1,
+            overlay: &self.overlay,
+            price_map_origin: &self.price_map_origin,
+            upgrade_url_origin: &self.upgrade_url_origin,
         }
     }
 
@@ -176,6 +167,8 @@ impl Values {
             listen: self.listen.unwrap_or(unspecified),
             metrics_listen: self.metrics_listen,
             catalog,
+            catalog_file: catalog_source::file_of(&self.catalog_source.0, &self.catalog_source.1),
+            catalog_overlay: self.overlay,
             webhook_secrets: self.webhook_secrets,
             stripe: StripeConfig { secret_key: self.secret_key, mode, account: self.account },
             billing_enabled: self.billing_enabled.unwrap_or(true),
@@ -186,6 +179,17 @@ impl Values {
             workers: self.workers,
             log: self.log,
         }
+    }
+}
+
+fn read_overlay(reader: &mut Reader<'_>) -> CatalogOverlay {
+    let price_map = reader.value("stripe.price_map").price_map().unwrap_or_default();
+    let grace_hours = reader.value("catalog.grace_hours").number();
+    CatalogOverlay {
+        price_map: price_map.into_iter().map(|entry| (entry.target, entry.prices)).collect(),
+        grace_hours: grace_hours.and_then(|hours| u32::try_from(hours).ok()),
+        upgrade_url: reader.value("catalog.upgrade_url").text(),
+        sandbox_prices: false,
     }
 }
 

@@ -1,5 +1,5 @@
-//! The catalog as configured. Owns: finding its text by name or path, and applying the settings
-//! that add to it. Must not know: what a catalog may say.
+//! The catalog as configured. Owns: finding its text by name or path, and the settings that add to
+//! it. Must not know: what a catalog may say.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,57 @@ use tollgate_domain::Catalog;
 use tollgate_domain::catalog::{self, BUILTIN_NAMES, CatalogErrors};
 
 use super::fault::{Fault, Origin, Trouble, nearest};
-use super::price_map::PriceMapEntry;
+
+/// What the configuration adds to a catalog's text. Kept, so that it can be added to another text
+/// too: a proposed catalog is judged as this deployment would run it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CatalogOverlay {
+    /// Prices to add: a plan's id, `badge` or `boost`, with price ids or lookup keys.
+    pub price_map: Vec<(String, Vec<String>)>,
+    /// One grace for all plans.
+    pub grace_hours: Option<u32>,
+    /// Another upgrade URL.
+    pub upgrade_url: Option<String>,
+    /// The prices of the built-in sandbox count, as they do under `tollgate dev`.
+    pub sandbox_prices: bool,
+}
+
+/// Why something cannot be added to a catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OverlayFault {
+    /// The upgrade URL is none.
+    UpgradeUrl(String),
+    /// The price map does not fit the catalog.
+    Price(catalog::Fault),
+}
+
+impl CatalogOverlay {
+    /// The catalog with everything added, or all that does not fit.
+    pub fn apply(&self, mut catalog: Catalog) -> Result<Catalog, Vec<OverlayFault>> {
+        let mut faults = Vec::new();
+        if let Some(hours) = self.grace_hours {
+            catalog = catalog.with_grace_hours(hours);
+        }
+        if let Some(url) = &self.upgrade_url {
+            match catalog.clone().with_upgrade_url(url) {
+                Ok(changed) => catalog = changed,
+                Err(what) => faults.push(OverlayFault::UpgradeUrl(what)),
+            }
+        }
+        let mut mapped = self.price_map.clone();
+        if self.sandbox_prices {
+            mapped.extend(tollgate_sandbox::sandbox_price_map(&catalog));
+        }
+        match catalog.with_prices(&mapped) {
+            Ok(catalog) if faults.is_empty() => Ok(catalog),
+            Ok(_) => Err(faults),
+            Err(errors) => {
+                faults.extend(errors.faults.into_iter().map(OverlayFault::Price));
+                Err(faults)
+            }
+        }
+    }
+}
 
 /// What the configuration says of the catalog.
 #[derive(Debug)]
@@ -18,55 +68,50 @@ pub(super) struct CatalogWishes<'a> {
     pub(super) source: &'a str,
     /// Where `source` came from; a path in a file is relative to that file.
     pub(super) source_origin: &'a Origin,
-    /// Prices to add.
-    pub(super) price_map: &'a [PriceMapEntry],
-    /// Where they came from.
+    /// What is added.
+    pub(super) overlay: &'a CatalogOverlay,
+    /// Where the price map came from.
     pub(super) price_map_origin: &'a Origin,
-    /// One grace for all plans.
-    pub(super) grace_hours: Option<u32>,
-    /// Another upgrade URL.
-    pub(super) upgrade_url: Option<&'a str>,
-    /// Where that came from.
+    /// Where the upgrade URL came from.
     pub(super) upgrade_url_origin: &'a Origin,
 }
 
 /// The catalog with everything applied. `None` after a fault.
 pub(super) fn load(wishes: &CatalogWishes<'_>, faults: &mut Vec<Fault>) -> Option<Catalog> {
-    let mut catalog = read(wishes, faults)?;
-    if let Some(hours) = wishes.grace_hours {
-        catalog = catalog.with_grace_hours(hours);
-    }
-    if let Some(url) = wishes.upgrade_url {
-        match catalog.clone().with_upgrade_url(url) {
-            Ok(changed) => catalog = changed,
-            Err(what) => {
-                let mend = "write an address such as https://example.com/upgrade?tier={plan}";
-                let origin = wishes.upgrade_url_origin.clone();
-                faults.push(Fault::new(origin, "catalog.upgrade_url", Trouble::new(what, mend)));
-            }
-        }
-    }
-    let mapped: Vec<(String, Vec<String>)> =
-        wishes.price_map.iter().map(|entry| (entry.target.clone(), entry.prices.clone())).collect();
-    match catalog.with_prices(&mapped) {
+    match wishes.overlay.apply(read(wishes, faults)?) {
         Ok(catalog) => Some(catalog),
-        Err(errors) => {
-            let fault = |fault: catalog::Fault| {
-                let mend = fault.hint.unwrap_or_else(|| "see the plans of the catalog".to_owned());
-                let trouble = Trouble::new(fault.what, mend);
-                Fault::new(wishes.price_map_origin.clone(), "stripe.price_map", trouble)
-            };
-            faults.extend(errors.faults.into_iter().map(fault));
+        Err(found) => {
+            faults.extend(found.into_iter().map(|fault| overlay_fault(wishes, fault)));
             None
         }
     }
+}
+
+fn overlay_fault(wishes: &CatalogWishes<'_>, fault: OverlayFault) -> Fault {
+    match fault {
+        OverlayFault::UpgradeUrl(what) => {
+            let mend = "write an address such as https://example.com/upgrade?tier={plan}";
+            let origin = wishes.upgrade_url_origin.clone();
+            Fault::new(origin, "catalog.upgrade_url", Trouble::new(what, mend))
+        }
+        OverlayFault::Price(fault) => {
+            let mend = fault.hint.unwrap_or_else(|| "see the plans of the catalog".to_owned());
+            let trouble = Trouble::new(fault.what, mend);
+            Fault::new(wishes.price_map_origin.clone(), "stripe.price_map", trouble)
+        }
+    }
+}
+
+/// The file of a catalog that is no built-in one, as it would be opened from the working directory.
+pub(super) fn file_of(source: &str, origin: &Origin) -> Option<PathBuf> {
+    (!BUILTIN_NAMES.contains(&source)).then(|| path_of(source, origin))
 }
 
 fn read(wishes: &CatalogWishes<'_>, faults: &mut Vec<Fault>) -> Option<Catalog> {
     if BUILTIN_NAMES.contains(&wishes.source) {
         return catalog::builtin(wishes.source);
     }
-    let shown = path_of(wishes);
+    let shown = path_of(wishes.source, wishes.source_origin);
     let text = match std::fs::read_to_string(wishes.directory.join(&shown)) {
         Ok(text) => text,
         Err(error) => {
@@ -82,14 +127,14 @@ fn read(wishes: &CatalogWishes<'_>, faults: &mut Vec<Fault>) -> Option<Catalog> 
         .ok()
 }
 
-fn path_of(wishes: &CatalogWishes<'_>) -> PathBuf {
-    match wishes.source_origin {
+fn path_of(source: &str, origin: &Origin) -> PathBuf {
+    match origin {
         Origin::File { path, .. } => match path.parent() {
-            Some(parent) => parent.join(wishes.source),
-            None => PathBuf::from(wishes.source),
+            Some(parent) => parent.join(source),
+            None => PathBuf::from(source),
         },
         Origin::Default | Origin::Variable(_) | Origin::DotEnv { .. } | Origin::Flag(_) => {
-            PathBuf::from(wishes.source)
+            PathBuf::from(source)
         }
     }
 }

@@ -13,46 +13,46 @@ use crate::support::{TestDatabase, on_both};
 const SECRET: &str = "whsec_tollgate_cli_tests_0123456789";
 
 /// A directory with nothing in it.
-struct Place {
+pub(crate) struct Place {
     directory: tempfile::TempDir,
     variables: Vec<(&'static str, String)>,
 }
 
 /// What a command printed and how it ended.
 #[derive(Debug)]
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap(), variables: Vec::new() }
     }
 
     /// A place whose commands sign, and know a server's address where there is one.
-    fn with(variables: &[(&'static str, &str)]) -> Self {
+    pub(crate) fn with(variables: &[(&'static str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
         Self { variables: variables.collect(), ..Self::new() }
     }
 
     /// A place whose commands sign and use a database.
-    fn on(database: &TestDatabase) -> Self {
+    pub(crate) fn on(database: &TestDatabase) -> Self {
         Self::with(&[("STRIPE_WEBHOOK_SECRET", SECRET), ("DATABASE_URL", &database.url())])
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
         command.args(line.split_whitespace()).current_dir(self.path()).env_clear();
         command.env("LOG_LEVEL", "error");
@@ -60,14 +60,14 @@ impl Place {
         command
     }
 
-    fn run(&self, line: &str) -> Ended {
+    pub(crate) fn run(&self, line: &str) -> Ended {
         let Output { status, stdout, stderr } = self.command(line).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ended { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
     }
 
     /// Runs a command that must end well.
-    fn done(&self, line: &str) -> Ended {
+    pub(crate) fn done(&self, line: &str) -> Ended {
         let ended = self.run(line);
         assert_eq!(ended.code, 0, "{line}: {ended:?}");
         ended
@@ -75,7 +75,7 @@ impl Place {
 }
 
 /// A server that is running; killed when dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     url: String,
 }
@@ -91,12 +91,12 @@ impl Server {
         Self { child, url }
     }
 
-    fn serve(place: &Place) -> Self {
+    pub(crate) fn serve(place: &Place) -> Self {
         Self::start(place, "serve --listen 127.0.0.1:0")
     }
 
     /// Asks the server to stop, as an operating system does.
-    fn terminate(mut self) -> i32 {
+    pub(crate) fn terminate(mut self) -> i32 {
         let id = self.child.id().to_string();
         // The shell's own `kill`: a small machine may have no other.
         let asked = Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status();
@@ -129,7 +129,7 @@ impl Drop for Server {
     }
 }
 
-fn signing(server: &Server) -> Place {
+pub(crate) fn signing(server: &Server) -> Place {
     Place::with(&[("STRIPE_WEBHOOK_SECRET", SECRET), ("TOLLGATE_URL", &server.url)])
 }
 

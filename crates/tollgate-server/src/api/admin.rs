@@ -1,0 +1,3 @@
+//! Routes under `/admin`, one file per noun. Owns: nothing but the list.
+
+pub mod catalog;
