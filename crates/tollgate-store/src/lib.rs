@@ -8,6 +8,8 @@
 
 pub mod accounts;
 pub mod changes;
+pub mod checkout_attempts;
+pub mod customer_claims;
 pub mod db;
 mod dialect;
 pub mod dictionaries;
@@ -25,6 +27,7 @@ mod prose;
 pub mod schedule;
 pub mod scratch;
 mod statement;
+pub mod stripe_requests;
 pub mod usage;
 mod wire;
 
@@ -38,6 +41,8 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
     [
         accounts::STATEMENTS,
         changes::STATEMENTS,
+        checkout_attempts::STATEMENTS,
+        customer_claims::STATEMENTS,
         db::STATEMENTS,
         dictionaries::STATEMENTS,
         facts::load::STATEMENTS,
@@ -53,6 +58,7 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         migrations::STATEMENTS,
         outbox::STATEMENTS,
         schedule::STATEMENTS,
+        stripe_requests::STATEMENTS,
         usage::STATEMENTS,
     ]
     .into_iter()

@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "inbox", "0003_inbox"),
     migration!(4, "access", "0004_access"),
     migration!(5, "views", "0005_views"),
+    migration!(6, "buying", "0006_buying"),
 ];
 
 /// Names the advisory lock of migrations; any number that nobody else uses.

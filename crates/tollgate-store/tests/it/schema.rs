@@ -81,6 +81,7 @@ on_both! {
             "inbox::intake::", "inbox::work::CLAIM", "inbox::work::WAKE", "inbox::work::NEXT_DUE",
             "inbox::read::FIND", "inbox::read::LIST", "inbox::read::STATS", "journal::",
             "outbox::", "changes::", "schedule::", "usage::",
+            "checkout_attempts::", "customer_claims::", "stripe_requests::",
         ];
         let mut seen = 0;
         let mut faults = Vec::new();
