@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod boost;
+pub mod buying;
 pub mod catalog;
 pub mod change;
 pub mod decide;
