@@ -5,24 +5,15 @@
 
 import Stripe from 'stripe';
 
+import { Tally } from './tally.mjs';
+
 const url = process.env.TOLLGATE_URL;
 const [secret, oldSecret] = process.env.STRIPE_WEBHOOK_SECRET.split(',');
 const run = process.env.RUN_ID;
 const stripe = new Stripe('sk_test_tollgate_signs_only');
 
-let passed = 0;
-let failed = 0;
-
-function check(name, actual, expected) {
-  const [a, e] = [JSON.stringify(actual), JSON.stringify(expected)];
-  if (a === e) {
-    passed += 1;
-    console.log(`ok    ${name}`);
-  } else {
-    failed += 1;
-    console.log(`FAIL  ${name}: expected ${e}, got ${a}`);
-  }
-}
+const tally = new Tally('node');
+const check = (...arguments_) => tally.check(...arguments_);
 
 const now = () => Math.floor(Date.now() / 1000);
 
@@ -94,5 +85,4 @@ const replies = await Promise.all(burst.map((payload) => deliver(payload, sign(p
 const count = (status) => replies.filter(([code, seen]) => code === 200 && seen === status).length;
 check('of 200 at once, each pair takes effect once', [count('processed'), count('duplicate')], [100, 100]);
 
-console.log(`node: ${passed} passed, ${failed} failed`);
-process.exitCode = failed ? 1 : 0;
+tally.finish();

@@ -14,24 +14,16 @@ import urllib.request
 
 import stripe
 
+from tally import Tally
+
 URL = os.environ["TOLLGATE_URL"]
 KEY = os.environ["TOLLGATE_KEY"]
 SECRET, OLD_SECRET = os.environ["STRIPE_WEBHOOK_SECRET"].split(",")
 RUN = os.environ["RUN_ID"]
 MONTH_S = 30 * 86400
 
-passed = failed = 0
-
-
-def check(name, actual, expected):
-    """One line per case, and the count."""
-    global passed, failed
-    if actual == expected:
-        passed += 1
-        print(f"ok    {name}")
-    else:
-        failed += 1
-        print(f"FAIL  {name}: expected {expected!r}, got {actual!r}")
+tally = Tally("python")
+check = tally.check
 
 
 def send(path, body, headers):
@@ -182,5 +174,4 @@ def odd_headers():
 signed_events()
 entitlements()
 odd_headers()
-print(f"python: {passed} passed, {failed} failed")
-raise SystemExit(1 if failed else 0)
+tally.finish()

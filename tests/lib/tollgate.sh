@@ -2,9 +2,11 @@
 # Starts and stops the real binary. Sourced by ./test.
 
 TOLLGATE_URL=""
+SANDBOX_URL=""
 tollgate_binary="${CARGO_TARGET_DIR:-target}/debug/tollgate"
-tollgate_dir=""
+tollgate_dir=""            # of the last that was started
 tollgate_pid=""
+declare -A tollgate_dirs=() # of all that run, by process id
 
 tollgate_build() {
   cargo build --quiet -p tollgate-server --bin tollgate || die "the binary did not build"
@@ -27,7 +29,8 @@ tollgate_spawn() {
   (cd "$tollgate_dir" && exec env -i PATH="$PATH" "${settings[@]}" "$tollgate_binary" "$@" \
     >stdout 2>server.log) &
   tollgate_pid=$!
-  on_exit tollgate_stop
+  tollgate_dirs[$tollgate_pid]=$tollgate_dir
+  on_exit "tollgate_stop $tollgate_pid"
   exec {tollgate_stdout}<"$tollgate_dir/stdout"
 }
 
@@ -39,31 +42,56 @@ tollgate_read_line() {
   fi
 }
 
+# Takes a JSON object of several lines, as commands print it with --json, into $REPLY.
+tollgate_read_json() {
+  local told=""
+  REPLY=""
+  while [[ $REPLY != "}" ]]; do
+    tollgate_read_line
+    told+=$REPLY$'\n'
+  done
+  REPLY=$told
+}
+
 # Nobody reads what comes now, but a full pipe would stop the server.
 tollgate_read_no_more() {
   cat <&"$tollgate_stdout" >>"$tollgate_dir/server.log" &
   exec {tollgate_stdout}<&-
 }
 
-# tollgate_serve NAME [VARIABLE=VALUE...]: serves on a free port and waits until it is ready.
-tollgate_serve() {
-  tollgate_spawn "$@" serve --listen 127.0.0.1:0
+# tollgate_listening NAME [VARIABLE=VALUE...] COMMAND [ARGUMENT...]: starts what says first where it listens.
+tollgate_listening() {
+  tollgate_spawn "$@"
   tollgate_read_line
-  [[ $REPLY == "listening on http://"* ]] || die "tollgate serve began with: $REPLY"
+  [[ $REPLY == "listening on http://"* ]] || die "tollgate $1 began with: $REPLY"
   tollgate_read_no_more
-  TOLLGATE_URL=${REPLY#listening on }
-  echo "tollgate on $1 at $TOLLGATE_URL"
+  REPLY=${REPLY#listening on }
+  echo "tollgate $1 at $REPLY"
 }
 
-# Asks by SIGTERM and waits; a server that does not drain and exit 0 has failed.
+# tollgate_serve NAME [VARIABLE=VALUE...]: serves on a free port and waits until it is ready.
+tollgate_serve() {
+  tollgate_listening "$@" serve --listen 127.0.0.1:0
+  TOLLGATE_URL=$REPLY
+}
+
+# tollgate_sandbox NAME: a Stripe of our own on a free port, empty.
+tollgate_sandbox() {
+  tollgate_listening "$1" sandbox --port 0
+  SANDBOX_URL=$REPLY
+}
+
+# Asks one process, or the last that was started, by SIGTERM and waits; a server that does not drain and
+# exit 0 has failed.
 tollgate_stop() {
-  [[ -n $tollgate_pid ]] || return 0
-  local status=0 pid=$tollgate_pid
-  tollgate_pid=""
+  local pid=${1:-$tollgate_pid} status=0
+  [[ -n $pid && -n ${tollgate_dirs[$pid]:-} ]] || return 0
+  local dir=${tollgate_dirs[$pid]}
+  unset "tollgate_dirs[$pid]"
   kill -TERM "$pid" 2>/dev/null || true
   wait "$pid" || status=$?
   if ((status != 0)); then
-    tail -n 20 "$tollgate_dir/server.log" >&2
+    tail -n 20 "$dir/server.log" >&2
     echo "tollgate: 0 passed, 1 failed"
     return 1
   fi

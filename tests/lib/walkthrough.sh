@@ -25,14 +25,8 @@ ask() {
 # Starts `dev` and takes from its JSON the line to try.
 dev() {
   tollgate_spawn dev dev --port 0 --json
-  curl_line=""
-  REPLY=""
-  while [[ $REPLY != "}" ]]; do
-    tollgate_read_line
-    if [[ $REPLY == *'"curl": "'* ]]; then
-      curl_line=$(sed -e 's/^ *"curl": "//' -e 's/",\{0,1\}$//' -e 's/\\"/"/g' <<<"$REPLY")
-    fi
-  done
+  tollgate_read_json
+  curl_line=$(sed -n 's/^ *"curl": "//p' <<<"$REPLY" | sed -e 's/",\{0,1\}$//' -e 's/\\"/"/g')
   tollgate_read_no_more
 }
 
