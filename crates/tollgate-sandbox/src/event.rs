@@ -66,6 +66,11 @@ impl Happening {
         self.created
     }
 
+    /// The same told once more, as Stripe sometimes does: under an id of its own.
+    pub(crate) fn twin(&self) -> Self {
+        Self { id: crate::id::Ids::new("twin").long("evt_1", &self.id), ..self.clone() }
+    }
+
     /// The event as an endpoint of this API version receives it.
     pub fn render(&self, version: ApiVersion) -> StripeEvent {
         self.finish(self.object.show(version), version)

@@ -1,6 +1,6 @@
 //! The sandbox stands in for Stripe: realistic events, in every API version, of stories that are
 //! told to the byte the same for the same options. No input or output, no clock; randomness only
-//! from seeds.
+//! from seeds. All but [`server`], which puts a sandbox on the network.
 //!
 #![deny(missing_docs)]
 #![expect(dead_code, reason = "the resources that are being added use all of the sandbox's ground")]
@@ -16,6 +16,7 @@ pub mod overrides;
 mod pretty;
 pub mod sandbox;
 pub mod scenario;
+pub mod server;
 pub mod single;
 mod suggestion;
 mod time;

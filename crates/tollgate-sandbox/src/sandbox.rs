@@ -14,6 +14,7 @@ use crate::world::World;
 
 mod customers;
 mod deliveries;
+mod endpoints;
 mod error;
 mod events;
 mod expand;
@@ -30,6 +31,7 @@ mod tests;
 mod time;
 
 pub use deliveries::DeliveryState;
+pub use endpoints::WebhookEndpoint;
 pub use params::{Params, ParamsError};
 pub use request::{ApiReply, ApiRequest, Method};
 
@@ -89,6 +91,7 @@ pub struct Sandbox {
     pub(crate) settings: Settings,
     keys: idempotency::Keys,
     deliveries: deliveries::Deliveries,
+    endpoints: Vec<WebhookEndpoint>,
 }
 
 impl Sandbox {
@@ -103,6 +106,7 @@ impl Sandbox {
             settings: options.settings,
             keys: idempotency::Keys::default(),
             deliveries: deliveries::Deliveries::default(),
+            endpoints: Vec::new(),
         }
     }
 

@@ -77,6 +77,22 @@ impl ApiVersion {
             .find(named)
             .ok_or_else(|| VersionError { text: text.chars().take(80).collect() })
     }
+
+    /// The newest known version that is not newer than a text such as `2026-05-27.dahlia`: within a
+    /// train, months only add. `None` for what is no version or is older than all.
+    pub fn not_after(text: &str) -> Option<Self> {
+        let date = text.get(..10)?;
+        let is_date = date.bytes().enumerate().all(|(place, byte)| match place {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+        let rest = text.get(10..).unwrap_or_default();
+        if !is_date || !(rest.is_empty() || rest.starts_with(['.', ';'])) {
+            return None;
+        }
+        let older = |version: &Self| version.as_str().get(..10).is_some_and(|own| own <= date);
+        Self::ALL.into_iter().rev().find(older)
+    }
 }
 
 impl fmt::Display for ApiVersion {
@@ -98,6 +114,12 @@ mod tests {
         assert_eq!(ApiVersion::parse("2026-10-28"), Ok(ApiVersion::Endive));
         assert!(ApiVersion::ALL.is_sorted());
         assert!(ApiVersion::ALL.map(ApiVersion::as_str).is_sorted());
+        assert_eq!(ApiVersion::not_after("2026-05-27.dahlia"), Some(ApiVersion::Dahlia));
+        assert_eq!(ApiVersion::not_after("2023-10-16"), Some(ApiVersion::V2022));
+        assert_eq!(ApiVersion::not_after("2026-10-28.endive"), Some(ApiVersion::Endive));
+        for bad in ["2016-01-01", "latest", "2026-1-1", "2026-10-28x", ""] {
+            assert_eq!(ApiVersion::not_after(bad), None, "{bad}");
+        }
         let refused = ApiVersion::parse("2021-01-01").unwrap_err().to_string();
         assert!(refused.contains("2017-08-15") && refused.contains("endive"), "{refused}");
     }

@@ -16,6 +16,7 @@ const KEPT_SECONDS: i64 = 30 * DAY;
 pub(super) const ROUTES: &[Route] = &[
     Route::list("/v1/events", "type types[] created?{gt gte lt lte} delivery_success", list),
     Route::get("/v1/events/{event}", retrieve),
+    Route::post("/v1/events/{event}/retry", "webhook_endpoint for_stripecli account", retrieve),
 ];
 
 impl Sandbox {

@@ -6,13 +6,13 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::params::Params;
 use super::request::{ApiReply, ApiRequest, Method};
-use super::{Sandbox, customers, events, expand, idempotency, prices, products, shape};
+use super::{Sandbox, customers, endpoints, events, expand, idempotency, prices, products, shape};
 use crate::object::stored::Stored;
 use crate::version::ApiVersion;
 
 /// Every resource; one line for each file.
 const RESOURCES: &[&[Route]] =
-    &[customers::ROUTES, events::ROUTES, prices::ROUTES, products::ROUTES];
+    &[customers::ROUTES, endpoints::ROUTES, events::ROUTES, prices::ROUTES, products::ROUTES];
 
 /// What serves a route.
 type Serve = fn(&mut Sandbox, &Call<'_>) -> Result<Value, ApiError>;

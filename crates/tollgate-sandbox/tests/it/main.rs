@@ -14,6 +14,7 @@ mod engine;
 mod event;
 mod outcome;
 mod scenario;
+mod server;
 
 /// 2026-11-21T10:00:00Z
 const NOW: i64 = 1_795_255_200;

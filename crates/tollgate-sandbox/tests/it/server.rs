@@ -1,0 +1,7 @@
+//! The sandbox over HTTP. Owns: what a client and a webhook endpoint see of it. Must not know: how
+//! it is put together.
+
+mod api;
+mod deliveries;
+mod faults;
+mod support;

@@ -1,0 +1,72 @@
+//! The API over HTTP: heads, keys, versions, the clock in the reply.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use super::support::{START, form, get, send, start};
+
+#[tokio::test]
+async fn a_call_is_answered_with_stripes_headers_and_the_sandboxs_time() {
+    let sandbox = start().await;
+    let headers = [("idempotency-key", "k1"), ("stripe-version", "2026-05-27.dahlia")];
+    let first =
+        send(&sandbox, Method::POST, "/v1/customers", ("name=Acme", &headers)).await.unwrap();
+    assert_eq!(first.status, StatusCode::OK);
+    assert_eq!(first.header("date"), "Sat, 31 Oct 2026 12:00:00 GMT");
+    assert_eq!(first.header("stripe-version"), "2026-05-27.dahlia");
+    assert_eq!(first.header("idempotency-key"), "k1");
+    assert_eq!(first.header("content-type"), "application/json");
+    assert!(first.header("request-id").starts_with("req_"));
+    assert_eq!(first.header("idempotent-replayed"), "");
+
+    let again =
+        send(&sandbox, Method::POST, "/v1/customers", ("name=Acme", &headers)).await.unwrap();
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.body, first.body);
+
+    sandbox.advance(Duration::from_hours(25));
+    let later = get(&sandbox, "/v1/customers?limit=1").await;
+    assert_eq!(later.header("date"), "Sun, 01 Nov 2026 13:00:00 GMT");
+    assert_eq!(later.body["data"][0]["created"], START.unix_seconds());
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_no_request_of_stripes_is_refused_in_stripes_shape() {
+    let sandbox = start().await;
+    for (headers, status) in [
+        (("authorization", "Basic eDo="), StatusCode::UNAUTHORIZED),
+        (("authorization", "Bearer sk_live_abc"), StatusCode::UNAUTHORIZED),
+        (("stripe-version", "yesterday"), StatusCode::BAD_REQUEST),
+        (("idempotency-key", ""), StatusCode::BAD_REQUEST),
+    ] {
+        let mut request = http::Request::get(format!("{}/v1/customers", sandbox.url()));
+        if headers.0 != "authorization" {
+            request = request.header("authorization", "Bearer sk_test_1");
+        }
+        let request = request.header(headers.0, headers.1);
+        let answer = raw(request).await;
+        assert_eq!(answer.0, status, "{headers:?}");
+        assert_eq!(answer.1["error"]["type"], "invalid_request_error", "{headers:?}");
+    }
+    let missing = get(&sandbox, "/v1/nothing").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    let bad = form(&sandbox, "/v1/customers", "a[b=1").await;
+    assert_eq!(bad.status, StatusCode::BAD_REQUEST);
+    let large = "a".repeat(1024 * 1024 + 1);
+    let large = form(&sandbox, "/v1/customers", &large).await;
+    assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+    sandbox.shutdown().await;
+}
+
+async fn raw(request: http::request::Builder) -> (StatusCode, serde_json::Value) {
+    use http_body_util::BodyExt as _;
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build_http::<http_body_util::Empty<bytes::Bytes>>();
+    let response =
+        client.request(request.body(http_body_util::Empty::new()).unwrap()).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}
