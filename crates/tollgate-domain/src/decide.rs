@@ -260,6 +260,11 @@ impl<'a> Draft<'a> {
             ];
             self.journal("catalog.price_unknown", subject.clone(), details);
         }
+        let mut details = details;
+        if let Some(cause) = self.observation.fetched {
+            details.push(("cause", cause.as_str().to_owned()));
+            details.sort_unstable();
+        }
         self.journal(self.observation.kind.journal_kind(), subject, details);
         for (milestone, about) in self.reached() {
             self.bill(milestone.billing_kind(), milestone.summary(), about, Vec::new());

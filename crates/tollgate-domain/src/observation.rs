@@ -4,6 +4,7 @@
 //! An observation holds the state of an object as the event showed it, never a difference and
 //! never something read from the event's name alone.
 
+use crate::drift::Drift;
 use crate::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, InvoiceId, MemberId, ObjectId, PriceId,
     SessionId, SubscriptionId,
@@ -86,6 +87,18 @@ pub enum EventKind {
     CatalogChanged,
     /// `entitlements.active_entitlement_summary.updated`
     EntitlementSummaryUpdated,
+    /// A customer as Stripe showed it when we asked; see [`FetchCause`].
+    CustomerFetched,
+    /// A subscription as Stripe showed it when we asked.
+    SubscriptionFetched,
+    /// A checkout session as Stripe showed it when we asked.
+    SessionFetched,
+    /// An invoice as Stripe showed it when we asked.
+    InvoiceFetched,
+    /// A refund as Stripe showed it when we asked.
+    RefundFetched,
+    /// A dispute as Stripe showed it when we asked.
+    DisputeFetched,
 }
 
 impl EventKind {
@@ -133,6 +146,12 @@ impl EventKind {
             Self::DisputeFundsReinstated => "dispute.funds_reinstated",
             Self::CatalogChanged => "catalog.changed",
             Self::EntitlementSummaryUpdated => "entitlements.summary_updated",
+            Self::CustomerFetched
+            | Self::SubscriptionFetched
+            | Self::SessionFetched
+            | Self::InvoiceFetched
+            | Self::RefundFetched
+            | Self::DisputeFetched => "reconciled",
         }
     }
 }
@@ -146,6 +165,49 @@ pub struct OwnerClaim {
     pub member: Option<MemberId>,
 }
 
+/// Why Stripe was asked for an object. What it showed is an observation like any other: it takes
+/// part in the same order, is stored in the same inbox and can be replayed from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FetchCause {
+    /// Events left a doubt (two of one second, a list that was cut, an object never seen before).
+    Doubt,
+    /// Somebody came back from the checkout page before its event did.
+    Sync,
+    /// An account that existed at Stripe before was taken over.
+    Import,
+    /// A comparison found ours to differ, in this way.
+    Drift(Drift),
+}
+
+impl FetchCause {
+    /// All, for reading names back.
+    const ALL: [Self; 8] = [
+        Self::Doubt,
+        Self::Sync,
+        Self::Import,
+        Self::Drift(Drift::MissedEvent),
+        Self::Drift(Drift::OutOfOrder),
+        Self::Drift(Drift::EditedInStripe),
+        Self::Drift(Drift::UnknownPrice),
+        Self::Drift(Drift::OurError),
+    ];
+
+    /// Name in the journal and in stored bodies: a class of drift by its own.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Doubt => "doubt",
+            Self::Sync => "sync",
+            Self::Import => "import",
+            Self::Drift(drift) => drift.as_str(),
+        }
+    }
+
+    /// Back from [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == text)
+    }
+}
+
 /// What one event tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
@@ -155,6 +217,8 @@ pub struct Observation {
     pub at: Timestamp,
     /// The event's type.
     pub kind: EventKind,
+    /// Why we asked; `None` for what Stripe told by itself.
+    pub fetched: Option<FetchCause>,
     /// The owner the object names, if it names one.
     pub claim: Option<OwnerClaim>,
     /// Objects that may lead to the owner, the most telling first: the object itself, its

@@ -90,12 +90,14 @@ pub struct SubscriptionItem {
 pub enum LifecycleRank {
     /// `…created`.
     Created = 0,
-    /// `…updated`, `…trial_will_end`, `…pending_update_*`, and embedded or fetched objects.
+    /// `…updated`, `…trial_will_end`, `…pending_update_*`, and embedded objects.
     Updated = 1,
     /// `…paused` and `…resumed`.
     PausedOrResumed = 2,
     /// `…deleted`.
     Deleted = 3,
+    /// The object itself, when we asked for it: it shows every event up to then, also lost ones.
+    Fetched = 4,
 }
 
 impl LifecycleRank {
@@ -111,6 +113,7 @@ impl LifecycleRank {
             1 => Some(Self::Updated),
             2 => Some(Self::PausedOrResumed),
             3 => Some(Self::Deleted),
+            4 => Some(Self::Fetched),
             _ => None,
         }
     }
@@ -154,6 +157,9 @@ pub struct SubscriptionState {
     pub latest_invoice: Option<InvoiceId>,
     /// What the event says the values were before, for the chain test of ties.
     pub previous: Option<Box<PreviousValues>>,
+    /// For a fetched state: the observations that were known when Stripe was asked, so that this
+    /// one came after them although all of them may be of one second. Empty for events.
+    pub covers: Vec<EventId>,
 }
 
 impl SubscriptionState {

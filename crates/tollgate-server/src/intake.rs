@@ -7,6 +7,7 @@
 
 mod batch;
 pub mod delivery;
+pub mod fetched;
 pub mod read;
 pub mod squeeze;
 mod work;

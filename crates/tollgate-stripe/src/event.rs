@@ -13,6 +13,9 @@ use crate::field::{Field, Text, Value, object_value};
 
 /// Longest event type accepted, in bytes; Stripe's longest have some 70.
 pub const TYPE_BYTES_MAX: usize = 128;
+/// What ids of our own making begin with (see [`crate::fetched`]). Stripe's begin with `evt_`, so
+/// a delivery with such an id is no event.
+pub const OWN_ID_PREFIX: &str = "obs_";
 /// Longest API version, request id or idempotency key kept, in bytes; longer ones are dropped.
 pub const LABEL_BYTES_MAX: usize = 255;
 
@@ -168,6 +171,13 @@ struct Identified<'a> {
 }
 object_value!(Identified);
 
+/// Reads an envelope of our own making, for [`crate::fetched`].
+pub(crate) fn parse_own(body: &[u8]) -> Option<Envelope<'_>> {
+    let outer: Outer<'_> = serde_json::from_slice(body).ok()?;
+    let own = outer.object.given().map(Text::as_str) == Some(crate::fetched::OBJECT);
+    envelope(outer).ok().filter(|envelope| own && envelope.id.as_str().starts_with(OWN_ID_PREFIX))
+}
+
 /// Reads the body of a delivery. Never fails and never panics: what is no event says why.
 pub fn parse(body: &[u8]) -> Parsed<'_> {
     let read = || {
@@ -182,7 +192,10 @@ pub fn parse(body: &[u8]) -> Parsed<'_> {
         let outer: Outer<'_> = serde_json::from_str(text)
             .map_err(|error| if error.is_data() { "repeated_field" } else { "not_json" })?;
         match outer.object.given().map(Text::as_str) {
-            Some("event") | None => envelope(outer).map(Parsed::Event),
+            Some("event") | None => match envelope(outer)? {
+                own if own.id.as_str().starts_with(OWN_ID_PREFIX) => Err("reserved_id"),
+                event => Ok(Parsed::Event(event)),
+            },
             Some("v2.core.event") => thin(outer).map(Parsed::Thin),
             Some(_) => Err("not_an_event"),
         }

@@ -2,6 +2,8 @@
 //! event envelope and Stripe's objects in every shape since 2017. Must not know: storage, HTTP
 //! routes, who the owner of an object turns out to be, what a price buys.
 //!
+//! An object that was asked for instead of delivered takes the same way from [`fetched`] on.
+//!
 //! The way of a delivery: [`signature::verify`] over the raw bytes, [`event::parse`], then
 //! [`observe`](fn@observe). All three are pure; the time enters as an argument. The only part that
 //! talks to a network is [`client`].
@@ -9,6 +11,7 @@
 
 pub mod client;
 pub mod event;
+pub mod fetched;
 mod field;
 mod object;
 mod observe;

@@ -34,10 +34,12 @@ pub(crate) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Observati
         EventKind::CheckoutCompleted
         | EventKind::CheckoutAsyncSucceeded
         | EventKind::CheckoutAsyncFailed
-        | EventKind::CheckoutExpired => checkout_session::read,
-        EventKind::CustomerCreated | EventKind::CustomerUpdated | EventKind::CustomerDeleted => {
-            customer::read
-        }
+        | EventKind::CheckoutExpired
+        | EventKind::SessionFetched => checkout_session::read,
+        EventKind::CustomerCreated
+        | EventKind::CustomerUpdated
+        | EventKind::CustomerDeleted
+        | EventKind::CustomerFetched => customer::read,
         EventKind::SubscriptionCreated
         | EventKind::SubscriptionUpdated
         | EventKind::SubscriptionDeleted
@@ -45,7 +47,8 @@ pub(crate) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Observati
         | EventKind::SubscriptionResumed
         | EventKind::SubscriptionTrialWillEnd
         | EventKind::SubscriptionPendingUpdateApplied
-        | EventKind::SubscriptionPendingUpdateExpired => subscription::read,
+        | EventKind::SubscriptionPendingUpdateExpired
+        | EventKind::SubscriptionFetched => subscription::read,
         EventKind::InvoiceFinalized
         | EventKind::InvoicePaid
         | EventKind::InvoicePaymentSucceeded
@@ -53,17 +56,20 @@ pub(crate) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Observati
         | EventKind::InvoicePaymentActionRequired
         | EventKind::InvoiceUpdated
         | EventKind::InvoiceVoided
-        | EventKind::InvoiceMarkedUncollectible => invoice::read,
+        | EventKind::InvoiceMarkedUncollectible
+        | EventKind::InvoiceFetched => invoice::read,
         EventKind::InvoicePaymentPaid => invoice_payment::read,
         EventKind::ChargeRefunded => adjustment::read_charge,
-        EventKind::RefundCreated | EventKind::RefundUpdated | EventKind::RefundFailed => {
-            adjustment::read_refund
-        }
+        EventKind::RefundCreated
+        | EventKind::RefundUpdated
+        | EventKind::RefundFailed
+        | EventKind::RefundFetched => adjustment::read_refund,
         EventKind::DisputeCreated
         | EventKind::DisputeUpdated
         | EventKind::DisputeClosed
         | EventKind::DisputeFundsWithdrawn
-        | EventKind::DisputeFundsReinstated => adjustment::read_dispute,
+        | EventKind::DisputeFundsReinstated
+        | EventKind::DisputeFetched => adjustment::read_dispute,
         EventKind::CatalogChanged => catalog::read,
         EventKind::EntitlementSummaryUpdated => entitlement::read,
     };
@@ -72,6 +78,7 @@ pub(crate) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Observati
         event: envelope.id.clone(),
         at: envelope.created,
         kind,
+        fetched: None,
         claim: told.claim,
         references: told.references.0,
         customer: told.customer,

@@ -31,7 +31,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
     look_at_prices(draft, seen);
     let details = details(seen, applied);
     draft.bill(
-        billing_kind(draft.observation.kind),
+        billing_kind(draft.observation.kind, seen),
         format!(
             "Subscription {} is {}",
             seen.id,
@@ -120,7 +120,12 @@ const NAMED: [(EventKind, BillingEventKind); 5] = [
     (EventKind::SubscriptionTrialWillEnd, BillingEventKind::SubscriptionTrialEnding),
 ];
 
-fn billing_kind(kind: EventKind) -> BillingEventKind {
+/// By the event's type; what we fetched has none and goes by what it shows. Never by what was known
+/// before, or the order of arrival would name it.
+fn billing_kind(kind: EventKind, seen: &SeenSubscription) -> BillingEventKind {
+    if kind == EventKind::SubscriptionFetched && seen.state.status == SubscriptionStatus::Canceled {
+        return BillingEventKind::SubscriptionCanceled;
+    }
     let named = NAMED.iter().find(|(event, _)| *event == kind);
     named.map_or(BillingEventKind::SubscriptionUpdated, |(_, billing)| *billing)
 }

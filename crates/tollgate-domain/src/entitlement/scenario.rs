@@ -233,6 +233,7 @@ impl<'l> Line<'l> {
             created: None,
             latest_invoice: None,
             previous: None,
+            covers: Vec::new(),
         };
         let id = SubscriptionId::parse(id).unwrap();
         let known = facts

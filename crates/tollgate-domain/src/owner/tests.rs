@@ -53,6 +53,7 @@ fn found(seen: Seen, claim: &str, links: &str) -> String {
         event: EventId::parse("evt_1").unwrap(),
         at: Timestamp::from_unix_seconds(0),
         kind: EventKind::SubscriptionUpdated,
+        fetched: None,
         claim: Some(claim).filter(|claim| *claim != "-").map(|claim| {
             let (account, member) = parts(claim);
             OwnerClaim { account, member }
@@ -85,6 +86,7 @@ fn subscription() -> Seen {
             created: None,
             latest_invoice: None,
             previous: None,
+            covers: Vec::new(),
         },
         items_cut: false,
     })

@@ -10,10 +10,15 @@
 //! taken back), and then several events fit before and after each other. Each event is an arrival
 //! at what it shows and a departure from what it says was before; where exactly one content has
 //! more arrivals than departures, the second ended there.
+//!
+//! A state that we fetched says which observations were known when Stripe was asked; it shows what
+//! became of them, so they compete no longer. With events of its second that it does not cover it
+//! may have crossed: an event that leaves what it shows follows it, else it outranks them, and
+//! where they differ the state stays uncertain until Stripe is asked again.
 
 use std::cmp::Ordering;
 
-use super::{PreviousValues, Subscription, SubscriptionState};
+use super::{LifecycleRank, PreviousValues, Subscription, SubscriptionState};
 use crate::ids::{CustomerId, MemberId, SubscriptionId};
 
 /// Most observations of one second that compete; beyond it the lowest-ranked are forgotten.
@@ -62,14 +67,13 @@ impl Subscription {
     /// Whether the state was chosen among different observations of one second by their names or
     /// ids alone, so that Stripe should be asked.
     pub fn is_uncertain(&self) -> bool {
-        let all: Vec<&SubscriptionState> = self.contenders.iter().collect();
-        let Some(best) = winner_of(&all) else { return false };
-        let settled = |other: &&&SubscriptionState| {
-            same_content(other, best)
-                || comes_after(best, other)
-                || reaches(&self.contenders, best, other)
+        let open = uncovered(&self.contenders.iter().collect::<Vec<_>>());
+        let Some(best) = winner_of(&open) else { return false };
+        let settled = |other: &&SubscriptionState| {
+            same_content(other, best) || comes_after(best, other) || reaches(&open, best, other)
         };
-        only_end(&all).is_none() && !all.iter().all(|other| settled(&other))
+        let crossed = |other: &&SubscriptionState| is_fetched(other) && !same_content(other, best);
+        open.iter().any(crossed) || (only_end(&open).is_none() && !open.iter().all(settled))
     }
 }
 
@@ -124,6 +128,8 @@ fn winner_of<'a>(states: &[&'a SubscriptionState]) -> Option<&'a SubscriptionSta
     if let [only] = states {
         return Some(only);
     }
+    let open = uncovered(states);
+    let states = open.as_slice();
     let end = only_end(states);
     let last = |one: &&&SubscriptionState| match end {
         Some(end) => same_content(one, end),
@@ -133,11 +139,30 @@ fn winner_of<'a>(states: &[&'a SubscriptionState]) -> Option<&'a SubscriptionSta
     states.iter().filter(last).max_by(best).or_else(|| states.iter().max_by(best)).copied()
 }
 
+/// The observations that no other one covers; all of them should they cover each other in a ring,
+/// which nothing honest does.
+fn uncovered<'a>(states: &[&'a SubscriptionState]) -> Vec<&'a SubscriptionState> {
+    let covered = |one: &SubscriptionState| states.iter().any(|other| covers(other, one));
+    let open: Vec<_> = states.iter().copied().filter(|one| !covered(one)).collect();
+    if open.is_empty() { states.to_vec() } else { open }
+}
+
+/// Whether the one was fetched when the other was known.
+fn covers(one: &SubscriptionState, other: &SubscriptionState) -> bool {
+    one.version.event != other.version.event && one.covers.contains(&other.version.event)
+}
+
+fn is_fetched(state: &SubscriptionState) -> bool {
+    state.version.rank == LifecycleRank::Fetched
+}
+
 /// An observation of the one content that has more arrivals than departures, if it is one.
 fn only_end<'a>(states: &[&'a SubscriptionState]) -> Option<&'a SubscriptionState> {
     let mut ends = states.iter().enumerate().filter(|(index, one)| {
         let first_of_content = !states.iter().take(*index).any(|other| same_content(other, one));
-        let arrivals = states.iter().filter(|other| same_content(other, one)).count();
+        // A fetched state is no arrival of its own where an event arrived at what it shows.
+        let same = || states.iter().filter(|other| same_content(other, one));
+        let arrivals = same().filter(|other| !is_fetched(other)).count().max(1);
         let departures = states.iter().filter(|other| leaves(other, one)).count();
         first_of_content && arrivals > departures
     });
@@ -146,12 +171,12 @@ fn only_end<'a>(states: &[&'a SubscriptionState]) -> Option<&'a SubscriptionStat
 }
 
 /// Whether a chain of events leads from `from` to `to`.
-fn reaches(all: &[SubscriptionState], to: &SubscriptionState, from: &SubscriptionState) -> bool {
+fn reaches(all: &[&SubscriptionState], to: &SubscriptionState, from: &SubscriptionState) -> bool {
     let mut known: Vec<&SubscriptionState> = vec![from];
     let mut next = 0;
     while let Some(here) = known.get(next).copied() {
         next += 1;
-        for step in all.iter().filter(|step| comes_after(step, here)) {
+        for step in all.iter().copied().filter(|step| comes_after(step, here)) {
             if step == to {
                 return true;
             }
@@ -179,7 +204,7 @@ fn leaves(event: &SubscriptionState, content: &SubscriptionState) -> bool {
 }
 
 /// Whether two observations show the same, whenever and by whatever event.
-fn same_content(a: &SubscriptionState, b: &SubscriptionState) -> bool {
+pub(crate) fn same_content(a: &SubscriptionState, b: &SubscriptionState) -> bool {
     a.status == b.status
         && a.items == b.items
         && a.cancel_at_period_end == b.cancel_at_period_end

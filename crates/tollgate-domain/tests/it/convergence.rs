@@ -7,7 +7,10 @@
 
 use proptest::prelude::*;
 use tollgate_domain::Catalog;
-use tollgate_domain::{BillingEventKind, Observation};
+use tollgate_domain::ids::EventId;
+use tollgate_domain::payment::AdjustmentKind;
+use tollgate_domain::subscription::{LifecycleRank, SubscriptionState, Version};
+use tollgate_domain::{BillingEventKind, Observation, Timestamp};
 
 pub(crate) mod scenarios;
 mod soup;
@@ -72,6 +75,81 @@ fn every_order_agrees_when_one_event_alone_names_the_owner() {
             assert_every_order_agrees(&story.clone().claimed_once(by), &catalog);
         }
     }
+}
+
+#[test]
+fn every_order_agrees_when_stripe_was_asked_in_between() {
+    let catalog = catalog();
+    for story in scenarios::all() {
+        for place in 0..story.events.len() {
+            let Some(asked) = story.clone().with_asking(place) else { continue };
+            assert_every_order_agrees(&asked.clone().coarse(GRAINS[2]), &catalog);
+            assert_every_order_agrees(&asked.unchained(), &catalog);
+        }
+    }
+}
+
+#[test]
+fn asking_stripe_makes_up_for_every_lost_event() {
+    let catalog = catalog();
+    for story in scenarios::all() {
+        let whole = Shown::of(&World::after(&story.events, &catalog));
+        for lost in 0..1usize << story.events.len() {
+            let came = story.events.iter().enumerate().filter(|(bit, _)| lost >> bit & 1 == 0);
+            let mut events: Vec<Observation> = came.map(|(_, event)| event.clone()).collect();
+            events.extend(story.asked_at_the_end());
+            let world = World::after(&events, &catalog);
+            assert!(world.waiting.is_empty(), "{}: {:?}", story.name, world.waiting);
+            assert_eq!(Shown::of(&world), whole, "{}, without {lost:b}", story.name);
+        }
+    }
+}
+
+/// The present of an account, without when and by what it became known.
+#[derive(Debug, PartialEq)]
+struct Shown(Vec<String>);
+
+impl Shown {
+    fn of(world: &World) -> Self {
+        let facts = world.acme();
+        let mut shown = Vec::new();
+        for (id, one) in &facts.subscriptions {
+            let state = one.state().unwrap();
+            let certain = if one.is_uncertain() { "?" } else { "" };
+            let state = SubscriptionState {
+                version: Version {
+                    at: Timestamp::MIN,
+                    rank: LifecycleRank::Updated,
+                    event: event(),
+                },
+                previous: None,
+                covers: Vec::new(),
+                ..state.clone()
+            };
+            shown.push(format!("{id}{certain} {:?} {state:?}", one.customer));
+        }
+        for (id, one) in &facts.invoices {
+            let (status, paid) = (one.state.status, one.state.amount_paid_minor);
+            shown.push(format!("{id} {:?} {status:?} {paid}", one.subscription));
+        }
+        for (id, one) in &facts.purchases {
+            let paid = one.paid_at.is_some();
+            shown.push(format!("{id} {:?} {:?} {paid} {:?}", one.kind, one.status, one.total));
+        }
+        for (id, one) in &facts.adjustments {
+            if one.kind != AdjustmentKind::ChargeRefunds {
+                shown.push(format!("{id} {} {:?}", one.status, one.amount));
+            }
+        }
+        for (id, one) in &facts.customers {
+            shown.push(format!("{id} {:?} {}", one.email, one.deleted));
+        }
+        Self(shown)
+    }
+}
+
+fn event() -> EventId {
+    EventId::parse("evt_any").unwrap()
 }
 
 #[test]

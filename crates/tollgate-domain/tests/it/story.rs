@@ -15,7 +15,7 @@ use tollgate_domain::payment::{
 use tollgate_domain::subscription::{
     LifecycleRank, PreviousValues, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,
 };
-use tollgate_domain::{EventKind, Observation, OwnerClaim, Seen, Timestamp};
+use tollgate_domain::{EventKind, FetchCause, Observation, OwnerClaim, Seen, Timestamp};
 
 /// Noon of 2026-11-01, the start of every story.
 pub(crate) const START: i64 = 1_793_534_400;
@@ -75,6 +75,7 @@ impl Sub {
             created: Some(Timestamp::from_unix_seconds(START)),
             latest_invoice: self.invoice.map(|id| InvoiceId::parse(id).unwrap()),
             previous: None,
+            covers: Vec::new(),
         }
     }
 }
@@ -238,6 +239,7 @@ impl Story {
             event,
             at,
             kind,
+            fetched: (kind == EventKind::SubscriptionFetched).then_some(FetchCause::Doubt),
             claim: Some(self.claim.clone()),
             references: distinct,
             customer: Some(self.customer.clone()),
@@ -373,6 +375,21 @@ impl Story {
         self
     }
 
+    /// The same story, in which every fetched subscription covers those of the events whose bits
+    /// are set.
+    pub(crate) fn covering(mut self, masks: &[u8]) -> Self {
+        let ids: Vec<EventId> = self.events.iter().map(|event| event.event.clone()).collect();
+        for (event, mask) in self.events.iter_mut().zip(masks) {
+            if event.kind == EventKind::SubscriptionFetched
+                && let Seen::Subscription(seen) = &mut event.seen
+            {
+                let chosen = ids.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1);
+                seen.state.covers = chosen.map(|(_, id)| id.clone()).collect();
+            }
+        }
+        self
+    }
+
     /// The same story without `previous_attributes`.
     pub(crate) fn unchained(mut self) -> Self {
         for event in &mut self.events {
@@ -399,6 +416,62 @@ impl Story {
         self
     }
 
+    /// What Stripe would show of an object when asked right after the event at `place`, knowing all
+    /// that the story has told of it until then; `None` for objects that are never asked for.
+    pub(crate) fn asked_after(&self, place: usize) -> Option<Observation> {
+        let told = &self.events[..=place];
+        let same = |event: &&Observation| event.references[0] == told[place].references[0];
+        // An id that ended never lives again at Stripe, whatever is told of it later.
+        let last = told.iter().filter(same).find(|event| is_over(event)).unwrap_or(&told[place]);
+        let kind = match &last.seen {
+            Seen::Customer(_) => EventKind::CustomerFetched,
+            Seen::Subscription(_) => EventKind::SubscriptionFetched,
+            Seen::Session(_) => EventKind::SessionFetched,
+            Seen::Invoice(_) => EventKind::InvoiceFetched,
+            Seen::Adjustment(seen) => match seen.kind {
+                AdjustmentKind::Refund => EventKind::RefundFetched,
+                AdjustmentKind::Dispute => EventKind::DisputeFetched,
+                AdjustmentKind::ChargeRefunds => return None,
+            },
+            Seen::InvoicePayment(_) | Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => {
+                return None;
+            }
+        };
+        let at = told.iter().map(|event| event.at).max().unwrap();
+        let mut asked = twin(last);
+        rename(&mut asked, &format!("obs_{place:03}"));
+        set_time(&mut asked, at);
+        (asked.kind, asked.fetched) = (kind, Some(FetchCause::Doubt));
+        if let Seen::Subscription(seen) = &mut asked.seen {
+            seen.state.version.rank = LifecycleRank::Fetched;
+            seen.state.covers = told.iter().filter(same).map(|event| event.event.clone()).collect();
+            seen.state.previous = None;
+        }
+        Some(asked)
+    }
+
+    /// The same story, in which Stripe was also asked after that event.
+    pub(crate) fn with_asking(mut self, place: usize) -> Option<Self> {
+        let asked = self.asked_after(place)?;
+        self.events.insert(place + 1, asked);
+        Some(self)
+    }
+
+    /// What Stripe shows of every object at the end of the story.
+    pub(crate) fn asked_at_the_end(&self) -> Vec<Observation> {
+        let end = self.events.iter().map(|event| event.at).max().unwrap();
+        let last_of = |place: &usize| {
+            let later = &self.events[place + 1..];
+            later.iter().all(|event| event.references[0] != self.events[*place].references[0])
+        };
+        let last = (0..self.events.len()).filter(last_of);
+        let mut asked: Vec<_> = last.filter_map(|place| self.asked_after(place)).collect();
+        for one in &mut asked {
+            set_time(one, end);
+        }
+        asked
+    }
+
     /// The same events again under new ids, as two endpoints or a resend by hand make them.
     pub(crate) fn twins(&self) -> Vec<Observation> {
         self.events.iter().map(twin).collect()
@@ -412,9 +485,15 @@ fn rank(kind: EventKind) -> LifecycleRank {
         LifecycleRank::PausedOrResumed
     } else if kind == EventKind::SubscriptionDeleted {
         LifecycleRank::Deleted
+    } else if kind == EventKind::SubscriptionFetched {
+        LifecycleRank::Fetched
     } else {
         LifecycleRank::Updated
     }
+}
+
+fn is_over(event: &Observation) -> bool {
+    matches!(&event.seen, Seen::Subscription(seen) if seen.state.status.is_terminal())
 }
 
 fn set_time(event: &mut Observation, at: Timestamp) {
@@ -429,12 +508,16 @@ fn set_time(event: &mut Observation, at: Timestamp) {
 
 fn twin(event: &Observation) -> Observation {
     let mut twin = event.clone();
-    twin.event = EventId::parse(&format!("{}b", event.event)).unwrap();
-    if let Seen::Subscription(seen) = &mut twin.seen {
-        seen.state.version.event = twin.event.clone();
-    }
-    if let Seen::Invoice(seen) = &mut twin.seen {
-        seen.state.event = twin.event.clone();
-    }
+    rename(&mut twin, &format!("{}b", event.event));
     twin
+}
+
+fn rename(event: &mut Observation, id: &str) {
+    event.event = EventId::parse(id).unwrap();
+    if let Seen::Subscription(seen) = &mut event.seen {
+        seen.state.version.event = event.event.clone();
+    }
+    if let Seen::Invoice(seen) = &mut event.seen {
+        seen.state.event = event.event.clone();
+    }
 }

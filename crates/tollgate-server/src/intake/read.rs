@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use tollgate_domain::ids::{EventId, ObjectId};
 use tollgate_domain::{Seen, Timestamp};
 use tollgate_store::inbox::EventKey;
-use tollgate_stripe::{Envelope, Observed, Parsed, event, observe};
+use tollgate_stripe::{Envelope, Observed, Parsed, event, fetched, observe};
 
 use super::delivery::Content;
 use crate::config::{Livemode, StripeConfig};
@@ -63,6 +63,19 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
             object: None,
             content: Content::Ignored(why),
         },
+    }
+}
+
+/// Reads a body as it is stored: those of our own making are told by their ids, which no delivery
+/// can have.
+pub fn read_stored(id: &EventId, body: &[u8], ours: &StripeConfig) -> Content {
+    if !id.as_str().starts_with(event::OWN_ID_PREFIX) {
+        return read(body, ours).content;
+    }
+    match fetched::read(body).map(|fetched| fetched.told) {
+        Some(Ok(seen)) => Content::Effect(Box::new(seen)),
+        Some(Err(error)) => Content::Garbled(error.to_string()),
+        None => Content::Garbled("the stored observation cannot be read".to_owned()),
     }
 }
 

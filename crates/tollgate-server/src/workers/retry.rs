@@ -94,7 +94,7 @@ async fn work(intake: &Intake, app: &App) -> Result<Vec<Option<Reply>>, StoreErr
 /// A stored event as it was when it was delivered.
 async fn delivery(app: &App, event: inbox::ClaimedEvent) -> Delivery {
     let content = match squeeze::restore(app.intake.db(), &event.body).await {
-        Ok(raw) => read::read(&raw, &app.config.stripe).content,
+        Ok(raw) => read::read_stored(&event.key.event, &raw, &app.config.stripe),
         Err(error) => Content::Garbled(error.to_string()),
     };
     Delivery {

@@ -1,6 +1,7 @@
 //! The service from outside: intake, reads, errors.
 
 mod catalog_plan;
+mod fetched;
 mod hostile;
 mod intake;
 mod reads;

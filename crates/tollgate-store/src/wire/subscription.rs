@@ -87,6 +87,23 @@ mod opt_status {
     }
 }
 
+mod keys {
+    use super::{Deserialize, Deserializer, EventId, KeyCell, Serializer, key};
+
+    #[derive(Deserialize)]
+    struct Cell(#[serde(with = "key")] EventId);
+
+    pub(super) fn serialize<S: Serializer>(ids: &[EventId], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(ids.iter().map(KeyCell))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<EventId>, D::Error> {
+        Ok(Vec::<Cell>::deserialize(from)?.into_iter().map(|cell| cell.0).collect())
+    }
+}
+
 mod rank {
     use super::*;
 
@@ -283,6 +300,8 @@ struct StateForm {
     latest_invoice: Option<InvoiceId>,
     #[serde(default, with = "previous", skip_serializing_if = "Option::is_none")]
     previous: Option<Box<PreviousValues>>,
+    #[serde(default, with = "keys", skip_serializing_if = "Vec::is_empty")]
+    covers: Vec<EventId>,
 }
 
 /// An observation of a subscription, to be written.

@@ -217,7 +217,7 @@ fn previous() -> impl Strategy<Value = PreviousValues> {
 }
 
 fn version() -> impl Strategy<Value = Version> {
-    (instant(), 0_i64..4, event_id()).prop_map(|(at, rank, event)| Version {
+    (instant(), 0_i64..5, event_id()).prop_map(|(at, rank, event)| Version {
         at,
         rank: LifecycleRank::from_i64(rank).unwrap(),
         event,
@@ -230,10 +230,15 @@ pub(crate) fn state() -> impl Strategy<Value = SubscriptionState> {
         (version(), status(), vec(item(), 0..4), any::<bool>(), any::<bool>()),
         (maybe(), maybe(), maybe(), maybe(), maybe()),
         option::of(invoice_id()),
-        option::of(previous()),
+        (option::of(previous()), vec(event_id(), 0..3)),
     )
         .prop_map(
-            |((version, status, items, at_end, paused), times, latest_invoice, previous)| {
+            |(
+                (version, status, items, at_end, paused),
+                times,
+                latest_invoice,
+                (previous, covers),
+            )| {
                 SubscriptionState {
                     version,
                     status,
@@ -247,6 +252,7 @@ pub(crate) fn state() -> impl Strategy<Value = SubscriptionState> {
                     created: times.4,
                     latest_invoice,
                     previous: previous.map(Box::new),
+                    covers,
                 }
             },
         )

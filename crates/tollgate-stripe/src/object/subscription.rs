@@ -97,6 +97,8 @@ fn rank(kind: EventKind) -> LifecycleRank {
         LifecycleRank::PausedOrResumed
     } else if kind == EventKind::SubscriptionDeleted {
         LifecycleRank::Deleted
+    } else if kind == EventKind::SubscriptionFetched {
+        LifecycleRank::Fetched
     } else {
         LifecycleRank::Updated
     }
@@ -124,6 +126,7 @@ fn state(object: &Subscription<'_>, version: Version) -> Result<SubscriptionStat
             InvoiceId::parse,
         )?,
         previous: None,
+        covers: Vec::new(),
     })
 }
 

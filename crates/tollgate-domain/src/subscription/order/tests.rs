@@ -6,13 +6,21 @@ use crate::subscription::{LifecycleRank, PreviousValues, SubscriptionStatus, Ver
 use crate::time::Timestamp;
 
 /// `b active<past_due created`: event b shows `active`, says `past_due` was before, and is a
-/// `…created`. Previous and rank may be left out.
+/// `…created`. Previous and rank may be left out. `f active fetched:a+b`: asked for when a and b
+/// were known.
 fn state(text: &str) -> SubscriptionState {
     let mut words = text.split_whitespace();
     let event = words.next().unwrap();
     let content = words.next().unwrap();
     let (status, previous) = content.split_once('<').map_or((content, None), |(s, p)| (s, Some(p)));
+    let mut covers = Vec::new();
     let rank = match words.next() {
+        Some(word) if word.starts_with("fetched") => {
+            let covered = word.trim_start_matches("fetched").trim_start_matches(':');
+            let covered = covered.split('+').filter(|id| !id.is_empty());
+            covers.extend(covered.map(|id| EventId::parse(id).unwrap()));
+            LifecycleRank::Fetched
+        }
         Some("created") => LifecycleRank::Created,
         Some("paused") => LifecycleRank::PausedOrResumed,
         Some("deleted") => LifecycleRank::Deleted,
@@ -38,6 +46,7 @@ fn state(text: &str) -> SubscriptionState {
             let status = Some(SubscriptionStatus::parse(status));
             Box::new(PreviousValues { status, ..PreviousValues::default() })
         }),
+        covers,
     }
 }
 
@@ -72,6 +81,26 @@ fn a_second_ends_where_its_events_lead() {
         ("z active, a paused paused", "paused?"),
         // Both say the other was before.
         ("a past_due<active, b active<past_due", "active?"),
+        // A fetched state shows what became of what it covers, lost events included.
+        ("z active, a past_due, f unpaid fetched:a+z", "unpaid"),
+        ("a past_due<active, f active fetched:a", "active"),
+        ("b active<past_due, a past_due<active, f past_due fetched:a+b", "past_due"),
+        // It may have crossed with an event it does not cover: what leaves it follows it.
+        ("a past_due<active, f active fetched, b unpaid<past_due", "unpaid?"),
+        ("a past_due<active, f past_due fetched, b unpaid<past_due", "unpaid?"),
+        ("a past_due<active, f past_due fetched", "past_due"),
+        ("y incomplete created, f active fetched:y, b past_due<active", "past_due?"),
+        (
+            "y incomplete created, f active fetched:y, b past_due<active, g past_due fetched:b+f+y",
+            "past_due",
+        ),
+        // Nothing says which came later, so Stripe's own word counts until it is asked again.
+        ("a past_due<active, f unpaid fetched", "unpaid?"),
+        ("f active fetched, g paused fetched", "paused?"),
+        ("f active fetched, g paused fetched, h active fetched:f+g", "active"),
+        // Nonsense converges too.
+        ("f active fetched:g, g paused fetched:f", "paused?"),
+        ("z canceled deleted, f active fetched:z", "canceled"),
         // A final state ends it whatever the others say.
         ("z active<canceled, a canceled deleted", "canceled"),
     ] {

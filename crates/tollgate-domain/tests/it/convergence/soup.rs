@@ -34,17 +34,18 @@ impl Ingredient {
 
 /// A story of up to `events` ingredients, each with or without naming the owner.
 pub(crate) fn soup(events: usize) -> impl Strategy<Value = Story> {
-    let one = (ingredient(), 0..3i64, any::<bool>());
+    let one = (ingredient(), 0..3i64, any::<bool>(), any::<u8>());
     (prop::collection::vec(one, 1..=events), any::<bool>()).prop_map(|(ingredients, member)| {
         let mut story = Story::of("soup");
         if member {
             story = story.member("chani");
         }
-        let claims: Vec<bool> = ingredients.iter().map(|(_, _, claims)| *claims).collect();
-        for (ingredient, at, _) in ingredients {
+        let claims: Vec<bool> = ingredients.iter().map(|(_, _, claims, _)| *claims).collect();
+        let masks: Vec<u8> = ingredients.iter().map(|(_, _, _, mask)| *mask).collect();
+        for (ingredient, at, _, _) in ingredients {
             story = ingredient.tell(story.at(at));
         }
-        story.claimed_by(&claims)
+        story.claimed_by(&claims).covering(&masks)
     })
 }
 
@@ -61,6 +62,8 @@ fn subscription() -> BoxedStrategy<Ingredient> {
         E::SubscriptionResumed,
         E::SubscriptionTrialWillEnd,
         E::SubscriptionDeleted,
+        E::SubscriptionFetched,
+        E::SubscriptionFetched,
     ];
     let statuses = [
         "incomplete",
@@ -95,6 +98,7 @@ fn invoice() -> BoxedStrategy<Ingredient> {
         E::InvoicePaymentActionRequired,
         E::InvoiceUpdated,
         E::InvoiceMarkedUncollectible,
+        E::InvoiceFetched,
     ];
     let statuses = [
         InvoiceStatus::Draft,
@@ -127,6 +131,7 @@ fn session() -> BoxedStrategy<Ingredient> {
         E::CheckoutAsyncSucceeded,
         E::CheckoutAsyncFailed,
         E::CheckoutExpired,
+        E::SessionFetched,
     ];
     let statuses = [
         SessionStatus::Open,
@@ -153,6 +158,8 @@ fn adjustment() -> BoxedStrategy<Ingredient> {
         (E::RefundUpdated, "re_1", AdjustmentKind::Refund, 250, "succeeded"),
         (E::RefundCreated, "re_2", AdjustmentKind::Refund, 249, "succeeded"),
         (E::RefundFailed, "re_2", AdjustmentKind::Refund, 249, "failed"),
+        (E::RefundFetched, "re_2", AdjustmentKind::Refund, 249, "succeeded"),
+        (E::DisputeFetched, "dp_1", AdjustmentKind::Dispute, 499, "lost"),
         (E::ChargeRefunded, "ch_1", AdjustmentKind::ChargeRefunds, 250, "partial"),
         (E::ChargeRefunded, "ch_1", AdjustmentKind::ChargeRefunds, 499, "full"),
         (E::DisputeCreated, "dp_1", AdjustmentKind::Dispute, 499, "needs_response"),
@@ -167,7 +174,7 @@ fn adjustment() -> BoxedStrategy<Ingredient> {
 }
 
 fn customer() -> BoxedStrategy<Ingredient> {
-    let kinds = [E::CustomerCreated, E::CustomerUpdated, E::CustomerUpdated, E::CustomerDeleted];
+    let kinds = [E::CustomerCreated, E::CustomerUpdated, E::CustomerFetched, E::CustomerDeleted];
     (select(kinds.to_vec()), select(vec![None, Some("a@example.org"), Some("b@example.org")]))
         .prop_map(|(kind, email)| Ingredient::Customer(kind, email))
         .boxed()
