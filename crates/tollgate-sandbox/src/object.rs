@@ -15,10 +15,12 @@ pub(crate) mod customer;
 pub(crate) mod entitlement;
 pub(crate) mod invoice;
 pub(crate) mod payment_intent;
+pub(crate) mod payment_method;
 pub(crate) mod price;
 pub(crate) mod session;
 pub(crate) mod stored;
 pub(crate) mod subscription;
+pub(crate) mod test_method;
 
 /// Metadata, sorted by key.
 pub(crate) type Metadata = std::collections::BTreeMap<String, String>;
@@ -32,6 +34,7 @@ pub(crate) enum Object {
     Invoice(invoice::Invoice),
     InvoicePayment(invoice::InvoicePayment),
     PaymentIntent(payment_intent::PaymentIntent),
+    PaymentMethod(payment_method::PaymentMethod),
     Charge(charge::Charge),
     Refund(adjustment::Refund),
     Dispute(adjustment::Dispute),
@@ -51,6 +54,7 @@ impl Object {
             Self::Invoice(invoice) => invoice.show(version),
             Self::InvoicePayment(payment) => payment.show(),
             Self::PaymentIntent(intent) => intent.show(version),
+            Self::PaymentMethod(method) => method.show(version),
             Self::Charge(charge) => charge.show(version),
             Self::Refund(refund) => refund.show(version),
             Self::Dispute(dispute) => dispute.show(version),

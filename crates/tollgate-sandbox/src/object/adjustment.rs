@@ -13,9 +13,11 @@ pub(crate) struct Refund {
     pub(crate) currency: String,
     pub(crate) charge: String,
     pub(crate) payment_intent: String,
-    pub(crate) customer: String,
-    /// `pending`, `succeeded` or `failed`.
+    pub(crate) customer: Option<String>,
+    /// `pending`, `succeeded`, `failed` or `canceled`.
     pub(crate) status: &'static str,
+    /// `duplicate`, `fraudulent` or `requested_by_customer`.
+    pub(crate) reason: Option<&'static str>,
     pub(crate) metadata: Metadata,
     pub(crate) created: i64,
 }
@@ -32,7 +34,7 @@ impl Refund {
             .put("currency", self.currency.as_str())
             .put("metadata", json!(self.metadata))
             .put("payment_intent", self.payment_intent.as_str())
-            .put("reason", "requested_by_customer")
+            .put("reason", self.reason)
             .put("status", self.status)
             .nulls(&["receipt_number", "source_transfer_reversal", "transfer_reversal"]);
         if failed {
@@ -46,7 +48,7 @@ impl Refund {
             fields.put("destination_details", json!({"card": card, "type": "card"}));
         }
         if version >= ApiVersion::Endive {
-            fields.put("customer", self.customer.as_str()).nulls(&["customer_account"]);
+            fields.put("customer", self.customer.clone()).nulls(&["customer_account"]);
         }
         fields.done()
     }
@@ -60,16 +62,22 @@ pub(crate) struct Dispute {
     pub(crate) currency: String,
     pub(crate) charge: String,
     pub(crate) payment_intent: String,
-    /// `needs_response`, `under_review`, `won` or `lost`.
+    /// `needs_response`, `under_review`, `won` or `lost`; of an inquiry `warning_…`.
     pub(crate) status: &'static str,
+    /// Such as `fraudulent`.
+    pub(crate) reason: &'static str,
     pub(crate) funds_withdrawn: bool,
     pub(crate) funds_reinstated: bool,
+    /// What was said against it so far, by field.
+    pub(crate) evidence: Metadata,
+    /// How often that was sent to the bank.
+    pub(crate) submissions: u32,
     pub(crate) metadata: Metadata,
     pub(crate) created: i64,
 }
 
 /// The names of all evidence fields; empty until somebody answers the dispute.
-const EVIDENCE: [&str; 27] = [
+pub(crate) const EVIDENCE: [&str; 27] = [
     "access_activity_log",
     "billing_address",
     "cancellation_policy",
@@ -107,8 +115,10 @@ const ANSWER_SECONDS: i64 = 9 * 86_400;
 
 impl Dispute {
     pub(crate) fn show(&self, version: ApiVersion) -> Value {
-        let evidence: serde_json::Map<String, Value> =
-            EVIDENCE.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+        let evidence: serde_json::Map<String, Value> = EVIDENCE
+            .iter()
+            .map(|name| ((*name).to_owned(), json!(self.evidence.get(*name))))
+            .collect();
         let mut fields = Fields::new(&self.id, "dispute");
         fields
             .put("amount", self.amount_minor)
@@ -120,22 +130,24 @@ impl Dispute {
             .put(
                 "evidence_details",
                 json!({
-                    "due_by": self.created.saturating_add(ANSWER_SECONDS), "has_evidence": false,
-                    "past_due": false, "submission_count": 0,
+                    "due_by": self.created.saturating_add(ANSWER_SECONDS),
+                    "has_evidence": !self.evidence.is_empty(), "past_due": false,
+                    "submission_count": self.submissions,
                 }),
             )
-            .put("is_charge_refundable", false)
+            .put("is_charge_refundable", self.is_inquiry())
             .put("livemode", false)
             .put("metadata", json!(self.metadata))
             .put("payment_intent", self.payment_intent.as_str())
-            .put("reason", "fraudulent")
+            .put("reason", self.reason)
             .put("status", self.status);
         if version < ApiVersion::V2022 {
             fields.nulls(&["balance_transaction"]);
         }
         if version >= ApiVersion::Acacia {
+            let case_type = if self.is_inquiry() { "inquiry" } else { "chargeback" };
             let card =
-                json!({"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"});
+                json!({"brand": "visa", "case_type": case_type, "network_reason_code": "10.4"});
             fields.put("payment_method_details", json!({"card": card, "type": "card"}));
             fields.empty_arrays(&["enhanced_eligibility_types"]);
         }
@@ -143,6 +155,11 @@ impl Dispute {
             fields.nulls(&["intended_submission_method"]);
         }
         fields.done()
+    }
+
+    /// Whether the bank only asks; the money stays for now.
+    pub(crate) fn is_inquiry(&self) -> bool {
+        self.status.starts_with("warning_")
     }
 
     fn balance_transactions(&self) -> Value {

@@ -71,6 +71,7 @@ stored! {
     Invoice(super::invoice::Invoice, "invoice");
     InvoicePayment(super::invoice::InvoicePayment, "invoice_payment");
     PaymentIntent(super::payment_intent::PaymentIntent, "payment_intent");
+    PaymentMethod(super::payment_method::PaymentMethod, "payment_method");
     Charge(super::charge::Charge, "charge");
     Refund(super::adjustment::Refund, "refund");
     Dispute(super::adjustment::Dispute, "dispute");

@@ -13,7 +13,8 @@ use crate::object::{Metadata, Object};
 
 /// What can be said of a customer.
 const FIELDS: &str = "name email description phone metadata{*} preferred_locales[] \
-     address{city country line1 line2 postal_code state} balance tax_exempt";
+     address{city country line1 line2 postal_code state} balance tax_exempt \
+     payment_method invoice_settings{default_payment_method}";
 
 pub(super) const ROUTES: &[Route] = &[
     Route::post("/v1/customers", FIELDS, create),
@@ -47,8 +48,32 @@ fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
         deleted: false,
     };
     fill(&mut customer, call.params)?;
+    sandbox.world.keep(customer.clone());
+    customer.payment_method = default_method(sandbox, &customer, call.params)?;
     sandbox.world.emit("customer.created", Object::Customer(customer.clone()));
     Ok(customer.show(call.version))
+}
+
+/// Attaches the payment methods that the parameters name; gives the customer's default.
+fn default_method(
+    sandbox: &mut Sandbox,
+    customer: &Customer,
+    params: &Params,
+) -> Result<Option<String>, ApiError> {
+    let mut attached = None;
+    if let Some(mut method) = sandbox.method_of(params, "payment_method")? {
+        sandbox.attach_method(&mut method, &customer.id)?;
+        attached = Some(method.id);
+    }
+    let name = "default_payment_method";
+    let Some(settings) = params.get("invoice_settings").filter(|settings| settings.has(name))
+    else {
+        return Ok(customer.payment_method.clone());
+    };
+    if attached.is_some() && settings.text(name) == params.text("payment_method") {
+        return Ok(attached);
+    }
+    Ok(sandbox.own_method(&customer.id, settings, name)?.map(|method| method.id))
 }
 
 /// Writes what the parameters say into a customer.
@@ -122,6 +147,7 @@ fn update(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
     let mut customer = sandbox.customer(call.id())?;
     let mut changed = customer.clone();
     fill(&mut changed, call.params)?;
+    changed.payment_method = default_method(sandbox, &customer, call.params)?;
     sandbox.world.change_customer(&mut customer, |customer| *customer = changed);
     Ok(customer.show(call.version))
 }

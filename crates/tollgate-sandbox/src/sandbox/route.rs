@@ -6,13 +6,23 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::params::Params;
 use super::request::{ApiReply, ApiRequest, Method};
-use super::{Sandbox, customers, endpoints, events, expand, idempotency, prices, products, shape};
+use super::{Sandbox, expand, idempotency, shape};
 use crate::object::stored::Stored;
 use crate::version::ApiVersion;
 
 /// Every resource; one line for each file.
-const RESOURCES: &[&[Route]] =
-    &[customers::ROUTES, endpoints::ROUTES, events::ROUTES, prices::ROUTES, products::ROUTES];
+const RESOURCES: &[&[Route]] = &[
+    super::charges::ROUTES,
+    super::customers::ROUTES,
+    super::disputes::ROUTES,
+    super::endpoints::ROUTES,
+    super::events::ROUTES,
+    super::payment_intents::ROUTES,
+    super::payment_methods::ROUTES,
+    super::prices::ROUTES,
+    super::products::ROUTES,
+    super::refunds::ROUTES,
+];
 
 /// What serves a route.
 type Serve = fn(&mut Sandbox, &Call<'_>) -> Result<Value, ApiError>;

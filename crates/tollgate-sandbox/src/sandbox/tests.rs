@@ -5,9 +5,11 @@ use serde_json::Value;
 use super::{ApiReply, ApiRequest, Method, Params, Sandbox, SandboxOptions};
 use crate::version::ApiVersion;
 
+mod adjustments;
 mod calls;
 mod catalog;
 mod customers;
+mod payments;
 
 /// When the tests begin: 2026-11-02T10:00:00Z.
 pub(super) const START: i64 = 1_793_613_600;

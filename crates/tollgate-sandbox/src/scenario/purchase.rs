@@ -154,6 +154,7 @@ pub(super) fn give_back(telling: &mut Telling<'_>, charge: &mut Charge, amount_m
         payment_intent: charge.payment_intent.clone(),
         customer: charge.customer.clone(),
         status: "succeeded",
+        reason: Some("requested_by_customer"),
         metadata: Metadata::new(),
         created: telling.world.now,
     };
@@ -185,6 +186,9 @@ pub(super) fn disputed(telling: &Telling<'_>, charge: &Charge) -> Dispute {
         charge: charge.id.clone(),
         payment_intent: charge.payment_intent.clone(),
         status: "needs_response",
+        reason: "fraudulent",
+        evidence: Metadata::new(),
+        submissions: 0,
         funds_withdrawn: false,
         funds_reinstated: false,
         metadata: Metadata::new(),
