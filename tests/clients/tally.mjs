@@ -32,7 +32,8 @@ export class Tally {
     try {
       return await run();
     } catch (error) {
-      this.check(`${name} comes to its end`, error.stack ?? String(error), 'no error');
+      this.#failed += 1;
+      console.log(`FAIL  ${name} does not come to its end:\n${error.stack ?? error}`);
       return undefined;
     }
   }

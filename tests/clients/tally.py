@@ -23,7 +23,8 @@ class Tally:
         try:
             return run(*arguments)
         except Exception:  # whatever it is, it is told
-            self.check(f"{run.__name__} comes to its end", traceback.format_exc(), "no error")
+            self._failed += 1
+            print(f"FAIL  {run.__name__} does not come to its end:\n{traceback.format_exc()}")
             return None
 
     def finish(self):
