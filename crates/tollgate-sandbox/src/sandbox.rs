@@ -12,6 +12,7 @@ use crate::offer;
 use crate::version::ApiVersion;
 use crate::world::World;
 
+mod cards;
 mod charges;
 mod customers;
 mod deliveries;
@@ -22,6 +23,7 @@ mod events;
 mod expand;
 mod idempotency;
 mod page;
+mod pages;
 mod params;
 mod payment_intents;
 mod payment_methods;
@@ -35,9 +37,11 @@ mod shape;
 mod tests;
 mod time;
 
+pub use cards::Card;
 pub use deliveries::DeliveryState;
 pub use disputes::{DisputeError, DisputeMove};
 pub use endpoints::WebhookEndpoint;
+pub use pages::PageError;
 pub use params::{Params, ParamsError};
 pub use request::{ApiReply, ApiRequest, Method};
 

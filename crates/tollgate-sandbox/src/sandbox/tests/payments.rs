@@ -250,3 +250,25 @@ fn impossible_payments_are_refused() {
         assert_eq!(found, (400, fault.to_owned()), "{form}");
     }
 }
+
+#[test]
+fn a_customer_changes_the_card_and_charges_follow_it() {
+    use super::super::{Card, PageError};
+    let mut sandbox = sandbox();
+    let customer = text(&ok(&mut sandbox, "POST /v1/customers", ""), "id");
+    for (word, declines) in
+        [("good", false), ("declined", true), ("asks-to-confirm", true), ("disputed", false)]
+    {
+        sandbox.set_card(&customer, Card::parse(word).unwrap()).unwrap();
+        let shown = ok(&mut sandbox, &format!("GET /v1/customers/{customer}"), "");
+        let method = text(&shown, "invoice_settings.default_payment_method");
+        assert_eq!(sandbox.declines(&method).is_some(), declines, "{word}");
+    }
+    assert_eq!(
+        ids(&ok(&mut sandbox, &format!("GET /v1/customers/{customer}/payment_methods"), "")).len(),
+        4
+    );
+    let unknown = sandbox.set_card("cus_none", Card::Good);
+    assert_eq!(unknown, Err(PageError::Unknown { id: "cus_none".to_owned() }));
+    assert_eq!(Card::parse("bad"), None);
+}
