@@ -45,14 +45,15 @@ fn list(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
         return Err(ApiError::invalid(message).param("types"));
     }
     let delivered = call.params.boolean("delivery_success")?;
-    let mut events: Vec<&Happening> = sandbox.listed_events().collect();
-    events.retain(|event| {
+    let wanted = |event: &Happening| {
         span.has(event.created)
             && kind.is_none_or(|kind| is_of(event, kind))
             && (kinds.is_empty() || kinds.iter().any(|kind| is_of(event, kind)))
             && delivered.is_none_or(|wanted| sandbox.deliveries.succeeded(&event.id) == wanted)
-    });
-    page::page(call, "event", &events, |event| event.id(), |event| sandbox.show_event(event))
+    };
+    let events: Vec<&Happening> = sandbox.listed_events().collect();
+    let show = |event: &&Happening| sandbox.show_event(event);
+    page::page_of(call, "event", &events, |event| wanted(event), |event| event.id(), show)
 }
 
 fn retrieve(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {

@@ -28,6 +28,19 @@ pub(crate) fn page<T>(
     id: impl Fn(&T) -> &str,
     show: impl Fn(&T) -> Value,
 ) -> Result<Value, ApiError> {
+    page_of(call, noun, all, |_| true, id, show)
+}
+
+/// The same of those that are wanted. A cursor is a place among all, so that it need not be one of
+/// the wanted itself: an object may change between two pages.
+pub(crate) fn page_of<T>(
+    call: &Call<'_>,
+    noun: &str,
+    all: &[T],
+    wanted: impl Fn(&T) -> bool,
+    id: impl Fn(&T) -> &str,
+    show: impl Fn(&T) -> Value,
+) -> Result<Value, ApiError> {
     let params = call.params;
     let limit = limit(params)?;
     let place = |name: &str| -> Result<Option<usize>, ApiError> {
@@ -36,22 +49,28 @@ pub(crate) fn page<T>(
         found.map(Some).ok_or_else(|| ApiError::no_such(noun, cursor, name))
     };
     let (after, before) = (place("starting_after")?, place("ending_before")?);
-    let (slice, has_more) = match (after, before) {
+    let one_more = limit.saturating_add(1);
+    let mut found: Vec<&T> = match (after, before) {
         (Some(_), Some(_)) => {
             let message = "You can't specify both starting_after and ending_before.";
             return Err(ApiError::invalid(message).param("ending_before"));
         }
         (None, Some(end)) => {
-            let start = end.saturating_sub(limit);
-            (all.get(start..end).unwrap_or_default(), start > 0)
+            let newer = all.get(..end).unwrap_or_default().iter().rev();
+            newer.filter(|one| wanted(one)).take(one_more).collect()
         }
         (after, None) => {
             let start = after.map_or(0, |after| after.saturating_add(1));
-            let rest = all.get(start..).unwrap_or_default();
-            (rest.get(..limit).unwrap_or(rest), rest.len() > limit)
+            let older = all.get(start..).unwrap_or_default().iter();
+            older.filter(|one| wanted(one)).take(one_more).collect()
         }
     };
-    let data: Vec<Value> = slice.iter().map(show).collect();
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    if before.is_some() {
+        found.reverse();
+    }
+    let data: Vec<Value> = found.into_iter().map(show).collect();
     Ok(json!({"object": "list", "data": data, "has_more": has_more, "url": call.path}))
 }
 

@@ -79,6 +79,23 @@ fn pages_follow_each_other_both_ways() {
 }
 
 #[test]
+fn a_cursor_need_not_be_among_what_is_filtered() {
+    let mut sandbox = sandbox();
+    let made = ok(&mut sandbox, "POST /v1/customers", "name=a");
+    let path = format!("POST /v1/customers/{}", text(&made, "id"));
+    for name in ["b", "c", "d"] {
+        ok(&mut sandbox, &path, &format!("name={name}"));
+    }
+    let all = ids(&ok(&mut sandbox, "GET /v1/events", ""));
+    let newer = format!("type=customer.updated&limit=2&ending_before={}", all[3]);
+    let page = ok(&mut sandbox, "GET /v1/events", &newer);
+    assert_eq!((ids(&page), page["has_more"].as_bool()), (all[1..3].to_vec(), Some(true)));
+    let older = format!("type=customer.created&starting_after={}", all[0]);
+    let page = ok(&mut sandbox, "GET /v1/events", &older);
+    assert_eq!((ids(&page), page["has_more"].as_bool()), (all[3..].to_vec(), Some(false)));
+}
+
+#[test]
 fn the_same_calls_give_the_same_bytes_and_other_seeds_other_ids() {
     let tell = |seed| {
         let mut sandbox = Sandbox::new(SandboxOptions { seed, now: START, ..Default::default() });
