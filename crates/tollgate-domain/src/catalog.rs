@@ -8,11 +8,14 @@ use crate::ids::{FeatureKey, PlanId, PriceId};
 use crate::money::{Currency, Money};
 
 mod builtin;
+pub mod draft;
 pub mod fault;
 mod mapping;
 mod offer;
 pub mod parse;
+pub mod push;
 mod read;
+pub mod stock;
 mod upgrade;
 mod version;
 
