@@ -6,7 +6,7 @@
 //!
 //! The way of a delivery: [`signature::verify`] over the raw bytes, [`event::parse`], then
 //! [`observe`](fn@observe). All three are pure; the time enters as an argument. The only part that
-//! talks to a network is [`client`].
+//! talks to a network is [`client`], and what is made with it, such as [`shop`].
 #![deny(missing_docs)]
 
 pub mod client;
@@ -16,11 +16,12 @@ mod field;
 mod object;
 mod observe;
 mod owner;
+pub mod shop;
 pub mod signature;
 
 pub use client::{ClientOptions, Fetched, StripeClient, StripeError};
 pub use event::{Envelope, Parsed, ThinEvent};
-pub use observe::{ObserveError, Observed, event_kind, observe};
+pub use observe::{EVENT_TYPES, ObserveError, Observed, event_kind, observe};
 pub use signature::{SignatureError, SigningSecret, Verified, sign, verify};
 
 #[cfg(test)]

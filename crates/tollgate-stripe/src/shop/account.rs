@@ -1,0 +1,23 @@
+//! The account a key opens. Owns: its fields.
+
+use serde::Deserialize;
+
+use crate::client::{ApiPath, Form, Operation, StripeClient, StripeError};
+
+/// Whose key it is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Account {
+    /// `acct_…`
+    pub id: String,
+    /// Two letters.
+    pub country: Option<String>,
+    /// Whether it can take money.
+    #[serde(default)]
+    pub charges_enabled: bool,
+}
+
+/// Reads the key's own account.
+pub async fn fetch_account(client: &StripeClient) -> Result<Account, StripeError> {
+    let operation = Operation::get("account.retrieve");
+    client.call(operation, &ApiPath::new("/v1/account"), &Form::new(), None).await?.json()
+}
