@@ -305,6 +305,39 @@ async function refusals() {
   ]);
 }
 
+/** What goes wrong on the way, as scripted, and what the SDK makes of it. */
+async function trouble() {
+  const script = async (fault) => {
+    const reply = await fetch(new URL('/_sandbox/faults', sandbox), {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ path: '/v1/customers', method: 'POST', times: 1, fault }),
+    });
+    if (!reply.ok) throw new Error(`the fault is not taken: ${reply.status} ${await reply.text()}`);
+  };
+  await script({ kind: 'status', status: 429 });
+  check('too many requests', (await refusal(stripe.customers.create({ name: 'too fast' }))).slice(0, 3), [
+    'StripeRateLimitError',
+    true,
+    429,
+  ]);
+  const faults = {
+    'an answer that was lost': { kind: 'cut', accepted: true },
+    'an error after the effect': { kind: 'status', status: 500, accepted: true },
+    'a connection cut before it': { kind: 'cut' },
+    'a lock held by someone else': { kind: 'status', status: 409 },
+  };
+  const email = 'once@example.com';
+  for (const [name, fault] of Object.entries(faults)) {
+    await script(fault);
+    const made = await stripe.customers.create({ email, name }, { maxNetworkRetries: 2 });
+    const same = (await plain(stripe.customers.list({ email }))).filter((one) => one.name === name);
+    check(`${name}: the SDK asks again, and it is done once`, ids(same), [made.id]);
+  }
+  const left = await fetch(new URL('/_sandbox/faults', sandbox));
+  check('all that was scripted has happened', await left.json(), { faults: [] });
+}
+
 async function deliveries(receiver, endpoint, since) {
   const expected = ids(await plain(stripe.events.list({ ending_before: since, limit: 3 })));
   const seen = () =>
@@ -342,6 +375,7 @@ async function story() {
   await tally.part('what is planned', () => later(customer, prices));
   await tally.part('pages', pages);
   await tally.part('refusals', refusals);
+  await tally.part('trouble', trouble);
   await tally.part('deliveries', () => deliveries(receiver, endpoint, since.id));
   receiver.close();
 }

@@ -6,6 +6,7 @@ on the hosted page, by the form a browser would post. Environment: SANDBOX_URL.
 
 import html.parser
 import http.server
+import json
 import os
 import threading
 import urllib.error
@@ -254,6 +255,30 @@ def refusals(buyer):
     check("a card that is declined", declined[:3], ("CardError", 402, "card_declined"))
 
 
+def trouble():
+    """What goes wrong on the way, as scripted, and what the SDK makes of it."""
+    def script(**rule):
+        body = json.dumps({"path": "/v1/customers", "method": "POST", "times": 1, **rule}).encode()
+        head = {"Content-Type": "application/json"}
+        urllib.request.urlopen(urllib.request.Request(f"{URL}/_sandbox/faults", body, head), timeout=10).close()
+
+    script(fault={"kind": "status", "status": 429})
+    limited = refusal(lambda: api.customers.create({"name": "too fast"}))
+    check("too many requests", limited[:2], ("RateLimitError", 429))
+    for name, fault in [
+        ("an answer that was lost", {"kind": "cut", "accepted": True}),
+        ("an error after the effect", {"kind": "status", "status": 500, "accepted": True}),
+        ("a connection cut before it", {"kind": "cut"}),
+    ]:
+        script(fault=fault)
+        made = client(retries=2).v1.customers.create({"email": "once@example.com", "name": name})
+        same = api.customers.list({"email": "once@example.com"}).auto_paging_iter()
+        found = [one.id for one in same if one.name == name]
+        check(f"{name}: the SDK asks again, and it is done once", found, [made.id])
+    with urllib.request.urlopen(f"{URL}/_sandbox/faults", timeout=10) as left:
+        check("all that was scripted has happened", json.load(left), {"faults": []})
+
+
 def deliveries(receiver, endpoint, since):
     """All that happened since the endpoint was made has come, signed with its secret."""
     expected = {event.id for event in api.events.list({"ending_before": since, "limit": 3}).auto_paging_iter()}
@@ -288,6 +313,7 @@ def story():
     pages()
     tally.part(idempotency)
     tally.part(refusals, buyer)
+    tally.part(trouble)
     deliveries(receiver, endpoint, since)
 
 

@@ -4,7 +4,7 @@
 browser_find() {
   command -v chromium >/dev/null || install_packages "a browser" chromium
   CHROMIUM=$(command -v chromium)
-  echo "$("$CHROMIUM" --version 2>/dev/null)"
+  "$CHROMIUM" --version 2>/dev/null
 }
 
 browser_run() {
@@ -16,7 +16,7 @@ browser_run() {
   tell() { sed -n "s/^ *\"$1\": *\"\([^\"]*\)\".*/\1/p" <<<"$told"; }
   url=$(tell url) key=$(tell key)
   CHROMIUM="$CHROMIUM" TOLLGATE_URL="$url" TOLLGATE_KEY="$key" SANDBOX_URL="$(tell sandbox)" \
-    SANDBOX_KEY="$(tell stripeKey)" SCREENSHOTS="${TOLLGATE_TEST_SCREENSHOTS:-}" \
+    SCREENSHOTS="${TOLLGATE_TEST_SCREENSHOTS:-}" \
     tallied browser node "$clients_dir/node/browser.mjs"
   tallied stop-browser tollgate_stop
 }

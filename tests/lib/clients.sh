@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The official Stripe SDKs against a running server. Sourced by ./test.
 #
-# The SDKs are test-only and pinned; they live under target/ and are installed once.
+# The clients are test-only and pinned; they live under target/ and are installed once.
 
 clients_dir="${CARGO_TARGET_DIR:-target}/clients"
 clients_secrets="whsec_tollgate_client_tests_new,whsec_tollgate_client_tests_old"
@@ -38,7 +38,7 @@ clients_install_node() {
     mkdir -p "$clients_dir/node"
     cp tests/clients/package.json "$clients_dir/node/package.json"
     npm install --prefix "$clients_dir/node" --no-package-lock --ignore-scripts --no-audit --no-fund \
-      --loglevel=error || die "npm could not install the Node SDK"
+      --loglevel=error || die "npm could not install the Node clients"
     cp tests/clients/package.json "$clients_dir/node/installed.json"
   fi
   cp tests/clients/*.mjs "$clients_dir/node/"
