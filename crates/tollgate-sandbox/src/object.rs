@@ -76,6 +76,7 @@ impl Object {
         version: ApiVersion,
     ) -> Option<Value> {
         match (self, name) {
+            (Self::Session(session), "line_items") => Some(session.show_lines(version)),
             (Self::Charge(charge), "refunds") => Some(charge.show_refunds(version)),
             (Self::Customer(customer), "subscriptions") => {
                 let of = |found: &&subscription::Subscription| found.customer == customer.id;

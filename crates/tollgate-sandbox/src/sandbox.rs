@@ -14,6 +14,7 @@ use crate::world::World;
 
 mod cards;
 mod charges;
+mod checkout;
 mod customers;
 mod deliveries;
 mod disputes;
@@ -32,12 +33,14 @@ mod products;
 mod refunds;
 mod request;
 mod route;
+mod sessions;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod time;
 
 pub use cards::Card;
+pub use checkout::{CheckoutOutcome, CheckoutPage, PageLine, PageResult};
 pub use deliveries::DeliveryState;
 pub use disputes::{DisputeError, DisputeMove};
 pub use endpoints::WebhookEndpoint;
@@ -102,6 +105,8 @@ pub struct Sandbox {
     keys: idempotency::Keys,
     deliveries: deliveries::Deliveries,
     endpoints: Vec<WebhookEndpoint>,
+    /// Where the pages are that Stripe would show.
+    pages_base: Option<String>,
 }
 
 impl Sandbox {
@@ -117,6 +122,7 @@ impl Sandbox {
             keys: idempotency::Keys::default(),
             deliveries: deliveries::Deliveries::default(),
             endpoints: Vec::new(),
+            pages_base: None,
         }
     }
 

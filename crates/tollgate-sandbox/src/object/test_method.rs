@@ -80,6 +80,8 @@ pub(crate) enum Behavior {
         /// Whether it moves.
         succeeds: bool,
     },
+    /// It is known only when somebody says so whether money moves.
+    SettlesWhenTold,
 }
 
 /// One test payment method.
@@ -145,6 +147,10 @@ use Behavior::{Asks, Declines, DeclinesAtOnce, Disputes, Pays, RefundFails, Refu
 
 /// A card that works.
 pub(crate) static VISA: TestMethod = visa(&["visa", "us"], "4242424242424242", Pays);
+
+/// An account that is debited when somebody says so; it has no name that a request could use.
+pub(crate) static SLOW_DEBIT: TestMethod =
+    TestMethod { behavior: Behavior::SettlesWhenTold, ..iban("AT611904300234573299", 0, true) };
 
 /// All others.
 static OTHERS: [TestMethod; 30] = [

@@ -25,28 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
-    let id = sandbox.world.new_short_id("cus_");
-    let invoice_prefix = sandbox.world.ids.make("", 8, &id).to_uppercase();
-    let mut customer = Customer {
-        id,
-        email: None,
-        name: None,
-        description: None,
-        phone: None,
-        address: None,
-        preferred_locales: Vec::new(),
-        tax_exempt: "none",
-        balance_minor: 0,
-        created: sandbox.world.now,
-        metadata: Metadata::new(),
-        currency: None,
-        delinquent: false,
-        payment_method: None,
-        invoice_prefix,
-        next_invoice_sequence: 1,
-        test_clock: None,
-        deleted: false,
-    };
+    let mut customer = sandbox.new_customer();
     fill(&mut customer, call.params)?;
     sandbox.world.keep(customer.clone());
     customer.payment_method = default_method(sandbox, &customer, call.params)?;
@@ -133,6 +112,32 @@ fn retrieve(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
 }
 
 impl Sandbox {
+    /// A new customer of whom nothing is known, not kept yet.
+    pub(super) fn new_customer(&mut self) -> Customer {
+        let id = self.world.new_short_id("cus_");
+        let invoice_prefix = self.world.ids.make("", 8, &id).to_uppercase();
+        Customer {
+            id,
+            email: None,
+            name: None,
+            description: None,
+            phone: None,
+            address: None,
+            preferred_locales: Vec::new(),
+            tax_exempt: "none",
+            balance_minor: 0,
+            created: self.world.now,
+            metadata: Metadata::new(),
+            currency: None,
+            delinquent: false,
+            payment_method: None,
+            invoice_prefix,
+            next_invoice_sequence: 1,
+            test_clock: None,
+            deleted: false,
+        }
+    }
+
     /// A customer the path names and that is not deleted.
     pub(crate) fn customer(&self, id: &str) -> Result<Customer, ApiError> {
         let customer = self.named::<Customer>(id)?;

@@ -1,6 +1,7 @@
 //! Stripe's own pages. Owns: why one cannot be shown or acted on, and the cards people use there.
 //! Must not know: what is on them.
 
+use super::Sandbox;
 use super::error::ApiError;
 
 /// Why a page cannot be shown, or an act on it is refused.
@@ -47,5 +48,30 @@ impl From<ApiError> for PageError {
         } else {
             Self::Refused { message: error.message.into() }
         }
+    }
+}
+
+/// A page of Stripe's that people are sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// Where a checkout session is paid.
+    Checkout,
+    /// Where a customer changes subscriptions.
+    Portal,
+}
+
+impl Sandbox {
+    /// Stripe's pages are shown at this address from now on: `http://127.0.0.1:8420`.
+    pub fn set_pages_base(&mut self, base: &str) {
+        self.pages_base = Some(base.trim_end_matches('/').to_owned());
+    }
+
+    /// Where a page of a session is: at the sandbox's own address, once it has one.
+    pub(crate) fn page_url(&self, page: Page, session: &str) -> String {
+        let (stripe, path) = match page {
+            Page::Checkout => ("https://checkout.stripe.com", "/c/pay/"),
+            Page::Portal => ("https://billing.stripe.com", "/p/session/"),
+        };
+        format!("{}{path}{session}", self.pages_base.as_deref().unwrap_or(stripe))
     }
 }

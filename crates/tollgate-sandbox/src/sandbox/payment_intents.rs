@@ -257,6 +257,7 @@ impl Sandbox {
     /// A payment that took its time arrives, or does not, and so does what was bought with it.
     pub(crate) fn settle_intent(&mut self, mut intent: PaymentIntent, succeeds: bool) {
         self.world.settle(&mut intent, (!succeeds).then_some(&DEBIT_RETURNED));
+        self.after_settling(&intent.id, succeeds);
     }
 
     /// The cardholder confirms on the bank's page, or does not.

@@ -13,6 +13,7 @@ use crate::version::ApiVersion;
 /// Every resource; one line for each file.
 const RESOURCES: &[&[Route]] = &[
     super::charges::ROUTES,
+    super::checkout::ROUTES,
     super::customers::ROUTES,
     super::disputes::ROUTES,
     super::endpoints::ROUTES,
@@ -22,6 +23,7 @@ const RESOURCES: &[&[Route]] = &[
     super::prices::ROUTES,
     super::products::ROUTES,
     super::refunds::ROUTES,
+    super::sessions::ROUTES,
 ];
 
 /// What serves a route.

@@ -10,6 +10,7 @@ mod calls;
 mod catalog;
 mod customers;
 mod payments;
+mod sessions;
 
 /// When the tests begin: 2026-11-02T10:00:00Z.
 pub(super) const START: i64 = 1_793_613_600;

@@ -1,7 +1,7 @@
 //! Time passing. Owns: doing everything that becomes due, each at its own time and in order. Must
 //! not know: what becomes due; each resource says that of itself.
 
-use super::{Sandbox, payment_intents, refunds};
+use super::{Sandbox, payment_intents, refunds, sessions};
 
 /// Something a resource waits for.
 #[derive(Clone, Copy)]
@@ -14,7 +14,7 @@ pub(super) struct Timer {
 }
 
 /// Every timer. Of what is due in one second, earlier lines come first.
-const TIMERS: &[&[Timer]] = &[payment_intents::TIMERS, refunds::TIMERS];
+const TIMERS: &[&[Timer]] = &[payment_intents::TIMERS, refunds::TIMERS, sessions::TIMERS];
 
 /// No span of time has more due in it than this; a timer that rings for ever is a bug.
 const MOST_RINGS: usize = 1_000_000;

@@ -7,7 +7,7 @@ use crate::object::charge::Charge;
 use crate::object::customer::Customer;
 use crate::object::invoice::Invoice;
 use crate::object::price::Price;
-use crate::object::session::Session;
+use crate::object::session::{LineItem, Session, Terms};
 use crate::object::subscription::{Item, Subscription};
 use crate::object::{Metadata, Object};
 use crate::time::DAY;
@@ -44,7 +44,7 @@ impl World {
             payment_status: "paid",
             amount_minor: if order.trial { 0 } else { order.amount_minor() },
             currency: order.price.currency.clone(),
-            customer: customer.id.clone(),
+            customer: Some(customer.id.clone()),
             email: customer.email.clone(),
             name: customer.name.clone(),
             client_reference_id: Some(self.account.clone()),
@@ -55,7 +55,13 @@ impl World {
             payment_method: "card",
             created,
             expires_at: created.saturating_add(DAY),
+            terms: Box::new(Terms { lines: vec![self.line_item(order)], ..Terms::default() }),
         }
+    }
+
+    fn line_item(&self, order: &Order<'_>) -> LineItem {
+        let id = self.ids.long("li_1", order.key);
+        LineItem { id, price: order.price.clone(), quantity: order.quantity }
     }
 
     fn subscription(&self, customer: &Customer, order: &Order<'_>) -> Subscription {

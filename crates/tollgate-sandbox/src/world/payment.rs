@@ -104,17 +104,14 @@ impl World {
     /// The method of an intent is charged, and what comes of it depends on the method alone.
     pub(crate) fn attempt(&mut self, intent: &mut PaymentIntent, off_session: bool) -> Charge {
         let id = self.new_long_id("ch_3");
-        let mut charge = self.new_charge(intent, id);
+        let charge = self.new_charge(intent, id);
         let behavior = charge.method.behavior;
         if let Behavior::Settles { after_s, succeeds } = behavior {
-            charge.pending = true;
-            intent.status = "processing";
-            intent.decline = None;
             intent.terms.settles = Some((self.now.saturating_add(after_s), succeeds));
-            intent.charge = Some(charge.id.clone());
-            self.emit("charge.pending", Object::Charge(charge.clone()));
-            self.emit("payment_intent.processing", Object::PaymentIntent(intent.clone()));
-            return charge;
+            return self.await_money(intent, charge);
+        }
+        if behavior == Behavior::SettlesWhenTold {
+            return self.await_money(intent, charge);
         }
         if behavior == Behavior::Asks && !off_session {
             intent.status = "requires_action";
@@ -130,6 +127,17 @@ impl World {
                 self.after_taking(charge)
             }
         }
+    }
+
+    /// The money is on its way.
+    fn await_money(&mut self, intent: &mut PaymentIntent, mut charge: Charge) -> Charge {
+        charge.pending = true;
+        intent.status = "processing";
+        intent.decline = None;
+        intent.charge = Some(charge.id.clone());
+        self.emit("charge.pending", Object::Charge(charge.clone()));
+        self.emit("payment_intent.processing", Object::PaymentIntent(intent.clone()));
+        charge
     }
 
     /// The cardholder confirms, or does not.
@@ -266,6 +274,7 @@ pub(crate) fn why(behavior: Behavior) -> Option<&'static Decline> {
         | Behavior::Disputes { .. }
         | Behavior::RefundFails
         | Behavior::RefundPends
-        | Behavior::Settles { .. } => None,
+        | Behavior::Settles { .. }
+        | Behavior::SettlesWhenTold => None,
     }
 }
