@@ -4,8 +4,9 @@
 use tollgate_domain::ids::{AccountId, MemberId};
 use tollgate_domain::{Catalog, Timestamp};
 
-use crate::event::StripeEvent;
+use crate::event::{Happening, StripeEvent};
 use crate::scenario::{Scenario, ScenarioError, ScenarioOptions};
+use crate::version::ApiVersion;
 
 /// One account and how it came to its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,8 +15,15 @@ pub struct DemoAccount {
     pub account: AccountId,
     /// What is to be seen on it, in one line.
     pub description: &'static str,
-    /// Its events, in Stripe's order.
-    pub events: Vec<StripeEvent>,
+    /// What happened to it, in Stripe's order.
+    pub happenings: Vec<Happening>,
+}
+
+impl DemoAccount {
+    /// Its events, in the newest version.
+    pub fn events(&self) -> Vec<StripeEvent> {
+        self.happenings.iter().map(|one| one.render(ApiVersion::default())).collect()
+    }
 }
 
 /// `(account, story, hours since its end, description)`. `acme` is in good standing, so that it
@@ -39,8 +47,8 @@ pub fn accounts(catalog: &Catalog, at: Timestamp) -> Result<Vec<DemoAccount>, Sc
         let Ok(account) = AccountId::parse(name) else { continue };
         let mut options = ScenarioOptions::new(account.clone(), at.plus_hours(-hours));
         options.member = MemberId::parse("chani").ok();
-        match Scenario::build(story, catalog, &options) {
-            Ok(events) => accounts.push(DemoAccount { account, description, events }),
+        match Scenario::find(story)?.happenings(catalog, &options) {
+            Ok(happenings) => accounts.push(DemoAccount { account, description, happenings }),
             Err(ScenarioError::NotOffered { .. } | ScenarioError::NoNeighbour { .. }) => {}
             Err(error) => return Err(error),
         }

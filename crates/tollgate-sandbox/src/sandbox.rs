@@ -140,6 +140,11 @@ impl Sandbox {
         self.world.now
     }
 
+    /// The account begins at another time; only before anything has happened to it.
+    pub(crate) fn begin_at(&mut self, at: i64) {
+        self.world.now = at;
+    }
+
     /// All events so far, in the order they were made.
     pub fn happenings(&self) -> &[Happening] {
         &self.world.happenings

@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,17 +30,25 @@ use crate::sandbox::{Sandbox, SandboxOptions};
 
 mod api;
 mod clock;
+mod control;
 mod courier;
+mod deed;
 mod faults;
+mod guard;
+mod journal;
 mod listen;
 mod plan;
 mod post;
 mod stand;
+mod story;
 
 pub use clock::SandboxClock;
 pub use courier::{Attempt, Outcome};
 pub use faults::{Fault, FaultRule};
 pub use plan::DeliveryPlan;
+pub use story::{Story, StoryError};
+use deed::Deed;
+use journal::Journal;
 use stand::{Stand, lock};
 
 /// Most connections at once; beyond it new ones wait in the kernel.
@@ -58,21 +67,43 @@ pub struct ServerOptions {
     pub clock: SandboxClock,
     /// The account.
     pub sandbox: Sandbox,
+    /// What stories are told about.
+    pub catalog: Catalog,
+    /// Where everything that is done to the account is kept; what an earlier run kept is done
+    /// again first. Without one, the account is gone at the end.
+    pub journal: Option<PathBuf>,
 }
 
 impl ServerOptions {
-    /// An account on a free port of the loopback.
-    pub fn new(sandbox: Sandbox, clock: SandboxClock) -> Self {
-        Self { listen: ([127, 0, 0, 1], 0).into(), clock, sandbox }
-    }
-
-    /// An account that sells a catalog, on a free port, with a clock that stands still; for tests.
-    pub fn standing(catalog: &Catalog, at: Timestamp, seed: u64) -> Self {
-        let now = at.unix_seconds();
+    /// An account that sells a catalog, on a free port of the loopback.
+    pub fn new(catalog: &Catalog, clock: SandboxClock, seed: u64) -> Self {
+        let now = clock.now().unix_seconds();
         let mut sandbox = Sandbox::new(SandboxOptions { seed, now, ..SandboxOptions::default() });
         sandbox.stock(catalog);
-        Self::new(sandbox, SandboxClock::standing(at))
+        let listen = ([127, 0, 0, 1], 0).into();
+        Self { listen, clock, sandbox, catalog: catalog.clone(), journal: None }
     }
+
+    /// The same with a clock that stands still; for tests.
+    pub fn standing(catalog: &Catalog, at: Timestamp, seed: u64) -> Self {
+        Self::new(catalog, SandboxClock::standing(at), seed)
+    }
+}
+
+/// Why the sandbox does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The journal cannot be read or written.
+    #[error("the sandbox's journal cannot be used: {0}")]
+    Journal(io::Error),
 }
 
 /// A sandbox that is being served.
@@ -86,17 +117,40 @@ pub struct RunningSandbox {
 }
 
 /// Starts to serve.
-pub async fn start(options: ServerOptions) -> io::Result<RunningSandbox> {
-    let listener = TcpListener::bind(options.listen).await?;
-    let address = listener.local_addr()?;
+pub async fn start(mut options: ServerOptions) -> Result<RunningSandbox, ServerError> {
+    let refused = |cause| ServerError::Listen { address: options.listen, cause };
+    let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let journal = remember(&mut options)?;
     let site = format!("http://{address}");
-    let stand = Arc::new(Stand::new(options.sandbox, options.clock, site));
+    let account = (options.sandbox, options.catalog);
+    let stand = Arc::new(Stand::new(account, options.clock, journal, site));
     let (stop, stopped) = watch::channel(false);
     let tasks = vec![
         tokio::spawn(serve(listener, router(Arc::clone(&stand)), stopped.clone())),
         tokio::spawn(Arc::clone(&stand).deliver(stopped)),
     ];
     Ok(RunningSandbox { address, stand, stop, tasks })
+}
+
+/// Does again what the journal keeps, if there is one; the clock is not behind it afterwards.
+fn remember(options: &mut ServerOptions) -> Result<Option<Journal>, ServerError> {
+    let Some(path) = &options.journal else { return Ok(None) };
+    let (journal, entries) = Journal::open(path).map_err(ServerError::Journal)?;
+    let Some(first) = entries.first() else { return Ok(Some(journal)) };
+    options.sandbox.begin_at(first.at.div_euclid(1000));
+    for entry in &entries {
+        let now = Timestamp::from_millis(entry.at);
+        options.sandbox.advance_to(now.unix_seconds());
+        options.sandbox.world.requests = entry.requests;
+        if let Err(error) = entry.deed.perform(&mut options.sandbox, &options.catalog, now) {
+            tracing::warn!(%error, "something the sandbox remembers cannot be done again");
+        }
+    }
+    if let Some(last) = entries.last() {
+        options.clock.catch_up(last.ahead, Timestamp::from_millis(last.at));
+    }
+    Ok(Some(journal))
 }
 
 impl RunningSandbox {
@@ -123,9 +177,15 @@ impl RunningSandbox {
 
     /// Moves the clock ahead: everything that becomes due happens and is delivered.
     pub fn advance(&self, by: Duration) -> Timestamp {
-        let now = self.stand.clock.advance(by);
-        self.stand.with(|_| ());
-        now
+        self.stand.advance(by)
+    }
+
+    /// The stories of the demonstration become part of the account and are delivered. Once is
+    /// enough: they end now, so that later they are other events.
+    pub fn tell_demo(&self) {
+        if let Err(error) = self.stand.perform(Deed::Demo, None) {
+            tracing::warn!(%error, "the demonstration cannot be told");
+        }
     }
 
     /// Waits until every delivery that is due has been made. With a plan that holds deliveries
@@ -170,9 +230,11 @@ impl RunningSandbox {
 }
 
 fn router(stand: Arc<Stand>) -> Router {
+    let own = control::routes().layer(axum::middleware::from_fn(guard::own_site_only));
     Router::new()
         .route("/v1/{*path}", any(api::serve))
         .route(listen::PATH, get(listen::open))
+        .merge(own)
         .with_state(stand)
 }
 

@@ -82,13 +82,23 @@ pub fn event(
     options: &ScenarioOptions,
     overrides: &[Override],
 ) -> Result<StripeEvent, ScenarioError> {
-    let mut happening = happening(canonical(kind), catalog, options)?;
-    happening.created = options.at.unix_seconds();
+    let happening = alone(kind, catalog, options)?;
     let mut object = happening.object.show(options.api_version);
     for edit in overrides {
         edit.apply(&mut object)?;
     }
     Ok(happening.finish(object, options.api_version))
+}
+
+/// What happens in one event of a type, as of the options' time.
+pub(crate) fn alone(
+    kind: &str,
+    catalog: &Catalog,
+    options: &ScenarioOptions,
+) -> Result<Happening, ScenarioError> {
+    let mut happening = happening(canonical(kind), catalog, options)?;
+    happening.created = options.at.unix_seconds();
+    Ok(happening)
 }
 
 fn happening(

@@ -37,6 +37,8 @@ pub(crate) struct World {
     request: Option<Cause>,
     /// How many ids were made that stand for nothing but themselves.
     made: u64,
+    /// How many requests came in. Counted apart, so that reading changes no id of what is made.
+    pub(crate) requests: u64,
     /// How many happenings there were when the request began.
     mark: usize,
     /// The newest charge that went through.
@@ -56,6 +58,7 @@ impl World {
             cause: None,
             request: None,
             made: 0,
+            requests: 0,
             mark: 0,
             last_charge: None,
         }
@@ -90,8 +93,8 @@ impl World {
 
     /// The id of a request that comes in.
     pub(crate) fn next_request_id(&mut self) -> String {
-        let number = self.next_number();
-        self.telling.short("req_", &format!("request/{number}"))
+        self.requests = self.requests.saturating_add(1);
+        self.telling.short("req_", &format!("request/{}", self.requests))
     }
 
     /// A new id in the form of most objects: 24 letters and digits.

@@ -71,7 +71,7 @@ pub(crate) async fn serve(State(stand): State<Arc<Stand>>, request: Request) -> 
         Some(_) | None => {
             let read = read(&method, &path, parts.uri.query(), &parts.headers, body).await;
             Some(match read {
-                Ok(request) => stand.call(&request),
+                Ok((request, params)) => stand.call(&request, &params),
                 Err(refused) => refused.reply(),
             })
         }
@@ -125,7 +125,7 @@ async fn read(
     query: Option<&str>,
     headers: &HeaderMap,
     body: Body,
-) -> Result<ApiRequest, Refused> {
+) -> Result<(ApiRequest, String), Refused> {
     authenticate(headers)?;
     let method = match method {
         "GET" => Method::Get,
@@ -141,16 +141,18 @@ async fn read(
     })?;
     let body = std::str::from_utf8(&body)
         .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "The request body is not UTF-8."))?;
-    let pairs = [query.unwrap_or_default(), body].map(str::trim).join("&");
-    let params = Params::from_form(pairs.trim_matches('&'))
+    let written = [query.unwrap_or_default(), body].map(str::trim).join("&");
+    let written = written.trim_matches('&').to_owned();
+    let params = Params::from_form(&written)
         .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    Ok(ApiRequest {
+    let request = ApiRequest {
         method,
         path: path.trim_end_matches('/').to_owned(),
         params,
         version: version(headers)?,
         idempotency_key: idempotency_key(headers)?,
-    })
+    };
+    Ok((request, written))
 }
 
 /// The key of a request, by `Authorization: Bearer` or as the user of Basic. Any test key opens
@@ -276,11 +278,11 @@ fn http_date(seconds: i64) -> Option<HeaderValue> {
 
 impl Stand {
     /// Answers a request of the API, with what only the server can do besides.
-    pub(crate) fn call(&self, request: &ApiRequest) -> ApiReply {
+    pub(crate) fn call(&self, request: &ApiRequest, params: &str) -> ApiReply {
         if let Some(reply) = self.listening_session(request) {
             return reply;
         }
-        let reply = self.with(|sandbox| sandbox.call(request));
+        let reply = self.answer(request, params);
         if reply.status < 300 {
             self.resend_if_asked(request);
         }

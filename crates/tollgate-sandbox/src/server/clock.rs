@@ -60,6 +60,16 @@ impl SandboxClock {
         self.now()
     }
 
+    /// Is not behind an earlier run: as far ahead of the machine as it was, and not before its last
+    /// instant.
+    pub(super) fn catch_up(&self, ahead_ms: i64, last: Timestamp) {
+        if self.base == Base::Machine {
+            self.millis.fetch_max(ahead_ms, Ordering::AcqRel);
+        }
+        let behind = last.millis().saturating_sub(self.now().millis());
+        self.millis.fetch_add(behind.max(0), Ordering::AcqRel);
+    }
+
     /// Whether time passes by itself.
     pub fn is_running(&self) -> bool {
         self.base == Base::Machine

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
+use tollgate_domain::{Catalog, Timestamp};
 
 use super::clock::SandboxClock;
 use super::courier::{Address, Courier, Outcome, Parcel};
+use super::deed::{Deed, DeedError, Done, KeptCall};
 use super::faults::Faults;
+use super::journal::{Entry, Journal};
+use super::plan::DeliveryPlan;
 use super::post::Poster;
 use crate::event::Happening;
 use crate::pretty;
-use crate::sandbox::{Sandbox, WebhookEndpoint};
+use crate::sandbox::{ApiReply, ApiRequest, Method, Sandbox, WebhookEndpoint};
 
 /// Events a slow listener may lag behind before it loses some.
 const LISTENERS_LAG_MAX: usize = 1_024;
@@ -31,6 +35,8 @@ pub(crate) struct Stand {
     pub(crate) site: String,
     /// Every new event, for `stripe listen`.
     pub(crate) news: broadcast::Sender<Happening>,
+    catalog: Catalog,
+    journal: Option<Mutex<Journal>>,
     poster: Poster,
     /// Something may be due.
     wake: Notify,
@@ -49,41 +55,96 @@ fn address(sandbox: &Sandbox, endpoint: &WebhookEndpoint) -> Address {
 }
 
 impl Stand {
-    pub(crate) fn new(sandbox: Sandbox, clock: SandboxClock, site: String) -> Self {
+    pub(crate) fn new(
+        (sandbox, catalog): (Sandbox, Catalog),
+        clock: SandboxClock,
+        journal: Option<Journal>,
+        site: String,
+    ) -> Self {
+        let mut courier = Courier::default();
+        // What a journal brought back was delivered in an earlier run.
+        courier.first_unseen(sandbox.happenings().len());
         Self {
             sandbox: Arc::new(Mutex::new(sandbox)),
             clock,
             faults: Mutex::default(),
-            courier: Mutex::default(),
+            courier: Mutex::new(courier),
             site,
             news: broadcast::channel(LISTENERS_LAG_MAX).0,
+            catalog,
+            journal: journal.map(Mutex::new),
             poster: Poster::new(),
             wake: Notify::new(),
             progress: watch::channel(0).0,
         }
     }
 
-    /// Does something with the sandbox at its present; what happens by it is delivered.
+    /// Does something with the sandbox at its present; what happens by it is delivered. It is not
+    /// kept in the journal.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Sandbox) -> T) -> T {
         let mut sandbox = lock(&self.sandbox);
         sandbox.advance_to(self.clock.now().unix_seconds());
         let done = act(&mut sandbox);
-        self.collect(&mut sandbox);
+        self.collect(&mut sandbox, None);
         done
     }
 
+    /// Answers a request of the API; what changes something is kept.
+    pub(crate) fn answer(&self, request: &ApiRequest, params: &str) -> ApiReply {
+        let mut sandbox = lock(&self.sandbox);
+        let now = self.clock.now();
+        sandbox.advance_to(now.unix_seconds());
+        let requests = sandbox.world.requests;
+        let reply = sandbox.call(request);
+        if request.method != Method::Get {
+            self.keep(now, requests, Deed::Call(KeptCall::of(request, params)));
+        }
+        self.collect(&mut sandbox, None);
+        reply
+    }
+
+    /// Does a deed and keeps it. What happens by it is delivered, by a plan of its own if there is
+    /// one.
+    pub(crate) fn perform(
+        &self,
+        deed: Deed,
+        plan: Option<DeliveryPlan>,
+    ) -> Result<Done, DeedError> {
+        let mut sandbox = lock(&self.sandbox);
+        let now = self.clock.now();
+        sandbox.advance_to(now.unix_seconds());
+        let requests = sandbox.world.requests;
+        let done = deed.perform(&mut sandbox, &self.catalog, now)?;
+        self.keep(now, requests, deed);
+        self.collect(&mut sandbox, plan);
+        Ok(done)
+    }
+
+    /// Moves the clock ahead: everything that becomes due happens and is delivered.
+    pub(crate) fn advance(&self, by: Duration) -> Timestamp {
+        let now = self.clock.advance(by);
+        let mut sandbox = lock(&self.sandbox);
+        sandbox.advance_to(now.unix_seconds());
+        self.keep(now, sandbox.world.requests, Deed::Clock);
+        self.collect(&mut sandbox, None);
+        self.wake.notify_one();
+        now
+    }
+
+    fn keep(&self, now: Timestamp, requests: u64, deed: Deed) {
+        let Some(journal) = &self.journal else { return };
+        let entry = Entry { at: now.millis(), ahead: self.clock.ahead_ms(), requests, deed };
+        if let Err(error) = lock(journal).write(&entry) {
+            tracing::error!(%error, "the sandbox's journal cannot be written");
+        }
+    }
+
     /// Hands what happened since the last time to the courier and to listeners.
-    fn collect(&self, sandbox: &mut Sandbox) {
+    fn collect(&self, sandbox: &mut Sandbox, plan: Option<DeliveryPlan>) {
         let mut courier = lock(&self.courier);
         let Some(first) = courier.first_unseen(sandbox.happenings().len()) else { return };
-        let twins: Vec<Happening> = sandbox
-            .happenings()
-            .iter()
-            .skip(first)
-            .filter(|event| courier.plan.has_twin(event.kind(), event.id()))
-            .map(Happening::twin)
-            .collect();
-        sandbox.world.happenings.extend(twins);
+        let usual = plan.map(|plan| std::mem::replace(&mut courier.plan, plan));
+        self.twin(sandbox, &mut courier, first);
         let endpoints = sandbox.endpoints();
         for happening in sandbox.happenings().iter().skip(first) {
             for endpoint in endpoints.iter().filter(|one| one.wants(happening.kind())) {
@@ -92,8 +153,36 @@ impl Stand {
             // Nobody listening is fine.
             self.news.send(happening.clone()).ok();
         }
-        courier.first_unseen(sandbox.happenings().len());
+        let told: Vec<String> =
+            sandbox.happenings().iter().skip(first).map(|one| one.id().to_owned()).collect();
+        for event in told {
+            if let Some(state) = courier.progress(&event) {
+                sandbox.record_delivery(&event, state);
+            }
+        }
+        if let Some(usual) = usual {
+            courier.plan = usual;
+        }
         self.wake.notify_one();
+    }
+
+    /// Some events are followed by twins, where the plan has it so.
+    fn twin(&self, sandbox: &mut Sandbox, courier: &mut Courier, first: usize) {
+        let told: Vec<String> = sandbox
+            .happenings()
+            .iter()
+            .skip(first)
+            .filter(|event| courier.plan.has_twin(event.kind(), event.id()))
+            .map(|event| event.id().to_owned())
+            .collect();
+        let now = self.clock.now();
+        for event in told {
+            let deed = Deed::Twin { event };
+            if deed.perform(sandbox, &self.catalog, now).is_ok() {
+                self.keep(now, sandbox.world.requests, deed);
+            }
+        }
+        courier.first_unseen(sandbox.happenings().len());
     }
 
     /// Sends an event once more, to one endpoint or to all that want it. `false` where there is no

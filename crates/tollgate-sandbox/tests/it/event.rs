@@ -163,11 +163,11 @@ fn the_demonstration_has_acme_and_fits_every_catalog() {
         let accounts = demo::accounts(&catalog(name), now()).unwrap();
         assert!(accounts.len() >= 4, "{name}");
     }
-    let seeded = &accounts[0].events;
+    let seeded = accounts[0].events();
     let failing = Scenario::build("dunning", &catalog("sietch"), &options()).unwrap();
     let subscription = |events: &[tollgate_sandbox::StripeEvent]| {
         let found = events.iter().find(|event| event.kind == "customer.subscription.created");
         serde_json::from_str::<Value>(&found.unwrap().body).unwrap()["data"]["object"]["id"].clone()
     };
-    assert_eq!(subscription(seeded), subscription(&failing));
+    assert_eq!(subscription(&seeded), subscription(&failing));
 }

@@ -62,7 +62,7 @@ fn every_story_comes_to_its_plan_in_every_version() {
 fn the_demonstrations_acme_loses_its_plan_a_day_after_dunning() {
     let catalog = catalog("sietch");
     let acme = demo::accounts(&catalog, now().plus_hours(-1)).unwrap().remove(0);
-    let mut events = acme.events;
+    let mut events = acme.events();
     events.extend(Scenario::build("dunning", &catalog, &options()).unwrap());
     let facts = facts(&catalog, &events);
     let at = |at| {
