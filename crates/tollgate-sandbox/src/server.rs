@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use tollgate_domain::{Catalog, Timestamp};
 use tower_service::Service as _;
 
-use crate::sandbox::{Sandbox, SandboxOptions};
+use crate::sandbox::{ApiRequest, Method, Params, Sandbox, SandboxOptions, WebhookEndpoint};
 
 mod api;
 mod clock;
@@ -44,12 +44,13 @@ mod story;
 
 pub use clock::SandboxClock;
 pub use courier::{Attempt, Outcome};
-pub use faults::{Fault, FaultRule};
-pub use plan::DeliveryPlan;
-pub use story::{Story, StoryError};
 use deed::Deed;
+pub use faults::{Fault, FaultRule};
 use journal::Journal;
+pub use journal::ahead_of_machine_ms;
+pub use plan::DeliveryPlan;
 use stand::{Stand, lock};
+pub use story::{Story, StoryError};
 
 /// Most connections at once; beyond it new ones wait in the kernel.
 const CONNECTIONS_MAX: usize = 512;
@@ -72,6 +73,8 @@ pub struct ServerOptions {
     /// Where everything that is done to the account is kept; what an earlier run kept is done
     /// again first. Without one, the account is gone at the end.
     pub journal: Option<PathBuf>,
+    /// How events are delivered from the start.
+    pub plan: DeliveryPlan,
 }
 
 impl ServerOptions {
@@ -81,7 +84,8 @@ impl ServerOptions {
         let mut sandbox = Sandbox::new(SandboxOptions { seed, now, ..SandboxOptions::default() });
         sandbox.stock(catalog);
         let listen = ([127, 0, 0, 1], 0).into();
-        Self { listen, clock, sandbox, catalog: catalog.clone(), journal: None }
+        let plan = DeliveryPlan::default();
+        Self { listen, clock, sandbox, catalog: catalog.clone(), journal: None, plan }
     }
 
     /// The same with a clock that stands still; for tests.
@@ -125,6 +129,7 @@ pub async fn start(mut options: ServerOptions) -> Result<RunningSandbox, ServerE
     let site = format!("http://{address}");
     let account = (options.sandbox, options.catalog);
     let stand = Arc::new(Stand::new(account, options.clock, journal, site));
+    lock(&stand.courier).plan = options.plan;
     let (stop, stopped) = watch::channel(false);
     let tasks = vec![
         tokio::spawn(serve(listener, router(Arc::clone(&stand)), stopped.clone())),
@@ -178,6 +183,31 @@ impl RunningSandbox {
     /// Moves the clock ahead: everything that becomes due happens and is delivered.
     pub fn advance(&self, by: Duration) -> Timestamp {
         self.stand.advance(by)
+    }
+
+    /// The endpoint of an application of ours: found by its description, or made for all events,
+    /// and led to an address.
+    pub fn register(&self, description: &str, url: &str) -> Option<WebhookEndpoint> {
+        let call = |path: &str, pairs: &[(&str, &str)]| {
+            let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+            let params = Params::from_form(&form).unwrap_or_default();
+            self.stand.call(&ApiRequest::new(Method::Post, path, params), &form);
+        };
+        let find = || {
+            let all = self.with(|sandbox| sandbox.endpoints());
+            all.into_iter().find(|one| one.description.as_deref() == Some(description))
+        };
+        match find() {
+            Some(endpoint) if endpoint.url == url => {}
+            Some(endpoint) => {
+                call(&format!("/v1/webhook_endpoints/{}", endpoint.id), &[("url", url)]);
+            }
+            None => call(
+                "/v1/webhook_endpoints",
+                &[("url", url), ("enabled_events[]", "*"), ("description", description)],
+            ),
+        }
+        find()
     }
 
     /// The stories of the demonstration become part of the account and are delivered. Once is

@@ -28,6 +28,7 @@ mod keys;
 mod migrate;
 mod output;
 mod plan;
+mod sandbox;
 mod serve;
 mod state;
 mod timeline;
@@ -106,6 +107,8 @@ enum Command {
     Timeline(timeline::TimelineArgs),
     /// Send realistic signed Stripe events to a running server
     Trigger(trigger::TriggerArgs),
+    /// Run a stand-in for Stripe alone, or control the one that runs
+    Sandbox(sandbox::SandboxArgs),
     /// Show the catalog's plans, and what another catalog would do to every account
     Plan {
         #[command(subcommand)]
@@ -153,7 +156,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["dev", "serve", "init", "migrate"]),
     ("Ask", &["check", "why", "timeline"]),
     ("Catalog", &["plan"]),
-    ("Stripe's events", &["trigger", "events"]),
+    ("Stripe's events", &["trigger", "sandbox", "events"]),
     ("Operate", &["keys", "config", "doctor", "bench", "state", "completions"]),
 ];
 
@@ -229,6 +232,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Why(args) => why::run(&context, &args),
         Command::Timeline(args) => timeline::run(&context, &args),
         Command::Trigger(args) => trigger::run(&context, &args),
+        Command::Sandbox(args) => sandbox::run(&context, &args),
         Command::Plan { command } => plan::run(&context, command),
         Command::Events { command } => events::run(&context, command),
         Command::Keys { command } => keys::run(&context, command),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tollgate_domain::Timestamp;
+use tollgate_sandbox::server::SandboxClock;
 
 /// Tells the time. Cheap to clone; everything in one process shares one.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,8 @@ pub enum Clock {
     System,
     /// A clock that stands still until it is set, for tests.
     Fixed(Arc<AtomicI64>),
+    /// The clock of the sandbox, so that both live at the same time.
+    Sandbox(SandboxClock),
 }
 
 impl Clock {
@@ -34,10 +37,23 @@ impl Clock {
                 Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
             }
             Self::Fixed(millis) => Timestamp::from_millis(millis.load(Ordering::Relaxed)),
+            Self::Sandbox(clock) => clock.now(),
         }
     }
 
-    /// Sets a fixed clock; the machine's clock stays as it is.
+    /// Waits until the clock is moved; the machine's never is.
+    pub async fn moved(&self) {
+        match self {
+            Self::System | Self::Fixed(_) => std::future::pending().await,
+            Self::Sandbox(clock) => {
+                if clock.moves().changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    /// Sets a fixed clock; the others stay as they are.
     pub fn set(&self, at: Timestamp) {
         if let Self::Fixed(millis) = self {
             millis.store(at.millis(), Ordering::Relaxed);

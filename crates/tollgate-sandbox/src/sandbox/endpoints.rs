@@ -47,7 +47,8 @@ pub struct WebhookEndpoint {
     pub enabled_events: Vec<String>,
     /// Whether events are sent at all.
     pub enabled: bool,
-    description: Option<String>,
+    /// What its owner says of it.
+    pub description: Option<String>,
     metadata: Metadata,
     created: i64,
 }

@@ -31,9 +31,7 @@ fn is_own_site(method: &Method, headers: &HeaderMap) -> bool {
     }
     match (says("sec-fetch-site"), says("origin")) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
-        (None, Some(origin)) => {
-            says("host").is_some_and(|host| origin == format!("http://{host}"))
-        }
+        (None, Some(origin)) => says("host").is_some_and(|host| origin == format!("http://{host}")),
         // No browser.
         (None, None) => true,
     }
@@ -46,9 +44,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| {
-            (name.parse().unwrap(), HeaderValue::from_static(value))
-        }).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect()
     }
 
     #[test]

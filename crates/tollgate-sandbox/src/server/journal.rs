@@ -25,6 +25,23 @@ pub(crate) struct Entry {
     pub(crate) deed: Deed,
 }
 
+/// How far ahead of the machine's clock the sandbox that keeps this journal is, in milliseconds; 0
+/// where there is none. Reads a file that is being written to.
+pub fn ahead_of_machine_ms(path: &Path) -> io::Result<i64> {
+    #[derive(Deserialize)]
+    struct Ahead {
+        ahead: i64,
+    }
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let whole = text.rfind('\n').and_then(|end| text.get(..end)).unwrap_or_default();
+    let last = whole.lines().next_back().unwrap_or_default();
+    Ok(serde_json::from_str::<Ahead>(last).map_or(0, |last| last.ahead))
+}
+
 /// The open file.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -35,8 +52,7 @@ impl Journal {
     /// Opens the file, made where it is missing, and reads what it holds. A last line that was cut
     /// off by a crash is dropped; what it tells was never answered.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Vec<Entry>)> {
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let mut entries = Vec::new();
         let mut whole = 0_u64;
         let mut reader = BufReader::new(&file);

@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str) -> Result<At, String> {
 }
 
 /// Reads a span such as `26h` or `1d12h`, in milliseconds.
-fn span(text: &str) -> Result<i64, String> {
+pub(super) fn span(text: &str) -> Result<i64, String> {
     let mut total: i64 = 0;
     let mut rest = text;
     while !rest.is_empty() {

@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use tollgate_sandbox::server::SandboxClock;
 use tollgate_store::{Db, DbOptions, migrations};
 
-use super::dev_state::{DevState, with_sandbox_prices};
+use super::dev_state::{DevState, JOURNAL, with_sandbox_prices};
 use super::output::Output;
 use super::{Global, Start};
 use crate::clock::Clock;
@@ -30,7 +31,8 @@ impl Context {
         let flags =
             Flags { config: global.config.clone(), catalog: global.catalog.clone(), listen: None };
         let sources = Sources { directory, environment: start.environment, flags };
-        Ok(Self { output, clock: Clock::System, sources, program: start.program })
+        let clock = clock_of_dev(&sources)?;
+        Ok(Self { output, clock, sources, program: start.program })
     }
 
     /// The configuration as written.
@@ -113,6 +115,22 @@ impl Context {
             .await
             .with_context(|| format!("the database {} cannot be opened", config.database_url))
     }
+}
+
+/// Where commands look into the database of `tollgate dev`, they live at its time: its clock can
+/// have been moved ahead, and is not taken back when it stops.
+fn clock_of_dev(sources: &Sources) -> anyhow::Result<Clock> {
+    let Some(dev) = DevState::read(&sources.directory)? else { return Ok(Clock::System) };
+    // A configuration at fault is told by the command itself.
+    let same = config::load(sources)
+        .is_ok_and(|loaded| loaded.config.database_url.expose() == dev.database_url);
+    if !same {
+        return Ok(Clock::System);
+    }
+    let journal = sources.directory.join(JOURNAL);
+    let ahead_ms = tollgate_sandbox::server::ahead_of_machine_ms(&journal)
+        .with_context(|| format!("{JOURNAL} cannot be read"))?;
+    Ok(if ahead_ms > 0 { Clock::Sandbox(SandboxClock::running(ahead_ms)) } else { Clock::System })
 }
 
 /// The file of a SQLite address; `None` for PostgreSQL and databases in memory.

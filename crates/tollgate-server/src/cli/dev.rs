@@ -1,5 +1,5 @@
-//! `tollgate dev`. Owns: an engine that works at once on a fresh machine: generated secrets, demo
-//! accounts, a line to try. Must not know: how events look, what runs inside the engine.
+//! `tollgate dev`. Owns: an engine and a sandbox that work at once on a fresh machine: generated
+//! secrets, demo accounts, a line to try. Must not know: how events look, what runs inside the two.
 
 use std::path::Path;
 
@@ -8,27 +8,29 @@ use clap::Args;
 use tollgate_domain::catalog::Allowance;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::demo::{self, DemoAccount};
+use tollgate_sandbox::server::RunningSandbox;
 use tollgate_store::{accounts, facts, keys as stored};
-use tollgate_stripe::SigningSecret;
 
 use super::Outcome;
 use super::context::{Context, block_on, make_parent};
-use super::dev_state::{DATABASE_URL, DevState, FILE, with_sandbox_prices};
+use super::dev_state::{DATABASE_URL, DevState, FILE, JOURNAL, with_sandbox_prices};
 use super::keys::{self, Wanted};
 use super::output::{
     FAINT, GOOD, NOTICE, STRONG, print_json, print_line, print_note, styled, table,
 };
 use super::serve::{Signals, until_stopped};
-use super::trigger::send::{Letter, Sender};
 use crate::api::webhooks;
 use crate::app::App;
+use crate::clock::Clock;
 use crate::config::{
     self, Config, DatabaseUrl, Loaded, LogFormat, Origin, Secret, StripeConfig, WebhookSecret,
 };
-use crate::keys::{KeyEnvironment, SecretHash, random_bytes};
+use crate::keys::{KeyEnvironment, SecretHash};
 use crate::run::{self, RunningApp, StartError};
 use crate::scope::Scope;
 use crate::telemetry;
+
+mod stand_in;
 
 /// How to run.
 #[derive(Debug, Args)]
@@ -40,6 +42,9 @@ pub(super) struct DevArgs {
     /// Listen on this port of 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// Let the sandbox listen on this port; 0 takes a free one [default: the next free one]
+    #[arg(long)]
+    sandbox_port: Option<u16>,
     /// Throw away what earlier runs left
     #[arg(long)]
     reset: bool,
@@ -52,33 +57,77 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
     let loaded = config::load(&context.sources)?;
     note_other_database(&loaded);
     let left = context.dev_state()?;
-    let secret = match &left {
-        Some(left) => left.webhook_secret.clone(),
-        None => format!("whsec_{}", hex::encode(random_bytes::<24>()?)),
-    };
-    let config = dev_config(loaded, args.port, &secret)?;
+    let config = dev_config(loaded, args.port)?;
     telemetry::start(&config.log);
     make_parent(config.database_url.expose())?;
     block_on(async {
         let signals = Signals::listen()?;
-        let running = run::start(config, context.clock.clone()).await.map_err(explain)?;
-        if left.is_none() && !accounts::list(&running.app.engine.db, None, 1).await?.is_empty() {
-            running.shutdown().await;
-            anyhow::bail!("{}", not_ours());
-        }
-        let key = key(&running.app, left.map(|left| left.key)).await?;
-        let state = DevState {
-            url: format!("http://{}", running.address),
-            database_url: DATABASE_URL.to_owned(),
-            webhook_secret: secret,
-            key,
-            catalog: chosen_catalog(context),
+        let port = args.sandbox_port.unwrap_or(match args.port {
+            0 => 0,
+            port => port.saturating_add(1),
+        });
+        let sandbox = stand_in::start(&config.catalog, context.path(JOURNAL), port).await?;
+        let engine = match engine(context, config, &sandbox, left).await {
+            Ok(engine) => engine,
+            Err(error) => {
+                sandbox.shutdown().await;
+                return Err(error);
+            }
         };
-        state.write(&context.sources.directory)?;
-        let demo = seed(context, &running.app, &state).await?;
-        welcome(context, &running, &state, &demo).await?;
-        until_stopped(running, signals).await
+        let ended = until_stopped(engine, signals).await;
+        sandbox.shutdown().await;
+        ended
     })?
+}
+
+/// Starts the engine at the sandbox's time and as its client and endpoint, and tells what there is.
+async fn engine(
+    context: &Context,
+    mut config: Config,
+    sandbox: &RunningSandbox,
+    left: Option<DevState>,
+) -> anyhow::Result<RunningApp> {
+    let secret = stand_in::lead(sandbox, config.listen)?;
+    config.webhook_secrets.push(WebhookSecret {
+        label: "dev".to_owned(),
+        secret: Secret::new(&secret),
+        not_after: None,
+    });
+    let clock = Clock::Sandbox(sandbox.clock().clone());
+    let running = run::start(config, clock).await.map_err(explain)?;
+    match settle(context, &running, sandbox, (left, secret)).await {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            running.shutdown().await;
+            Err(error)
+        }
+    }
+}
+
+async fn settle(
+    context: &Context,
+    running: &RunningApp,
+    sandbox: &RunningSandbox,
+    (left, webhook_secret): (Option<DevState>, String),
+) -> anyhow::Result<()> {
+    let db = &running.app.engine.db;
+    if left.is_none() && !accounts::list(db, None, 1).await?.is_empty() {
+        anyhow::bail!("{}", not_ours());
+    }
+    stand_in::lead(sandbox, running.address)?;
+    let key = key(&running.app, left.map(|left| left.key)).await?;
+    let state = DevState {
+        url: format!("http://{}", running.address),
+        sandbox_url: Some(sandbox.url().to_owned()),
+        database_url: DATABASE_URL.to_owned(),
+        webhook_secret,
+        key,
+        catalog: chosen_catalog(context),
+    };
+    state.write(&context.sources.directory)?;
+    stand_in::tell_demo(sandbox).await?;
+    let demo = demo::accounts(&running.app.config.catalog, running.app.clock.now())?;
+    welcome(context, running, &state, &demo).await
 }
 
 fn not_ours() -> String {
@@ -107,7 +156,7 @@ fn reset(context: &Context) -> anyhow::Result<()> {
         anyhow::bail!("{}", not_ours());
     }
     let files = ["", "-wal", "-shm"].map(|end| format!("{database}{end}"));
-    for file in files.iter().map(String::as_str).chain([FILE]) {
+    for file in files.iter().map(String::as_str).chain([FILE, JOURNAL]) {
         match std::fs::remove_file(context.path(file)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("{file} cannot be removed"));
@@ -119,7 +168,7 @@ fn reset(context: &Context) -> anyhow::Result<()> {
 }
 
 /// The configuration as written, but on the embedded database, for the sandbox's events alone.
-fn dev_config(loaded: Loaded, port: u16, secret: &str) -> anyhow::Result<Config> {
+fn dev_config(loaded: Loaded, port: u16) -> anyhow::Result<Config> {
     let default =
         |key: &str| loaded.shown.iter().any(|one| one.key == key && one.origin == Origin::Default);
     let (level, format) = (default("log.level"), default("log.format"));
@@ -129,12 +178,11 @@ fn dev_config(loaded: Loaded, port: u16, secret: &str) -> anyhow::Result<Config>
     config.metrics_listen = None;
     config.catalog = with_sandbox_prices(config.catalog)?;
     config.catalog_overlay.sandbox_prices = true;
-    config.stripe = StripeConfig { secret_key: None, mode: None, account: None };
-    config.webhook_secrets.push(WebhookSecret {
-        label: "dev".to_owned(),
-        secret: Secret::new(secret),
-        not_after: None,
-    });
+    config.stripe = StripeConfig {
+        secret_key: Some(Secret::new(stand_in::SECRET_KEY)),
+        mode: None,
+        account: None,
+    };
     if level {
         "warn".clone_into(&mut config.log.level);
     }
@@ -181,25 +229,6 @@ async fn key(app: &App, left: Option<String>) -> anyhow::Result<String> {
     Ok(key.text.expose().to_owned())
 }
 
-/// Tells the stories of the demo accounts to the running server, over HTTP and signed, the way
-/// Stripe would; once per database.
-async fn seed(context: &Context, app: &App, state: &DevState) -> anyhow::Result<Vec<DemoAccount>> {
-    let accounts = demo::accounts(&app.config.catalog, app.clock.now())?;
-    let Some(first) = accounts.first() else { return Ok(accounts) };
-    if facts::load(&app.engine.db, &first.account).await?.known {
-        return Ok(accounts);
-    }
-    let letters = accounts.iter().flat_map(|demo| demo.events.iter().map(Letter::of)).collect();
-    let address = format!("{}{}", state.url, webhooks::PATH).parse()?;
-    let sender = Sender::new(address, SigningSecret::parse(&state.webhook_secret, "dev")?);
-    let report = sender.send_all(letters, true, context.clock.clone(), context.output).await;
-    if report.is_accepted() {
-        Ok(accounts)
-    } else {
-        Err(report.failure().context("the demo accounts cannot be made"))
-    }
-}
-
 async fn welcome(
     context: &Context,
     running: &RunningApp,
@@ -219,6 +248,7 @@ async fn welcome(
         return print_json(&serde_json::json!({
             "url": state.url,
             "docs": docs,
+            "sandbox": state.sandbox_url,
             "key": state.key,
             "webhookUrl": format!("{}{}", state.url, webhooks::PATH),
             "webhookSecret": state.webhook_secret,
@@ -233,6 +263,7 @@ async fn welcome(
         .collect();
     print_line(format_args!("listening on {}\n", styled(GOOD, &state.url)));
     print_line(format_args!("  docs      {docs}"));
+    print_line(format_args!("  stripe    {}", state.sandbox_url.as_deref().unwrap_or_default()));
     print_line(format_args!("  key       {}", state.key));
     print_line(format_args!("  webhooks  {}{}", state.url, webhooks::PATH));
     print_line(format_args!("  secret    {}", state.webhook_secret));
@@ -242,6 +273,7 @@ async fn welcome(
         format!("{program} why {account}"),
         format!("{program} trigger scenario dunning --account {account}"),
         format!("{program} why {account} --at +26h"),
+        format!("{program} sandbox clock advance 26h"),
         format!("{program} timeline {account}"),
         format!("{program} events list"),
     ] {

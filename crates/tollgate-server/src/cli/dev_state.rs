@@ -13,12 +13,18 @@ pub(super) const DATABASE_URL: &str = "sqlite:.tollgate/tollgate.db";
 /// The state's file.
 pub(super) const FILE: &str = ".tollgate/dev.json";
 
+/// Everything that was done to the sandbox of `tollgate dev`.
+pub(super) const JOURNAL: &str = ".tollgate/sandbox.journal";
+
 /// The state of `tollgate dev`, readable by its owner only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DevState {
     /// Where the server listens (or last listened), such as `http://127.0.0.1:8080`.
     pub(super) url: String,
+    /// Where its sandbox listens (or last listened).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sandbox_url: Option<String>,
     /// Its database.
     pub(super) database_url: String,
     /// The secret events are signed with.

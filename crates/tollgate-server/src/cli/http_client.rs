@@ -60,6 +60,19 @@ impl HttpClient {
         self.send(Method::POST, address, headers, body).await
     }
 
+    /// `POST` of a JSON body; the answer read as JSON, null where it is none.
+    pub(super) async fn post_json(
+        &self,
+        address: &Uri,
+        body: &serde_json::Value,
+    ) -> Result<(StatusCode, serde_json::Value), HttpError> {
+        let mut headers = HeaderMap::new();
+        let json = http::HeaderValue::from_static("application/json");
+        headers.insert(http::header::CONTENT_TYPE, json);
+        let answer = self.post(address, headers, Bytes::from(body.to_string())).await?;
+        Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or_default()))
+    }
+
     async fn send(
         &self,
         method: Method,

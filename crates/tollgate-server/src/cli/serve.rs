@@ -6,6 +6,7 @@ use clap::Args;
 use super::context::{Context, block_on, make_parent};
 use super::output::print_line;
 use super::{Ending, Outcome};
+use crate::clock::Clock;
 use crate::config::{self, Loaded, Origin};
 use crate::run::{self, RunningApp};
 use crate::telemetry;
@@ -37,7 +38,7 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
     make_parent(loaded.config.database_url.expose())?;
     block_on(async {
         let signals = Signals::listen()?;
-        let running = run::start(loaded.config, context.clock.clone()).await?;
+        let running = run::start(loaded.config, Clock::System).await?;
         print_line(format_args!("listening on http://{}", running.address));
         until_stopped(running, signals).await
     })?
@@ -72,7 +73,7 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -91,7 +92,7 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::signal::ctrl_c().await.ok();
     }
 }

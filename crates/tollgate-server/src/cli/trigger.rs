@@ -21,8 +21,9 @@ use crate::config::{Config, Secret};
 
 mod folder;
 pub(super) mod send;
+mod through;
 
-use send::{Letter, Sender};
+use send::{Letter, Report, Sender};
 
 /// What to send where.
 #[derive(Debug, Args)]
@@ -30,7 +31,9 @@ use send::{Letter, Sender};
     tollgate trigger scenario dunning --account acme\n\
     tollgate trigger invoice.paid --account acme --override amount_paid=9900\n\
     tollgate trigger scenario renewal --api-version 2020-08-27 --times 20 --shuffle --duplicate\n\
-    tollgate trigger --from-folder events/ --sign")]
+    tollgate trigger --from-folder events/ --sign\n\n\
+    Where `tollgate dev` runs, events go through its sandbox, which knows afterwards what happened.\n\
+    With --override, --url, --secret or --from-folder they are sent directly.")]
 pub(super) struct TriggerArgs {
     /// An event type such as invoice.paid, or `scenario NAME`, or `list`
     #[arg(value_name = "EVENT|scenario NAME|list", required_unless_present = "from_folder", num_args = 1..=2, conflicts_with = "from_folder")]
@@ -140,6 +143,9 @@ pub(super) fn run(context: &Context, args: &TriggerArgs) -> Outcome {
     if let Asked::List = asked {
         return list(context);
     }
+    if let Some(report) = through::tell(context, args, &asked)? {
+        return finish(context, &report);
+    }
     let config = context.load_for_data()?;
     let sender =
         Sender::new(webhook_address(context, args, &config)?, secret(context, args, &config)?);
@@ -168,6 +174,10 @@ pub(super) fn run(context: &Context, args: &TriggerArgs) -> Outcome {
     let in_order = args.from_folder.is_none() && !args.shuffle;
     let clock = context.clock.clone();
     let report = block_on(sender.send_all(letters, in_order, clock, context.output))?;
+    finish(context, &report)
+}
+
+fn finish(context: &Context, report: &Report) -> Outcome {
     report.tell(context.output)?;
     if report.is_accepted() { Ok(Ending::Done) } else { Err(report.failure()) }
 }

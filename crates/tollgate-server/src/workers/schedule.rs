@@ -31,6 +31,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         }
         tokio::select! {
             () = tokio::time::sleep(pace) => {}
+            () = app.clock.moved() => {}
             _ = stop.wait_for(|stopped| *stopped) => return,
         }
     }

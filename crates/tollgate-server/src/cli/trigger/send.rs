@@ -172,6 +172,23 @@ impl Delivered {
     }
 }
 
+impl Delivered {
+    /// An attempt as the sandbox tells it.
+    fn told(attempt: &serde_json::Value, address: &str) -> Self {
+        let text = |name: &str| {
+            attempt.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        };
+        let status = attempt.get("status").and_then(serde_json::Value::as_u64);
+        let status =
+            status.and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+        let answer = match status {
+            Some(status) => Ok((status, serde_json::from_str(&text("body")).unwrap_or_default())),
+            None => Err(HttpError::Unreachable { address: address.to_owned(), cause: text("why") }),
+        };
+        Self { name: text("event"), kind: text("type"), answer }
+    }
+}
+
 /// What became of all deliveries.
 #[derive(Debug)]
 pub(in crate::cli) struct Report {
@@ -180,6 +197,12 @@ pub(in crate::cli) struct Report {
 }
 
 impl Report {
+    /// What the sandbox at an address tells of its attempts.
+    pub(super) fn told(address: &str, attempts: &[serde_json::Value]) -> Self {
+        let deliveries = attempts.iter().map(|one| Delivered::told(one, address)).collect();
+        Self { address: address.to_owned(), deliveries }
+    }
+
     /// Whether every delivery was answered with a 2xx.
     pub(in crate::cli) fn is_accepted(&self) -> bool {
         self.deliveries.iter().all(Delivered::is_accepted)
