@@ -21,7 +21,7 @@ use super::story::Story;
 use crate::version::ApiVersion;
 
 /// Longest wait for deliveries.
-const SETTLE_MAX: Duration = Duration::from_secs(60);
+const SETTLE_MAX: Duration = Duration::from_mins(1);
 /// Most attempts shown at once.
 const SHOWN_MAX: usize = 1_000;
 
@@ -43,11 +43,11 @@ pub(crate) fn routes() -> Router<Arc<Stand>> {
 pub(crate) struct Refusal(StatusCode, String);
 
 impl Refusal {
-    pub(crate) fn bad(why: impl ToString) -> Self {
+    pub(crate) fn bad(why: &(impl ToString + ?Sized)) -> Self {
         Self(StatusCode::BAD_REQUEST, why.to_string())
     }
 
-    pub(crate) fn missing(why: impl ToString) -> Self {
+    pub(crate) fn missing(why: &(impl ToString + ?Sized)) -> Self {
         Self(StatusCode::NOT_FOUND, why.to_string())
     }
 }
@@ -189,7 +189,7 @@ async fn settle(State(stand): State<Arc<Stand>>) -> Json<Value> {
 
 async fn resend(State(stand): State<Arc<Stand>>, Path(event): Path<String>) -> Answer {
     if !stand.resend(&event, None) {
-        return Err(Refusal::missing(format!("no event {event}, or nobody who wants it")));
+        return Err(Refusal::missing(&format!("no event {event}, or nobody who wants it")));
     }
     Ok(Json(json!({"event": event})))
 }
@@ -202,12 +202,13 @@ async fn tell(State(stand): State<Arc<Stand>>, body: Body<Story>) -> Answer {
         seed: story.seed,
         duplicate_percent: if story.duplicate { 100 } else { 0 },
         shuffle: story.shuffle,
-        api_versions: story.version().map_err(Refusal::bad)?.into_iter().collect(),
+        api_versions: story.version().map_err(|error| Refusal::bad(&error))?.into_iter().collect(),
         ..DeliveryPlan::default()
     };
     let before = lock(&stand.courier).count();
     let known: Vec<String> = stand.with(|sandbox| ids(sandbox.happenings()));
-    let done = stand.perform(Deed::Tell { story }, Some(plan)).map_err(Refusal::bad)?;
+    let done =
+        stand.perform(Deed::Tell { story }, Some(plan)).map_err(|error| Refusal::bad(&error))?;
     let Done::Told(events) = done else { return Err(Refusal::bad("nothing was told")) };
     // Told again with the same seed: the same events, so they are only sent again.
     for event in events.iter().filter(|event| known.contains(event)) {

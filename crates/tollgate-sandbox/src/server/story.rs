@@ -79,7 +79,7 @@ impl Story {
     /// The version its events are to be delivered in; `None` for each endpoint's own.
     pub(crate) fn version(&self) -> Result<Option<ApiVersion>, StoryError> {
         let parsed = self.api_version.as_deref().map(ApiVersion::parse).transpose();
-        parsed.map_err(|error| field("apiVersion", error))
+        parsed.map_err(|error| field("apiVersion", &error))
     }
 
     /// What happens in all tellings, in order.
@@ -104,7 +104,7 @@ impl Story {
     }
 
     fn options(&self, at: Timestamp, seed: u64) -> Result<ScenarioOptions, StoryError> {
-        let account = AccountId::parse(&self.account).map_err(|error| field("account", error))?;
+        let account = AccountId::parse(&self.account).map_err(|error| field("account", &error))?;
         let member = self.member.as_deref().map(MemberId::parse).transpose();
         let interval = match self.interval.as_deref() {
             None | Some("month") => Interval::Month,
@@ -113,7 +113,7 @@ impl Story {
             Some(_) => return Err(field("interval", "is month, year or once")),
         };
         let mut options = ScenarioOptions::new(account, at);
-        options.member = member.map_err(|error| field("member", error))?;
+        options.member = member.map_err(|error| field("member", &error))?;
         options.plan.clone_from(&self.plan);
         options.interval = interval;
         options.seed = seed;
@@ -122,6 +122,6 @@ impl Story {
     }
 }
 
-fn field(field: &'static str, why: impl ToString) -> StoryError {
+fn field(field: &'static str, why: &(impl ToString + ?Sized)) -> StoryError {
     StoryError::Field { field, why: why.to_string() }
 }

@@ -2,6 +2,7 @@
 //! it is put together.
 
 mod api;
+mod control;
 mod deliveries;
 mod faults;
 mod support;
