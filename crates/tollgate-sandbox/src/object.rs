@@ -18,6 +18,7 @@ pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
 pub(crate) mod price;
 pub(crate) mod session;
+pub(crate) mod setup_intent;
 pub(crate) mod stored;
 pub(crate) mod subscription;
 pub(crate) mod test_method;
@@ -41,6 +42,9 @@ pub(crate) enum Object {
     Product(price::Product),
     Price(price::Price),
     Plan(price::Price),
+    Feature(entitlement::Feature),
+    ProductFeature(entitlement::ProductFeature),
+    SetupIntent(setup_intent::SetupIntent),
     EntitlementSummary(entitlement::Summary),
 }
 
@@ -61,6 +65,9 @@ impl Object {
             Self::Product(product) => product.show(version),
             Self::Price(price) => price.show(version),
             Self::Plan(price) => price.show_plan(version),
+            Self::Feature(feature) => feature.show(),
+            Self::ProductFeature(feature) => feature.show(),
+            Self::SetupIntent(intent) => intent.show(version),
             Self::EntitlementSummary(summary) => summary.show(),
         }
     }

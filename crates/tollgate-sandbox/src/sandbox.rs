@@ -12,6 +12,7 @@ use crate::offer;
 use crate::version::ApiVersion;
 use crate::world::World;
 
+mod account;
 mod cards;
 mod charges;
 mod checkout;
@@ -19,10 +20,12 @@ mod customers;
 mod deliveries;
 mod disputes;
 mod endpoints;
+mod entitlements;
 mod error;
 mod events;
 mod expand;
 mod idempotency;
+mod invoice_payments;
 mod page;
 mod pages;
 mod params;
@@ -34,6 +37,7 @@ mod refunds;
 mod request;
 mod route;
 mod sessions;
+mod setup_intents;
 mod shape;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,11 @@ use crate::event::{Cause, Happening};
 use crate::id::Ids;
 use crate::object::charge::Charge;
 use crate::object::customer::Customer;
+use crate::object::entitlement::Summary;
+use crate::object::payment_method::{BillingDetails, PaymentMethod};
 use crate::object::stored::{Objects, Stored};
+use crate::object::subscription::Subscription;
+use crate::object::test_method::VISA;
 use crate::object::{Metadata, Object};
 use crate::version::ApiVersion;
 
@@ -144,12 +148,29 @@ impl World {
         for happening in happenings.into_iter().filter(|happening| !known.contains(&happening.id)) {
             self.now = self.now.max(happening.created);
             self.objects.put(happening.object.clone());
-            if let (Object::Customer(customer), "customer.deleted") =
-                (&happening.object, happening.kind)
-            {
-                self.keep(Customer { deleted: true, ..customer.clone() });
+            if let Object::Customer(customer) = &happening.object {
+                self.adopt_customer(customer, happening.kind == "customer.deleted");
             }
             self.happenings.push(happening);
+        }
+    }
+
+    /// A customer of a story has the card that the story speaks of.
+    fn adopt_customer(&mut self, customer: &Customer, deleted: bool) {
+        if deleted {
+            self.keep(Customer { deleted, ..customer.clone() });
+        }
+        let Some(id) = customer.payment_method.clone() else { return };
+        if self.objects.get::<PaymentMethod>(&id).is_none() {
+            self.keep(PaymentMethod {
+                id,
+                test: &VISA,
+                billing: BillingDetails::default(),
+                expires: (9, 2031),
+                customer: Some(customer.id.clone()),
+                metadata: Metadata::new(),
+                created: customer.created,
+            });
         }
     }
 
@@ -164,6 +185,25 @@ impl World {
     }
 
     fn push(&mut self, kind: &'static str, object: Object, before: Option<Object>) {
+        let subscriber = Subscription::of(&object).map(|subscription| &subscription.customer);
+        let had = subscriber.map(|customer| Summary::of(customer, &self.objects));
+        self.record(kind, object, before);
+        if let Some(had) = had {
+            self.tell_features(had);
+        }
+    }
+
+    /// Tells what a customer's subscriptions give, if that is not what they gave before.
+    pub(crate) fn tell_features(&mut self, had: Summary) {
+        let has = Summary::of(&had.customer, &self.objects);
+        if has != had {
+            let kind = "entitlements.active_entitlement_summary.updated";
+            let (had, has) = (Object::EntitlementSummary(had), Object::EntitlementSummary(has));
+            self.record(kind, has, Some(had));
+        }
+    }
+
+    fn record(&mut self, kind: &'static str, object: Object, before: Option<Object>) {
         let number = self.happenings.len();
         self.objects.put(object.clone());
         self.happenings.push(Happening {

@@ -27,6 +27,9 @@ macro_rules! stored {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Kind { $($kind),+ }
 
+        /// Every kind.
+        const KINDS: &[Kind] = &[$(Kind::$kind),+];
+
         $(impl Stored for $type {
             const NOUN: &'static str = $noun;
             const KIND: Kind = Kind::$kind;
@@ -77,6 +80,9 @@ stored! {
     Dispute(super::adjustment::Dispute, "dispute");
     Product(super::price::Product, "product");
     Price(super::price::Price, "price");
+    Feature(super::entitlement::Feature, "feature");
+    ProductFeature(super::entitlement::ProductFeature, "product_feature");
+    SetupIntent(super::setup_intent::SetupIntent, "setupintent");
 }
 
 /// An object and its place in the order of making.
@@ -128,8 +134,8 @@ impl Objects {
 
     /// An object of any kind by its id.
     pub(crate) fn any(&self, id: &str) -> Option<&Object> {
-        let found = self.rows.iter().find(|((_, known), _)| known == id);
-        found.map(|(_, row)| &row.object)
+        let find = |kind: &Kind| self.rows.get(&(*kind, id.to_owned()));
+        KINDS.iter().find_map(find).map(|row| &row.object)
     }
 
     /// All objects of a kind, newest first: by their time, then by the order of making.

@@ -12,18 +12,22 @@ use crate::version::ApiVersion;
 
 /// Every resource; one line for each file.
 const RESOURCES: &[&[Route]] = &[
+    super::account::ROUTES,
     super::charges::ROUTES,
     super::checkout::ROUTES,
     super::customers::ROUTES,
     super::disputes::ROUTES,
     super::endpoints::ROUTES,
+    super::entitlements::ROUTES,
     super::events::ROUTES,
+    super::invoice_payments::ROUTES,
     super::payment_intents::ROUTES,
     super::payment_methods::ROUTES,
     super::prices::ROUTES,
     super::products::ROUTES,
     super::refunds::ROUTES,
     super::sessions::ROUTES,
+    super::setup_intents::ROUTES,
 ];
 
 /// What serves a route.

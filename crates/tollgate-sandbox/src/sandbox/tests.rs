@@ -9,8 +9,10 @@ mod adjustments;
 mod calls;
 mod catalog;
 mod customers;
+mod entitlements;
 mod payments;
 mod sessions;
+mod setup;
 
 /// When the tests begin: 2026-11-02T10:00:00Z.
 pub(super) const START: i64 = 1_793_613_600;

@@ -152,4 +152,9 @@ fn a_story_that_is_adopted_becomes_state_and_events_once() {
     assert_eq!(sandbox.happenings().len(), happenings.len());
     let customers = ok(&mut sandbox, "GET /v1/customers", "");
     assert_eq!(customers["data"][0]["metadata"]["account_id"], "acme");
+    let line = format!("GET /v1/customers/{}", text(&customers, "data.0.id"));
+    let form = "expand[]=invoice_settings.default_payment_method&expand[]=subscriptions";
+    let customer = ok(&mut sandbox, &line, form);
+    assert_eq!(customer["invoice_settings"]["default_payment_method"]["card"]["last4"], "4242");
+    assert_eq!(customer["subscriptions"]["data"][0]["status"], "active");
 }
