@@ -14,13 +14,17 @@ pub(crate) mod charge;
 pub(crate) mod customer;
 pub(crate) mod entitlement;
 pub(crate) mod invoice;
+pub(crate) mod invoice_item;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
+pub(crate) mod portal;
 pub(crate) mod price;
+pub(crate) mod schedule;
 pub(crate) mod session;
 pub(crate) mod setup_intent;
 pub(crate) mod stored;
 pub(crate) mod subscription;
+pub(crate) mod test_clock;
 pub(crate) mod test_method;
 
 /// Metadata, sorted by key.
@@ -46,6 +50,11 @@ pub(crate) enum Object {
     ProductFeature(entitlement::ProductFeature),
     SetupIntent(setup_intent::SetupIntent),
     EntitlementSummary(entitlement::Summary),
+    InvoiceItem(invoice_item::InvoiceItem),
+    Schedule(schedule::Schedule),
+    TestClock(test_clock::TestClock),
+    PortalConfiguration(portal::Configuration),
+    PortalSession(portal::PortalSession),
 }
 
 impl Object {
@@ -69,6 +78,11 @@ impl Object {
             Self::ProductFeature(feature) => feature.show(),
             Self::SetupIntent(intent) => intent.show(version),
             Self::EntitlementSummary(summary) => summary.show(),
+            Self::InvoiceItem(item) => item.show(version),
+            Self::Schedule(schedule) => schedule.show(version),
+            Self::TestClock(clock) => clock.show(),
+            Self::PortalConfiguration(configuration) => configuration.show(version),
+            Self::PortalSession(session) => session.show(version),
         }
     }
 }

@@ -13,9 +13,11 @@ use crate::version::ApiVersion;
 use crate::world::World;
 
 mod account;
+mod billing;
 mod cards;
 mod charges;
 mod checkout;
+mod clocks;
 mod customers;
 mod deliveries;
 mod disputes;
@@ -25,23 +27,29 @@ mod error;
 mod events;
 mod expand;
 mod idempotency;
+mod invoice_items;
 mod invoice_payments;
+mod invoices;
 mod page;
 mod pages;
 mod params;
 mod payment_intents;
 mod payment_methods;
+mod portal;
 mod prices;
 mod products;
 mod refunds;
 mod request;
 mod route;
+mod schedules;
 mod sessions;
 mod setup_intents;
 mod shape;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod time;
+mod truth;
 
 pub use cards::Card;
 pub use checkout::{CheckoutOutcome, CheckoutPage, PageLine, PageResult};
@@ -50,7 +58,12 @@ pub use disputes::{DisputeError, DisputeMove};
 pub use endpoints::WebhookEndpoint;
 pub use pages::PageError;
 pub use params::{Params, ParamsError};
+pub use portal::act::PortalAct;
+pub use portal::visit::{PortalChoice, PortalInvoice, PortalItem, PortalPage, PortalSubscription};
 pub use request::{ApiReply, ApiRequest, Method};
+pub use truth::{
+    AdjustmentTruth, CustomerTruth, InvoiceTruth, ItemTruth, SessionTruth, SubscriptionTruth,
+};
 
 /// What becomes of a subscription whose last retry failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,6 +124,8 @@ pub struct Sandbox {
     endpoints: Vec<WebhookEndpoint>,
     /// Where the pages are that Stripe would show.
     pages_base: Option<String>,
+    /// The test clock that is being moved; what goes by no clock stands still meanwhile.
+    moving: Option<String>,
 }
 
 impl Sandbox {
@@ -127,6 +142,7 @@ impl Sandbox {
             deliveries: deliveries::Deliveries::default(),
             endpoints: Vec::new(),
             pages_base: None,
+            moving: None,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::version::ApiVersion;
 pub(crate) mod billing;
 pub(crate) mod checkout;
 pub(crate) mod payment;
+pub(crate) mod proration;
 
 /// The state of a small Stripe, or a story while it is told.
 #[derive(Debug, Clone)]

@@ -19,7 +19,10 @@ pub(crate) struct Line {
     pub(crate) period_end: i64,
     /// A credit or debit for part of a period.
     pub(crate) proration: bool,
-    pub(crate) subscription_item: String,
+    /// The subscription's item it bills; `None` for lines of an invoice item without one.
+    pub(crate) subscription_item: Option<String>,
+    /// The invoice item it came from.
+    pub(crate) invoice_item: Option<String>,
 }
 
 /// Who an invoice is for.
@@ -38,13 +41,39 @@ pub(crate) struct Payment {
     pub(crate) charge: Option<String>,
 }
 
-/// An invoice for a subscription.
+/// What was agreed about an invoice beside its lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct InvoiceTerms {
+    /// It is sent, and due then; `None` charges automatically.
+    pub(crate) due_date: Option<i64>,
+    /// Stripe does nothing by itself with it.
+    pub(crate) held: bool,
+    /// When Stripe finalises the draft by itself.
+    pub(crate) finalizes_at: Option<i64>,
+    /// How many planned attempts failed.
+    pub(crate) retries: usize,
+    pub(crate) metadata: Metadata,
+    pub(crate) description: Option<String>,
+    /// The customer's balance before and after it was finalised; what was applied lowers the
+    /// amount due, a credit raises it.
+    pub(crate) starting_balance_minor: i64,
+    pub(crate) ending_balance_minor: Option<i64>,
+    /// Paid outside of Stripe.
+    pub(crate) out_of_band: bool,
+    /// Why it is not collected any more; `max_payment_attempts` where nothing is said.
+    pub(crate) uncollectible_reason: Option<&'static str>,
+    pub(crate) test_clock: Option<String>,
+}
+
+/// An invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invoice {
     pub(crate) id: String,
+    /// Its number, from when it is final.
     pub(crate) number: String,
     pub(crate) bill_to: BillTo,
-    pub(crate) subscription: String,
+    /// The subscription it bills; `None` for an invoice made by hand.
+    pub(crate) subscription: Option<String>,
     /// The subscription's metadata when the invoice was made.
     pub(crate) subscription_metadata: Metadata,
     pub(crate) status: &'static str,
@@ -63,6 +92,7 @@ pub(crate) struct Invoice {
     pub(crate) period_start: i64,
     pub(crate) period_end: i64,
     pub(crate) payment: Option<Payment>,
+    pub(crate) terms: InvoiceTerms,
 }
 
 impl Invoice {
@@ -71,9 +101,26 @@ impl Invoice {
         self.lines.iter().map(|line| line.amount_minor).sum()
     }
 
-    /// What is to be paid: nothing below zero.
+    /// What is to be paid, after the customer's balance: nothing below zero.
     pub(crate) fn due_minor(&self) -> i64 {
-        self.total_minor().max(0)
+        self.total_minor().saturating_add(self.balance_applied_minor()).max(0)
+    }
+
+    /// What the customer's balance changes in the amount: negative where a credit is used up.
+    fn balance_applied_minor(&self) -> i64 {
+        let terms = &self.terms;
+        terms
+            .ending_balance_minor
+            .map_or(0, |ending| terms.starting_balance_minor.saturating_sub(ending))
+    }
+
+    /// A draft or open invoice that Stripe still wants to finalise or collect.
+    pub(crate) fn advances(&self) -> bool {
+        matches!(self.status, "draft" | "open") && !self.terms.held
+    }
+
+    pub(crate) fn collection_method(&self) -> &'static str {
+        if self.terms.due_date.is_some() { "send_invoice" } else { "charge_automatically" }
     }
 
     pub(crate) fn show(&self, version: ApiVersion) -> Value {
@@ -89,13 +136,14 @@ impl Invoice {
             .put("invoice_pdf", self.page("/pdf"))
             .put("lines", self.show_lines(version))
             .put("livemode", false)
-            .put("metadata", json!({}))
+            .put("metadata", json!(self.terms.metadata))
+            .put("description", self.terms.description.clone())
             .put("next_payment_attempt", self.next_payment_attempt)
             .put("number", self.number.as_str())
             .put("period_end", self.period_end)
             .put("period_start", self.period_start)
             .put("webhooks_delivered_at", self.created)
-            .nulls(&["description", "receipt_number", "statement_descriptor"]);
+            .nulls(&["receipt_number", "statement_descriptor"]);
         if version < ApiVersion::Basil {
             self.put_before_basil(&mut fields);
         } else {
@@ -116,8 +164,8 @@ impl Invoice {
             .put("amount_due", self.due_minor())
             .put("amount_paid", self.amount_paid_minor)
             .put("amount_remaining", self.due_minor().saturating_sub(self.amount_paid_minor))
-            .put("ending_balance", 0)
-            .put("starting_balance", 0)
+            .put("ending_balance", self.terms.ending_balance_minor.unwrap_or(0))
+            .put("starting_balance", self.terms.starting_balance_minor)
             .put("subtotal", total)
             .put("total", total);
     }
@@ -127,31 +175,28 @@ impl Invoice {
         fields
             .put("charge", payment.and_then(|payment| payment.charge.clone()))
             .put("paid", self.status == "paid")
-            .put("subscription", self.subscription.as_str())
+            .put("subscription", self.subscription.clone())
             .nulls(&["discount", "tax"]);
     }
 
     fn put_since_basil(&self, fields: &mut Fields) {
-        let details = json!({
-            "metadata": self.subscription_metadata, "subscription": self.subscription,
+        let parent = self.subscription.as_ref().map_or(Value::Null, |subscription| {
+            json!({
+                "quote_details": null,
+                "subscription_details": {
+                    "metadata": self.subscription_metadata, "subscription": subscription,
+                },
+                "type": "subscription_details",
+            })
         });
-        fields
-            .put("amount_overpaid", 0)
-            .put(
-                "parent",
-                json!({
-                    "quote_details": null, "subscription_details": details,
-                    "type": "subscription_details",
-                }),
-            )
-            .empty_arrays(&["total_taxes"]);
+        fields.put("amount_overpaid", 0).put("parent", parent).empty_arrays(&["total_taxes"]);
     }
 
     /// The shape before invoices had a status (2018-10-31) and `created` (2019-02-19).
     fn put_before_statuses(&self, fields: &mut Fields) {
         let closed = matches!(self.status, "paid" | "void" | "uncollectible");
         fields
-            .put("billing", "charge_automatically")
+            .put("billing", self.collection_method())
             .put("closed", closed)
             .put("date", self.created)
             .put("finalized_at", self.finalized_at)
@@ -163,9 +208,10 @@ impl Invoice {
         fields
             .put("account_country", "US")
             .put("account_name", "Arrakis Trading")
-            .put("auto_advance", matches!(self.status, "draft" | "open"))
+            .put("auto_advance", self.advances())
             .put("automatic_tax", automatic_tax(version))
-            .put("collection_method", "charge_automatically")
+            .put("collection_method", self.collection_method())
+            .put("due_date", self.terms.due_date)
             .put("created", self.created)
             .put("customer_address", address(Some("US")))
             .put("customer_email", self.bill_to.email.clone())
@@ -184,7 +230,7 @@ impl Invoice {
             .empty_arrays(&["customer_tax_ids", "default_tax_rates", "discounts"])
             .empty_arrays(&["total_discount_amounts"])
             .nulls(&["account_tax_ids", "custom_fields", "customer_phone", "customer_shipping"])
-            .nulls(&["default_payment_method", "default_source", "due_date", "footer"])
+            .nulls(&["default_payment_method", "default_source", "footer"])
             .nulls(&["last_finalization_error"]);
         if version < ApiVersion::Basil {
             let payment = self.payment.as_ref();
@@ -209,10 +255,11 @@ impl Invoice {
                 .put("subtotal_excluding_tax", self.total_minor())
                 .put("total_excluding_tax", self.total_minor())
                 .nulls(&["application", "from_invoice", "latest_revision", "on_behalf_of"])
-                .nulls(&["shipping_cost", "shipping_details", "test_clock"]);
+                .put("test_clock", self.terms.test_clock.clone())
+                .nulls(&["shipping_cost", "shipping_details"]);
         }
         if (ApiVersion::V2022..ApiVersion::Basil).contains(&version) {
-            fields.put("paid_out_of_band", false).nulls(&["quote"]);
+            fields.put("paid_out_of_band", self.terms.out_of_band).nulls(&["quote"]);
         }
         if version == ApiVersion::V2022 {
             fields.nulls(&["rendering_options"]);
@@ -231,7 +278,8 @@ impl Invoice {
             fields.nulls(&["customer_account"]);
         }
         if version >= ApiVersion::Endive && self.status == "uncollectible" {
-            let why = json!({"uncollectible": {"reason": "max_payment_attempts"}});
+            let reason = self.terms.uncollectible_reason.unwrap_or("max_payment_attempts");
+            let why = json!({"uncollectible": {"reason": reason}});
             fields.put("status_details", why);
         }
     }
@@ -262,7 +310,37 @@ fn automatic_tax(version: ApiVersion) -> Value {
 }
 
 impl Line {
-    fn show(&self, invoice: &Invoice, version: ApiVersion) -> Value {
+    /// It came from an invoice item, or is shown as if: a part of a period, or by hand.
+    fn is_of_item(&self) -> bool {
+        self.proration || self.invoice_item.is_some() || self.subscription_item.is_none()
+    }
+
+    /// What the line bills, since basil: an invoice item, or an item of the subscription.
+    fn show_parent(&self, invoice: &Invoice) -> Value {
+        let item = self.subscription_item.as_ref().filter(|_| invoice.subscription.is_some());
+        match (item, &self.invoice_item) {
+            (Some(item), invoice_item) => json!({
+                "invoice_item_details": null,
+                "subscription_item_details": {
+                    "invoice_item": invoice_item, "proration": self.proration,
+                    "proration_details": {"credited_items": null},
+                    "subscription": invoice.subscription, "subscription_item": item,
+                },
+                "type": "subscription_item_details",
+            }),
+            (None, invoice_item) => json!({
+                "invoice_item_details": {
+                    "invoice_item": invoice_item, "proration": self.proration,
+                    "proration_details": {"credited_items": null},
+                    "subscription": invoice.subscription,
+                },
+                "subscription_item_details": null,
+                "type": "invoice_item_details",
+            }),
+        }
+    }
+
+    pub(crate) fn show(&self, invoice: &Invoice, version: ApiVersion) -> Value {
         let mut fields = Fields::new(&self.id, "line_item");
         fields
             .put("amount", self.amount_minor)
@@ -297,9 +375,9 @@ impl Line {
         fields
             .put("plan", self.price.show_plan(version))
             .put("proration", self.proration)
-            .put("subscription", invoice.subscription.as_str())
-            .put("subscription_item", self.subscription_item.as_str())
-            .put("type", if self.proration { "invoiceitem" } else { "subscription" });
+            .put("subscription", invoice.subscription.clone())
+            .put("subscription_item", self.subscription_item.clone())
+            .put("type", if self.is_of_item() { "invoiceitem" } else { "subscription" });
         if version >= ApiVersion::V2020 {
             fields
                 .put("price", self.price.show(version))
@@ -315,19 +393,7 @@ impl Line {
 
     fn put_since_basil(&self, fields: &mut Fields, invoice: &Invoice, version: ApiVersion) {
         fields
-            .put(
-                "parent",
-                json!({
-                    "invoice_item_details": null,
-                    "subscription_item_details": {
-                        "invoice_item": null, "proration": self.proration,
-                        "proration_details": {"credited_items": null},
-                        "subscription": invoice.subscription,
-                        "subscription_item": self.subscription_item,
-                    },
-                    "type": "subscription_item_details",
-                }),
-            )
+            .put("parent", self.show_parent(invoice))
             .put(
                 "pricing",
                 json!({
@@ -338,7 +404,7 @@ impl Line {
             )
             .empty_arrays(&["taxes"]);
         if version >= ApiVersion::Clover {
-            fields.put("subscription", invoice.subscription.as_str());
+            fields.put("subscription", invoice.subscription.clone());
         }
     }
 }

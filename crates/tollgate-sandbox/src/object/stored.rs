@@ -83,6 +83,11 @@ stored! {
     Feature(super::entitlement::Feature, "feature");
     ProductFeature(super::entitlement::ProductFeature, "product_feature");
     SetupIntent(super::setup_intent::SetupIntent, "setupintent");
+    InvoiceItem(super::invoice_item::InvoiceItem, "invoiceitem");
+    Schedule(super::schedule::Schedule, "subscription_schedule");
+    TestClock(super::test_clock::TestClock, "test_clock");
+    PortalConfiguration(super::portal::Configuration, "configuration");
+    PortalSession(super::portal::PortalSession, "billing_portal_session");
 }
 
 /// An object and its place in the order of making.

@@ -16,13 +16,72 @@ pub(crate) struct Item {
     pub(crate) created: i64,
     pub(crate) period_start: i64,
     pub(crate) period_end: i64,
+    pub(crate) metadata: Metadata,
 }
 
 /// A change that waits for its payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PendingUpdate {
-    pub(crate) item: Item,
+    /// The items as they are going to be.
+    pub(crate) items: Vec<Item>,
     pub(crate) expires_at: i64,
+}
+
+/// What becomes of invoices while collection is paused; the status stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PauseCollection {
+    /// `keep_as_draft`, `mark_uncollectible` or `void`.
+    pub(crate) behavior: &'static str,
+    pub(crate) resumes_at: Option<i64>,
+}
+
+/// What becomes of a subscription whose trial ends before there is a payment method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum TrialEnd {
+    /// The invoice is made, and its payment fails.
+    #[default]
+    CreateInvoice,
+    Pause,
+    Cancel,
+}
+
+impl TrialEnd {
+    /// As Stripe writes it in `trial_settings.end_behavior.missing_payment_method`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateInvoice => "create_invoice",
+            Self::Pause => "pause",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// What was agreed about a subscription beside its items.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Terms {
+    /// Invoices are sent and due after this many days; `None` charges automatically.
+    pub(crate) days_until_due: Option<u32>,
+    pub(crate) pause_collection: Option<PauseCollection>,
+    /// The schedule that changes it.
+    pub(crate) schedule: Option<String>,
+    pub(crate) trial_end: TrialEnd,
+    pub(crate) description: Option<String>,
+    /// What the customer said on leaving: Stripe's word for it, and their own.
+    pub(crate) feedback: Option<String>,
+    pub(crate) comment: Option<String>,
+    /// The setup that collects a card for later.
+    pub(crate) pending_setup_intent: Option<String>,
+    pub(crate) test_clock: Option<String>,
+    /// The end of trial that was announced.
+    pub(crate) trial_end_told: Option<i64>,
+    /// The invoice whose payment ends the pause.
+    pub(crate) resumes_with: Option<String>,
+}
+
+impl Terms {
+    pub(crate) fn collection_method(&self) -> &'static str {
+        if self.days_until_due.is_some() { "send_invoice" } else { "charge_automatically" }
+    }
 }
 
 /// Why and since when a subscription is paused.
@@ -50,9 +109,11 @@ pub(crate) struct Subscription {
     pub(crate) trial_end: Option<i64>,
     pub(crate) paused: Option<Paused>,
     pub(crate) latest_invoice: Option<String>,
-    pub(crate) payment_method: String,
+    /// The payment method charged before the customer's own.
+    pub(crate) payment_method: Option<String>,
     pub(crate) pending_update: Option<PendingUpdate>,
     pub(crate) metadata: Metadata,
+    pub(crate) terms: Terms,
 }
 
 impl Subscription {
@@ -73,11 +134,12 @@ impl Subscription {
             .put("status", self.status)
             .put("trial_end", self.trial_end)
             .put("trial_start", self.trial_start)
-            .nulls(&["application_fee_percent", "days_until_due", "default_source"]);
+            .put("days_until_due", self.terms.days_until_due)
+            .nulls(&["application_fee_percent", "default_source"]);
         self.put_plan_and_period(&mut fields, version);
         if version < ApiVersion::V2020 {
             fields
-                .put("billing", "charge_automatically")
+                .put("billing", self.terms.collection_method())
                 .put("start", self.created)
                 .nulls(&["discount", "tax_percent"]);
             return fields.done();
@@ -105,15 +167,17 @@ impl Subscription {
         let currency = self.items.first().map(|item| item.price.currency.clone());
         fields
             .put("automatic_tax", automatic_tax(version))
-            .put("collection_method", "charge_automatically")
+            .put("collection_method", self.terms.collection_method())
             .put("currency", currency)
-            .put("default_payment_method", self.payment_method.as_str())
+            .put("default_payment_method", self.payment_method.clone())
             .put("default_tax_rates", json!([]))
-            .put("pause_collection", Value::Null)
+            .put("pause_collection", self.show_pause_collection())
+            .put("pending_setup_intent", self.terms.pending_setup_intent.clone())
             .put("pending_update", self.show_pending_update(version))
+            .put("schedule", self.terms.schedule.clone())
             .put("start_date", self.created)
             .nulls(&["billing_thresholds", "next_pending_invoice_item_invoice", "transfer_data"])
-            .nulls(&["pending_invoice_item_interval", "pending_setup_intent", "schedule"]);
+            .nulls(&["pending_invoice_item_interval"]);
         if version < ApiVersion::Basil {
             fields.nulls(&["discount"]);
         } else {
@@ -131,19 +195,24 @@ impl Subscription {
                         "save_default_payment_method": "off",
                     }),
                 )
-                .nulls(&["application", "description", "on_behalf_of", "test_clock"]);
+                .put("description", self.terms.description.clone())
+                .put("test_clock", self.terms.test_clock.clone())
+                .nulls(&["application", "on_behalf_of"]);
         }
         if version >= ApiVersion::Acacia {
             fields
                 .put(
                     "cancellation_details",
-                    json!({"comment": null, "feedback": null, "reason": self.cancellation_reason}),
+                    json!({
+                        "comment": self.terms.comment, "feedback": self.terms.feedback,
+                        "reason": self.cancellation_reason,
+                    }),
                 )
                 .put(
                     "invoice_settings",
                     json!({"account_tax_ids": null, "issuer": {"type": "self"}}),
                 )
-                .put("trial_settings", trial_settings(version))
+                .put("trial_settings", trial_settings(self.terms.trial_end, version))
                 .nulls(&["billing_cycle_anchor_config"]);
         }
         if version >= ApiVersion::Clover {
@@ -173,11 +242,21 @@ impl Subscription {
         list(data, &format!("/v1/subscription_items?subscription={}", self.id), version)
     }
 
+    fn show_pause_collection(&self) -> Value {
+        self.terms.pause_collection.as_ref().map_or(
+            Value::Null,
+            |pause| json!({"behavior": pause.behavior, "resumes_at": pause.resumes_at}),
+        )
+    }
+
     fn show_pending_update(&self, version: ApiVersion) -> Value {
+        let items = |items: &[Item]| -> Vec<Value> {
+            items.iter().map(|item| item.show(&self.id, version)).collect()
+        };
         self.pending_update.as_ref().map_or(Value::Null, |pending| {
             json!({
                 "billing_cycle_anchor": null, "expires_at": pending.expires_at,
-                "subscription_items": [pending.item.show(&self.id, version)],
+                "subscription_items": items(&pending.items),
                 "trial_end": null, "trial_from_plan": null,
             })
         })
@@ -185,11 +264,12 @@ impl Subscription {
 }
 
 impl Item {
-    fn show(&self, subscription: &str, version: ApiVersion) -> Value {
+    /// The item, which names its subscription.
+    pub(crate) fn show(&self, subscription: &str, version: ApiVersion) -> Value {
         let mut fields = Fields::new(&self.id, "subscription_item");
         fields
             .put("created", self.created)
-            .put("metadata", json!({}))
+            .put("metadata", json!(self.metadata))
             .put("plan", self.price.show_plan(version))
             .put("quantity", self.quantity);
         if version < ApiVersion::V2020 {
@@ -223,10 +303,13 @@ fn automatic_tax(version: ApiVersion) -> Value {
     }
 }
 
-fn trial_settings(version: ApiVersion) -> Value {
+fn trial_settings(end: TrialEnd, version: ApiVersion) -> Value {
+    let behavior = end.as_str();
     if version >= ApiVersion::Endive {
-        json!({"end_behavior": {"billing_cycle_anchor": null, "missing_payment_method": "create_invoice"}})
+        json!({"end_behavior": {
+            "billing_cycle_anchor": null, "missing_payment_method": behavior,
+        }})
     } else {
-        json!({"end_behavior": {"missing_payment_method": "create_invoice"}})
+        json!({"end_behavior": {"missing_payment_method": behavior}})
     }
 }

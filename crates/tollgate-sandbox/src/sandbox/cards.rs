@@ -67,7 +67,7 @@ impl Sandbox {
         let found: Vec<Subscription> =
             self.world.objects.all::<Subscription>().filter(of).cloned().collect();
         for mut subscription in found {
-            self.world.update(&mut subscription, |one| id.clone_into(&mut one.payment_method));
+            self.world.update(&mut subscription, |one| one.payment_method = Some(id.clone()));
         }
         Ok(())
     }

@@ -9,16 +9,27 @@ use super::page::{self, Span};
 use super::params::Params;
 use super::route::{Call, Route};
 use crate::object::customer::{Address, Customer};
+use crate::object::test_clock::TestClock;
 use crate::object::{Metadata, Object};
 
 /// What can be said of a customer.
-const FIELDS: &str = "name email description phone metadata{*} preferred_locales[] \
-     address{city country line1 line2 postal_code state} balance tax_exempt \
-     payment_method invoice_settings{default_payment_method}";
+macro_rules! fields {
+    () => {
+        "name email description phone metadata{*} preferred_locales[] \
+         address{city country line1 line2 postal_code state} balance tax_exempt \
+         payment_method invoice_settings{default_payment_method}"
+    };
+}
+
+/// What can be said of a customer that is made: also the clock its time goes by.
+const CREATE: &str = concat!(fields!(), " test_clock");
+
+/// What can be changed of it.
+const FIELDS: &str = fields!();
 
 pub(super) const ROUTES: &[Route] = &[
-    Route::post("/v1/customers", FIELDS, create),
-    Route::list("/v1/customers", "email created?{gt gte lt lte}", list),
+    Route::post("/v1/customers", CREATE, create),
+    Route::list("/v1/customers", "email test_clock created?{gt gte lt lte}", list),
     Route::get("/v1/customers/{customer}", retrieve),
     Route::post("/v1/customers/{customer}", FIELDS, update),
     Route::delete("/v1/customers/{customer}", "", delete),
@@ -27,6 +38,10 @@ pub(super) const ROUTES: &[Route] = &[
 fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
     let mut customer = sandbox.new_customer();
     fill(&mut customer, call.params)?;
+    if let Some(clock) = sandbox.referred::<TestClock>(call.params, "test_clock")? {
+        customer.created = clock.frozen_time;
+        customer.test_clock = Some(clock.id.clone());
+    }
     sandbox.world.keep(customer.clone());
     customer.payment_method = default_method(sandbox, &customer, call.params)?;
     sandbox.world.emit("customer.created", Object::Customer(customer.clone()));
@@ -158,6 +173,8 @@ fn update(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
 }
 
 fn delete(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
+    sandbox.customer(call.id())?;
+    sandbox.in_time_of(call.id(), |sandbox| sandbox.end_subscriptions_of(call.id()));
     let mut customer = sandbox.customer(call.id())?;
     sandbox.world.emit("customer.deleted", Object::Customer(customer.clone()));
     customer.deleted = true;

@@ -13,6 +13,8 @@ mod entitlements;
 mod payments;
 mod sessions;
 mod setup;
+mod subscriptions;
+mod time;
 
 /// When the tests begin: 2026-11-02T10:00:00Z.
 pub(super) const START: i64 = 1_793_613_600;

@@ -48,7 +48,7 @@ fn subscription_oddities(telling: &mut Telling<'_>) -> Result<(), ScenarioError>
     if let Some(mut item) = subscription.items.first().cloned() {
         item.price = price;
         let mut pending = subscription.clone();
-        pending.pending_update = Some(PendingUpdate { item: item.clone(), expires_at });
+        pending.pending_update = Some(PendingUpdate { items: vec![item.clone()], expires_at });
         let kind = "customer.subscription.pending_update_expired";
         telling.world.change_subscription(kind, &mut pending.clone(), |subscription| {
             subscription.pending_update = None;

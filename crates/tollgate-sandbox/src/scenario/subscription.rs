@@ -238,7 +238,8 @@ fn prorations(
         period_start: now,
         period_end: item.period_end,
         proration: true,
-        subscription_item: item.id.clone(),
+        subscription_item: Some(item.id.clone()),
+        invoice_item: None,
     };
     vec![
         line("credit", -part(item.price.unit_amount_minor), &item.price, "Unused time on"),

@@ -5,8 +5,20 @@ use super::World;
 use super::payment::Purpose;
 use crate::object::Object;
 use crate::object::customer::Customer;
-use crate::object::invoice::{BillTo, Invoice, InvoicePayment, Line, Payment};
+use crate::object::invoice::{BillTo, Invoice, InvoicePayment, InvoiceTerms, Line, Payment};
 use crate::object::subscription::{Item, Paused, Subscription};
+use crate::time::shifted;
+
+/// An invoice that is to be made.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) id: String,
+    /// The subscription it bills; `None` for an invoice made by hand.
+    pub(crate) subscription: Option<&'a Subscription>,
+    pub(crate) billing_reason: &'static str,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) terms: InvoiceTerms,
+}
 
 impl World {
     /// Changes a subscription and tells of it under a name.
@@ -47,12 +59,13 @@ impl World {
             period_start: item.period_start,
             period_end: item.period_end,
             proration: false,
-            subscription_item: item.id.clone(),
+            subscription_item: Some(item.id.clone()),
+            invoice_item: None,
         };
         subscription.items.iter().map(line).collect()
     }
 
-    /// An invoice is drafted.
+    /// An invoice is drafted for a subscription in a story.
     pub(crate) fn draft(
         &mut self,
         customer: &Customer,
@@ -60,38 +73,57 @@ impl World {
         (key, billing_reason): (&str, &'static str),
         lines: Vec<Line>,
     ) -> Invoice {
-        let currency = lines.first().map_or("usd", |line| line.price.currency.as_str()).to_owned();
+        let id = self.invoice_id(subscription, key);
         let cycle = billing_reason == "subscription_cycle";
+        let attempt = cycle.then_some(self.now.saturating_add(crate::time::HOUR));
+        let terms = InvoiceTerms { finalizes_at: attempt, ..InvoiceTerms::default() };
+        let draft = Draft { id, subscription: Some(subscription), billing_reason, lines, terms };
+        self.issue(customer, draft)
+    }
+
+    /// An invoice is drafted.
+    pub(crate) fn issue(&mut self, customer: &Customer, draft: Draft<'_>) -> Invoice {
+        let Draft { id, subscription, billing_reason, lines, terms } = draft;
+        let first = lines.first();
+        let currency = first.map(|line| line.price.currency.clone());
+        let currency = currency.or_else(|| customer.currency.clone());
         // Stripe dates the invoice of a renewal by the period that has just ended.
-        let item = subscription.items.first().filter(|_| cycle);
-        let period_end = item.map_or(self.now, |item| item.period_start);
-        let length = item.map_or(0, |item| item.period_end.saturating_sub(item.period_start));
+        let line = first.filter(|_| billing_reason == "subscription_cycle");
+        let period_end = line.map_or(self.now, |line| line.period_start);
+        let period_start = line.map_or(self.now, |line| {
+            let count = i64::from(line.price.interval_count).saturating_neg();
+            line.price.interval.map_or(self.now, |name| shifted(line.period_start, name, count))
+        });
+        let automatic = terms.due_date.is_none() && !terms.held;
         let invoice = Invoice {
-            id: self.invoice_id(subscription, key),
+            id,
             number: format!("{}-{:04}", customer.invoice_prefix, customer.next_invoice_sequence),
             bill_to: BillTo {
                 customer: customer.id.clone(),
                 email: customer.email.clone(),
                 name: customer.name.clone(),
             },
-            subscription: subscription.id.clone(),
-            subscription_metadata: subscription.metadata.clone(),
+            subscription: subscription.map(|subscription| subscription.id.clone()),
+            subscription_metadata: subscription
+                .map(|subscription| subscription.metadata.clone())
+                .unwrap_or_default(),
             status: "draft",
             billing_reason,
             lines,
-            currency,
+            currency: currency.unwrap_or_else(|| "usd".to_owned()),
             amount_paid_minor: 0,
             attempt_count: 0,
             attempted: false,
-            next_payment_attempt: cycle.then_some(self.now.saturating_add(crate::time::HOUR)),
+            next_payment_attempt: terms.finalizes_at.filter(|_| automatic),
             created: self.now,
             finalized_at: None,
             paid_at: None,
             voided_at: None,
             uncollectible_at: None,
-            period_start: period_end.saturating_sub(length),
+            period_start,
             period_end,
             payment: None,
+            terms,
         };
         self.emit("invoice.created", Object::Invoice(invoice.clone()));
         invoice
@@ -141,6 +173,16 @@ impl World {
         if let Some(payment) = &mut invoice.payment {
             payment.charge = Some(charge);
         }
+        self.attempt_failed(before, invoice, retry_seconds);
+    }
+
+    /// An open invoice was not paid in this attempt; the next is due after `retry_seconds`.
+    pub(crate) fn attempt_failed(
+        &mut self,
+        before: Invoice,
+        invoice: &mut Invoice,
+        retry_seconds: Option<i64>,
+    ) {
         invoice.attempted = true;
         invoice.attempt_count = invoice.attempt_count.saturating_add(1);
         invoice.next_payment_attempt =

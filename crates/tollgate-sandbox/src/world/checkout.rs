@@ -8,7 +8,7 @@ use crate::object::customer::Customer;
 use crate::object::invoice::Invoice;
 use crate::object::price::Price;
 use crate::object::session::{LineItem, Session, Terms};
-use crate::object::subscription::{Item, Subscription};
+use crate::object::subscription::{Item, Subscription, Terms as SubscriptionTerms};
 use crate::object::{Metadata, Object};
 use crate::time::DAY;
 
@@ -73,6 +73,7 @@ impl World {
             created: self.now,
             period_start: self.now,
             period_end: order.period_end,
+            metadata: Metadata::new(),
         };
         Subscription {
             id,
@@ -90,9 +91,10 @@ impl World {
             trial_end: order.trial.then_some(order.period_end),
             paused: None,
             latest_invoice: None,
-            payment_method: self.card_of(customer),
+            payment_method: Some(self.card_of(customer)),
             pending_update: None,
             metadata: order.metadata.clone(),
+            terms: SubscriptionTerms::default(),
         }
     }
 
