@@ -37,6 +37,7 @@ mod faults;
 mod guard;
 mod journal;
 mod listen;
+mod pages;
 mod plan;
 mod post;
 mod stand;
@@ -127,6 +128,7 @@ pub async fn start(mut options: ServerOptions) -> Result<RunningSandbox, ServerE
     let address = listener.local_addr().map_err(refused)?;
     let journal = remember(&mut options)?;
     let site = format!("http://{address}");
+    options.sandbox.set_pages_base(&site);
     let account = (options.sandbox, options.catalog);
     let stand = Arc::new(Stand::new(account, options.clock, journal, site));
     lock(&stand.courier).plan = options.plan;
@@ -260,7 +262,9 @@ impl RunningSandbox {
 }
 
 fn router(stand: Arc<Stand>) -> Router {
-    let own = control::routes().layer(axum::middleware::from_fn(guard::own_site_only));
+    let own = control::routes()
+        .merge(pages::routes())
+        .layer(axum::middleware::from_fn(guard::own_site_only));
     Router::new()
         .route("/v1/{*path}", any(api::serve))
         .route(listen::PATH, get(listen::open))

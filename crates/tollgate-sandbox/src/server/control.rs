@@ -13,11 +13,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::deed::{Deed, Done};
+use super::deed::{CheckoutWord, Deed, DeedError, DisputeWord, Done};
 use super::faults::FaultRule;
 use super::plan::DeliveryPlan;
 use super::stand::{Stand, lock};
 use super::story::Story;
+use crate::sandbox::{PageError, PageResult};
 use crate::version::ApiVersion;
 
 /// Longest wait for deliveries.
@@ -36,6 +37,10 @@ pub(crate) fn routes() -> Router<Arc<Stand>> {
         .route("/_sandbox/deliveries/settle", post(settle))
         .route("/_sandbox/events/{event}/resend", post(resend))
         .route("/_sandbox/scenario", post(tell))
+        .route("/_sandbox/checkout", post(checkout))
+        .route("/_sandbox/settle", post(settle_payment))
+        .route("/_sandbox/card", post(card))
+        .route("/_sandbox/dispute", post(dispute))
 }
 
 /// A refusal.
@@ -219,6 +224,78 @@ async fn tell(State(stand): State<Arc<Stand>>, body: Body<Story>) -> Answer {
     let attempts = courier.attempts_since(before).filter(|one| events.contains(&one.event));
     let attempts: Vec<_> = attempts.take(SHOWN_MAX).collect();
     Ok(Json(json!({"events": events, "settled": settled, "deliveries": attempts})))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Checkout {
+    session: String,
+    outcome: CheckoutWord,
+}
+
+/// Does what somebody would do on the hosted page.
+async fn checkout(State(stand): State<Arc<Stand>>, body: Body<Checkout>) -> Answer {
+    let Json(Checkout { session, outcome }) = body?;
+    match stand
+        .perform(Deed::Checkout { session, outcome }, None)
+        .map_err(|error| refused(&error))?
+    {
+        Done::Page(PageResult::GoTo(url)) => Ok(Json(json!({"outcome": "complete", "url": url}))),
+        Done::Page(PageResult::Declined(why)) => {
+            Ok(Json(json!({"outcome": "declined", "why": why})))
+        }
+        Done::Reply(_) | Done::Told(_) | Done::Object(_) | Done::Quiet => Ok(Json(json!({}))),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settle {
+    session: String,
+    succeeds: bool,
+}
+
+async fn settle_payment(State(stand): State<Arc<Stand>>, body: Body<Settle>) -> Answer {
+    let Json(Settle { session, succeeds }) = body?;
+    stand.perform(Deed::Settle { session, succeeds }, None).map_err(|error| refused(&error))?;
+    Ok(Json(json!({"settled": succeeds})))
+}
+
+/// A customer, by id or by the account it stands for, and a card's word.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewCard {
+    customer: String,
+    card: String,
+}
+
+async fn card(State(stand): State<Arc<Stand>>, body: Body<NewCard>) -> Answer {
+    let Json(NewCard { customer, card }) = body?;
+    let customer = stand.customer(&customer);
+    stand
+        .perform(Deed::Card { customer: customer.clone(), card }, None)
+        .map_err(|error| refused(&error))?;
+    Ok(Json(json!({"customer": customer})))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dispute {
+    charge: String,
+    what: DisputeWord,
+}
+
+async fn dispute(State(stand): State<Arc<Stand>>, body: Body<Dispute>) -> Answer {
+    let Json(Dispute { charge, what }) = body?;
+    match stand.perform(Deed::Dispute { charge, what }, None).map_err(|error| refused(&error))? {
+        Done::Object(dispute) => Ok(Json(json!({"dispute": dispute}))),
+        Done::Page(_) | Done::Reply(_) | Done::Told(_) | Done::Quiet => Ok(Json(json!({}))),
+    }
+}
+
+fn refused(error: &DeedError) -> Refusal {
+    let unknown = matches!(error, DeedError::Page(PageError::Unknown { .. }));
+    if unknown { Refusal::missing(error) } else { Refusal::bad(error) }
 }
 
 fn ids(happenings: &[crate::event::Happening]) -> Vec<String> {

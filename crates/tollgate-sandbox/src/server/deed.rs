@@ -6,7 +6,10 @@ use tollgate_domain::{Catalog, Timestamp};
 
 use super::story::{Story, StoryError};
 use crate::demo;
-use crate::sandbox::{ApiReply, ApiRequest, Method, Params, Sandbox};
+use crate::sandbox::{
+    ApiReply, ApiRequest, Card, CheckoutOutcome, DisputeError, DisputeMove, Method, PageError,
+    PageResult, Params, Sandbox,
+};
 use crate::version::ApiVersion;
 
 /// A deed.
@@ -29,6 +32,60 @@ pub(crate) enum Deed {
     },
     /// The clock was moved.
     Clock,
+    /// Somebody acts on the page of a checkout session.
+    Checkout {
+        /// The session.
+        session: String,
+        /// What they do.
+        outcome: CheckoutWord,
+    },
+    /// The money of a payment that was on its way arrives, or does not.
+    Settle {
+        /// The session.
+        session: String,
+        /// Whether it arrives.
+        succeeds: bool,
+    },
+    /// A customer pays with another card from now on.
+    Card {
+        /// The customer.
+        customer: String,
+        /// The card's word, such as `declined`.
+        card: String,
+    },
+    /// The bank disputes a charge, or decides about it.
+    Dispute {
+        /// The charge.
+        charge: String,
+        /// What the bank does.
+        what: DisputeWord,
+    },
+}
+
+/// What is done on the page of a checkout session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CheckoutWord {
+    /// Pays.
+    Pay,
+    /// Is declined.
+    Fail,
+    /// Pays by what takes days.
+    Later,
+}
+
+/// What the bank does with a charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DisputeWord {
+    /// Disputes it.
+    Open,
+    /// Asks first.
+    Inquire,
+    /// Decides for us.
+    Won,
+    /// Decides against us.
+    Lost,
 }
 
 /// A request as it is kept.
@@ -79,6 +136,10 @@ pub(crate) enum Done {
     Reply(ApiReply),
     /// The ids of the events that were told.
     Told(Vec<String>),
+    /// Where the page of a session leads.
+    Page(PageResult),
+    /// The id of what was made or changed.
+    Object(String),
     /// Nothing to tell.
     Quiet,
 }
@@ -89,9 +150,32 @@ pub(crate) enum DeedError {
     /// The story cannot be told.
     #[error(transparent)]
     Story(#[from] StoryError),
+    /// The page refuses it.
+    #[error(transparent)]
+    Page(#[from] PageError),
+    /// The bank cannot do that.
+    #[error(transparent)]
+    Dispute(#[from] DisputeError),
+    /// No card has this name.
+    #[error("no card is called {word:?}; there are {}", known_cards())]
+    Card {
+        /// The word given.
+        word: String,
+    },
     /// The request that was kept is none.
     #[error("a request cannot be read")]
     Unreadable,
+}
+
+fn known_cards() -> String {
+    Card::NAMED.map(|(name, _)| name).join(", ")
+}
+
+impl DeedError {
+    /// Whether the account may have changed all the same; a declined payment leaves its traces.
+    pub(crate) const fn may_leave_traces(&self) -> bool {
+        matches!(self, Self::Page(_) | Self::Dispute(_))
+    }
 }
 
 impl Deed {
@@ -127,6 +211,46 @@ impl Deed {
                 Ok(Done::Quiet)
             }
             Self::Clock => Ok(Done::Quiet),
+            Self::Checkout { .. }
+            | Self::Settle { .. }
+            | Self::Card { .. }
+            | Self::Dispute { .. } => self.perform_by_people(sandbox),
+        }
+    }
+
+    /// What people do on Stripe's pages and in banks.
+    fn perform_by_people(&self, sandbox: &mut Sandbox) -> Result<Done, DeedError> {
+        match self {
+            Self::Checkout { session, outcome } => {
+                let how = match outcome {
+                    CheckoutWord::Pay => CheckoutOutcome::Pay,
+                    CheckoutWord::Fail => CheckoutOutcome::Fail,
+                    CheckoutWord::Later => CheckoutOutcome::PayLater,
+                };
+                Ok(Done::Page(sandbox.complete_checkout(session, how)?))
+            }
+            Self::Settle { session, succeeds } => {
+                sandbox.settle_later(session, *succeeds)?;
+                Ok(Done::Quiet)
+            }
+            Self::Card { customer, card } => {
+                let found = Card::parse(card);
+                let found = found.ok_or_else(|| DeedError::Card { word: card.clone() })?;
+                sandbox.set_card(customer, found)?;
+                Ok(Done::Quiet)
+            }
+            Self::Dispute { charge, what } => {
+                let what = match what {
+                    DisputeWord::Open => DisputeMove::Open,
+                    DisputeWord::Inquire => DisputeMove::Inquire,
+                    DisputeWord::Won => DisputeMove::Won,
+                    DisputeWord::Lost => DisputeMove::Lost,
+                };
+                Ok(Done::Object(sandbox.dispute(charge, what)?))
+            }
+            Self::Call(_) | Self::Tell { .. } | Self::Demo | Self::Twin { .. } | Self::Clock => {
+                Ok(Done::Quiet)
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use super::journal::{Entry, Journal};
 use super::plan::DeliveryPlan;
 use super::post::Poster;
 use crate::event::Happening;
+use crate::object::customer::Customer;
 use crate::pretty;
 use crate::sandbox::{ApiReply, ApiRequest, Method, Sandbox, WebhookEndpoint};
 
@@ -114,10 +115,12 @@ impl Stand {
         let now = self.clock.now();
         sandbox.advance_to(now.unix_seconds());
         let requests = sandbox.world.requests;
-        let done = deed.perform(&mut sandbox, &self.catalog, now)?;
-        self.keep(now, requests, deed);
+        let done = deed.perform(&mut sandbox, &self.catalog, now);
+        if done.as_ref().map_or_else(DeedError::may_leave_traces, |_| true) {
+            self.keep(now, requests, deed);
+        }
         self.collect(&mut sandbox, plan);
-        Ok(done)
+        done
     }
 
     /// Moves the clock ahead: everything that becomes due happens and is delivered.
@@ -207,6 +210,18 @@ impl Stand {
         }
         self.wake.notify_one();
         !meant.is_empty()
+    }
+
+    /// A customer's id, by itself or by the account or member it stands for.
+    pub(crate) fn customer(&self, named: &str) -> String {
+        let names = |customer: &&Customer| {
+            ["account_id", "member_id"]
+                .iter()
+                .any(|key| customer.metadata.get(*key).is_some_and(|value| value == named))
+        };
+        let sandbox = lock(&self.sandbox);
+        let found = sandbox.world.objects.newest_first::<Customer>().into_iter().find(names);
+        found.map_or_else(|| named.to_owned(), |customer| customer.id.clone())
     }
 
     /// Something changed that may make deliveries due.

@@ -5,4 +5,5 @@ mod api;
 mod control;
 mod deliveries;
 mod faults;
+mod pages;
 mod support;

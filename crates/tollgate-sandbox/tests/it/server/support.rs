@@ -78,6 +78,39 @@ pub(super) async fn get(sandbox: &RunningSandbox, path: &str) -> Answer {
     send(sandbox, Method::GET, path, ("", &[])).await.unwrap()
 }
 
+/// The text of a page, or of anything else that is shown.
+pub(super) async fn page(sandbox: &RunningSandbox, path: &str) -> String {
+    let (status, _, text) = exchange(Request::get(address(sandbox, path)), "").await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    text
+}
+
+/// Sends a form as a page's button does: the status, and where it leads or what it shows.
+pub(super) async fn press(
+    sandbox: &RunningSandbox,
+    path: &str,
+    body: &str,
+) -> (StatusCode, String) {
+    let request = Request::post(address(sandbox, path))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", "same-origin");
+    let (status, headers, text) = exchange(request, body).await;
+    let leads = headers.get(header::LOCATION).map(|to| to.to_str().unwrap().to_owned());
+    (status, leads.unwrap_or(text))
+}
+
+fn address(sandbox: &RunningSandbox, path: &str) -> String {
+    format!("{}{path}", sandbox.url())
+}
+
+async fn exchange(request: http::request::Builder, body: &str) -> (StatusCode, HeaderMap, String) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+    let (parts, body) = client.request(request).await.unwrap().into_parts();
+    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    (parts.status, parts.headers, text)
+}
+
 /// A webhook endpoint.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
