@@ -5,7 +5,6 @@
 use serde_json::{Value, json};
 
 use super::Sandbox;
-use super::cards::Card;
 use super::error::ApiError;
 use super::pages::PageError;
 use super::payment_methods::card_error;
@@ -17,6 +16,8 @@ use crate::object::payment_method::PaymentMethod;
 use crate::object::session::Session;
 use crate::object::test_method::{self, Decline, VISA};
 use crate::version::ApiVersion;
+
+mod subscribe;
 
 pub(super) const ROUTES: &[Route] = &[
     Route::get("/v1/payment_pages/{session}", show_page),
@@ -132,7 +133,11 @@ impl Sandbox {
         let session = found.ok_or_else(|| PageError::unknown(session))?;
         let test = match how {
             CheckoutOutcome::Pay => &VISA,
-            CheckoutOutcome::Fail => Card::Declined.test(),
+            CheckoutOutcome::Fail => &test_method::REFUSED,
+            CheckoutOutcome::PayLater if session.mode == "subscription" => {
+                let message = "A subscription cannot be paid later on this page.".to_owned();
+                return Err(PageError::Refused { message });
+            }
             CheckoutOutcome::PayLater => &test_method::SLOW_DEBIT,
         };
         let request = self.world.next_request_id();
@@ -184,10 +189,10 @@ impl Sandbox {
         session.email = session.email.or_else(|| method.billing.email.clone());
         session.name = session.name.or_else(|| method.billing.name.clone());
         if session.mode == "subscription" {
-            let message = "The sandbox does not begin subscriptions from its page yet.";
-            return Err(ApiError::invalid(message));
+            self.subscribe_by(&mut session, method)?;
+        } else {
+            self.buy_by(&mut session, method)?;
         }
-        self.buy_by(&mut session, method)?;
         session.status = "complete";
         self.world.emit("checkout.session.completed", Object::Session(session.clone()));
         Ok(session)

@@ -11,6 +11,7 @@ use super::params::Params;
 use super::route::{Call, Route};
 use crate::object::customer::Customer;
 use crate::object::payment_method::{BillingDetails, PaymentMethod};
+use crate::object::subscription::Subscription;
 use crate::object::test_method::{self, Behavior, Decline, TestMethod};
 use crate::object::{Metadata, Object};
 use crate::world::payment::why;
@@ -291,6 +292,14 @@ impl Sandbox {
             && customer.payment_method.as_deref() == Some(method)
         {
             self.world.change_customer(&mut customer, |customer| customer.payment_method = None);
+        }
+        let of = |one: &&Subscription| {
+            one.customer == customer && one.payment_method.as_deref() == Some(method)
+        };
+        let found: Vec<Subscription> =
+            self.world.objects.all::<Subscription>().filter(of).cloned().collect();
+        for mut subscription in found {
+            self.world.update(&mut subscription, |one| one.payment_method = None);
         }
     }
 }

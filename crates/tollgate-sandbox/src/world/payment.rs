@@ -34,8 +34,11 @@ impl World {
 
     /// The intent of a payment, without events.
     fn intent(&self, customer: &Customer, purpose: &Purpose<'_>) -> PaymentIntent {
+        let id = self.ids.long("pi_3", purpose.key);
+        let known = self.objects.get::<PaymentIntent>(&id);
         PaymentIntent {
-            id: self.ids.long("pi_3", purpose.key),
+            created: known.map_or(self.now, |known| known.created),
+            id,
             amount_minor: purpose.amount_minor,
             currency: purpose.currency.to_owned(),
             customer: Some(customer.id.clone()),
@@ -46,7 +49,6 @@ impl World {
             payment_method: Some(self.card_of(customer)),
             status: "requires_confirmation",
             decline: None,
-            created: self.now,
             terms: Terms::default(),
         }
     }

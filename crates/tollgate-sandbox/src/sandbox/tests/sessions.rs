@@ -270,3 +270,109 @@ fn impossible_sessions_are_refused() {
     }
     assert!(matches!(sandbox.checkout_page("cs_none"), Err(PageError::Unknown { .. })));
 }
+
+fn subscriptions(sandbox: &mut Sandbox) -> Value {
+    ok(sandbox, "GET /v1/subscriptions", "status=all&expand[]=data.latest_invoice")
+}
+
+#[test]
+fn a_subscription_begins_when_its_session_is_paid() {
+    let mut sandbox = sandbox();
+    let (monthly, _, _) = prices(&mut sandbox);
+    let customer = text(&ok(&mut sandbox, "POST /v1/customers", "email=a@b.example"), "id");
+    let extra = format!("&customer={customer}&subscription_data[metadata][account_id]=acme");
+    let session = open(&mut sandbox, "subscription", &monthly, &extra);
+    assert_eq!(ids(&subscriptions(&mut sandbox)).len(), 0);
+    let from = sandbox.happenings().len();
+    assert!(matches!(pay(&mut sandbox, &session, CheckoutOutcome::Pay), PageResult::GoTo(_)));
+    let told = kinds(&sandbox, from);
+    assert_eq!(told.first(), Some(&"payment_method.attached"));
+    assert_eq!(told.last(), Some(&"checkout.session.completed"));
+    for kind in ["customer.subscription.created", "invoice.paid", "charge.succeeded"] {
+        assert_eq!(told.iter().filter(|one| **one == kind).count(), 1, "{kind}: {told:?}");
+    }
+    let held = subscriptions(&mut sandbox);
+    assert_eq!(
+        (&held["data"][0]["status"], &held["data"][0]["metadata"]["account_id"]),
+        (&"active".into(), &"acme".into())
+    );
+    assert_eq!(held["data"][0]["latest_invoice"]["status"], "paid");
+    let done = shown(&mut sandbox, &session);
+    assert_eq!(
+        (&done["payment_status"], &done["subscription"]),
+        (&"paid".into(), &held["data"][0]["id"])
+    );
+    assert_eq!(done["invoice"], held["data"][0]["latest_invoice"]["id"]);
+    let line = format!("GET /v1/subscriptions/{}", text(&done, "subscription"));
+    let subscription = ok(&mut sandbox, &line, "expand[]=default_payment_method");
+    assert_eq!(subscription["default_payment_method"]["customer"], customer.as_str());
+}
+
+#[test]
+fn a_trial_begins_without_a_payment_and_a_guest_becomes_a_customer() {
+    let mut sandbox = sandbox();
+    let (monthly, _, _) = prices(&mut sandbox);
+    let extra = "&customer_email=guest@b.example&subscription_data[trial_period_days]=14";
+    let session = open(&mut sandbox, "subscription", &monthly, extra);
+    assert_eq!(session["amount_total"], 0);
+    let page = sandbox.checkout_page(&text(&session, "id")).unwrap();
+    assert_eq!((page.trial_end, page.can_pay_later), (Some(START + 14 * 86_400), false));
+    let later = sandbox.complete_checkout(&text(&session, "id"), CheckoutOutcome::PayLater);
+    assert!(matches!(later, Err(PageError::Refused { .. })));
+    let declined = pay(&mut sandbox, &session, CheckoutOutcome::Fail);
+    assert!(matches!(declined, PageResult::Declined(_)));
+    assert_eq!(kinds(&sandbox, 0), Vec::<&str>::new());
+    pay(&mut sandbox, &session, CheckoutOutcome::Pay);
+    let done = shown(&mut sandbox, &session);
+    assert_eq!(done["payment_status"], "no_payment_required");
+    let held = subscriptions(&mut sandbox);
+    assert_eq!(
+        (&held["data"][0]["status"], &held["data"][0]["trial_end"]),
+        (&"trialing".into(), &(START + 14 * 86_400).into())
+    );
+    let line = format!("GET /v1/customers/{}", text(&done, "customer"));
+    assert_eq!(ok(&mut sandbox, &line, "")["email"], "guest@b.example");
+}
+
+#[test]
+fn a_declined_subscription_does_not_begin_and_its_attempt_stays() {
+    let mut sandbox = sandbox();
+    let (monthly, _, _) = prices(&mut sandbox);
+    let customer = text(&ok(&mut sandbox, "POST /v1/customers", ""), "id");
+    let session = open(&mut sandbox, "subscription", &monthly, &format!("&customer={customer}"));
+    let declined = pay(&mut sandbox, &session, CheckoutOutcome::Fail);
+    assert!(matches!(declined, PageResult::Declined(_)));
+    assert_eq!(kinds(&sandbox, 1), ["charge.failed", "payment_intent.payment_failed"]);
+    assert_eq!(shown(&mut sandbox, &session)["status"], "open");
+    assert_eq!(ids(&subscriptions(&mut sandbox)).len(), 0);
+    pay(&mut sandbox, &session, CheckoutOutcome::Pay);
+    assert_eq!(ids(&subscriptions(&mut sandbox)).len(), 1);
+}
+
+#[test]
+fn a_method_taken_off_is_no_subscriptions_any_more() {
+    let mut sandbox = sandbox();
+    let (monthly, _, _) = prices(&mut sandbox);
+    let session = open(&mut sandbox, "subscription", &monthly, "&customer_email=a@b.example");
+    pay(&mut sandbox, &session, CheckoutOutcome::Pay);
+    let held = subscriptions(&mut sandbox);
+    let method = text(&held, "data.0.default_payment_method");
+    ok(&mut sandbox, &format!("POST /v1/payment_methods/{method}/detach"), "");
+    assert_eq!(subscriptions(&mut sandbox)["data"][0]["default_payment_method"], Value::Null);
+    let customer = text(&held, "data.0.customer");
+    sandbox.set_card(&customer, super::super::Card::Good).unwrap();
+    assert!(subscriptions(&mut sandbox)["data"][0]["default_payment_method"].is_string());
+}
+
+#[test]
+fn a_customer_that_is_deleted_keeps_no_subscription() {
+    let mut sandbox = sandbox();
+    let (monthly, _, _) = prices(&mut sandbox);
+    let session = open(&mut sandbox, "subscription", &monthly, "&customer_email=a@b.example");
+    pay(&mut sandbox, &session, CheckoutOutcome::Pay);
+    let customer = text(&shown(&mut sandbox, &session), "customer");
+    let from = sandbox.happenings().len();
+    ok(&mut sandbox, &format!("DELETE /v1/customers/{customer}"), "");
+    assert_eq!(kinds(&sandbox, from), ["customer.subscription.deleted", "customer.deleted"]);
+    assert_eq!(subscriptions(&mut sandbox)["data"][0]["status"], "canceled");
+}
