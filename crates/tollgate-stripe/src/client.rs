@@ -7,13 +7,21 @@
 
 mod breaker;
 mod budget;
+pub mod checkout;
+pub mod customer;
 mod error;
 mod exchange;
+pub mod invoice;
+mod metadata;
 mod options;
 mod page;
 mod patience;
+mod portal;
+mod price;
 mod request;
+pub mod schedule;
 mod secret;
+pub mod subscription;
 mod watch;
 
 use std::sync::Arc;
@@ -22,6 +30,7 @@ use std::time::{Duration, Instant};
 pub use breaker::BreakerOptions;
 pub use error::{Refusal, StripeError, Unreachable};
 pub use exchange::{Fetched, SetupError};
+pub use metadata::Mark;
 pub use options::{ClientOptions, PINNED_VERSION};
 pub use page::{Cursor, PAGE_LIMIT, Page};
 pub use patience::Patience;
@@ -200,6 +209,22 @@ fn label(done: &Result<Result<Fetched, StripeError>, Failure>) -> TryResult {
             _ => TryResult::Refused,
         },
     }
+}
+
+/// The id of a reply's object.
+fn identified<T, E>(
+    fetched: &Fetched,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, StripeError> {
+    #[derive(serde::Deserialize)]
+    struct Identified {
+        id: String,
+    }
+    let Identified { id } = fetched.json()?;
+    parse(&id).map_err(|_| StripeError::Garbled {
+        what: "the object has no usable id",
+        request_id: fetched.request_id.clone(),
+    })
 }
 
 /// The last failure as the call's error. A final refusal settles earlier doubts: had an earlier

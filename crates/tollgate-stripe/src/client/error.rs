@@ -78,6 +78,11 @@ impl Refusal {
         self.status == 404 || self.code.as_deref() == Some("resource_missing")
     }
 
+    /// What was named exists in the other of Stripe's two worlds.
+    pub fn is_wrong_mode(&self) -> bool {
+        self.message.as_deref().is_some_and(|text| text.contains("a similar object exists in"))
+    }
+
     /// The same idempotency key came with other parameters before.
     pub fn is_key_reuse(&self) -> bool {
         self.kind.as_deref() == Some("idempotency_error") && self.status == 400
@@ -186,6 +191,11 @@ impl StripeError {
     /// The object asked for does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { refusal } if refusal.is_missing())
+    }
+
+    /// The object asked for exists in the other of Stripe's two worlds.
+    pub fn is_wrong_mode(&self) -> bool {
+        self.refusal().is_some_and(Refusal::is_wrong_mode)
     }
 
     /// A stable word: Stripe's own code or type where it gave one, else one of ours.

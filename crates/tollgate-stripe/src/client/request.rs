@@ -98,6 +98,16 @@ impl Form {
         Self(Vec::new())
     }
 
+    /// Back from [`Self::encoded`].
+    pub fn from_encoded(text: &str) -> Self {
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    /// The value of a parameter.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// With one more; `name` in bracket form.
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.push((name.into(), value.into()));
@@ -170,5 +180,7 @@ mod tests {
             form.encoded(),
             "items%5B0%5D%5Bprice%5D=price_1&metadata%5Baccount_id%5D=a+b%26c&expand%5B%5D=subscription"
         );
+        assert_eq!(Form::from_encoded(&form.encoded()), form);
+        assert_eq!(form.get("metadata[account_id]"), Some("a b&c"));
     }
 }

@@ -1,0 +1,85 @@
+//! Invoices. Owns: what a change would cost. Must not know: whether it is made.
+
+use serde::Deserialize;
+use tollgate_domain::ids::SubscriptionId;
+use tollgate_domain::money::{Currency, Money};
+
+use crate::client::StripeClient;
+use crate::client::error::StripeError;
+use crate::client::request::{ApiPath, Form, Operation};
+use crate::client::secret::IdempotencyKey;
+use crate::client::subscription::ItemChange;
+
+const PREVIEW: Operation = Operation::post("invoices.create_preview");
+
+/// What would be billed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// To be paid in all.
+    pub due: Money,
+    /// What it consists of.
+    pub lines: Vec<PreviewLine>,
+}
+
+/// One line of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviewLine {
+    /// Stripe's words for it.
+    pub description: String,
+    /// What it adds; negative for what is given back.
+    pub amount: Money,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    amount_due: i64,
+    currency: String,
+    lines: Lines,
+}
+
+#[derive(Deserialize)]
+struct Lines {
+    data: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    description: Option<String>,
+    amount: i64,
+}
+
+impl StripeClient {
+    /// What a change of a subscription would bill: now (with the difference), or with the first
+    /// invoice after it.
+    pub async fn preview_change(
+        &self,
+        subscription: &SubscriptionId,
+        change: ItemChange<'_>,
+        now: bool,
+        key: &IdempotencyKey,
+    ) -> Result<Preview, StripeError> {
+        let details = "subscription_details";
+        let form = Form::new()
+            .with("subscription", subscription.as_str())
+            .with(format!("{details}[items][0][id]"), change.item)
+            .with(format!("{details}[items][0][price]"), change.price)
+            .with(format!("{details}[items][0][quantity]"), change.quantity.to_string())
+            .with(
+                format!("{details}[proration_behavior]"),
+                if now { "always_invoice" } else { "none" },
+            );
+        let path = ApiPath::new("/v1/invoices/create_preview");
+        let fetched = self.call(PREVIEW, &path, &form, Some(key)).await?;
+        let body: Body = fetched.json()?;
+        let currency = Currency::parse(&body.currency).ok_or(StripeError::Garbled {
+            what: "the preview has no usable currency",
+            request_id: fetched.request_id,
+        })?;
+        let money = |amount_minor| Money { amount_minor, currency };
+        let lines = body.lines.data.into_iter().map(|line| PreviewLine {
+            description: line.description.unwrap_or_default(),
+            amount: money(line.amount),
+        });
+        Ok(Preview { due: money(body.amount_due), lines: lines.collect() })
+    }
+}

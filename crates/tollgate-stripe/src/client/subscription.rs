@@ -1,0 +1,232 @@
+//! Subscriptions. Owns: reading one to change it, and the changes. Must not know: when a change is
+//! due, what a price sells.
+
+use serde::Deserialize;
+use tollgate_domain::Timestamp;
+use tollgate_domain::buying::KnownPrice;
+use tollgate_domain::ids::SubscriptionId;
+
+use crate::client::error::StripeError;
+use crate::client::exchange::Fetched;
+use crate::client::price;
+use crate::client::request::{ApiPath, Form, Operation};
+use crate::client::secret::IdempotencyKey;
+use crate::client::{StripeClient, identified};
+use tollgate_domain::subscription::SubscriptionStatus;
+
+const RETRIEVE: Operation = Operation::get("subscriptions.retrieve");
+const UPDATE: Operation = Operation::post("subscriptions.update");
+const CANCEL: Operation = Operation::delete("subscriptions.cancel");
+const RESUME: Operation = Operation::post("subscriptions.resume");
+const PATH: &str = "/v1/subscriptions";
+
+/// One item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Stripe's id, `si_…`.
+    pub id: String,
+    /// Its price.
+    pub price: KnownPrice,
+    /// How many.
+    pub quantity: u64,
+    /// When what has been paid ends.
+    pub period_end: Option<Timestamp>,
+}
+
+/// A change that waits for its payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingUpdate {
+    /// When it is given up.
+    pub expires_at: Timestamp,
+}
+
+/// A subscription, as far as we change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Stripe's id.
+    pub id: SubscriptionId,
+    /// Its status.
+    pub status: SubscriptionStatus,
+    /// Its items.
+    pub items: Vec<Item>,
+    /// The schedule that rules it, `sub_sched_…`.
+    pub schedule: Option<String>,
+    /// Ends at the period end.
+    pub cancel_at_period_end: bool,
+    /// Ends at this instant.
+    pub cancel_at: Option<Timestamp>,
+    /// A change that waits for its payment.
+    pub pending_update: Option<PendingUpdate>,
+    /// Where the newest invoice can be paid.
+    pub invoice_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    id: String,
+    status: String,
+    items: List,
+    schedule: Option<Reference>,
+    #[serde(default)]
+    cancel_at_period_end: bool,
+    cancel_at: Option<i64>,
+    pending_update: Option<PendingBody>,
+    latest_invoice: Option<InvoiceBody>,
+    current_period_end: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct List {
+    data: Vec<ItemBody>,
+}
+
+#[derive(Deserialize)]
+struct ItemBody {
+    id: String,
+    price: price::Body,
+    quantity: Option<u64>,
+    current_period_end: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct PendingBody {
+    expires_at: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reference {
+    Id(String),
+    Object { id: String },
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum InvoiceBody {
+    Object {
+        hosted_invoice_url: Option<String>,
+    },
+    #[expect(dead_code, reason = "only that it is one is of interest")]
+    Id(String),
+}
+
+impl Subscription {
+    fn read(fetched: &Fetched) -> Result<Self, StripeError> {
+        let garbled = || StripeError::Garbled {
+            what: "the subscription has no usable id or price",
+            request_id: fetched.request_id.clone(),
+        };
+        let body: Body = fetched.json()?;
+        let ends = body.current_period_end;
+        let mut items = Vec::with_capacity(body.items.data.len());
+        for item in body.items.data {
+            items.push(Item {
+                id: item.id,
+                price: item.price.known().ok_or_else(garbled)?,
+                quantity: item.quantity.unwrap_or(1),
+                period_end: item.current_period_end.or(ends).map(Timestamp::from_unix_seconds),
+            });
+        }
+        Ok(Self {
+            id: SubscriptionId::parse(&body.id).map_err(|_| garbled())?,
+            status: SubscriptionStatus::parse(&body.status),
+            items,
+            schedule: body.schedule.map(|schedule| match schedule {
+                Reference::Id(id) | Reference::Object { id } => id,
+            }),
+            cancel_at_period_end: body.cancel_at_period_end,
+            cancel_at: body.cancel_at.map(Timestamp::from_unix_seconds),
+            pending_update: body.pending_update.map(|pending| PendingUpdate {
+                expires_at: Timestamp::from_unix_seconds(pending.expires_at),
+            }),
+            invoice_url: match body.latest_invoice {
+                Some(InvoiceBody::Object { hosted_invoice_url }) => hosted_invoice_url,
+                Some(InvoiceBody::Id(_)) | None => None,
+            },
+        })
+    }
+
+    /// Whether its end has been asked for.
+    pub const fn is_ending(&self) -> bool {
+        self.cancel_at_period_end || self.cancel_at.is_some()
+    }
+}
+
+/// The item of a subscription that is to sell something else.
+#[derive(Debug, Clone, Copy)]
+pub struct ItemChange<'a> {
+    /// Its id.
+    pub item: &'a str,
+    /// The new price.
+    pub price: &'a str,
+    /// How many.
+    pub quantity: u64,
+}
+
+/// The parameters of a change that takes effect now, with the difference billed now. While its
+/// payment is open the old price stays in effect.
+pub fn change_now(change: ItemChange<'_>) -> Form {
+    Form::new()
+        .with("items[0][id]", change.item)
+        .with("items[0][price]", change.price)
+        .with("items[0][quantity]", change.quantity.to_string())
+        .with("proration_behavior", "always_invoice")
+        .with("payment_behavior", "pending_if_incomplete")
+        .expand("latest_invoice")
+}
+
+/// The parameters of asking for the end of a subscription at its period end, or of taking that
+/// back.
+pub fn end_at_period_end(end: bool) -> Form {
+    Form::new().with("cancel_at_period_end", if end { "true" } else { "false" })
+}
+
+/// The parameters of taking back an end at an instant.
+pub fn end_at_no_instant() -> Form {
+    Form::new().with("cancel_at", "")
+}
+
+fn path(id: &SubscriptionId) -> ApiPath {
+    ApiPath::new(PATH).id(id.as_str())
+}
+
+impl StripeClient {
+    /// Reads a subscription.
+    pub async fn subscription(
+        &self,
+        id: &SubscriptionId,
+    ) -> Result<(Subscription, Fetched), StripeError> {
+        let form = Form::new().expand("latest_invoice");
+        let fetched = self.call(RETRIEVE, &path(id), &form, None).await?;
+        Ok((Subscription::read(&fetched)?, fetched))
+    }
+
+    /// Changes a subscription.
+    pub async fn update_subscription(
+        &self,
+        id: &SubscriptionId,
+        form: &Form,
+        key: &IdempotencyKey,
+    ) -> Result<(Subscription, Fetched), StripeError> {
+        let fetched = self.call(UPDATE, &path(id), form, Some(key)).await?;
+        Ok((Subscription::read(&fetched)?, fetched))
+    }
+
+    /// Ends a subscription now, giving nothing back.
+    pub async fn cancel_subscription(&self, id: &SubscriptionId) -> Result<Fetched, StripeError> {
+        let fetched = self.call(CANCEL, &path(id), &Form::new(), None).await?;
+        identified(&fetched, SubscriptionId::parse)?;
+        Ok(fetched)
+    }
+
+    /// Wakes a paused subscription; its next period begins now.
+    pub async fn resume_subscription(
+        &self,
+        id: &SubscriptionId,
+        key: &IdempotencyKey,
+    ) -> Result<(Subscription, Fetched), StripeError> {
+        let form = Form::new().with("billing_cycle_anchor", "now");
+        let fetched = self.call(RESUME, &path(id).then("/resume"), &form, Some(key)).await?;
+        Ok((Subscription::read(&fetched)?, fetched))
+    }
+}
