@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod auth;
+pub mod billing;
 pub mod body;
 pub mod checks;
 pub mod cors;
@@ -58,6 +59,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/feature-check/batch", post(checks::batch).fallback(allow_post))
         .route("/entitlements", get(entitlements::show).fallback(allow_get))
         .route("/accounts/{id}/timeline", get(timeline::show).fallback(allow_get))
+        .nest("/billing", billing::routes())
         .route("/plans", get(plans::plans).fallback(allow_get))
         .route("/features", get(plans::features).fallback(allow_get));
     let mut router = Router::new()

@@ -9,12 +9,14 @@ use http::HeaderMap;
 use tokio::task::JoinHandle;
 use tollgate_domain::catalog::FeatureKind;
 use tollgate_store::Db;
-use tollgate_stripe::SigningSecret;
+use tollgate_stripe::{SigningSecret, StripeClient};
 
 use crate::api::auth::{Caller, KeyTable};
 use crate::api::cors::Cors;
 use crate::api::error::ApiError;
 use crate::api::limits::{Class, Limits, Quota};
+use crate::billing::gate::Gates;
+use crate::billing::prices::PriceCache;
 use crate::cache::EntitlementCache;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -24,6 +26,7 @@ use crate::intake::{Intake, IntakeParts, Queue};
 use crate::listener::ConnectionCount;
 use crate::metrics::{Metrics, ReasonLabel};
 use crate::scope::Scope;
+use crate::stripe;
 
 /// Everything a request can reach.
 #[derive(Debug)]
@@ -46,6 +49,12 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Cross-origin rules.
     pub cors: Cors,
+    /// Calls to Stripe; `None` without a key.
+    pub stripe: Option<StripeClient>,
+    /// Stripe's prices as they were last read.
+    pub prices: PriceCache,
+    /// Who is buying or changing something now.
+    pub gates: Gates,
     /// Open connections.
     pub connections: ConnectionCount,
     limits: Limits,
@@ -127,6 +136,9 @@ impl App {
             cors: Cors::new(&config.http.cors_origins),
             limits: Limits::new(&config.rate),
             keys: KeyTable::default(),
+            stripe: stripe::client(&config.stripe, &metrics),
+            prices: PriceCache::default(),
+            gates: Gates::default(),
             connections: ConnectionCount::default(),
             stopping: AtomicBool::new(false),
             engine,

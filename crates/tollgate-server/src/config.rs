@@ -46,6 +46,8 @@ pub struct Config {
     pub webhook_secrets: Vec<WebhookSecret>,
     /// The Stripe account this deployment belongs to.
     pub stripe: StripeConfig,
+    /// Where customers may be sent after Stripe's pages.
+    pub redirects: tollgate_domain::buying::RedirectRules,
     /// Billing routes are open. Checks and the webhook work without.
     pub billing_enabled: bool,
     /// Limits of the HTTP side.
@@ -119,6 +121,23 @@ pub struct StripeConfig {
     pub mode: Option<Livemode>,
     /// `acct_…`, for connected accounts; `None`: events of every account are taken.
     pub account: Option<String>,
+    /// Where the API is.
+    pub api_base: tollgate_stripe::client::ApiBase,
+    /// Where the customer portal leads back to unless the caller says.
+    pub portal_return_url: Option<String>,
+}
+
+impl Default for StripeConfig {
+    /// Stripe itself, without a key; events of both modes and all accounts are taken.
+    fn default() -> Self {
+        Self {
+            secret_key: None,
+            mode: None,
+            account: None,
+            api_base: tollgate_stripe::client::ApiBase::stripe(),
+            portal_return_url: None,
+        }
+    }
 }
 
 /// Limits of the HTTP side.

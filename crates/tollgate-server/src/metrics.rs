@@ -36,6 +36,24 @@ pub struct ResultLabel {
     pub result: &'static str,
 }
 
+/// Labels of [`Metrics::stripe_requests`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallLabels {
+    /// The operation's name, such as `customers.create`.
+    pub operation: &'static str,
+    /// How one try of it ended.
+    pub result: &'static str,
+}
+
+/// Labels of [`Metrics::stripe_held`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct HeldLabels {
+    /// The operation's name.
+    pub operation: &'static str,
+    /// `budget` or `breaker`.
+    pub by: &'static str,
+}
+
 /// One label called `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StatusLabel {
@@ -79,6 +97,14 @@ pub struct Metrics {
     pub feed_age: Gauge<i64>,
     /// Failures of background work, by worker.
     pub worker_errors: Family<ReasonLabel, Counter>,
+    /// Tries of calls to Stripe, by operation and result.
+    pub stripe_requests: Family<CallLabels, Counter>,
+    /// Time of one try.
+    pub stripe_request: Histogram,
+    /// Calls that had to wait, or were not made.
+    pub stripe_held: Family<HeldLabels, Counter>,
+    /// 1 while calls to Stripe are held back because it is down.
+    pub stripe_breaker_open: Gauge,
     /// Stripe's view of a customer's features differs from ours.
     pub entitlement_mismatches: Counter<u64, AtomicU64>,
 }
@@ -118,6 +144,10 @@ impl Metrics {
             connections: Gauge::default(),
             feed_age: Gauge::default(),
             worker_errors: Family::default(),
+            stripe_requests: Family::default(),
+            stripe_request: seconds(),
+            stripe_held: Family::default(),
+            stripe_breaker_open: Gauge::default(),
             entitlement_mismatches: Counter::default(),
         };
         metrics.register();
@@ -145,6 +175,14 @@ impl Metrics {
         let age = self.feed_age.clone();
         r.register("change_feed_age_milliseconds", "Since the feed was last read", age);
         r.register("worker_errors", "Failures of background work", self.worker_errors.clone());
+        let calls = self.stripe_requests.clone();
+        r.register("stripe_requests", "Tries of calls to Stripe by operation and result", calls);
+        let call = self.stripe_request.clone();
+        r.register_with_unit("stripe_request_duration", "Time of one try", Unit::Seconds, call);
+        let held = self.stripe_held.clone();
+        r.register("stripe_requests_held", "Calls to Stripe that were held back", held);
+        let breaker = self.stripe_breaker_open.clone();
+        r.register("stripe_breaker_open", "Calls to Stripe are held back", breaker);
         let mismatches = self.entitlement_mismatches.clone();
         r.register("entitlement_mismatches", "Stripe's features differ from ours", mismatches);
     }

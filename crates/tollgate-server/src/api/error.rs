@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::billing::refusal::BillingRefusal;
 use super::limits::Quota;
 use crate::engine::ReadError;
 
@@ -46,6 +47,8 @@ pub enum ApiError {
     RateLimited(Quota),
     /// The account has not reached the revision asked for.
     RevisionNotReached,
+    /// A billing route did not do what was asked for.
+    Billing(BillingRefusal),
     /// No webhook secret is configured.
     WebhookNotConfigured,
     /// The event could not be committed; Stripe will send it again.
@@ -132,6 +135,7 @@ impl ApiError {
             Self::RevisionNotReached => {
                 (S::SERVICE_UNAVAILABLE, "revision_not_reached", "Revision not reached")
             }
+            Self::Billing(refusal) => refusal.row(),
             Self::WebhookNotConfigured => {
                 (S::SERVICE_UNAVAILABLE, "webhook_not_configured", "No webhook secret")
             }
@@ -181,6 +185,7 @@ impl ApiError {
             Self::RevisionNotReached => {
                 "The account has not reached minRevision within 2 s; try again.".to_owned()
             }
+            Self::Billing(refusal) => refusal.detail(),
             Self::WebhookNotConfigured => {
                 "Set STRIPE_WEBHOOK_SECRET (whsec_…) and restart; until then events are refused so \
                  that Stripe keeps them."
@@ -202,6 +207,7 @@ impl ApiError {
             Self::RateLimited(quota) => Some(quota.seconds),
             Self::RevisionNotReached | Self::Stopping => Some(1),
             Self::NotCommitted | Self::DatabaseUnavailable(_) | Self::Timeout => Some(5),
+            Self::Billing(refusal) => refusal.retry_after(),
             Self::WebhookNotConfigured => Some(60),
             Self::InvalidRequest(_)
             | Self::InvalidJson(_)
@@ -223,7 +229,7 @@ impl ApiError {
 
     /// One of each, for the documentation of the codes.
     pub fn all() -> Vec<Self> {
-        vec![
+        let mut all = vec![
             Self::InvalidRequest(Vec::new()),
             Self::InvalidJson(String::new()),
             Self::InvalidCatalog(Vec::new()),
@@ -246,11 +252,16 @@ impl ApiError {
             Self::Stopping,
             Self::Timeout,
             Self::Internal(String::new()),
-        ]
+        ];
+        all.extend(BillingRefusal::all().into_iter().map(Self::Billing));
+        all
     }
 
     /// What only the log may know.
     pub fn private_cause(&self) -> Option<&str> {
+        if let Self::Billing(refusal) = self {
+            return refusal.private_cause();
+        }
         if let Self::DatabaseUnavailable(cause) | Self::Internal(cause) = self {
             return Some(cause);
         }

@@ -30,6 +30,8 @@ pub enum Class {
     Public,
     /// Checks and entitlements.
     Check,
+    /// Billing routes.
+    Billing,
     /// Everything under `/admin`.
     Admin,
 }
@@ -39,6 +41,7 @@ impl Class {
         match self {
             Self::Public => "public",
             Self::Check => "check",
+            Self::Billing => "billing",
             Self::Admin => "admin",
         }
     }
@@ -49,6 +52,7 @@ impl Class {
 pub struct Limits {
     public: Option<Limiter>,
     check: Option<Limiter>,
+    billing: Option<Limiter>,
     admin: Option<Limiter>,
     quotas: RateLimits,
 }
@@ -65,6 +69,7 @@ impl Limits {
         Self {
             public: limiter(quotas.public_per_min),
             check: limiter(quotas.check_per_min),
+            billing: limiter(quotas.billing_per_min),
             admin: limiter(quotas.admin_per_min),
             quotas: quotas.clone(),
         }
@@ -76,6 +81,7 @@ impl Limits {
         let (limiter, per_minute) = match class {
             Class::Public => (&self.public, self.quotas.public_per_min),
             Class::Check => (&self.check, self.quotas.check_per_min),
+            Class::Billing => (&self.billing, self.quotas.billing_per_min),
             Class::Admin => (&self.admin, self.quotas.admin_per_min),
         };
         let (Some(limiter), Some(per_minute)) = (limiter, per_minute) else { return Ok(None) };

@@ -1,10 +1,15 @@
 //! `GET /openapi.json`. Owns: the description of the interface, from the types that make it.
 
+mod billing;
+
 use axum::response::Response;
 use bytes::Bytes;
 use utoipa::OpenApi;
 
-use super::{admin, checks, entitlements, error, health, plans, reply, timeline, webhooks};
+use super::{
+    admin, billing as api_billing, checks, entitlements, error, health, plans, reply, timeline,
+    webhooks,
+};
 
 /// The description of every public route.
 #[derive(Debug, OpenApi)]
@@ -19,6 +24,8 @@ use super::{admin, checks, entitlements, error, health, plans, reply, timeline, 
         routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
         routes::features, routes::webhook, routes::catalog_plan, routes::live, routes::ready,
         routes::health,
+        billing::checkout, billing::sync, billing::portal, billing::subscription, billing::change,
+        billing::preview, billing::cancel, billing::resume, billing::invoices,
     ),
     components(schemas(
         checks::CheckIn<'static>, checks::CheckOut<'static>, checks::BatchIn<'static>,
@@ -26,11 +33,18 @@ use super::{admin, checks, entitlements, error, health, plans, reply, timeline, 
         plans::PlansOut<'static>, plans::FeaturesOut<'static>, webhooks::WebhookOut<'static>,
         admin::catalog::ProposalIn, admin::catalog::WhatIfOut<'static>, health::Health,
         error::Problem,
+        api_billing::checkout::CheckoutIn, api_billing::checkout::CheckoutOut<'static>,
+        api_billing::checkout::SyncOut<'static>, api_billing::portal::PortalIn,
+        api_billing::portal::PortalOut<'static>, api_billing::subscription::SubscriptionOut,
+        api_billing::subscription::ChangeIn, api_billing::subscription::CancelIn,
+        api_billing::subscription::ResumeIn, api_billing::subscription::PreviewOut<'static>,
+        api_billing::invoices::InvoicesOut<'static>,
     )),
     modifiers(&Keys),
     tags(
         (name = "checks", description = "May this account use this feature?"),
         (name = "catalog", description = "What can be had"),
+        (name = "billing", description = "Buy, change and end, with Stripe"),
         (name = "webhooks", description = "What Stripe sends"),
         (name = "admin", description = "For operators"),
         (name = "health", description = "How the engine is"),

@@ -151,7 +151,7 @@ impl Side {
         ledger: &mut Ledger,
         now: Timestamp,
     ) -> Option<NewEvent<'static>> {
-        let ours = StripeConfig { secret_key: None, mode: None, account: None };
+        let ours = StripeConfig::default();
         let reading = read::read(body, &ours);
         let Content::Effect(seen) = &reading.content else { return None };
         let Owner::Found(owner) = owner::choose(seen, |object| self.links.get(object)) else {

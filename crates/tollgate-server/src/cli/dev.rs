@@ -10,6 +10,7 @@ use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::demo::{self, DemoAccount};
 use tollgate_sandbox::server::RunningSandbox;
 use tollgate_store::{accounts, facts, keys as stored};
+use tollgate_stripe::client::ApiBase;
 
 use super::Outcome;
 use super::context::{Context, block_on, make_parent};
@@ -93,6 +94,7 @@ async fn engine(
         secret: Secret::new(&secret),
         not_after: None,
     });
+    config.stripe.api_base = ApiBase::parse(sandbox.url())?;
     let clock = Clock::Sandbox(sandbox.clock().clone());
     let running = run::start(config, clock).await.map_err(explain)?;
     match settle(context, &running, sandbox, (left, secret)).await {
@@ -180,8 +182,7 @@ fn dev_config(loaded: Loaded, port: u16) -> anyhow::Result<Config> {
     config.catalog_overlay.sandbox_prices = true;
     config.stripe = StripeConfig {
         secret_key: Some(Secret::new(stand_in::SECRET_KEY)),
-        mode: None,
-        account: None,
+        ..StripeConfig::default()
     };
     if level {
         "warn".clone_into(&mut config.log.level);

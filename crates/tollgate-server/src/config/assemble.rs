@@ -2,6 +2,8 @@
 //! hold between settings. Must not know: files, variables, flags.
 
 use tollgate_domain::Catalog;
+use tollgate_domain::buying::{RedirectRule, RedirectRules};
+use tollgate_stripe::client::ApiBase;
 
 use super::catalog_source::{self, CatalogOverlay, CatalogWishes};
 use super::fault::{Fault, Origin, Trouble};
@@ -28,6 +30,9 @@ pub(super) struct Values {
     secret_key: Option<Secret>,
     mode: Option<Livemode>,
     account: Option<String>,
+    api_base: String,
+    portal_return_url: Option<String>,
+    redirect_allow: Vec<RedirectRule>,
     billing_enabled: Option<bool>,
     http: HttpLimits,
     rate: RateLimits,
@@ -55,6 +60,9 @@ impl Values {
             secret_key: reader.value("stripe.secret_key").secret(),
             mode: reader.value("stripe.mode").text().and_then(|mode| Livemode::parse(&mode)),
             account: reader.value("stripe.account").text(),
+            api_base: text(reader.value("stripe.api_base")),
+            portal_return_url: reader.value("stripe.portal_return_url").text(),
+            redirect_allow: reader.value("billing.redirect_allow").redirects().unwrap_or_default(),
             billing_enabled: reader.value("billing.enabled").flag(),
             http: read_http(reader),
             rate: read_rate(reader),
@@ -117,6 +125,13 @@ impl Values {
                 "copy the account's id from Stripe's dashboard, Settings",
             );
         }
+        if let Err(error) = ApiBase::parse(&self.api_base) {
+            fault(
+                "stripe.api_base",
+                error.to_string(),
+                "leave it out for Stripe itself; the sandbox prints its own",
+            );
+        }
         if self.workers.backoff_cap_ms < self.workers.backoff_base_ms {
             fault(
                 "workers.backoff_cap_ms",
@@ -170,7 +185,14 @@ impl Values {
             catalog_file: catalog_source::file_of(&self.catalog_source.0, &self.catalog_source.1),
             catalog_overlay: self.overlay,
             webhook_secrets: self.webhook_secrets,
-            stripe: StripeConfig { secret_key: self.secret_key, mode, account: self.account },
+            stripe: StripeConfig {
+                secret_key: self.secret_key,
+                mode,
+                account: self.account,
+                api_base: ApiBase::parse(&self.api_base).unwrap_or_else(|_| ApiBase::stripe()),
+                portal_return_url: self.portal_return_url,
+            },
+            redirects: RedirectRules(self.redirect_allow),
             billing_enabled: self.billing_enabled.unwrap_or(true),
             http: self.http,
             rate: self.rate,

@@ -63,6 +63,9 @@ fn show(value: &Value) -> Option<String> {
         Value::Ranges(ranges) => {
             Some(joined(&ranges.iter().map(Cidr::to_string).collect::<Vec<_>>()))
         }
+        Value::Redirects(rules) => {
+            Some(joined(&rules.iter().map(ToString::to_string).collect::<Vec<_>>()))
+        }
         Value::Secret(secret) => Some(secret.to_string()),
         Value::WebhookSecrets(secrets) => {
             Some(joined(&secrets.iter().map(|one| one.secret.to_string()).collect::<Vec<_>>()))

@@ -28,6 +28,8 @@ pub enum Kind {
     LogFilter,
     /// A list of address ranges.
     Ranges,
+    /// A list of places customers may be sent to.
+    Redirects,
     /// An address with one of these schemes.
     Url(&'static [&'static str]),
     /// A secret.
@@ -216,12 +218,19 @@ pub const SETTINGS: &[Setting] = &[
         &["STRIPE_PRODUCT_PRICE_MAP"],
         "Plan ids, `badge` and `boost` to price ids: JSON (`{\"premium\": [\"price_m\", \"price_y\"]}`), `plan=price,plan:price`, or a table in the file. Adds to the catalog's own.",
     ),
-    later(
+    setting(
         "stripe.portal_return_url",
         Kind::Url(&["https", "http"]),
         "",
         &["STRIPE_PORTAL_RETURN_URL"],
-        "Where the customer portal leads back to.",
+        "Where the customer portal leads back to, for callers that do not say.",
+    ),
+    setting(
+        "stripe.api_base",
+        Kind::Url(&["https", "http"]),
+        "https://api.stripe.com",
+        &["STRIPE_API_BASE"],
+        "Where Stripe's API is. `http:` only on this machine, for the sandbox.",
     ),
     setting(
         "billing.enabled",
@@ -229,6 +238,13 @@ pub const SETTINGS: &[Setting] = &[
         "",
         &["ENABLE_BILLING", "FEATURE_BILLING_ENABLED"],
         "`true` demands an API key, a webhook secret and prices, and refuses to start without. `false` closes the billing routes; checks and the webhook work on. Unset: open, nothing demanded.",
+    ),
+    setting(
+        "billing.redirect_allow",
+        Kind::Redirects,
+        "",
+        &[],
+        "Where customers may be sent after Stripe's pages: `https://app.example.com`, `https://*.example.com`, `https://example.com/billing`, `http://localhost:*`. Empty: only to this machine, for trying out.",
     ),
     later("billing.stream", Kind::Flag, "true", &["ENABLE_BILLING_STREAM"], "The live stream."),
     later(

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use tollgate_domain::Timestamp;
+use tollgate_domain::buying::RedirectRule;
 
 use super::fault::{Trouble, nearest};
 use super::price_map::{self, PriceMapEntry};
@@ -41,6 +42,8 @@ pub enum Value {
     List(Vec<String>),
     /// Of [`Kind::Ranges`].
     Ranges(Vec<Cidr>),
+    /// Of [`Kind::Redirects`].
+    Redirects(Vec<RedirectRule>),
     /// Of [`Kind::Secret`].
     Secret(Secret),
     /// Of [`Kind::WebhookSecrets`].
@@ -64,6 +67,7 @@ impl Value {
     accessor!(text, Text, String);
     accessor!(list, List, Vec<String>);
     accessor!(ranges, Ranges, Vec<Cidr>);
+    accessor!(redirects, Redirects, Vec<RedirectRule>);
     accessor!(secret, Secret, Secret);
     accessor!(webhook_secrets, WebhookSecrets, Vec<WebhookSecret>);
     accessor!(price_map, PriceMap, Vec<PriceMapEntry>);
@@ -81,6 +85,7 @@ pub fn parse(kind: Kind, raw: &Raw) -> Result<Value, Vec<Trouble>> {
         Kind::PriceMap => price_map::parse(raw).map(Value::PriceMap),
         Kind::Origins => texts(raw).and_then(origins).map_err(one),
         Kind::Ranges => texts(raw).and_then(|texts| ranges(&texts)).map_err(one),
+        Kind::Redirects => texts(raw).and_then(|texts| redirects(&texts)).map_err(one),
         Kind::Secret(which) => scalar(raw).and_then(|text| secret(which, text)).map_err(one),
         Kind::Number { .. }
         | Kind::Rate
@@ -116,6 +121,7 @@ fn plain(kind: Kind, text: &str) -> Result<Value, Trouble> {
         Kind::Text
         | Kind::Origins
         | Kind::Ranges
+        | Kind::Redirects
         | Kind::Secret(_)
         | Kind::WebhookSecrets
         | Kind::PriceMap => not_placeholder(text).map(|()| Value::Text(text.to_owned())),
@@ -240,6 +246,15 @@ fn ranges(texts: &[String]) -> Result<Value, Trouble> {
         })
     };
     texts.iter().map(range).collect::<Result<_, _>>().map(Value::Ranges)
+}
+
+fn redirects(texts: &[String]) -> Result<Value, Trouble> {
+    let rule = |text: &String| {
+        RedirectRule::parse(text).map_err(|error| {
+            Trouble::new(error.to_string(), "list the places of your application and no others")
+        })
+    };
+    texts.iter().map(rule).collect::<Result<_, _>>().map(Value::Redirects)
 }
 
 fn secret(which: SecretKind, text: &str) -> Result<Value, Trouble> {

@@ -1,0 +1,87 @@
+//! Routes under `/api/v1/billing`, one file per noun. Owns: their list, and what a caller of any of
+//! them must have. Must not know: what is done.
+
+pub mod checkout;
+pub mod invoices;
+pub mod portal;
+pub mod refusal;
+pub mod subscription;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::HeaderMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tollgate_domain::ids::AccountId;
+
+use super::auth::Caller;
+use super::error::ApiError;
+use super::limits::Class;
+use super::{allow_get, allow_post, body, reply};
+use crate::app::App;
+use crate::scope::Scope;
+
+/// The routes, without the prefix.
+pub fn routes() -> Router<Arc<App>> {
+    let checkout = post(checkout::create).fallback(allow_post);
+    Router::new()
+        .route("/checkout", checkout.clone())
+        .route("/checkout/session", checkout)
+        .route("/checkout/{session}/sync", post(checkout::sync).fallback(allow_post))
+        .route("/portal", get(portal::show).post(portal::create).fallback(portal::allow_both))
+        .route("/subscription", get(subscription::show).fallback(allow_get))
+        .route("/subscription/change", post(subscription::change).fallback(allow_post))
+        .route("/subscription/preview", post(subscription::preview).fallback(allow_post))
+        .route("/subscription/cancel", post(subscription::cancel).fallback(allow_post))
+        .route("/subscription/resume", post(subscription::resume).fallback(allow_post))
+        .route("/invoices", get(invoices::list).fallback(allow_get))
+}
+
+/// The caller of a billing route.
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
+    let caller = app.authenticate(headers, Scope::Billing).await?;
+    app.admit(Class::Billing, &caller.id)?;
+    Ok(caller)
+}
+
+/// A JSON body within the limit.
+async fn read<T: DeserializeOwned>(app: &App, body: Body) -> Result<T, ApiError> {
+    body::json(body, app.config.http.body_bytes_max).await
+}
+
+/// An account that the caller may speak of.
+fn account(caller: &Caller, text: &str) -> Result<AccountId, ApiError> {
+    let account = AccountId::parse(text);
+    let account = account.map_err(|error| ApiError::field("accountId", error.to_string()))?;
+    caller.may_ask_about(account.as_str())?;
+    Ok(account)
+}
+
+/// A plan by its id, in either case.
+fn plan(text: &str) -> String {
+    text.trim().to_ascii_lowercase()
+}
+
+/// How often, in the words people use.
+fn interval(text: Option<&str>) -> Result<Option<tollgate_domain::catalog::Interval>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let interval = tollgate_domain::catalog::Interval::parse(text);
+    let unknown = || ApiError::field("interval", "must be month, year or once");
+    interval.map(Some).ok_or_else(unknown)
+}
+
+/// Units of a plan.
+fn quantity(asked: Option<u64>) -> Result<Option<u64>, ApiError> {
+    match asked {
+        Some(0 | 10_001..) => Err(ApiError::field("quantity", "must be from 1 to 10000")),
+        within => Ok(within),
+    }
+}
+
+fn answer(out: &impl Serialize) -> Response {
+    reply::json(serde_json::to_vec(out).unwrap_or_default().into())
+}

@@ -1,0 +1,126 @@
+//! `GET /api/v1/billing/invoices`. Owns: its JSON and pages. Reads what is known here; Stripe is not
+//! asked.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::Serialize;
+use tollgate_domain::ids::SubscriptionId;
+use tollgate_domain::payment::Invoice;
+
+use super::{answer, caller};
+use crate::api::error::ApiError;
+use crate::api::query::Query;
+use crate::app::App;
+
+/// Invoices on a page unless asked otherwise.
+const LIMIT_DEFAULT: u64 = 25;
+/// Most invoices on a page.
+const LIMIT_MAX: u64 = 100;
+
+/// Invoices, newest first.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Invoices)]
+pub struct InvoicesOut<'a> {
+    /// One page.
+    pub data: Vec<InvoiceOut<'a>>,
+    /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<&'a str>,
+}
+
+/// One invoice.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Invoice)]
+pub struct InvoiceOut<'a> {
+    /// Stripe's id.
+    pub id: &'a str,
+    /// The subscription it bills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<&'a str>,
+    /// `draft`, `open`, `paid`, `void` or `uncollectible`.
+    pub status: &'a str,
+    /// Minor units to pay in all.
+    pub amount_due: i64,
+    /// Minor units paid.
+    pub amount_paid: i64,
+    /// ISO 4217, lower case.
+    pub currency: &'a str,
+    /// Why it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billing_reason: Option<&'a str>,
+    /// Start of what it bills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period_start: Option<String>,
+    /// End of what it bills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period_end: Option<String>,
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// When it was paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paid_at: Option<String>,
+    /// Stripe's page of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosted_invoice_url: Option<&'a str>,
+}
+
+/// `GET /api/v1/billing/invoices`
+pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let caller = caller(&app, request.headers()).await?;
+    let mut query = Query::parse(request.uri().query());
+    let account = query.account();
+    let limit = query.number("limit").unwrap_or(LIMIT_DEFAULT);
+    let cursor = query.text("cursor");
+    query.finish()?;
+    let account = account.ok_or_else(|| ApiError::field("accountId", "is missing"))?;
+    caller.may_ask_about(account.as_str())?;
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::field("limit", format!("must be from 1 to {LIMIT_MAX}")));
+    }
+    let facts = app.engine.load(&account, 0).await?;
+    let mut invoices: Vec<&Invoice> = facts.invoices.values().collect();
+    let order = |invoice: &&Invoice| {
+        (invoice.state.created.unwrap_or(invoice.state.at), invoice.id.clone())
+    };
+    invoices.sort_by_key(|invoice| std::cmp::Reverse(order(invoice)));
+    let from = match &cursor {
+        None => 0,
+        Some(cursor) => invoices
+            .iter()
+            .position(|invoice| invoice.id.as_str() == cursor)
+            .map(|place| place.saturating_add(1))
+            .ok_or_else(|| ApiError::field("cursor", "is none that a reply gave"))?,
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let page = invoices.get(from..).unwrap_or_default();
+    let more = page.len() > limit;
+    let page = page.get(..limit).unwrap_or(page);
+    let last = page.last().map(|invoice| invoice.id.as_str());
+    Ok(answer(&InvoicesOut {
+        data: page.iter().copied().map(shown).collect(),
+        next_cursor: last.filter(|_| more),
+    }))
+}
+
+fn shown(invoice: &Invoice) -> InvoiceOut<'_> {
+    let state = &invoice.state;
+    InvoiceOut {
+        id: invoice.id.as_str(),
+        subscription_id: invoice.subscription.as_ref().map(SubscriptionId::as_str),
+        status: state.status.as_str(),
+        amount_due: state.amount_due_minor,
+        amount_paid: state.amount_paid_minor,
+        currency: state.currency.as_str(),
+        billing_reason: state.billing_reason.as_deref(),
+        period_start: state.period_start.map(|at| at.to_string()),
+        period_end: state.period_end.map(|at| at.to_string()),
+        created_at: state.created.map(|at| at.to_string()),
+        paid_at: invoice.paid_at.map(|at| at.to_string()),
+        hosted_invoice_url: state.hosted_url.as_deref(),
+    }
+}

@@ -1,0 +1,320 @@
+//! Buying a plan. Owns: the one pending purchase of an account and the session it is paid in. Must
+//! not know: what becomes of a paid session (its events say).
+
+use sha2::{Digest, Sha256};
+use tollgate_domain::Facts;
+use tollgate_domain::buying::{KnownPrice, PlanWish};
+use tollgate_domain::catalog::{Interval, PriceTarget};
+use tollgate_domain::ids::{CustomerId, SessionId, SubscriptionId};
+use tollgate_domain::payment::SessionStatus;
+use tollgate_domain::{Catalog, Timestamp};
+use tollgate_store::checkout_attempts::{self, Attempt, AttemptSession, AttemptStatus, NewAttempt};
+use tollgate_store::stripe_requests;
+use tollgate_stripe::client::checkout::{NewSession, PaymentMode, Session, SessionState};
+use tollgate_stripe::client::{Form, IdempotencyKey, Mark};
+use tollgate_stripe::{StripeClient, StripeError};
+
+use super::call::{Made, Making, Subject};
+use super::customer::Buyer;
+use super::{BillingError, new_id};
+use crate::app::App;
+
+/// How long a session can be paid. Less than Stripe's most by the time a key is used again.
+const PAYABLE_HOURS: i64 = 23;
+/// A session that ends sooner than this is not handed out any more.
+const SPARE_MS: i64 = 60_000;
+/// How often the rows of a purchase may change under it before it is given up.
+const ROUNDS_MAX: u32 = 6;
+/// The kind of purchase that plans are; there is one pending of each kind.
+const KIND: &str = "plan";
+
+/// A plan somebody asks to buy.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanPurchase<'a> {
+    /// Who.
+    pub buyer: Buyer<'a>,
+    /// The plan's id.
+    pub plan: &'a str,
+    /// How often it is to be paid; `None`: as the catalog says first.
+    pub interval: Option<Interval>,
+    /// How many units.
+    pub quantity: u64,
+    /// Where to go after paying.
+    pub success_url: &'a str,
+    /// Where to go instead.
+    pub cancel_url: &'a str,
+}
+
+/// The subscription an account has to its plan: one that is not over and sells no boosts. Of
+/// several the one that is paid goes first, then the newest.
+pub(crate) fn base_subscription(facts: &Facts, catalog: &Catalog) -> Option<SubscriptionId> {
+    let live = facts.subscriptions.values().filter_map(|one| {
+        let state = one.state().filter(|state| !state.status.is_terminal())?;
+        let sells = |target: PriceTarget| {
+            state.items.iter().any(|item| {
+                catalog.price_target(&item.price, item.lookup_key.as_deref()) == Some(target)
+            })
+        };
+        let plan = (0..catalog.plans.len())
+            .any(|index| sells(PriceTarget::Plan(tollgate_domain::catalog::PlanIndex(index))));
+        let addon = sells(PriceTarget::Boost) || sells(PriceTarget::Badge);
+        (plan || (!addon && facts.buyer(one).is_none())).then_some((plan, state.created, &one.id))
+    });
+    live.max().map(|(_, _, id)| id.clone())
+}
+
+/// A purchase whose plan, price and customer are known.
+struct Prepared<'a> {
+    purchase: PlanPurchase<'a>,
+    wish: PlanWish<'a>,
+    price: &'a KnownPrice,
+    customer: &'a CustomerId,
+    trial_days: u32,
+}
+
+impl Prepared<'_> {
+    fn mode(&self) -> PaymentMode {
+        match self.wish.interval {
+            Interval::OneTime => PaymentMode::Once,
+            Interval::Month | Interval::Year => {
+                PaymentMode::Subscription { trial_days: self.trial_days }
+            }
+        }
+    }
+
+    /// Hash of all that the purchase consists of.
+    fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in [
+            self.customer.as_str(),
+            self.price.id.as_str(),
+            &self.purchase.quantity.to_string(),
+            &self.trial_days.to_string(),
+            self.purchase.success_url,
+            self.purchase.cancel_url,
+        ] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        hex::encode(hash.finalize())
+    }
+
+    fn form(&self, attempt: &str, now: Timestamp) -> Form {
+        let Buyer { account, member, .. } = self.purchase.buyer;
+        NewSession {
+            mark: Mark { account, member, row: attempt },
+            customer: self.customer,
+            price: self.price.id.as_str(),
+            quantity: self.purchase.quantity,
+            mode: self.mode(),
+            kind: match self.wish.interval {
+                Interval::OneTime => "grant",
+                Interval::Month | Interval::Year => "subscription",
+            },
+            plan: Some(self.wish.plan.id.as_str()),
+            success_url: self.purchase.success_url,
+            cancel_url: self.purchase.cancel_url,
+            expires_at: now.plus_hours(PAYABLE_HOURS),
+        }
+        .form()
+    }
+}
+
+struct SessionMaking<'a> {
+    stripe: &'a StripeClient,
+    row: &'a str,
+    form: Form,
+}
+
+impl Making for SessionMaking<'_> {
+    type Shown = Session;
+
+    fn form(&self) -> Form {
+        self.form.clone()
+    }
+
+    async fn make(
+        &self,
+        form: &Form,
+        key: &IdempotencyKey,
+    ) -> Result<(String, Session), StripeError> {
+        let session = self.stripe.create_session(form, key).await?;
+        Ok((session.id.to_string(), session))
+    }
+
+    async fn look(&self, _: (Timestamp, Timestamp)) -> Result<Option<String>, StripeError> {
+        let Some(customer) = self.form.get("customer") else { return Ok(None) };
+        let found = self.stripe.find_session_for(self.row, customer).await?;
+        Ok(found.map(|session| session.to_string()))
+    }
+}
+
+impl App {
+    /// The session in which a plan is paid: the pending one for the same purchase, else a new one
+    /// in the place of any other.
+    pub async fn checkout(
+        &self,
+        purchase: PlanPurchase<'_>,
+    ) -> Result<AttemptSession, BillingError> {
+        let stripe = self.billing()?;
+        for (name, url) in
+            [("successUrl", purchase.success_url), ("cancelUrl", purchase.cancel_url)]
+        {
+            let allowed = self.config.redirects.check(url);
+            allowed.map_err(|_| BillingError::RedirectNotAllowed(name))?;
+        }
+        let wish = self.config.catalog.plan_wish(purchase.plan, purchase.interval);
+        let wish = wish.map_err(BillingError::offer(purchase.plan))?;
+        let _one_at_a_time = self.gates.enter(purchase.buyer.account).await;
+        let facts = self.engine.load(purchase.buyer.account, 0).await?;
+        let recurring = wish.interval != Interval::OneTime;
+        if recurring && base_subscription(&facts, &self.config.catalog).is_some() {
+            return Err(BillingError::AlreadySubscribed);
+        }
+        let mut gone: Option<CustomerId> = None;
+        loop {
+            let price = self.price_of(stripe, wish).await?;
+            let customer = self.customer(stripe, &facts, purchase.buyer, gone.as_ref()).await?;
+            // A trial is for those who have not had the product yet.
+            let first = recurring && facts.subscriptions.is_empty();
+            let trial_days = if first { wish.plan.trial_days } else { 0 };
+            let prepared =
+                Prepared { purchase, wish, price: &price, customer: &customer, trial_days };
+            match self.pending(stripe, &facts, &prepared).await {
+                Err(BillingError::Refused { code, param, .. }) if code == "resource_missing" => {
+                    let param = param.unwrap_or_default();
+                    if param == "customer" && gone.is_none() {
+                        gone = Some(customer);
+                    } else if param.contains("price") {
+                        self.prices.forget(wish.index);
+                        return Err(BillingError::price_gone(purchase.plan, wish.interval));
+                    } else {
+                        return Err(BillingError::NoCustomer);
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn pending(
+        &self,
+        stripe: &StripeClient,
+        facts: &Facts,
+        prepared: &Prepared<'_>,
+    ) -> Result<AttemptSession, BillingError> {
+        let fingerprint = prepared.fingerprint();
+        for _ in 0..ROUNDS_MAX {
+            let now = self.clock.now();
+            let id = new_id("ca");
+            let who = prepared.purchase.buyer.claimant();
+            let new = NewAttempt { id: &id, who, kind: KIND, fingerprint: &fingerprint };
+            let begun = checkout_attempts::begin(&self.engine.db, &new, now).await?;
+            let Some(attempt) = begun else { continue };
+            if let Some(over) = over(&attempt, facts, now) {
+                checkout_attempts::close(&self.engine.db, &attempt, over, now).await?;
+                continue;
+            }
+            if attempt.fingerprint != fingerprint {
+                self.make_room(stripe, facts, &attempt).await?;
+                continue;
+            }
+            if let Some(session) = attempt.session {
+                return Ok(session);
+            }
+            let form = prepared.form(&attempt.id, now);
+            self.make_session(stripe, &attempt, form).await?;
+            // Read back: whoever settled it first decided.
+        }
+        Err(BillingError::Contended)
+    }
+
+    /// Makes, or finds, the session of a purchase that has none yet.
+    async fn make_session(
+        &self,
+        stripe: &StripeClient,
+        attempt: &Attempt,
+        form: Form,
+    ) -> Result<(), BillingError> {
+        let subject = Subject { account: &attempt.account, row: &attempt.id };
+        let making = SessionMaking { stripe, row: &attempt.id, form };
+        let session = match self.make_once(subject, &making).await? {
+            Made::Now(session) => session,
+            Made::Before(id) => {
+                let id = SessionId::parse(&id).map_err(|_| BillingError::Contended)?;
+                stripe.session(&id).await?.0
+            }
+        };
+        let row = AttemptSession {
+            id: session.id,
+            url: session.url.unwrap_or_default(),
+            expires_at: session.expires_at,
+        };
+        checkout_attempts::settle(&self.engine.db, attempt, &row).await?;
+        Ok(())
+    }
+
+    /// Ends another pending purchase, so that not two can be paid.
+    async fn make_room(
+        &self,
+        stripe: &StripeClient,
+        facts: &Facts,
+        attempt: &Attempt,
+    ) -> Result<(), BillingError> {
+        let db = &self.engine.db;
+        let now = self.clock.now();
+        let Some(session) = &attempt.session else {
+            // Its session may exist: go on with it as it was written down, to know.
+            let request = stripe_requests::find(db, &attempt.account, &attempt.id).await?;
+            let sent = request.filter(|one| one.first_sent_at.is_some() || one.object.is_some());
+            let Some(request) = sent else {
+                checkout_attempts::close(db, attempt, AttemptStatus::Replaced, now).await?;
+                return Ok(());
+            };
+            let form = Form::from_encoded(&request.form);
+            return match self.make_session(stripe, attempt, form).await {
+                Err(BillingError::Refused { .. }) => {
+                    checkout_attempts::close(db, attempt, AttemptStatus::Replaced, now).await?;
+                    Ok(())
+                }
+                done => done,
+            };
+        };
+        let row = format!("{}.expire", attempt.id);
+        let subject = Subject { account: &attempt.account, row: &row };
+        let change = self.begin_change(subject, &Form::new()).await?;
+        let done = stripe.expire_session(&session.id, &change.key).await;
+        self.end_change(&change, &done).await?;
+        let status = match done {
+            Ok(_) => AttemptStatus::Replaced,
+            Err(StripeError::Refused { .. }) => {
+                // Not open any more: it was paid, or it ran out.
+                let (session, fetched) = stripe.session(&session.id).await?;
+                match session.state {
+                    SessionState::Expired => AttemptStatus::Expired,
+                    SessionState::Open => return Err(BillingError::Contended),
+                    SessionState::Complete => {
+                        self.apply_session(stripe, facts, &session, &fetched).await?;
+                        checkout_attempts::close(db, attempt, AttemptStatus::Complete, now).await?;
+                        return Err(BillingError::AlreadySubscribed);
+                    }
+                }
+            }
+            Err(error) => return Err(error.into()),
+        };
+        checkout_attempts::close(db, attempt, status, now).await?;
+        Ok(())
+    }
+}
+
+/// Whether a pending purchase is over by what we know, and how it ended.
+fn over(attempt: &Attempt, facts: &Facts, now: Timestamp) -> Option<AttemptStatus> {
+    let session = attempt.session.as_ref()?;
+    match facts.purchases.get(&session.id).map(|purchase| purchase.status) {
+        Some(SessionStatus::Complete) => return Some(AttemptStatus::Complete),
+        Some(SessionStatus::Expired) => return Some(AttemptStatus::Expired),
+        Some(SessionStatus::Open) | None => {}
+    }
+    let ends = session.url.is_empty() || session.expires_at <= now.plus_ms(SPARE_MS);
+    ends.then_some(AttemptStatus::Expired)
+}

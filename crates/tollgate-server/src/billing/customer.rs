@@ -1,0 +1,134 @@
+//! Who pays. Owns: finding the customer of an account or member, and making one where there is
+//! none. Must not know: what is bought.
+
+use tollgate_domain::ids::{AccountId, CustomerId, MemberId};
+use tollgate_domain::{Facts, Timestamp};
+use tollgate_store::customer_claims::{self, Claimant};
+use tollgate_stripe::client::customer::new_customer;
+use tollgate_stripe::client::{Form, IdempotencyKey, Mark};
+use tollgate_stripe::{StripeClient, StripeError};
+
+use super::call::{Made, Making, Subject};
+use super::{BillingError, new_id};
+use crate::app::App;
+
+/// How often a claim may change hands before it is given up.
+const ROUNDS_MAX: u32 = 4;
+
+/// Somebody who buys.
+#[derive(Debug, Clone, Copy)]
+pub struct Buyer<'a> {
+    /// The account.
+    pub account: &'a AccountId,
+    /// The member; `None`: the account itself.
+    pub member: Option<&'a MemberId>,
+    /// For receipts, where it is known.
+    pub email: Option<&'a str>,
+}
+
+impl<'a> Buyer<'a> {
+    pub(crate) const fn claimant(&self) -> Claimant<'a> {
+        Claimant { account: self.account, member: self.member }
+    }
+}
+
+/// The customer the facts know: the one of a live subscription first, then the latest seen.
+pub(crate) fn known(facts: &Facts, member: Option<&MemberId>) -> Option<CustomerId> {
+    let pays = |customer: &CustomerId| {
+        facts.subscriptions.values().any(|subscription| {
+            subscription.customer.as_ref() == Some(customer)
+                && subscription.state().is_some_and(|state| !state.status.is_terminal())
+        })
+    };
+    let of_buyer = facts
+        .customers
+        .values()
+        .filter(|customer| !customer.deleted && customer.member.as_ref() == member);
+    let best = of_buyer.max_by_key(|customer| (pays(&customer.id), customer.at, &customer.id));
+    best.map(|customer| customer.id.clone())
+}
+
+struct NewCustomer<'a> {
+    stripe: &'a StripeClient,
+    buyer: Buyer<'a>,
+    claim: &'a str,
+}
+
+impl Making for NewCustomer<'_> {
+    type Shown = CustomerId;
+
+    fn form(&self) -> Form {
+        let Buyer { account, member, email } = self.buyer;
+        new_customer(Mark { account, member, row: self.claim }, email)
+    }
+
+    async fn make(
+        &self,
+        form: &Form,
+        key: &IdempotencyKey,
+    ) -> Result<(String, CustomerId), StripeError> {
+        let (customer, _) = self.stripe.create_customer(form, key).await?;
+        Ok((customer.to_string(), customer))
+    }
+
+    async fn look(&self, between: (Timestamp, Timestamp)) -> Result<Option<String>, StripeError> {
+        let found = self.stripe.find_customer_for(self.claim, between).await?;
+        Ok(found.map(|customer| customer.to_string()))
+    }
+}
+
+impl App {
+    /// The buyer's customer; made now where there is none. `gone` is one that Stripe does not know
+    /// any more.
+    pub(crate) async fn customer(
+        &self,
+        stripe: &StripeClient,
+        facts: &Facts,
+        buyer: Buyer<'_>,
+        gone: Option<&CustomerId>,
+    ) -> Result<CustomerId, BillingError> {
+        if let Some(known) = known(facts, buyer.member).filter(|known| Some(known) != gone) {
+            return Ok(known);
+        }
+        let db = &self.engine.db;
+        let deleted = |customer: &CustomerId| {
+            Some(customer) == gone || facts.customers.get(customer).is_some_and(|one| one.deleted)
+        };
+        for _ in 0..ROUNDS_MAX {
+            let now = self.clock.now();
+            let claim = customer_claims::claim(db, buyer.claimant(), &new_id("cl"), now).await?;
+            match claim.customer {
+                Some(customer) if deleted(&customer) => {
+                    let ids = (claim.id.as_str(), new_id("cl"));
+                    let ids = (ids.0, ids.1.as_str());
+                    customer_claims::replace(db, buyer.claimant(), ids, now).await?;
+                    continue;
+                }
+                Some(customer) => return Ok(customer),
+                None => {}
+            }
+            let subject = Subject { account: buyer.account, row: &claim.id };
+            let making = NewCustomer { stripe, buyer, claim: &claim.id };
+            let customer = match self.make_once(subject, &making).await? {
+                Made::Now(customer) => customer,
+                Made::Before(id) => CustomerId::parse(&id).map_err(|_| BillingError::Contended)?,
+            };
+            customer_claims::settle(db, buyer.claimant(), &claim.id, &customer).await?;
+            // Read back: should two have come from two claims, all take the one that is kept.
+        }
+        Err(BillingError::Contended)
+    }
+
+    /// The account's customer, if there is one: in the facts, or made and not yet told of.
+    pub(crate) async fn find_customer(
+        &self,
+        facts: &Facts,
+    ) -> Result<Option<CustomerId>, BillingError> {
+        if let Some(known) = known(facts, None) {
+            return Ok(Some(known));
+        }
+        let who = Claimant { account: &facts.account, member: None };
+        let claim = customer_claims::find(&self.engine.db, who).await?;
+        Ok(claim.and_then(|claim| claim.customer))
+    }
+}

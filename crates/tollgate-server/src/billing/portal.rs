@@ -1,0 +1,43 @@
+//! The customer portal. Owns: the way into it for an account. Must not know: what can be done there.
+
+use tollgate_domain::ids::AccountId;
+use tollgate_store::meta;
+use tollgate_stripe::client::IdempotencyKey;
+
+use super::{BillingError, new_id};
+use crate::app::App;
+
+/// Where the id of the portal configuration we made is kept; without one Stripe takes its default.
+pub const CONFIGURATION: &str = "stripe_portal_configuration";
+
+impl App {
+    /// The address of the account's portal, good for a short while.
+    pub async fn portal(
+        &self,
+        account: &AccountId,
+        return_url: Option<&str>,
+    ) -> Result<String, BillingError> {
+        let stripe = self.billing()?;
+        if let Some(url) = return_url {
+            let allowed = self.config.redirects.check(url);
+            allowed.map_err(|_| BillingError::RedirectNotAllowed("returnUrl"))?;
+        }
+        let facts = self.engine.load(account, 0).await?;
+        let customer = self.find_customer(&facts).await?.ok_or(BillingError::NoCustomer)?;
+        let configuration = meta::find(&self.engine.db, CONFIGURATION).await?;
+        let return_url = return_url.or(self.config.stripe.portal_return_url.as_deref());
+        // A way in is no object of consequence: one more of them does no harm, so its key needs no
+        // row.
+        let key = IdempotencyKey::parse(&new_id("tollgate-portal"));
+        let key = key.map_err(|_| BillingError::Contended)?;
+        let made = stripe
+            .create_portal_session(&customer, return_url, configuration.as_deref(), &key)
+            .await;
+        match made {
+            Err(error) if error.is_missing() && !error.is_wrong_mode() => {
+                Err(BillingError::NoCustomer)
+            }
+            made => Ok(made?),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The way out to Stripe. Owns: making the client from the configuration, and what its calls leave
+//! in metrics and logs. Must not know: what is called.
+
+use std::sync::Arc;
+
+use tollgate_stripe::StripeClient;
+use tollgate_stripe::client::{ClientOptions, SecretKey, Tried, TryResult, Watch};
+
+use crate::config::StripeConfig;
+use crate::metrics::{CallLabels, HeldLabels, Metrics};
+
+/// The client, where there is a key for it.
+pub fn client(config: &StripeConfig, metrics: &Arc<Metrics>) -> Option<StripeClient> {
+    let key = SecretKey::parse(config.secret_key.as_ref()?.expose());
+    let key = key.map_err(|error| tracing::error!(%error, "Stripe cannot be called")).ok()?;
+    let options = ClientOptions {
+        account: config.account.clone(),
+        watch: Arc::new(Witness { metrics: Arc::clone(metrics) }),
+        ..ClientOptions::new(config.api_base.clone(), key)
+    };
+    let client = StripeClient::new(&options);
+    client.map_err(|error| tracing::error!(%error, "Stripe cannot be called")).ok()
+}
+
+/// Counts and logs every call. What it is told holds no key, no body and no parameter.
+#[derive(Debug)]
+struct Witness {
+    metrics: Arc<Metrics>,
+}
+
+impl Watch for Witness {
+    fn tried(&self, tried: &Tried<'_>) {
+        let result = tried.result.as_str();
+        let labels = CallLabels { operation: tried.operation, result };
+        self.metrics.stripe_requests.get_or_create(&labels).inc();
+        self.metrics.stripe_request.observe(tried.took.as_secs_f64());
+        let (operation, request_id, code) = (tried.operation, tried.request_id, tried.code);
+        let took_ms = tried.took.as_millis();
+        if matches!(tried.result, TryResult::Ok | TryResult::Replayed) {
+            tracing::debug!(
+                operation,
+                attempt = tried.number,
+                request_id,
+                took_ms,
+                result,
+                "called Stripe"
+            );
+        } else {
+            tracing::warn!(
+                operation,
+                attempt = tried.number,
+                request_id,
+                code,
+                took_ms,
+                result,
+                "a call to Stripe did not succeed"
+            );
+        }
+    }
+
+    fn held(&self, operation: &'static str, by: &'static str) {
+        self.metrics.stripe_held.get_or_create(&HeldLabels { operation, by }).inc();
+    }
+
+    fn breaker_turned(&self, open: bool) {
+        self.metrics.stripe_breaker_open.set(i64::from(open));
+        if open {
+            tracing::error!("Stripe seems to be down; calls are held back");
+        } else {
+            tracing::info!("Stripe answers again");
+        }
+    }
+}
