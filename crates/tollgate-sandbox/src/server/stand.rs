@@ -151,7 +151,7 @@ impl Stand {
         let endpoints = sandbox.endpoints();
         for happening in sandbox.happenings().iter().skip(first) {
             for endpoint in endpoints.iter().filter(|one| one.wants(happening.kind())) {
-                courier.take(happening, &address(sandbox, endpoint));
+                courier.take(happening, &address(sandbox, endpoint), sandbox.now());
             }
             // Nobody listening is fine.
             self.news.send(happening.clone()).ok();

@@ -181,3 +181,28 @@ async fn an_endpoint_that_is_gone_or_disabled_gets_nothing_more() {
     assert_eq!(endpoint.events(), []);
     sandbox.shutdown().await;
 }
+
+#[tokio::test]
+async fn what_happens_on_a_test_clock_that_is_ahead_is_told_at_once() {
+    let sandbox = start().await;
+    let endpoint = Endpoint::listen().await;
+    endpoint.register(&sandbox, "").await;
+    let make = async |path: &str, body: &str| {
+        let made = form(&sandbox, path, body).await;
+        assert_eq!(made.status, StatusCode::OK, "{:?}", made.body);
+        made.body["id"].as_str().unwrap().to_owned()
+    };
+    let at = START.unix_seconds();
+    let clocks = "/v1/test_helpers/test_clocks";
+    let clock = make(clocks, &format!("frozen_time={at}")).await;
+    let card = "payment_method=pm_card_visa&invoice_settings[default_payment_method]=pm_card_visa";
+    let customer = make("/v1/customers", &format!("test_clock={clock}&{card}")).await;
+    let item = "items[0][price]=price_sietch_basic_monthly";
+    make("/v1/subscriptions", &format!("customer={customer}&{item}")).await;
+    let later = at + 40 * 86_400;
+    make(&format!("{clocks}/{clock}/advance"), &format!("frozen_time={later}")).await;
+    sandbox.settled().await;
+    let paid = endpoint.events().iter().filter(|(kind, _)| kind == "invoice.paid").count();
+    assert_eq!(paid, 2, "{:?}", endpoint.events());
+    sandbox.shutdown().await;
+}
