@@ -239,8 +239,16 @@ async function inbox() {
 }
 
 async function forwarding() {
-  const before = await newest();
   const listening = await listen();
+  try {
+    await forwarded(listening);
+  } finally {
+    await listening.stop();
+  }
+}
+
+async function forwarded(listening) {
+  const before = await newest();
   tally.check('listen has the secret it printed before', listening.secret, env.STRIPE_WEBHOOK_SECRET);
   tally.check('listen speaks of the newest version', listening.version, '2026-10-28.endive');
 
@@ -287,7 +295,6 @@ async function forwarding() {
     return row.duplicates > 0 ? row : undefined;
   });
   tally.matches('and is known as the same', repeated, { status: 'processed', duplicates: 1 });
-  await listening.stop();
 }
 
 await tally.part('trigger', async () => {
