@@ -8,7 +8,7 @@ use super::story::{Story, StoryError};
 use crate::demo;
 use crate::sandbox::{
     ApiReply, ApiRequest, Card, CheckoutOutcome, DisputeError, DisputeMove, Method, PageError,
-    PageResult, Params, Sandbox,
+    PageResult, Params, PortalAct, Sandbox,
 };
 use crate::version::ApiVersion;
 
@@ -38,6 +38,13 @@ pub(crate) enum Deed {
         session: String,
         /// What they do.
         outcome: CheckoutWord,
+    },
+    /// A customer does something in the portal.
+    Portal {
+        /// The portal session.
+        session: String,
+        /// What they do.
+        act: PortalWord,
     },
     /// The money of a payment that was on its way arrives, or does not.
     Settle {
@@ -72,6 +79,47 @@ pub(crate) enum CheckoutWord {
     Fail,
     /// Pays by what takes days.
     Later,
+}
+
+/// What a customer does in the portal, as its forms say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PortalWord {
+    /// `change`, `cancel`, `resume`, `pause`, `card` or `pay`.
+    pub(crate) act: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subscription: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) price: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) quantity: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) card: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) invoice: Option<String>,
+}
+
+impl PortalWord {
+    fn meant(&self) -> Result<PortalAct, DeedError> {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let subscription = text(&self.subscription);
+        Ok(match self.act.as_str() {
+            "change" => PortalAct::ChangePrice {
+                subscription,
+                price: text(&self.price),
+                quantity: self.quantity,
+            },
+            "cancel" => PortalAct::Cancel { subscription },
+            "resume" => PortalAct::Resume { subscription },
+            "pause" => PortalAct::Pause { subscription },
+            "card" => PortalAct::UseCard(card(&text(&self.card))?),
+            "pay" => PortalAct::PayInvoice { invoice: text(&self.invoice) },
+            _ => return Err(DeedError::Unreadable),
+        })
+    }
+}
+
+fn card(word: &str) -> Result<Card, DeedError> {
+    Card::parse(word).ok_or_else(|| DeedError::Card { word: word.to_owned() })
 }
 
 /// What the bank does with a charge.
@@ -212,6 +260,7 @@ impl Deed {
             }
             Self::Clock => Ok(Done::Quiet),
             Self::Checkout { .. }
+            | Self::Portal { .. }
             | Self::Settle { .. }
             | Self::Card { .. }
             | Self::Dispute { .. } => self.perform_by_people(sandbox),
@@ -229,14 +278,16 @@ impl Deed {
                 };
                 Ok(Done::Page(sandbox.complete_checkout(session, how)?))
             }
+            Self::Portal { session, act } => {
+                sandbox.portal_act(session, &act.meant()?)?;
+                Ok(Done::Quiet)
+            }
             Self::Settle { session, succeeds } => {
                 sandbox.settle_later(session, *succeeds)?;
                 Ok(Done::Quiet)
             }
-            Self::Card { customer, card } => {
-                let found = Card::parse(card);
-                let found = found.ok_or_else(|| DeedError::Card { word: card.clone() })?;
-                sandbox.set_card(customer, found)?;
+            Self::Card { customer, card: word } => {
+                sandbox.set_card(customer, card(word)?)?;
                 Ok(Done::Quiet)
             }
             Self::Dispute { charge, what } => {

@@ -18,6 +18,7 @@ use crate::sandbox::PageError;
 
 mod checkout;
 mod front;
+mod portal;
 mod words;
 
 /// Nothing but the sheet of this site. Where forms lead is not limited: the way back to the
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Router<Arc<Stand>> {
     Router::new()
         .route("/", get(front::show))
         .route("/c/pay/{session}", get(checkout::show).post(checkout::act))
+        .route("/p/session/{session}", get(portal::show).post(portal::act))
         .route("/_sandbox/pages/clock", post(front::advance))
         .route("/_sandbox/pages/card", post(front::card))
         .route("/_sandbox/pages/settle", post(front::settle))

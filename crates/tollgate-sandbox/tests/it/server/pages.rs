@@ -116,3 +116,86 @@ async fn pages_want_nothing_from_elsewhere_and_escape_what_they_show() {
     assert_eq!(refused.unwrap().status, StatusCode::FORBIDDEN);
     sandbox.shutdown().await;
 }
+
+/// A portal session of a customer who pays for Premium; its path and the subscription.
+async fn portal(sandbox: &RunningSandbox) -> (String, String) {
+    let customer = form(sandbox, "/v1/customers", "name=Duke&email=duke@example.com").await.body;
+    let customer = customer["id"].as_str().unwrap().to_owned();
+    let method = "/v1/payment_methods/pm_card_visa/attach";
+    let method = form(sandbox, method, &format!("customer={customer}")).await.body;
+    let subscription = format!(
+        "customer={customer}&items[0][price]=price_sietch_premium_monthly&default_payment_method={}",
+        method["id"].as_str().unwrap()
+    );
+    let made = form(sandbox, "/v1/subscriptions", &subscription).await;
+    assert_eq!(made.body["status"], "active", "{:?}", made.body);
+    let products =
+        ["basic", "premium", "exclusive"].map(|plan| format!("price_sietch_{plan}_monthly"));
+    let mut configuration = "features[subscription_update][enabled]=true\
+         &features[subscription_update][default_allowed_updates][]=price\
+         &features[subscription_update][schedule_at_period_end][conditions][0][type]=decreasing_item_amount\
+         &features[subscription_cancel][enabled]=true&features[subscription_cancel][mode]=at_period_end\
+         &features[payment_method_update][enabled]=true&features[invoice_history][enabled]=true"
+        .to_owned();
+    for (place, price) in products.iter().enumerate() {
+        let product = get(sandbox, &format!("/v1/prices/{price}")).await.body["product"].clone();
+        let start = format!("&features[subscription_update][products][{place}]");
+        configuration = format!(
+            "{configuration}{start}[product]={}{start}[prices][]={price}",
+            product.as_str().unwrap()
+        );
+    }
+    let made_configuration =
+        form(sandbox, "/v1/billing_portal/configurations", &configuration).await.body;
+    let visit = format!(
+        "customer={customer}&return_url=http://127.0.0.1:9/back&configuration={}",
+        made_configuration["id"].as_str().unwrap_or_else(|| panic!("{made_configuration}"))
+    );
+    let visit = form(sandbox, "/v1/billing_portal/sessions", &visit).await.body;
+    let url = visit["url"].as_str().unwrap_or_else(|| panic!("{visit}"));
+    let path = url.strip_prefix(sandbox.url()).unwrap().to_owned();
+    (path, made.body["id"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn the_portal_changes_cancels_and_pays_by_its_configuration() {
+    let sandbox = start().await;
+    let (path, subscription) = portal(&sandbox).await;
+    let state = async || get(&sandbox, &format!("/v1/subscriptions/{subscription}")).await.body;
+    press(&sandbox, &path, "act=card&card=good").await;
+    let shown = page(&sandbox, &path).await;
+    for text in [
+        "Billing of Duke",
+        "Premium",
+        "$35.00",
+        "visa ending in 4242",
+        "from the next period",
+        "http://127.0.0.1:9/back",
+        "paid",
+    ] {
+        assert!(shown.contains(text), "{text} is missing in {shown}");
+    }
+
+    let cancel = press(&sandbox, &path, &format!("act=cancel&subscription={subscription}")).await;
+    assert_eq!(cancel, (StatusCode::SEE_OTHER, format!("{path}?done=cancel")));
+    assert_eq!(state().await["cancel_at_period_end"], true);
+    assert!(page(&sandbox, &path).await.contains("Ends on"));
+    press(&sandbox, &path, &format!("act=resume&subscription={subscription}")).await;
+    assert_eq!(state().await["cancel_at_period_end"], false);
+
+    let change = format!("act=change&subscription={subscription}&price=price_sietch_basic_monthly");
+    press(&sandbox, &path, &change).await;
+    assert_eq!(state().await["items"]["data"][0]["price"]["id"], "price_sietch_premium_monthly");
+    assert!(page(&sandbox, &path).await.contains("Changes to Basic on"));
+    sandbox.advance(std::time::Duration::from_hours(32 * 24));
+    assert_eq!(state().await["items"]["data"][0]["price"]["id"], "price_sietch_basic_monthly");
+
+    press(&sandbox, &path, "act=card&card=declined").await;
+    let shown = page(&sandbox, &path).await;
+    assert!(shown.contains("ending in 0341"), "{shown}");
+    let refused = press(&sandbox, &path, "act=change&subscription=sub_other&price=price_x").await;
+    assert_eq!(refused.0, StatusCode::NOT_FOUND);
+    let refused = press(&sandbox, &path, "act=card&card=none").await;
+    assert!(refused.1.contains("role=\"alert\""), "{}", refused.1);
+    sandbox.shutdown().await;
+}
