@@ -13,7 +13,7 @@ use crate::object::entitlement::Summary;
 use crate::object::payment_method::{BillingDetails, PaymentMethod};
 use crate::object::stored::{Objects, Stored};
 use crate::object::subscription::Subscription;
-use crate::object::test_method::VISA;
+use crate::object::test_method::{self, VISA};
 use crate::object::{Metadata, Object};
 use crate::version::ApiVersion;
 
@@ -151,6 +151,12 @@ impl World {
             self.objects.put(happening.object.clone());
             if let Object::Customer(customer) = &happening.object {
                 self.adopt_customer(customer, happening.kind == "customer.deleted");
+            } else if let Object::Charge(charge) = &happening.object {
+                self.adopt_charge(charge);
+            } else if let Object::Invoice(invoice) = &happening.object {
+                let mut invoice = invoice.clone();
+                invoice.terms.retries = usize::try_from(invoice.attempt_count).unwrap_or(0);
+                self.keep(invoice);
             }
             self.happenings.push(happening);
         }
@@ -173,6 +179,15 @@ impl World {
                 created: customer.created,
             });
         }
+    }
+
+    /// A card goes on as the newest charge of its story went.
+    fn adopt_charge(&mut self, charge: &Charge) {
+        let known = self.objects.get::<PaymentMethod>(&charge.payment_method);
+        let Some(mut method) = known.cloned() else { return };
+        let fails = charge.decline.and_then(|_| test_method::by_name("pm_card_chargeCustomerFail"));
+        method.test = fails.unwrap_or(&VISA);
+        self.keep(method);
     }
 
     /// An event that shows an object.
