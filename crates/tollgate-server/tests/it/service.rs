@@ -1,5 +1,6 @@
 //! The service from outside: intake, reads, errors.
 
+mod billing;
 mod catalog_plan;
 mod fetched;
 mod hostile;

@@ -1,0 +1,8 @@
+//! Buying and changing against a Stripe that stands in: one customer and one pending purchase
+//! whatever happens, and each refusal with its own code.
+
+mod changes;
+mod checkout;
+mod paid;
+mod refusals;
+mod shop;

@@ -1,0 +1,166 @@
+//! What stands in the way of a purchase, and what each is told.
+
+use serde_json::{Value, json};
+use tollgate_server::scope::Scope;
+
+use super::shop::Shop;
+use crate::support::{Settings, TestApp, TestDatabase};
+
+const CHECKOUT: &str = "/api/v1/billing/checkout";
+
+fn asking(changes: &[(&str, Value)]) -> Value {
+    let mut asking = Shop::asking("acme", "premium");
+    for (name, value) in changes {
+        asking[*name] = value.clone();
+    }
+    asking
+}
+
+async fn refused(app: &TestApp, body: &Value, status: u16, code: &str) {
+    let answer = app.post(CHECKOUT, body).await;
+    assert_eq!((answer.status, answer.field("code")), (status, code.to_owned()), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn every_purchase_that_cannot_be_made_has_its_code() {
+    let database = TestDatabase::sqlite();
+    let shop = Shop::open(&database).await;
+    for (field, value, code) in [
+        ("successUrl", json!("https://evil.test/x"), "redirect_not_allowed"),
+        ("cancelUrl", json!("javascript:alert(1)"), "redirect_not_allowed"),
+        ("tier", json!("gold"), "unknown_plan"),
+        ("tier", json!("enterprise"), "plan_not_self_serve"),
+        ("tier", json!("starter"), "plan_not_self_serve"),
+        ("interval", json!("once"), "interval_not_offered"),
+        ("interval", json!("weekly"), "invalid_request"),
+        ("quantity", json!(0), "invalid_request"),
+        ("email", json!("nobody"), "invalid_request"),
+        ("accountId", json!("a b"), "invalid_request"),
+        ("colour", json!("red"), "invalid_request"),
+    ] {
+        refused(&shop.app, &asking(&[(field, value)]), 400, code).await;
+    }
+    assert!(shop.customers("acme").is_empty(), "nothing was begun at Stripe");
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn keys_need_the_scope_and_stay_with_their_account() {
+    let database = TestDatabase::sqlite();
+    let shop = Shop::open(&database).await;
+    for (scope, account, code) in [
+        (Scope::Check, None, "scope_missing"),
+        (Scope::Billing, Some("other"), "account_forbidden"),
+    ] {
+        let key = shop.app.make_key(&[scope], account).await;
+        let headers = [("x-api-key", key.as_str())];
+        let body = asking(&[]).to_string();
+        let answer = shop.app.request("POST", CHECKOUT, &headers, body).await;
+        assert_eq!((answer.status, answer.field("code")), (403, code.to_owned()));
+        let portal = "/api/v1/billing/portal?accountId=acme";
+        let answer = shop.app.request("GET", portal, &headers, "").await;
+        assert_eq!((answer.status, answer.field("code")), (403, code.to_owned()));
+    }
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn without_a_key_or_with_billing_off_the_routes_say_so() {
+    for (environment, code) in
+        [(Vec::new(), "config_missing"), (vec![("ENABLE_BILLING", "false")], "billing_disabled")]
+    {
+        let database = TestDatabase::sqlite();
+        let environment = environment
+            .into_iter()
+            .map(|(name, value): (&str, &str)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let settings = Settings { environment, ..Settings::default() };
+        let mut app = TestApp::start_with(&database, settings).await;
+        app.key = app.make_key(&[Scope::Billing], None).await;
+        refused(&app, &asking(&[]), 503, code).await;
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_are_of_no_use_have_their_codes() {
+    let database = TestDatabase::sqlite();
+    let shop = Shop::open(&database).await;
+    for (session, status, code) in [
+        ("cs_test_nothing", 404, "checkout_session_not_found"),
+        ("cs_live_123", 409, "wrong_key_mode"),
+        ("a%20b", 400, "invalid_request"),
+    ] {
+        let answer = shop.sync(session).await;
+        assert_eq!((answer.status, answer.field("code")), (status, code.to_owned()));
+    }
+    let session = shop.session("acme", "premium").await;
+    let answer = shop.sync(&session).await;
+    assert_eq!((answer.status, answer.field("status")), (200, "open".to_owned()));
+    let key = shop.app.make_key(&[Scope::Billing], Some("other")).await;
+    let path = format!("{CHECKOUT}/{session}/sync");
+    let answer = shop.app.request("POST", &path, &[("x-api-key", &key)], "").await;
+    assert_eq!((answer.status, answer.field("code")), (403, "account_forbidden".to_owned()));
+    shop.advance(std::time::Duration::from_hours(24));
+    let answer = shop.sync(&session).await;
+    assert_eq!((answer.status, answer.field("code")), (410, "checkout_session_expired".to_owned()));
+    assert_ne!(shop.session("acme", "premium").await, session);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn prices_that_do_not_fit_the_catalog_have_their_codes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("catalog.toml");
+    let text = r#"
+        [catalog]
+        currency = "eur"
+        default_plan = "free"
+        upgrade_url = "/up"
+        [features.reports]
+        [[plans]]
+        id = "free"
+        rank = 0
+        [[plans]]
+        id = "premium"
+        rank = 1
+        monthly = 3500
+        lookup_keys = ["sietch_premium_monthly"]
+        features = ["reports"]
+        [[plans]]
+        id = "unmapped"
+        rank = 2
+        monthly = 9900
+        [[plans]]
+        id = "elsewhere"
+        rank = 3
+        monthly = 9900
+        stripe_prices = ["price_nobody_has"]
+    "#;
+    std::fs::write(&path, text).expect("a file");
+    let database = TestDatabase::sqlite();
+    let catalog = Some(path.to_string_lossy().into_owned());
+    let shop = Shop::open_selling(&database, catalog).await;
+    refused(&shop.app, &asking(&[]), 409, "price_currency_mismatch").await;
+    let unmapped = asking(&[("tier", json!("unmapped"))]);
+    refused(&shop.app, &unmapped, 503, "price_mapping_missing").await;
+    let elsewhere = asking(&[("tier", json!("elsewhere"))]);
+    refused(&shop.app, &elsewhere, 503, "missing_price_id").await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn the_allow_list_is_what_counts() {
+    let database = TestDatabase::sqlite();
+    let rules = "https://app.example.com,https://*.example.org/pay";
+    let environment = vec![("TOLLGATE__BILLING__REDIRECT_ALLOW".to_owned(), rules.to_owned())];
+    let shop = Shop::open_with(&database, environment).await;
+    refused(&shop.app, &asking(&[]), 400, "redirect_not_allowed").await;
+    let good = asking(&[
+        ("successUrl", json!("https://app.example.com/done?s={CHECKOUT_SESSION_ID}")),
+        ("cancelUrl", json!("https://eu.example.org/pay/back")),
+    ]);
+    let answer = shop.app.post(CHECKOUT, &good).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    shop.close().await;
+}
