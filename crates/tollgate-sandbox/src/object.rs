@@ -97,6 +97,23 @@ impl Object {
         version: ApiVersion,
     ) -> Option<Value> {
         match (self, name) {
+            (Self::Invoice(invoice), "payments") if version >= ApiVersion::Basil => {
+                let of = |found: &&invoice::InvoicePayment| found.invoice == invoice.id;
+                let found = objects.newest_first::<invoice::InvoicePayment>();
+                let data =
+                    found.into_iter().filter(of).map(invoice::InvoicePayment::show).collect();
+                let url = format!("/v1/invoice_payments?invoice={}", invoice.id);
+                Some(list(data, &url, version))
+            }
+            (Self::Invoice(invoice), "confirmation_secret") if version >= ApiVersion::Basil => {
+                let intent = invoice.payment.as_ref().map(|payment| &payment.payment_intent);
+                let intent = intent
+                    .and_then(|id| objects.get::<payment_intent::PaymentIntent>(id))
+                    .filter(|intent| intent.status != "succeeded");
+                let secret = intent.and_then(|intent| intent.terms.client_secret.clone());
+                let shown = |secret| json!({"client_secret": secret, "type": "payment_intent"});
+                Some(secret.map_or(Value::Null, shown))
+            }
             (Self::Session(session), "line_items") => Some(session.show_lines(version)),
             (Self::Charge(charge), "refunds") => Some(charge.show_refunds(version)),
             (Self::Customer(customer), "subscriptions") => {

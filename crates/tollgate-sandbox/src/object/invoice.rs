@@ -418,14 +418,25 @@ pub(crate) struct InvoicePayment {
     pub(crate) amount_minor: i64,
     pub(crate) currency: String,
     pub(crate) created: i64,
-    pub(crate) paid_at: i64,
+    /// When it was paid; `None` as long as it is open.
+    pub(crate) paid_at: Option<i64>,
+    pub(crate) canceled_at: Option<i64>,
 }
 
 impl InvoicePayment {
+    /// `open`, `paid` or `canceled`.
+    pub(crate) fn status(&self) -> &'static str {
+        match (self.paid_at, self.canceled_at) {
+            (Some(_), _) => "paid",
+            (None, Some(_)) => "canceled",
+            (None, None) => "open",
+        }
+    }
+
     pub(crate) fn show(&self) -> Value {
         let mut fields = Fields::new(&self.id, "invoice_payment");
         fields
-            .put("amount_paid", self.amount_minor)
+            .put("amount_paid", self.paid_at.map(|_| self.amount_minor))
             .put("amount_requested", self.amount_minor)
             .put("created", self.created)
             .put("currency", self.currency.as_str())
@@ -436,8 +447,11 @@ impl InvoicePayment {
                 "payment",
                 json!({"payment_intent": self.payment_intent, "type": "payment_intent"}),
             )
-            .put("status", "paid")
-            .put("status_transitions", json!({"canceled_at": null, "paid_at": self.paid_at}));
+            .put("status", self.status())
+            .put(
+                "status_transitions",
+                json!({"canceled_at": self.canceled_at, "paid_at": self.paid_at}),
+            );
         fields.done()
     }
 }

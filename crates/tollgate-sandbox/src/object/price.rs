@@ -52,7 +52,6 @@ impl Product {
         let mut fields = Fields::new(&self.id, "product");
         fields
             .put("active", self.active)
-            .put("attributes", json!([]))
             .put("created", self.created)
             .put("description", self.description.clone())
             .put("images", json!(self.images))
@@ -65,7 +64,9 @@ impl Product {
             .put("updated", self.updated)
             .put("url", self.url.clone())
             .nulls(&["package_dimensions", "shippable"]);
-        if version >= ApiVersion::V2022 {
+        if version < ApiVersion::V2022 {
+            fields.empty_arrays(&["attributes"]);
+        } else {
             fields
                 .put("default_price", self.default_price.clone())
                 .put("tax_code", self.tax_code.clone());

@@ -10,6 +10,7 @@ use super::params::Params;
 use super::route::{Call, Route};
 use crate::object::customer::{Address, Customer};
 use crate::object::test_clock::TestClock;
+use crate::object::test_method;
 use crate::object::{Metadata, Object};
 
 /// What can be said of a customer.
@@ -17,7 +18,7 @@ macro_rules! fields {
     () => {
         "name email description phone metadata{*} preferred_locales[] \
          address{city country line1 line2 postal_code state} balance tax_exempt \
-         payment_method invoice_settings{default_payment_method}"
+         payment_method source invoice_settings{default_payment_method}"
     };
 }
 
@@ -54,6 +55,13 @@ fn default_method(
     customer: &Customer,
     params: &Params,
 ) -> Result<Option<String>, ApiError> {
+    if let Some(token) = params.text("source") {
+        let test = test_method::by_name(token).filter(|_| token.starts_with("tok_"));
+        let test = test.ok_or_else(|| ApiError::no_such("token", token, "source"))?;
+        let mut method = sandbox.new_method(test);
+        sandbox.attach_method(&mut method, &customer.id)?;
+        return Ok(Some(method.id));
+    }
     let mut attached = None;
     if let Some(mut method) = sandbox.method_of(params, "payment_method")? {
         sandbox.attach_method(&mut method, &customer.id)?;

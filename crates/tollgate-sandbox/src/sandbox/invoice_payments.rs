@@ -28,7 +28,7 @@ fn list(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
     payments.retain(|payment| {
         span.has(payment.created)
             && invoice.is_none_or(|one| payment.invoice == one)
-            && status.is_none_or(|one| one == "paid")
+            && status.is_none_or(|one| payment.status() == one)
             && intent.is_none_or(|one| payment.payment_intent == one)
             && charge.is_none()
     });

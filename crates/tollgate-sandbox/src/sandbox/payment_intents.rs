@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Sandbox;
+use super::billing::collect::Attempt;
 use super::error::ApiError;
 use super::page::{self, Span};
 use super::params::Params;
@@ -15,6 +16,7 @@ use crate::object::Object;
 use crate::object::charge::Charge;
 use crate::object::customer::Customer;
 use crate::object::payment_intent::{PaymentIntent, Terms};
+use crate::object::payment_method::PaymentMethod;
 use crate::object::test_method::{AUTHENTICATION, DEBIT_RETURNED};
 
 /// What can be said of an intent when it is made.
@@ -233,6 +235,9 @@ fn confirm_with(
         let error = ApiError::invalid(message).code("payment_intent_unexpected_state");
         return Err(error);
     }
+    if let Some(invoice) = intent.invoice.clone() {
+        return confirm_invoice(sandbox, &intent, &invoice, call);
+    }
     let params = call.params;
     let off_session = params.text("off_session").is_some_and(|text| text != "false");
     let strict = params.boolean("error_on_requires_action")?.unwrap_or(false);
@@ -241,6 +246,26 @@ fn confirm_with(
         ApiError { shown: vec![shown], ..error }
     })?;
     Ok(intent.show(call.version))
+}
+
+/// Makes an attempt for an invoice, which is paid by it or stays open.
+fn confirm_invoice(
+    sandbox: &mut Sandbox,
+    intent: &PaymentIntent,
+    invoice: &str,
+    call: &Call<'_>,
+) -> Result<Value, ApiError> {
+    let method = intent.payment_method.clone().unwrap_or_default();
+    let known = sandbox.world.objects.get::<PaymentMethod>(&method).cloned();
+    if let (Some(mut known), Some(customer)) = (known, &intent.customer) {
+        sandbox.attach_method(&mut known, customer)?;
+    }
+    let collected = sandbox.collect_invoice(invoice, Some(&method), Attempt::Asked);
+    let shown = sandbox.named::<PaymentIntent>(&intent.id)?.show(call.version);
+    match collected {
+        Ok(()) => Ok(shown),
+        Err(error) => Err(ApiError { shown: vec![("payment_intent", shown)], ..error }),
+    }
 }
 
 impl Sandbox {

@@ -6,6 +6,7 @@ use super::payment::Purpose;
 use crate::object::Object;
 use crate::object::customer::Customer;
 use crate::object::invoice::{BillTo, Invoice, InvoicePayment, InvoiceTerms, Line, Payment};
+use crate::object::payment_intent::{PaymentIntent, Terms};
 use crate::object::subscription::{Item, Paused, Subscription};
 use crate::time::shifted;
 
@@ -19,6 +20,9 @@ pub(crate) struct Draft<'a> {
     pub(crate) lines: Vec<Line>,
     pub(crate) terms: InvoiceTerms,
 }
+
+/// What a payment of an invoice is called.
+const PAYMENT_DESCRIPTION: &str = "Subscription update";
 
 impl World {
     /// Changes a subscription and tells of it under a name.
@@ -136,6 +140,7 @@ impl World {
         if invoice.due_minor() > 0 {
             let payment_intent = self.ids.long("pi_3", &invoice.id);
             invoice.payment = Some(Payment { payment_intent, charge: None });
+            self.open_payment(invoice);
         }
         self.emit("invoice.finalized", Object::Invoice(invoice.clone()));
     }
@@ -198,7 +203,7 @@ impl World {
             key: &invoice.id,
             amount_minor: invoice.due_minor(),
             currency: &invoice.currency,
-            description: "Subscription update",
+            description: PAYMENT_DESCRIPTION,
             invoice: Some(&invoice.id),
             attempt: invoice.attempt_count.saturating_add(1),
             metadata: crate::object::Metadata::new(),
@@ -207,17 +212,63 @@ impl World {
             return self.decline(customer, &purpose).id;
         }
         let charge = self.charge(customer, &purpose);
-        let payment = InvoicePayment {
+        let open = self.payment_of(invoice, &charge.payment_intent);
+        let payment = InvoicePayment { paid_at: Some(self.now), ..open };
+        self.emit("invoice_payment.paid", Object::InvoicePayment(payment));
+        charge.id
+    }
+
+    /// The payment of an invoice, before anything is paid.
+    fn payment_of(&self, invoice: &Invoice, payment_intent: &str) -> InvoicePayment {
+        InvoicePayment {
             id: self.ids.long("inpay_1", &invoice.id),
             invoice: invoice.id.clone(),
-            payment_intent: charge.payment_intent.clone(),
+            payment_intent: payment_intent.to_owned(),
             amount_minor: invoice.due_minor(),
             currency: invoice.currency.clone(),
             created: invoice.created,
-            paid_at: self.now,
+            paid_at: None,
+            canceled_at: None,
+        }
+    }
+
+    /// From the moment it is final, an invoice has an intent and a payment that wait for money.
+    fn open_payment(&mut self, invoice: &Invoice) {
+        let Some(payment) = &invoice.payment else { return };
+        let open = self.payment_of(invoice, &payment.payment_intent);
+        let secret = self.ids.make("", 25, &payment.payment_intent);
+        let client_secret = Some(format!("{}_secret_{secret}", payment.payment_intent));
+        let terms = Terms { client_secret, ..Terms::default() };
+        let intent = PaymentIntent {
+            id: payment.payment_intent.clone(),
+            amount_minor: invoice.due_minor(),
+            currency: invoice.currency.clone(),
+            customer: Some(invoice.bill_to.customer.clone()),
+            description: Some(PAYMENT_DESCRIPTION.to_owned()),
+            metadata: crate::object::Metadata::new(),
+            invoice: Some(invoice.id.clone()),
+            charge: None,
+            payment_method: None,
+            status: "requires_payment_method",
+            decline: None,
+            created: self.now,
+            terms,
         };
-        self.emit("invoice_payment.paid", Object::InvoicePayment(payment));
-        charge.id
+        self.keep(open);
+        self.keep(intent);
+    }
+
+    /// An invoice is not to be paid any more, and neither is its intent.
+    pub(crate) fn cancel_payment(&mut self, invoice: &Invoice) {
+        let Some(payment) = &invoice.payment else { return };
+        let open = self.payment_of(invoice, &payment.payment_intent);
+        self.keep(InvoicePayment { canceled_at: Some(self.now), ..open });
+        let intent = self.objects.get::<PaymentIntent>(&payment.payment_intent).cloned();
+        let Some(mut intent) = intent.filter(|intent| intent.status != "succeeded") else { return };
+        intent.status = "canceled";
+        intent.terms.canceled_at = Some(self.now);
+        intent.terms.cancellation_reason = Some("void_invoice");
+        self.emit("payment_intent.canceled", Object::PaymentIntent(intent));
     }
 
     /// The period of every item moves on, and the invoice for it is drafted; money moves later.

@@ -5,7 +5,7 @@ use super::World;
 use crate::object::adjustment::Dispute;
 use crate::object::charge::Charge;
 use crate::object::customer::Customer;
-use crate::object::payment_intent::{PaymentIntent, Terms};
+use crate::object::payment_intent::PaymentIntent;
 use crate::object::payment_method::{BillingDetails, PaymentMethod};
 use crate::object::test_method::{AUTHENTICATION, Behavior, Decline, INSUFFICIENT_FUNDS, VISA};
 use crate::object::{Metadata, Object};
@@ -49,7 +49,7 @@ impl World {
             payment_method: Some(self.card_of(customer)),
             status: "requires_confirmation",
             decline: None,
-            terms: Terms::default(),
+            terms: known.map(|known| known.terms.clone()).unwrap_or_default(),
         }
     }
 

@@ -270,9 +270,12 @@ impl Sandbox {
         let before = Object::Invoice(invoice.clone());
         close(&mut invoice);
         invoice.next_payment_attempt = None;
-        let closed = Object::Invoice(invoice);
+        let closed = Object::Invoice(invoice.clone());
         self.world.emit_change("invoice.updated", before, closed.clone());
         self.world.emit(kind, closed);
+        if invoice.status == "void" {
+            self.world.cancel_payment(&invoice);
+        }
     }
 
     /// A subscription in arrears for nothing but an invoice that was closed by hand is in good

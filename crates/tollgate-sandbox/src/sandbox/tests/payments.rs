@@ -272,3 +272,53 @@ fn a_customer_changes_the_card_and_charges_follow_it() {
     assert_eq!(unknown, Err(PageError::Unknown { id: "cus_none".to_owned() }));
     assert_eq!(Card::parse("bad"), None);
 }
+
+#[test]
+fn the_intent_of_an_invoice_waits_from_its_finalizing_and_pays_it_when_confirmed() {
+    let mut sandbox = sandbox();
+    let price = text(&ok(&mut sandbox, "GET /v1/prices", "recurring[interval]=month"), "data.0.id");
+    let customer = text(&ok(&mut sandbox, "POST /v1/customers", ""), "id");
+    let form = format!(
+        "customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete\
+         &expand[]=latest_invoice.payments&expand[]=latest_invoice.confirmation_secret"
+    );
+    let held = ok(&mut sandbox, "POST /v1/subscriptions", &form);
+    assert_eq!(held["status"], "incomplete");
+    let payment = &held["latest_invoice"]["payments"]["data"][0];
+    assert_eq!((&payment["status"], &payment["amount_paid"]), (&"open".into(), &Value::Null));
+    let intent = text(payment, "payment.payment_intent");
+    assert!(text(&held, "latest_invoice.confirmation_secret.client_secret").starts_with(&intent));
+    let line = format!("POST /v1/payment_intents/{intent}/confirm");
+    let declined = request(&line, "payment_method=pm_card_chargeCustomerFail");
+    let declined = sandbox.call(&declined);
+    assert_eq!((declined.status, fault(&declined).as_str()), (402, "card_declined/"));
+    assert_eq!(text(&declined.body, "error.payment_intent.status"), "requires_payment_method");
+    let paid = ok(&mut sandbox, &line, "payment_method=pm_card_visa");
+    assert_eq!((&paid["status"], &paid["created"]), (&"succeeded".into(), &START.into()));
+    let line = format!("GET /v1/subscriptions/{}", text(&held, "id"));
+    let held = ok(&mut sandbox, &line, "expand[]=latest_invoice.payments");
+    assert_eq!(
+        (&held["status"], &held["latest_invoice"]["status"]),
+        (&"active".into(), &"paid".into())
+    );
+    assert_eq!(held["latest_invoice"]["payments"]["data"][0]["status"], "paid");
+}
+
+#[test]
+fn a_voided_invoice_takes_its_payment_with_it() {
+    let mut sandbox = sandbox();
+    let price = text(&ok(&mut sandbox, "GET /v1/prices", "recurring[interval]=month"), "data.0.id");
+    let customer = text(&ok(&mut sandbox, "POST /v1/customers", "source=tok_visa"), "id");
+    let form =
+        format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
+    let held = ok(&mut sandbox, "POST /v1/subscriptions", &form);
+    let invoice = text(&held, "latest_invoice");
+    ok(&mut sandbox, &format!("POST /v1/invoices/{invoice}/void"), "");
+    let payments = ok(&mut sandbox, "GET /v1/invoice_payments", &format!("invoice={invoice}"));
+    assert_eq!(payments["data"][0]["status"], "canceled");
+    let line =
+        format!("GET /v1/payment_intents/{}", text(&payments, "data.0.payment.payment_intent"));
+    assert_eq!(ok(&mut sandbox, &line, "")["status"], "canceled");
+    let unknown = refused(&mut sandbox, "POST /v1/customers", "source=tok_none");
+    assert_eq!(unknown, (400, "resource_missing/source".to_owned()));
+}
