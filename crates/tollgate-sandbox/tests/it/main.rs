@@ -12,6 +12,7 @@ use tollgate_stripe::{Observed, Parsed};
 mod convergence;
 mod engine;
 mod event;
+mod life;
 mod outcome;
 mod scenario;
 mod server;
