@@ -7,15 +7,18 @@ use super::super::Sandbox;
 use super::super::error::ApiError;
 use super::super::params::Params;
 use super::super::route::Call;
-use super::{items, living, retrieve, terms};
+use super::{is_over, items, retrieve, terms};
 use crate::object::subscription::{Subscription, TrialEnd};
 
 /// What can be changed while the first payment is missing.
 const WHILE_INCOMPLETE: [&str; 5] =
     ["metadata", "default_payment_method", "default_source", "description", "expand"];
 
+/// What can be changed when it is over.
+const WHEN_OVER: [&str; 3] = ["metadata", "cancellation_details", "expand"];
+
 pub(super) fn update(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
-    let before = living(sandbox, call)?;
+    let before = sandbox.named::<Subscription>(call.id())?.clone();
     let customer = before.customer.as_str();
     sandbox.in_time_of(customer, |sandbox| sandbox.update_subscription(&before, call.params))?;
     retrieve(sandbox, call)
@@ -71,6 +74,13 @@ impl Sandbox {
 /// Refuses changes that a subscription's status or another change does not allow.
 fn allows(subscription: &Subscription, params: &Params) -> Result<(), ApiError> {
     let mut given = params.children().iter().map(|(name, _)| name.as_str());
+    if is_over(subscription)
+        && let Some(name) = given.clone().find(|name| !WHEN_OVER.contains(name))
+    {
+        let message =
+            "A canceled subscription can only update its cancellation_details and metadata.";
+        return Err(ApiError::invalid(message).param(name));
+    }
     if subscription.status == "incomplete"
         && let Some(name) = given.clone().find(|name| !WHILE_INCOMPLETE.contains(name))
     {

@@ -389,8 +389,14 @@ fn cancelled_now_it_is_over_and_stays_over() {
     assert_eq!(kinds(&sandbox, from), ["customer.subscription.deleted"]);
     let again = refused(&mut sandbox, &format!("DELETE /v1/subscriptions/{id}"), "");
     assert_eq!(again, (404, "resource_missing/id".to_owned()));
-    let change = refused(&mut sandbox, &format!("POST /v1/subscriptions/{id}"), "metadata[a]=1");
-    assert_eq!(change.0, 404);
+    let change = format!("POST /v1/subscriptions/{id}");
+    let refusal = refused(&mut sandbox, &change, "cancel_at_period_end=true");
+    assert_eq!(refusal, (400, "invalid_request_error/cancel_at_period_end".to_owned()));
+    let noted = ok(&mut sandbox, &change, "metadata[why]=sand");
+    assert_eq!(
+        (text(&noted, "status"), text(&noted, "metadata.why")),
+        ("canceled".to_owned(), "sand".to_owned())
+    );
     let from = sandbox.happenings().len();
     sandbox.advance_to(START + 100 * DAY);
     assert!(kinds(&sandbox, from).is_empty());
