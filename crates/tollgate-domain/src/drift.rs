@@ -1,5 +1,21 @@
-//! Drift. Owns: the classes of difference between what we know and what Stripe shows. Must not
+//! Drift. Owns: what differs between what we know of an object and what Stripe shows, the classes
+//! such differences fall in, and which events leave a doubt that only Stripe can settle. Must not
 //! know: how Stripe is asked, how a difference is repaired.
+
+use crate::catalog::{Catalog, PriceTarget};
+use crate::change::{Change, Decision, FieldChange};
+use crate::decide::decide;
+use crate::facts::Facts;
+use crate::ids::{EventId, ObjectId};
+use crate::observation::{EventKind, Observation, Seen};
+use crate::owner::FoundOwner;
+use crate::payment::SessionMode;
+use crate::sale::Sold;
+use crate::subscription::order::same_content;
+use crate::subscription::{
+    LifecycleRank, Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus,
+};
+use crate::time::Timestamp;
 
 /// How a difference between our facts and Stripe's came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,7 +28,7 @@ pub enum Drift {
     EditedInStripe,
     /// The catalog does not map a price that is sold; the catalog is to be mended, not the facts.
     UnknownPrice,
-    /// We hold the event and did not do what it says: it failed, or a fact was altered.
+    /// We hold an event of the object and did not do what it says.
     OurError,
 }
 
@@ -42,3 +58,323 @@ impl Drift {
         Self::ALL.into_iter().find(|drift| drift.as_str() == text)
     }
 }
+
+/// What taking in an object that was asked for would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comparison {
+    /// Nothing: we know it so.
+    Same,
+    /// Nothing but to settle a doubt.
+    Unsettled,
+    /// Values of the object change; before is `None` where we did not know the object.
+    Differs(Vec<FieldChange>),
+}
+
+/// Compares by deciding: what Stripe shows differs from what we know exactly if taking it in would
+/// change what the object is. When and by what it was seen does not count, and what an object can
+/// never come back from (an end) is no difference.
+pub fn compare(
+    observation: &Observation,
+    owner: &FoundOwner,
+    facts: &Facts,
+    catalog: &Catalog,
+) -> Comparison {
+    let decision = decide(observation, owner, facts, catalog);
+    let mut taken = facts.clone();
+    for change in &decision.changes {
+        taken.apply(change);
+    }
+    let before = content(facts, &observation.seen, catalog);
+    let after = content(&taken, &observation.seen, catalog);
+    let changes: Vec<FieldChange> = after
+        .into_iter()
+        .filter_map(|(field, to)| {
+            let from = before.iter().find(|(known, _)| *known == field).map(|(_, value)| value);
+            let changed = from != Some(&to);
+            changed.then(|| FieldChange { field, from: from.cloned(), to: Some(to) })
+        })
+        .collect();
+    match (changes.is_empty(), is_doubtful(facts, &observation.seen)) {
+        (true, false) => Comparison::Same,
+        (true, true) => Comparison::Unsettled,
+        (false, _) => Comparison::Differs(changes),
+    }
+}
+
+fn is_doubtful(facts: &Facts, seen: &Seen) -> bool {
+    matches!(seen, Seen::Subscription(seen)
+        if facts.subscriptions.get(&seen.id).is_some_and(Subscription::is_uncertain))
+}
+
+type Values = Vec<(&'static str, String)>;
+
+/// What an object is by the facts: its named values. Empty for an object that is not known.
+fn content(facts: &Facts, seen: &Seen, catalog: &Catalog) -> Values {
+    match seen {
+        Seen::Subscription(seen) => facts
+            .subscriptions
+            .get(&seen.id)
+            .and_then(Subscription::state)
+            .map_or_else(Values::new, |state| subscription(state, catalog)),
+        Seen::Invoice(seen) => facts.invoices.get(&seen.id).map_or_else(Values::new, |one| {
+            vec![
+                ("status", one.state.status.as_str().to_owned()),
+                ("amount_due", one.state.amount_due_minor.to_string()),
+                ("amount_paid", one.state.amount_paid_minor.to_string()),
+                ("subscription", text(one.subscription.as_ref())),
+            ]
+        }),
+        Seen::Session(seen) => facts.purchases.get(&seen.id).map_or_else(Values::new, |one| {
+            let mut values = vec![
+                ("status", one.status.as_str().to_owned()),
+                ("paid", one.paid_at.is_some().to_string()),
+                ("payment_intent", text(one.payment_intent.as_ref())),
+                ("subscription", text(one.subscription.as_ref())),
+            ];
+            // Events do not list the lines; that we now know them matters where they prove a sale.
+            if one.mode == SessionMode::Payment {
+                let sold = match crate::sale::sold(one, catalog) {
+                    Some(Sold::Plan(plan)) => text(catalog.plan(plan).map(|plan| &plan.id)),
+                    Some(Sold::Badge) => "badge".to_owned(),
+                    None => "nothing".to_owned(),
+                };
+                values.push(("sells", sold));
+            }
+            values
+        }),
+        Seen::Adjustment(seen) => facts.adjustments.get(&seen.id).map_or_else(Values::new, |one| {
+            vec![
+                ("status", one.status.to_string()),
+                ("amount", one.amount.amount_minor.to_string()),
+            ]
+        }),
+        Seen::Customer(seen) => facts.customers.get(&seen.id).map_or_else(Values::new, |one| {
+            // An address is nobody's business here; that it changed is.
+            let email = one.email.as_deref().map_or("none", |_| "set");
+            let mut values = vec![("deleted", one.deleted.to_string())];
+            if one.at.is_some() {
+                values.push(("email", email.to_owned()));
+            }
+            values
+        }),
+        Seen::InvoicePayment(_) | Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => {
+            Values::new()
+        }
+    }
+}
+
+fn subscription(state: &SubscriptionState, catalog: &Catalog) -> Values {
+    let mut items: Vec<String> = state.items.iter().map(|one| item(one, catalog)).collect();
+    items.sort_unstable();
+    vec![
+        ("status", state.status.as_str().to_owned()),
+        ("items", items.join(", ")),
+        ("cancel_at_period_end", state.cancel_at_period_end.to_string()),
+        ("cancel_at", text(state.cancel_at.as_ref())),
+        ("ended_at", text(state.ended_at.as_ref())),
+        ("trial_end", text(state.trial_end.as_ref())),
+        ("collection_paused", state.collection_paused.to_string()),
+        ("latest_invoice", text(state.latest_invoice.as_ref())),
+    ]
+}
+
+/// One item, with what its price buys: a lookup key that moved matters where it changes that.
+fn item(item: &SubscriptionItem, catalog: &Catalog) -> String {
+    let buys = match catalog.price_target(&item.price, item.lookup_key.as_deref()) {
+        Some(PriceTarget::Plan(plan)) => {
+            catalog.plan(plan).map_or_else(|| "unknown".to_owned(), |plan| plan.id.to_string())
+        }
+        Some(PriceTarget::Badge) => "badge".to_owned(),
+        Some(PriceTarget::Boost) => "boost".to_owned(),
+        None => "unknown".to_owned(),
+    };
+    let period = [text(item.period_start.as_ref()), text(item.period_end.as_ref())];
+    format!("{} x {} ({buys}, {})", item.quantity, item.price, period.join(" to "))
+}
+
+fn text(value: Option<&impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), ToString::to_string)
+}
+
+/// Whether a live subscription sells something the catalog does not map.
+pub fn sells_unknown(seen: &Seen, catalog: &Catalog) -> bool {
+    let Seen::Subscription(seen) = seen else { return false };
+    let live = matches!(
+        seen.state.status,
+        SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue
+    );
+    let unmapped = |item: &SubscriptionItem| {
+        catalog.price_target(&item.price, item.lookup_key.as_deref()).is_none()
+    };
+    live && seen.state.items.iter().any(unmapped)
+}
+
+/// What is known of the events about an object that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// An event of it is in the inbox and was not carried out.
+    pub stuck: bool,
+    /// Since when no event can have been missed, gaps being filled; `None`: never.
+    pub whole_since: Option<Timestamp>,
+}
+
+/// The class of a difference that was found.
+pub fn classify(observation: &Observation, facts: &Facts, evidence: Evidence) -> Drift {
+    if evidence.stuck {
+        return Drift::OurError;
+    }
+    let Some(known_at) = newest(facts, &observation.seen) else { return Drift::MissedEvent };
+    if let Seen::Subscription(seen) = &observation.seen
+        && let Some(known) = facts.subscriptions.get(&seen.id)
+        && known.contenders.iter().any(|state| same_content(state, &seen.state))
+    {
+        return Drift::OutOfOrder;
+    }
+    if evidence.whole_since.is_some_and(|since| since <= known_at) {
+        Drift::EditedInStripe
+    } else {
+        Drift::MissedEvent
+    }
+}
+
+/// Stripe's time of the newest observation of an object; `None` where there is none.
+fn newest(facts: &Facts, seen: &Seen) -> Option<Timestamp> {
+    match seen {
+        Seen::Subscription(seen) => Some(facts.subscriptions.get(&seen.id)?.state()?.version.at),
+        Seen::Invoice(seen) => Some(facts.invoices.get(&seen.id)?.state.at),
+        Seen::Session(seen) => {
+            let purchase = facts.purchases.get(&seen.id)?;
+            // Before it is paid, a session has only its status.
+            purchase.paid_at.or(purchase.failed_at).or(Some(Timestamp::MIN))
+        }
+        Seen::Adjustment(seen) => Some(facts.adjustments.get(&seen.id)?.at),
+        Seen::Customer(seen) => facts.customers.get(&seen.id)?.at,
+        Seen::InvoicePayment(_) | Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => None,
+    }
+}
+
+/// The observations of a subscription that compete to be its state, and the latest of their times:
+/// what a request sent now covers. Nothing for other objects.
+pub fn covered(facts: &Facts, object: &str) -> (Vec<EventId>, Option<Timestamp>) {
+    let Some(known) = facts.subscriptions.iter().find(|(id, _)| id.as_str() == object) else {
+        return (Vec::new(), None);
+    };
+    let contenders = &known.1.contenders;
+    let ids = contenders.iter().map(|state| state.version.event.clone()).collect();
+    (ids, contenders.iter().map(|state| state.version.at).max())
+}
+
+/// Why an object is to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Doubt {
+    /// A checkout completed; what it sold is asked for before anything else.
+    Checkout,
+    /// The event showed a part of the items.
+    ItemsCut,
+    /// The first event of the object was not its creation.
+    FirstSight,
+    /// Events of one second do not say which came last.
+    Tie,
+    /// An event from just before a reply came after it, and the reply may not have known of it.
+    Crossed,
+}
+
+impl Doubt {
+    /// Name in storage and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Checkout => "checkout",
+            Self::ItemsCut => "items_cut",
+            Self::FirstSight => "first_sight",
+            Self::Tie => "tie",
+            Self::Crossed => "crossed",
+        }
+    }
+
+    /// Whether it is worth waiting a moment: the second of a tie should be over, and more events
+    /// of an object that was just seen for the first time are probably under way.
+    pub const fn can_wait(self) -> bool {
+        matches!(self, Self::FirstSight | Self::Tie | Self::Crossed)
+    }
+}
+
+/// A reply's clock and that of events may be apart by so much without anybody noticing.
+const CROSSING_MS: i64 = 2_000;
+
+/// The doubts an event leaves. `facts` are those after `decision`, as far as the event touches
+/// them.
+pub fn doubts(
+    observation: &Observation,
+    decision: &Decision,
+    facts: &Facts,
+) -> Vec<(ObjectId, Doubt)> {
+    match &observation.seen {
+        Seen::Subscription(seen) => {
+            let Some(known) = facts.subscriptions.get(&seen.id) else { return Vec::new() };
+            let doubt = about_subscription(observation, decision, known, seen.items_cut);
+            let object = ObjectId::parse(seen.id.as_str()).ok();
+            object.zip(doubt).into_iter().collect()
+        }
+        Seen::Session(seen) if observation.fetched.is_none() => {
+            let mut objects = Vec::new();
+            let complete = matches!(
+                observation.kind,
+                EventKind::CheckoutCompleted | EventKind::CheckoutAsyncSucceeded
+            );
+            if complete && seen.mode == SessionMode::Payment && seen.prices.is_empty() {
+                objects.push(seen.id.as_str());
+            }
+            if let Some(id) = seen.subscription.as_ref().filter(|_| complete)
+                && !facts.subscriptions.contains_key(id)
+            {
+                objects.push(id.as_str());
+            }
+            let ids = objects.into_iter().filter_map(|id| ObjectId::parse(id).ok());
+            ids.map(|id| (id, Doubt::Checkout)).collect()
+        }
+        Seen::Session(_)
+        | Seen::Customer(_)
+        | Seen::Invoice(_)
+        | Seen::InvoicePayment(_)
+        | Seen::Adjustment(_)
+        | Seen::CatalogObject(_)
+        | Seen::EntitlementSummary(_) => Vec::new(),
+    }
+}
+
+fn about_subscription(
+    observation: &Observation,
+    decision: &Decision,
+    known: &Subscription,
+    items_cut: bool,
+) -> Option<Doubt> {
+    let state = known.state()?;
+    if state.status.is_terminal() {
+        return None;
+    }
+    let event = &observation.event;
+    let saved = |change: &Change| matches!(change, Change::SaveSubscription(_));
+    let first = known.contenders.len() == 1 && decision.changes.iter().any(is_first_link(known));
+    if items_cut && state.version.event == *event {
+        Some(Doubt::ItemsCut)
+    } else if known.is_uncertain() && decision.changes.iter().any(saved) {
+        Some(Doubt::Tie)
+    } else if observation.fetched.is_some() {
+        None
+    } else if first && observation.kind != EventKind::SubscriptionCreated {
+        Some(Doubt::FirstSight)
+    } else {
+        let crossed = state.version.rank == LifecycleRank::Fetched
+            && !state.covers.contains(event)
+            && observation.at < state.version.at
+            && observation.at.plus_ms(CROSSING_MS) >= state.version.at;
+        crossed.then_some(Doubt::Crossed)
+    }
+}
+
+fn is_first_link(known: &Subscription) -> impl Fn(&Change) -> bool {
+    move |change| matches!(change, Change::Link(link) if link.object.as_str() == known.id.as_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,8 @@ pub fn router(app: Arc<App>) -> Router {
         .nest("/api/v1", v1.clone())
         .nest("/api", v1)
         .route("/admin/catalog/plan", post(admin::catalog::plan).fallback(allow_post))
+        .route("/admin/reconcile", post(admin::reconcile::begin).fallback(allow_post))
+        .route("/admin/reconcile/runs", get(admin::reconcile::runs).fallback(allow_get))
         .route("/livez", get(health::live).fallback(allow_get))
         .route("/readyz", get(health::ready).fallback(allow_get))
         .route("/health", get(health::health).fallback(allow_get))

@@ -111,6 +111,7 @@ impl App {
         if config.database_url.is_sqlite() {
             limits.writers = 1;
         }
+        let stripe = stripe::client(&config.stripe, &metrics);
         let intake = Arc::new(Intake::new(IntakeParts {
             db: db.clone(),
             catalog: Arc::clone(&catalog),
@@ -120,6 +121,7 @@ impl App {
             limits,
             workers: config.workers.clone(),
             instance: format!("{}-{:08x}", std::process::id(), fastrand::u32(..)),
+            asks: stripe.is_some(),
         }));
         let (queue, writers) = Queue::start(&intake);
         let features = catalog.features.values().enumerate();
@@ -136,7 +138,7 @@ impl App {
             cors: Cors::new(&config.http.cors_origins),
             limits: Limits::new(&config.rate),
             keys: KeyTable::default(),
-            stripe: stripe::client(&config.stripe, &metrics),
+            stripe,
             prices: PriceCache::default(),
             gates: Gates::default(),
             connections: ConnectionCount::default(),

@@ -28,6 +28,7 @@ mod keys;
 mod migrate;
 mod output;
 mod plan;
+mod reconcile;
 mod sandbox;
 mod serve;
 mod state;
@@ -119,6 +120,10 @@ enum Command {
         #[command(subcommand)]
         command: events::EventsCommand,
     },
+    /// Compare with Stripe and repair what differs
+    Reconcile(reconcile::ReconcileArgs),
+    /// Bring an existing Stripe account's customers, subscriptions and purchases in
+    Import(reconcile::ImportArgs),
     /// Make, list, rotate and revoke API keys
     Keys {
         #[command(subcommand)]
@@ -156,7 +161,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["dev", "serve", "init", "migrate"]),
     ("Ask", &["check", "why", "timeline"]),
     ("Catalog", &["plan"]),
-    ("Stripe's events", &["trigger", "sandbox", "events"]),
+    ("Stripe's events", &["trigger", "sandbox", "events", "reconcile", "import"]),
     ("Operate", &["keys", "config", "doctor", "bench", "state", "completions"]),
 ];
 
@@ -235,6 +240,8 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Sandbox(args) => sandbox::run(&context, &args),
         Command::Plan { command } => plan::run(&context, command),
         Command::Events { command } => events::run(&context, command),
+        Command::Reconcile(args) => reconcile::run(&context, &args),
+        Command::Import(args) => reconcile::import(&context, &args),
         Command::Keys { command } => keys::run(&context, command),
         Command::Config { command } => configuration::run(&context, command),
         Command::Doctor(args) => doctor::run(&context, &args),

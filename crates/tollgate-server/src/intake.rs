@@ -43,6 +43,8 @@ pub struct Intake {
     workers: WorkerLimits,
     /// Name of this instance in leases and in the change feed.
     instance: String,
+    /// Stripe can be asked, so doubts are noted.
+    asks: bool,
     wake: WakeUps,
 }
 
@@ -52,12 +54,18 @@ pub struct WakeUps {
     linked: std::sync::Mutex<Vec<ObjectId>>,
     waiting: std::sync::atomic::AtomicBool,
     notify: Notify,
+    doubt: Notify,
 }
 
 impl WakeUps {
     /// Waits until there may be something to do.
     pub async fn notified(&self) {
         self.notify.notified().await;
+    }
+
+    /// Waits until there may be something to ask Stripe for.
+    pub async fn doubted(&self) {
+        self.doubt.notified().await;
     }
 
     /// Takes the objects linked since the last call.
@@ -105,14 +113,17 @@ pub struct IntakeParts {
     pub workers: WorkerLimits,
     /// Name of this instance.
     pub instance: String,
+    /// Whether Stripe can be asked about what events leave in doubt.
+    pub asks: bool,
 }
 
 impl Intake {
     /// Puts the parts together.
     pub fn new(parts: IntakeParts) -> Self {
-        let IntakeParts { db, catalog, clock, cache, metrics, limits, workers, instance } = parts;
+        let IntakeParts { db, catalog, clock, cache, metrics, limits, workers, instance, asks } =
+            parts;
         let wake = WakeUps::default();
-        Self { db, catalog, clock, cache, metrics, limits, workers, instance, wake }
+        Self { db, catalog, clock, cache, metrics, limits, workers, instance, asks, wake }
     }
 
     /// Processes deliveries in as few transactions as possible, in order. Each has its reply at
@@ -170,6 +181,11 @@ impl Intake {
     /// Plans and prices.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// Tells the one who asks Stripe that there is something to ask for.
+    pub(crate) fn after_doubt(&self) {
+        self.wake.doubt.notify_one();
     }
 
     /// Tells everyone in this process about a commit.

@@ -19,6 +19,7 @@ pub mod intake;
 pub mod keys;
 pub mod listener;
 pub mod metrics;
+pub mod reconcile;
 pub mod run;
 pub mod scope;
 pub mod stripe;

@@ -87,6 +87,8 @@ pub async fn start_with(
         Background::On => vec![
             tokio::spawn(feed::follow(Arc::clone(&app), stopped.clone())),
             tokio::spawn(workers::retry::run(Arc::clone(&app), stopped.clone())),
+            tokio::spawn(workers::refetch::run(Arc::clone(&app), stopped.clone())),
+            tokio::spawn(workers::reconcile::run(Arc::clone(&app), stopped.clone())),
             tokio::spawn(workers::schedule::run(Arc::clone(&app), stopped)),
         ],
     };

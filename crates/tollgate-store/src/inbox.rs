@@ -14,7 +14,9 @@ pub(crate) mod intake;
 pub(crate) mod read;
 pub(crate) mod work;
 
-pub use intake::{clear_waits, count_duplicates, finish, insert, known, set_waits};
+pub use intake::{
+    clear_waits, count_duplicates, finish, insert, is_stuck, known, known_now, set_waits,
+};
 pub use read::{body, count_open, find, list, stats};
 pub use work::{claim, next_due, set_for_replay, set_ids_for_replay, wake, wake_linked};
 

@@ -14,16 +14,19 @@ pub mod db;
 mod dialect;
 pub mod dictionaries;
 pub mod digest;
+pub mod doubts;
 pub mod error;
 pub mod facts;
 pub mod inbox;
 pub mod journal;
 pub mod keys;
+pub mod leases;
 pub mod links;
 pub mod meta;
 pub mod migrations;
 pub mod outbox;
 mod prose;
+pub mod reconciliation_runs;
 pub mod schedule;
 pub mod scratch;
 mod statement;
@@ -45,6 +48,7 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         customer_claims::STATEMENTS,
         db::STATEMENTS,
         dictionaries::STATEMENTS,
+        doubts::STATEMENTS,
         facts::load::STATEMENTS,
         facts::own::STATEMENTS,
         facts::save::STATEMENTS,
@@ -53,10 +57,12 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         inbox::work::STATEMENTS,
         journal::STATEMENTS,
         keys::STATEMENTS,
+        leases::STATEMENTS,
         links::STATEMENTS,
         meta::STATEMENTS,
         migrations::STATEMENTS,
         outbox::STATEMENTS,
+        reconciliation_runs::STATEMENTS,
         schedule::STATEMENTS,
         stripe_requests::STATEMENTS,
         usage::STATEMENTS,

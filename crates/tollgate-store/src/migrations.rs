@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(4, "access", "0004_access"),
     migration!(5, "views", "0005_views"),
     migration!(6, "buying", "0006_buying"),
+    migration!(7, "reconciliation", "0007_reconciliation"),
 ];
 
 /// Names the advisory lock of migrations; any number that nobody else uses.

@@ -1,3 +1,4 @@
 //! Routes under `/admin`, one file per noun. Owns: nothing but the list.
 
 pub mod catalog;
+pub mod reconcile;

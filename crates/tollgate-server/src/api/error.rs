@@ -51,6 +51,10 @@ pub enum ApiError {
     Billing(BillingRefusal),
     /// No webhook secret is configured.
     WebhookNotConfigured,
+    /// No API key of Stripe is configured.
+    StripeNotConfigured,
+    /// A comparison with Stripe is under way.
+    ReconciliationRunning,
     /// The event could not be committed; Stripe will send it again.
     NotCommitted,
     /// The database is away; with the private cause, for the log.
@@ -139,6 +143,12 @@ impl ApiError {
             Self::WebhookNotConfigured => {
                 (S::SERVICE_UNAVAILABLE, "webhook_not_configured", "No webhook secret")
             }
+            Self::StripeNotConfigured => {
+                (S::SERVICE_UNAVAILABLE, "stripe_not_configured", "No API key of Stripe")
+            }
+            Self::ReconciliationRunning => {
+                (S::CONFLICT, "reconciliation_running", "A reconciliation is running")
+            }
             Self::NotCommitted => (S::SERVICE_UNAVAILABLE, "not_committed", "Not committed"),
             Self::DatabaseUnavailable(_) => {
                 (S::SERVICE_UNAVAILABLE, "database_unavailable", "The database is away")
@@ -191,6 +201,12 @@ impl ApiError {
                  that Stripe keeps them."
                     .to_owned()
             }
+            Self::StripeNotConfigured => {
+                "Set STRIPE_SECRET_KEY and restart; without it Stripe cannot be asked.".to_owned()
+            }
+            Self::ReconciliationRunning => {
+                "One runs at a time; GET /admin/reconcile/runs tells how it goes.".to_owned()
+            }
             Self::NotCommitted => {
                 "The event was not stored; send it again. Nothing of it has taken effect.".to_owned()
             }
@@ -208,7 +224,8 @@ impl ApiError {
             Self::RevisionNotReached | Self::Stopping => Some(1),
             Self::NotCommitted | Self::DatabaseUnavailable(_) | Self::Timeout => Some(5),
             Self::Billing(refusal) => refusal.retry_after(),
-            Self::WebhookNotConfigured => Some(60),
+            Self::ReconciliationRunning => Some(30),
+            Self::WebhookNotConfigured | Self::StripeNotConfigured => Some(60),
             Self::InvalidRequest(_)
             | Self::InvalidJson(_)
             | Self::InvalidCatalog(_)
@@ -247,6 +264,8 @@ impl ApiError {
             Self::RateLimited(Quota { class: "public", per_minute: 0, left: 0, seconds: 0 }),
             Self::RevisionNotReached,
             Self::WebhookNotConfigured,
+            Self::StripeNotConfigured,
+            Self::ReconciliationRunning,
             Self::NotCommitted,
             Self::DatabaseUnavailable(String::new()),
             Self::Stopping,

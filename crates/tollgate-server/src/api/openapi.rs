@@ -22,7 +22,7 @@ use super::{
     ),
     paths(
         routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
-        routes::features, routes::webhook, routes::catalog_plan, routes::live, routes::ready,
+        routes::features, routes::webhook, routes::catalog_plan, routes::reconcile, routes::reconcile_runs, routes::live, routes::ready,
         routes::health,
         billing::checkout, billing::sync, billing::portal, billing::subscription, billing::change,
         billing::preview, billing::cancel, billing::resume, billing::invoices,
@@ -31,7 +31,8 @@ use super::{
         checks::CheckIn<'static>, checks::CheckOut<'static>, checks::BatchIn<'static>,
         entitlements::EntitlementsOut<'static>, timeline::TimelineOut<'static>,
         plans::PlansOut<'static>, plans::FeaturesOut<'static>, webhooks::WebhookOut<'static>,
-        admin::catalog::ProposalIn, admin::catalog::WhatIfOut<'static>, health::Health,
+        admin::catalog::ProposalIn, admin::catalog::WhatIfOut<'static>,
+        admin::reconcile::OrderIn, admin::reconcile::BegunOut, admin::reconcile::RunsOut, health::Health,
         error::Problem,
         api_billing::checkout::CheckoutIn, api_billing::checkout::CheckoutOut<'static>,
         api_billing::checkout::SyncOut<'static>, api_billing::portal::PortalIn,
@@ -183,6 +184,39 @@ mod routes {
         )
     )]
     fn webhook() {}
+
+    #[utoipa::path(
+        post, path = "/admin/reconcile", tag = "admin", summary = "Compare with Stripe",
+        description = "Brings in events that never came, then compares every object and repairs what \
+            differs (not with dryRun). Goes on after the reply. Own facts are never touched.",
+        request_body = admin::reconcile::OrderIn,
+        responses(
+            (status = 202, body = admin::reconcile::BegunOut),
+            (status = 400, body = error::Problem, description = "`invalid_request`, `invalid_json`"),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 403, body = error::Problem, description = "`scope_missing`"),
+            (status = 409, body = error::Problem, description = "`reconciliation_running`"),
+            (status = 503, body = error::Problem, description = "`stripe_not_configured`"),
+        ),
+        security(("bearer" = ["admin"]), ("apiKey" = ["admin"]))
+    )]
+    fn reconcile() {}
+
+    #[utoipa::path(
+        get, path = "/admin/reconcile/runs", tag = "admin",
+        summary = "Comparisons with Stripe and what they found, the newest first",
+        params(
+            ("limit" = Option<u64>, Query, description = "1 to 100; 20 unless said"),
+            ("before" = Option<String>, Query, description = "Those that began before this instant"),
+        ),
+        responses(
+            (status = 200, body = admin::reconcile::RunsOut),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 403, body = error::Problem, description = "`scope_missing`"),
+        ),
+        security(("bearer" = ["admin:read"]), ("apiKey" = ["admin:read"]))
+    )]
+    fn reconcile_runs() {}
 
     #[utoipa::path(
         post, path = "/admin/catalog/plan", tag = "admin",

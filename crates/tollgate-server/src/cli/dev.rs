@@ -88,6 +88,7 @@ async fn engine(
     sandbox: &RunningSandbox,
     left: Option<DevState>,
 ) -> anyhow::Result<RunningApp> {
+    config.stripe.api_base = ApiBase::parse(sandbox.url())?;
     let secret = stand_in::lead(sandbox, config.listen)?;
     config.webhook_secrets.push(WebhookSecret {
         label: "dev".to_owned(),

@@ -10,10 +10,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::{Facts, Timestamp};
+use tollgate_domain::{Facts, Timestamp, drift};
 use tollgate_store::accounts::AccountHead;
+use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, NewEvent, Outcome};
-use tollgate_store::{StoreError, Tx, accounts, changes, facts, inbox, links};
+use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links};
 
 use super::Intake;
 use super::delivery::{Content, Delivery, Reply, ReplyStatus};
@@ -24,6 +25,9 @@ use crate::metrics::EventLabels;
 
 /// Most runs of one batch when others get in the way, the first included.
 const ATTEMPTS_MAX: u32 = 8;
+/// A doubt that can wait is asked about after so long: a burst of events is then one request, and
+/// the second in which they tie is over.
+const DOUBT_WAIT_MS: i64 = 2_000;
 
 /// What a committed batch tells this process.
 struct Committed {
@@ -31,6 +35,7 @@ struct Committed {
     changed: Vec<(AccountId, u64)>,
     linked: Vec<ObjectId>,
     waiting: bool,
+    doubts: bool,
 }
 
 /// The rows of the inbox a batch writes.
@@ -51,6 +56,9 @@ impl Intake {
             match self.try_batch(batch).await {
                 Ok(done) => {
                     self.after_commit(&done.changed, done.linked, done.waiting);
+                    if done.doubts {
+                        self.after_doubt();
+                    }
                     self.count(batch, &done.replies);
                     return Ok(done.replies);
                 }
@@ -70,6 +78,7 @@ impl Intake {
         let known = inbox::known(&mut tx, &keys).await?;
         let mut facts = facts::load_touched(&mut tx, &work.touched(), &heads).await?;
         let verdicts = work.decide(&known, &mut facts, &self.catalog);
+        let doubts = if self.asks { new_doubts(batch, &verdicts, &facts, now) } else { Vec::new() };
         let mut ledger = Ledger::new(now);
         enter(&verdicts, &mut heads, &facts, &mut ledger);
         let replies = replies(&verdicts, &heads);
@@ -77,6 +86,7 @@ impl Intake {
         let waiting = !rows.waits.is_empty();
         ledger.write(&mut tx).await?;
         write_inbox(&mut tx, &rows).await?;
+        doubts::raise(&mut tx, &doubts).await?;
         let changed = ledger.changed();
         if !changed.is_empty() {
             changes::append(&mut tx, &self.instance, &changed).await?;
@@ -85,7 +95,8 @@ impl Intake {
         self.metrics
             .intake_batch
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
-        Ok(Committed { replies, changed, linked: work.linked(), waiting })
+        let doubts = !doubts.is_empty();
+        Ok(Committed { replies, changed, linked: work.linked(), waiting, doubts })
     }
 
     fn inbox_rows<'a>(
@@ -206,6 +217,29 @@ impl Intake {
             self.metrics.webhook_events.get_or_create(&labels).inc();
         }
     }
+}
+
+/// What the batch's events leave in doubt, and when to ask Stripe about it.
+fn new_doubts(
+    batch: &[Delivery],
+    verdicts: &[Verdict],
+    facts: &BTreeMap<AccountId, Facts>,
+    now: Timestamp,
+) -> Vec<NewDoubt> {
+    let mut doubts = Vec::new();
+    for (delivery, verdict) in batch.iter().zip(verdicts) {
+        let (Content::Effect(seen), Verdict::Decided(account, decision)) =
+            (&delivery.content, verdict)
+        else {
+            continue;
+        };
+        let Some(facts) = facts.get(account) else { continue };
+        for (object, doubt) in drift::doubts(seen, decision, facts) {
+            let at = if doubt.can_wait() { now.plus_ms(DOUBT_WAIT_MS) } else { now };
+            doubts.push(NewDoubt { object, reason: doubt.as_str(), at });
+        }
+    }
+    doubts
 }
 
 /// Gives every decision its place in its account's journal and feed.

@@ -248,6 +248,7 @@ fn touch(objects: &mut TouchedObjects, seen: &Observation) {
         Seen::Subscription(subscription) => objects.subscriptions.push(subscription.id.clone()),
         Seen::Session(session) => {
             objects.purchases.push(session.id.clone());
+            objects.subscriptions.extend(session.subscription.clone());
             objects.payment_intents.extend(session.payment_intent.clone());
         }
         Seen::Invoice(invoice) => {

@@ -6,4 +6,5 @@ mod fetched;
 mod hostile;
 mod intake;
 mod reads;
+mod reconcile;
 mod refusals;

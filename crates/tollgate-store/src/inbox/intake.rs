@@ -7,9 +7,9 @@ use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{AccountId, ObjectId};
 
 use super::{EventKey, Finished, KnownEvent, NewEvent, read_key, read_status};
-use crate::db::Tx;
+use crate::db::{Db, Tx};
 use crate::error::StoreError;
-use crate::statement::{Rows, statements};
+use crate::statement::{Handle, Rows, statements};
 use crate::wire;
 
 statements! {
@@ -18,6 +18,9 @@ statements! {
         FROM r CROSS JOIN webhook_events t \
         WHERE t.event_id = r.event_id AND t.livemode = r.livemode \
             AND t.stripe_account = r.stripe_account";
+
+    STUCK = "SELECT COUNT(*) FROM webhook_events \
+        WHERE processed_at IS NULL AND object_id = $1";
 
     INSERT = "WITH {rows:event_id text, livemode boolean, stripe_account text, event_type text, \
             api_version text, created_at bigint, signed_at bigint, received_at bigint, \
@@ -69,11 +72,32 @@ pub async fn known(
     tx: &mut Tx,
     keys: &[EventKey],
 ) -> Result<HashMap<EventKey, KnownEvent>, StoreError> {
+    known_on(tx.into(), keys).await
+}
+
+/// What is known of events, outside a transaction.
+pub async fn known_now(
+    db: &Db,
+    keys: &[EventKey],
+) -> Result<HashMap<EventKey, KnownEvent>, StoreError> {
+    known_on(db.into(), keys).await
+}
+
+/// Whether the inbox holds an open event about an object: one that failed, was given up, or waits.
+pub async fn is_stuck(db: &Db, object: &str) -> Result<bool, StoreError> {
+    let row = STUCK.on(db).text(object).fetch_one().await?;
+    row.map_or(Ok(false), |row| Ok(row.cells().bigint()? > 0))
+}
+
+async fn known_on(
+    handle: Handle<'_>,
+    keys: &[EventKey],
+) -> Result<HashMap<EventKey, KnownEvent>, StoreError> {
     let mut known = HashMap::new();
     if keys.is_empty() {
         return Ok(known);
     }
-    for row in KNOWN.on(tx).rows(key_rows(keys)).fetch().await? {
+    for row in KNOWN.on(handle).rows(key_rows(keys)).fetch().await? {
         let mut cells = row.cells();
         let key = read_key(&mut cells)?;
         let status = read_status(&mut cells)?;

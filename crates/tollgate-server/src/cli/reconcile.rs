@@ -1,0 +1,136 @@
+//! `tollgate reconcile` and `tollgate import`. Owns: their arguments, the bar and the report. Must
+//! not know: how anything is compared.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tollgate_domain::ids::AccountId;
+
+use super::context::{Context, block_on};
+use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, styled};
+use super::{Ending, Outcome};
+use crate::app::App;
+use crate::reconcile::{self, Kind, Order, Report, Step};
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub(super) struct ReconcileArgs {
+    /// Find differences and repair nothing; ends with exit code 3 where there are some
+    #[arg(long)]
+    dry_run: bool,
+    /// Compare this account only
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    account: Option<AccountId>,
+}
+
+/// What to bring in.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Say what would be brought in and bring in nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn account(text: &str) -> Result<AccountId, String> {
+    AccountId::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn run(context: &Context, args: &ReconcileArgs) -> Outcome {
+    let order = Order { kind: Kind::Sweep, account: args.account.clone(), dry: args.dry_run };
+    let report = carry_out(context, order)?;
+    context.output.either(&report, || shown(&report, args.dry_run))?;
+    let found = args.dry_run && report.drifted() > 0;
+    Ok(if found { Ending::Found } else { Ending::Done })
+}
+
+pub(super) fn import(context: &Context, args: &ImportArgs) -> Outcome {
+    let order = Order { kind: Kind::Import, account: None, dry: args.dry_run };
+    let report = carry_out(context, order)?;
+    context.output.either(&report, || shown(&report, args.dry_run))?;
+    Ok(Ending::Done)
+}
+
+fn carry_out(context: &Context, order: Order) -> anyhow::Result<Report> {
+    block_on(async {
+        let config = context.load_for_data()?;
+        let db = context.open_or_create(&config).await?;
+        crate::intake::squeeze::keep_dictionary(&db).await?;
+        let (app, writers) = App::build(config, context.clock.clone(), db.clone());
+        let bar = Bar::new(context.output.is_json());
+        let done = reconcile::reconcile(&app, order, &|step, report| bar.show(step, report)).await;
+        bar.0.finish_and_clear();
+        for writer in writers {
+            writer.abort();
+        }
+        db.close().await;
+        Ok(done?)
+    })?
+}
+
+/// The steps behind us, and what is counted in the one under way: how long Stripe's lists are is
+/// known only at their end.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(quiet: bool) -> Self {
+        let target =
+            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let steps = u64::try_from(Step::ALL.len()).unwrap_or(u64::MAX);
+        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} [{bar:18}] {pos}/{len} {msg} {elapsed:.dim}")
+        {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+
+    fn show(&self, step: Step, report: &Report) {
+        let place = Step::ALL.iter().position(|one| *one == step).unwrap_or(0);
+        self.0.set_position(u64::try_from(place).unwrap_or(0));
+        let counted = if step == Step::Events { report.events } else { report.objects };
+        let found = report.drifted().saturating_add(report.imported);
+        self.0.set_message(format!("{}: {counted} seen, {found} different", step.words()));
+    }
+}
+
+/// The report for people.
+fn shown(report: &Report, dry: bool) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{} events and {} objects compared", report.events, report.objects);
+    if report.imported > 0 {
+        let done = if dry { "to be brought in" } else { "brought in" };
+        let _ = writeln!(text, "{} {done}", styled(GOOD, report.imported));
+    }
+    if report.drift.is_empty() {
+        let _ = writeln!(text, "{}", styled(GOOD, "no difference"));
+    }
+    for (class, count) in &report.drift {
+        let _ = writeln!(text, "{:>7} {class}", styled(NOTICE, count));
+    }
+    if !dry && report.drifted() > 0 {
+        let _ = writeln!(text, "{} repaired", styled(STRONG, report.repaired));
+    }
+    for (count, what) in
+        [(report.settled, "doubts settled"), (report.foreign, "objects of nobody here")]
+    {
+        if count > 0 {
+            let _ = writeln!(text, "{}", styled(FAINT, format_args!("{count} {what}")));
+        }
+    }
+    if report.unreadable > 0 {
+        let _ = writeln!(text, "{} could not be read", styled(BAD, report.unreadable));
+    }
+    for example in &report.examples {
+        let account = example.account_id.as_deref().unwrap_or("-");
+        let changes = example.changes.join("; ");
+        let _ = write!(text, "\n{} {} {account}", styled(STRONG, &example.object), example.drift);
+        if !changes.is_empty() {
+            let _ = write!(text, "\n  {changes}");
+        }
+    }
+    text.trim_end().to_owned()
+}

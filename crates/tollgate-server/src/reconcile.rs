@@ -1,0 +1,61 @@
+//! Reading Stripe as the truth. Owns: asking for objects, comparing them with what we know, and
+//! runs that do so for everything: events that never came, then every object that may differ. Must
+//! not know: what an object means; differences are found and repaired by deciding
+//! (`tollgate_domain::drift`), through the intake like any event. Our own facts (waivers, grants,
+//! boosts, overrides) are nobody's but ours: nothing here can touch them.
+//!
+//! A list says no more than which objects look different; each of those is then asked for by
+//! itself, with what is known of it noted before the request is sent, and compared again. So an
+//! object that changes while a list is walked is no difference, and nothing is repaired from a page
+//! that was out of date when it came.
+
+pub mod ask;
+mod events;
+pub mod report;
+mod run;
+pub mod settle;
+mod steps;
+mod sweep;
+
+use tollgate_store::StoreError;
+use tollgate_stripe::client::StripeError;
+
+pub use events::is_due;
+pub use report::{Example, Report};
+pub use run::{Begun, Kind, Order, Watcher, begin, carry_out, reconcile};
+pub use settle::{Outcome, Settled, Why, settle};
+pub use steps::Step;
+
+/// Why nothing, or not everything, was compared.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// No API key is configured.
+    #[error("stripe.secret_key is not set; Stripe cannot be asked")]
+    NoKey,
+    /// The key is of another Stripe account than the facts.
+    #[error("the API key belongs to the Stripe account {found}, the data to {known}")]
+    WrongAccount {
+        /// The key's account.
+        found: String,
+        /// The account the data came from.
+        known: String,
+    },
+    /// Another run is under way.
+    #[error("another reconciliation is running")]
+    Busy,
+    /// Another instance took the run over.
+    #[error("the run was taken over by another instance")]
+    LeaseLost,
+    /// The engine is stopping; the run goes on later from where it is.
+    #[error("the engine is stopping")]
+    Stopping,
+    /// Stripe did not answer as hoped.
+    #[error(transparent)]
+    Stripe(#[from] StripeError),
+    /// The database did not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something read could not be committed.
+    #[error("what Stripe shows could not be committed")]
+    NotCommitted,
+}

@@ -1,0 +1,94 @@
+//! Asking for one object. Owns: where each kind is found and what has to be asked for to have all of
+//! it. Must not know: why it is asked for, what is done with it.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tollgate_domain::Timestamp;
+use tollgate_stripe::client::{ApiPath, Form, Operation, Refusal, StripeClient, StripeError};
+use tollgate_stripe::fetched::FetchedKind;
+
+/// Most items of one subscription that are read; Stripe allows 20 by default.
+const ITEMS_MAX: usize = 1_000;
+
+/// What Stripe answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// The object.
+    Shown {
+        /// As it came, with lists that were cut made whole.
+        object: Box<RawValue>,
+        /// Stripe's clock.
+        at: Timestamp,
+    },
+    /// It does not know such an object (any more).
+    Gone,
+}
+
+/// Asks for one object.
+pub async fn ask(
+    client: &StripeClient,
+    kind: FetchedKind,
+    id: &str,
+) -> Result<Answer, StripeError> {
+    let (operation, path, form) = place(kind, id);
+    let fetched = match client.call(operation, &path, &form, None).await {
+        Ok(fetched) => fetched,
+        Err(StripeError::Refused { refusal }) if is_missing(&refusal) => return Ok(Answer::Gone),
+        Err(error) => return Err(error),
+    };
+    let object: Box<RawValue> = fetched.json()?;
+    let object = match kind {
+        FetchedKind::Subscription => whole(client, id, object).await?,
+        FetchedKind::Customer
+        | FetchedKind::Session
+        | FetchedKind::Invoice
+        | FetchedKind::Refund
+        | FetchedKind::Dispute => object,
+    };
+    Ok(Answer::Shown { object, at: fetched.date })
+}
+
+/// The object is not there; any other 404 (a path, a feature of the account) says nothing of it.
+fn is_missing(refusal: &Refusal) -> bool {
+    refusal.status == 404 && refusal.code.as_deref() == Some("resource_missing")
+}
+
+fn place(kind: FetchedKind, id: &str) -> (Operation, ApiPath, Form) {
+    let of = |name, fixed| (Operation::get(name), ApiPath::new(fixed).id(id), Form::new());
+    match kind {
+        FetchedKind::Customer => of("customers.retrieve", "/v1/customers"),
+        FetchedKind::Subscription => of("subscriptions.retrieve", "/v1/subscriptions"),
+        FetchedKind::Session => {
+            // The lines prove what was sold, and events do not carry them.
+            let (operation, path, form) = of("checkout.sessions.retrieve", "/v1/checkout/sessions");
+            (operation, path, form.expand("line_items"))
+        }
+        FetchedKind::Invoice => of("invoices.retrieve", "/v1/invoices"),
+        FetchedKind::Refund => of("refunds.retrieve", "/v1/refunds"),
+        FetchedKind::Dispute => of("disputes.retrieve", "/v1/disputes"),
+    }
+}
+
+/// A subscription shows its first items only; the others have a list of their own.
+async fn whole(
+    client: &StripeClient,
+    id: &str,
+    object: Box<RawValue>,
+) -> Result<Box<RawValue>, StripeError> {
+    let garbled =
+        || StripeError::Garbled { what: "the object is no subscription", request_id: None };
+    let mut read: Value = serde_json::from_str(object.get()).map_err(|_| garbled())?;
+    if read.pointer("/items/has_more") != Some(&Value::Bool(true)) {
+        return Ok(object);
+    }
+    let operation = Operation::get("subscription_items.list");
+    let path = ApiPath::new("/v1/subscription_items");
+    let filter = Form::new().with("subscription", id);
+    let (items, more) = client.list(operation, &path, &filter, ITEMS_MAX).await?;
+    let items = items.iter().map(|item| serde_json::from_str(item.get()));
+    let items: Vec<Value> = items.collect::<Result<_, _>>().map_err(|_| garbled())?;
+    let list = read.pointer_mut("/items").and_then(Value::as_object_mut).ok_or_else(garbled)?;
+    list.insert("data".to_owned(), Value::Array(items));
+    list.insert("has_more".to_owned(), Value::Bool(more));
+    RawValue::from_string(read.to_string()).map_err(|_| garbled())
+}

@@ -1,0 +1,228 @@
+//! Events that never came. Owns: which of Stripe's events the inbox does not have, brought in
+//! through the intake, and since when none can be missing. Must not know: what an event does.
+//!
+//! Stripe lists events newest first and for 30 days. A long gap is therefore filled in spans of
+//! time, the oldest first; the end of each span that is filled is remembered, so a run that is
+//! broken off goes on there. Looking back a little from there finds what was listed late.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use tollgate_domain::ids::AccountId;
+use tollgate_domain::{Drift, Timestamp};
+use tollgate_store::inbox::{self, EventKey};
+use tollgate_store::{StoreError, meta};
+use tollgate_stripe::EVENT_TYPES;
+use tollgate_stripe::client::{ApiPath, Cursor, Form, Operation};
+
+use super::run::Course;
+use super::{Example, ReconcileError, Step};
+use crate::app::App;
+use crate::intake::read::{self, Reading};
+use crate::intake::{Content, Delivery, Reply, squeeze};
+
+/// How far back Stripe lists events.
+const LISTED_DAYS: i64 = 30;
+/// How far before the end of what is filled to look again: events may be listed late.
+const LOOK_BACK_MS: i64 = 15 * 60_000;
+/// Longest span listed at once.
+const SPAN_MS: i64 = 86_400_000;
+/// Shortest span a crowded one is divided into.
+const SPAN_MS_MIN: i64 = 60_000;
+/// Events of one span held in memory; beyond it the span is divided.
+const SPAN_EVENTS_MAX: usize = 5_000;
+/// Types Stripe takes in one request.
+const TYPES_MAX: usize = 20;
+/// Events given to the intake at once.
+const BATCH: usize = 100;
+/// Where the database remembers what is filled.
+const META: &str = "events_whole";
+
+/// Since when, and until when, every event is in the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole {
+    pub(super) since: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+impl Whole {
+    pub(super) async fn find(app: &App) -> Result<Option<Self>, StoreError> {
+        let text = meta::find(&app.engine.db, META).await?;
+        Ok(text.and_then(|text| {
+            let (since, until) = text.split_once(' ')?;
+            let instant = |text: &str| text.parse().ok().map(Timestamp::from_millis);
+            Some(Self { since: instant(since)?, until: instant(until)? })
+        }))
+    }
+
+    async fn save(self, app: &App) -> Result<(), StoreError> {
+        let text = format!("{} {}", self.since.millis(), self.until.millis());
+        meta::save(&app.engine.db, META, &text).await
+    }
+}
+
+/// From when on events are looked for where none were before: an import showed what came earlier.
+pub(super) async fn begin_at(app: &App, at: Timestamp) -> Result<(), StoreError> {
+    match Whole::find(app).await? {
+        Some(_) => Ok(()),
+        None => Whole { since: at, until: at }.save(app).await,
+    }
+}
+
+/// Whether events should be looked for again.
+pub async fn is_due(app: &App, every_ms: i64) -> Result<bool, StoreError> {
+    let whole = Whole::find(app).await?;
+    Ok(whole.is_none_or(|whole| whole.until.plus_ms(every_ms) <= app.clock.now()))
+}
+
+/// Brings in every event that Stripe lists and the inbox does not have.
+pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> {
+    let now = course.app.clock.now();
+    let oldest = now.plus_days(-LISTED_DAYS);
+    let known = Whole::find(course.app).await?;
+    let from = known.map_or(oldest, |whole| whole.until.plus_ms(-LOOK_BACK_MS).max(oldest));
+    // A gap longer than Stripe's list begins anew: what lies in it may have been missed.
+    let since = known.filter(|whole| whole.until >= oldest).map_or(oldest, |whole| whole.since);
+    let (mut from, mut span_ms) = (from, SPAN_MS);
+    loop {
+        let to = from.plus_ms(span_ms);
+        let last = to >= now;
+        let Some(listed) = list(course, from, (!last).then_some(to), span_ms).await? else {
+            span_ms = (span_ms / 2).max(SPAN_MS_MIN);
+            continue;
+        };
+        for batch in listed.chunks(BATCH) {
+            take(course, batch).await?;
+        }
+        course.beat(Step::Events).await?;
+        if !course.order.dry {
+            Whole { since, until: if last { now } else { to } }.save(course.app).await?;
+        }
+        if last {
+            return Ok(());
+        }
+        from = to;
+    }
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    created: i64,
+}
+
+/// The events of a span, the oldest first; `None` when there are too many to hold.
+async fn list(
+    course: &mut Course<'_>,
+    from: Timestamp,
+    to: Option<Timestamp>,
+    span_ms: i64,
+) -> Result<Option<Vec<Box<RawValue>>>, ReconcileError> {
+    // By time; those of one second in the order in which Stripe made them.
+    let mut all: BTreeMap<(i64, usize), Box<RawValue>> = BTreeMap::new();
+    for types in EVENT_TYPES.chunks(TYPES_MAX) {
+        let mut filter = Form::new().with("created[gte]", from.unix_seconds().to_string());
+        filter = filter.with_some("created[lt]", to.map(|to| to.unix_seconds().to_string()));
+        for name in types {
+            filter = filter.with("types[]", *name);
+        }
+        let mut cursor = Cursor::Newest;
+        loop {
+            let path = ApiPath::new("/v1/events");
+            let page =
+                course.client.page(Operation::get("events.list"), &path, &filter, &cursor).await?;
+            let last = page.last_id();
+            for item in page.items {
+                let Ok(listed) = serde_json::from_str::<Listed>(item.get()) else {
+                    course.report.unreadable = course.report.unreadable.saturating_add(1);
+                    continue;
+                };
+                // The list is newest first, so what comes later in it happened earlier.
+                all.insert((listed.created, usize::MAX.saturating_sub(all.len())), item);
+            }
+            if all.len() > SPAN_EVENTS_MAX && span_ms > SPAN_MS_MIN {
+                return Ok(None);
+            }
+            match last {
+                Some(last) if page.has_more => cursor = Cursor::After(last),
+                _ => break,
+            }
+        }
+    }
+    let listed: Vec<Box<RawValue>> = all.into_values().collect();
+    let count = u64::try_from(listed.len()).unwrap_or(u64::MAX);
+    course.report.events = course.report.events.saturating_add(count);
+    Ok(Some(listed))
+}
+
+/// Gives the intake those of some events that the inbox does not have.
+async fn take(course: &mut Course<'_>, events: &[Box<RawValue>]) -> Result<(), ReconcileError> {
+    let ours = &course.app.config.stripe;
+    let read = |event: &RawValue| read::read(event.get().as_bytes(), ours);
+    let readings: Vec<Reading> = events.iter().map(|event| read(event)).collect();
+    let keys: Vec<EventKey> = readings.iter().map(|reading| reading.key.clone()).collect();
+    let known = inbox::known_now(&course.app.engine.db, &keys).await?;
+    let received_at = course.app.clock.now();
+    let mut missed = Vec::new();
+    for (reading, event) in readings.into_iter().zip(events) {
+        if !known.contains_key(&reading.key) {
+            missed.push(delivery(reading, event, received_at));
+        }
+    }
+    let replies =
+        if course.order.dry { Vec::new() } else { course.app.intake.process(&missed).await };
+    if replies.iter().any(Option::is_none) {
+        return Err(ReconcileError::NotCommitted);
+    }
+    let repaired = !course.order.dry;
+    for (place, delivery) in missed.iter().enumerate() {
+        let reply = replies.get(place).and_then(Option::as_ref);
+        count(course, delivery, reply, repaired);
+    }
+    Ok(())
+}
+
+fn count(course: &mut Course<'_>, delivery: &Delivery, reply: Option<&Reply>, repaired: bool) {
+    course.report.found(Drift::MissedEvent, repaired);
+    course.report.show(|| Example {
+        object: delivery.key.event.to_string(),
+        account_id: reply
+            .and_then(|reply| reply.account.as_ref())
+            .or_else(|| claimed(delivery))
+            .map(ToString::to_string),
+        drift: Drift::MissedEvent.as_str().to_owned(),
+        changes: vec![match &delivery.object {
+            Some(object) => format!("{} of {object}", delivery.event_type),
+            None => delivery.event_type.clone(),
+        }],
+        repaired,
+    });
+    // A repair of what the event says is found once, as the event.
+    if let Some(object) = delivery.object.as_ref().filter(|_| !repaired) {
+        course.listed(object.as_str());
+    }
+}
+
+fn claimed(delivery: &Delivery) -> Option<&AccountId> {
+    match &delivery.content {
+        Content::Effect(seen) => seen.claim.as_ref().map(|claim| &claim.account),
+        Content::Ignored(_) | Content::Garbled(_) => None,
+    }
+}
+
+fn delivery(reading: Reading, event: &RawValue, received_at: Timestamp) -> Delivery {
+    Delivery {
+        key: reading.key,
+        event_type: reading.event_type,
+        api_version: reading.api_version,
+        created_at: reading.created_at,
+        signed_at: None,
+        received_at,
+        object: reading.object,
+        body: squeeze::squeeze(event.get().as_bytes()),
+        content: reading.content,
+        lease_generation: None,
+        begun: Instant::now(),
+    }
+}

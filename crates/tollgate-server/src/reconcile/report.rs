@@ -1,0 +1,84 @@
+//! What a run found. Owns: its counts and examples, and their JSON, which is also how they are
+//! kept. Must not know: how differences are found.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tollgate_domain::Drift;
+use tollgate_domain::change::FieldChange;
+
+/// Most differences shown one by one; all are counted.
+pub const EXAMPLES_MAX: usize = 50;
+
+/// Counts of a run so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ReconciliationReport)]
+pub struct Report {
+    /// Events that Stripe listed.
+    pub events: u64,
+    /// Objects that were looked at.
+    pub objects: u64,
+    /// Differences by class: `missed_event`, `out_of_order`, `edited_in_stripe`, `unknown_price`,
+    /// `our_error`.
+    pub drift: BTreeMap<String, u64>,
+    /// Of them repaired.
+    pub repaired: u64,
+    /// Doubts settled without a difference.
+    pub settled: u64,
+    /// Objects brought in by an import.
+    pub imported: u64,
+    /// Objects nobody here is the owner of.
+    pub foreign: u64,
+    /// Objects that could not be read.
+    pub unreadable: u64,
+    /// The first differences, one by one.
+    pub examples: Vec<Example>,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ReconciliationDifference)]
+pub struct Example {
+    /// The object, or the event that was missed.
+    pub object: String,
+    /// Whose it is.
+    pub account_id: Option<String>,
+    /// The class of the difference, or `import`.
+    pub drift: String,
+    /// What changes, as `field: before -> after`.
+    pub changes: Vec<String>,
+    /// Whether it was repaired.
+    pub repaired: bool,
+}
+
+impl Report {
+    /// Counts a difference.
+    pub fn found(&mut self, drift: Drift, repaired: bool) {
+        let count = self.drift.entry(drift.as_str().to_owned()).or_default();
+        *count = count.saturating_add(1);
+        self.repaired = self.repaired.saturating_add(u64::from(repaired));
+    }
+
+    /// Shows a difference, while there is room.
+    pub fn show(&mut self, example: impl FnOnce() -> Example) {
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(example());
+        }
+    }
+
+    /// All differences.
+    pub fn drifted(&self) -> u64 {
+        self.drift.values().sum()
+    }
+}
+
+/// Changes in the form they are shown in.
+pub fn shown(changes: &[FieldChange]) -> Vec<String> {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    changes
+        .iter()
+        .map(|change| format!("{}: {} -> {}", change.field, value(&change.from), value(&change.to)))
+        .collect()
+}

@@ -1,0 +1,313 @@
+//! One run, from its lease to its report. Owns: which steps, one run at a time, going on after a
+//! crash. Must not know: what a step compares.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::AccountId;
+use tollgate_store::leases::{self, Lease};
+use tollgate_store::reconciliation_runs::{self as runs, Run};
+use tollgate_store::{StoreError, meta};
+use tollgate_stripe::client::{
+    ApiPath, Form, KeyMode, Operation, Patience, StripeClient, StripeError,
+};
+
+use super::steps::Progress;
+use super::{ReconcileError, Report, Step, events, sweep};
+use crate::app::App;
+
+/// What only one instance does at a time.
+const LEASE: &str = "reconciliation";
+/// A run that is not heard of for so long belongs to whoever wants it.
+const LEASE_MS: i64 = 120_000;
+/// Objects remembered as listed; beyond it nothing is asked for because no list showed it.
+const LISTED_MAX: usize = 4_000_000;
+/// Runs are kept so long.
+const KEPT_DAYS: i64 = 90;
+
+/// What to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Events that never came.
+    Events,
+    /// Those, and every object.
+    Sweep,
+    /// Every object of an account that existed before, without calling it a difference.
+    Import,
+}
+
+impl Kind {
+    /// Name in storage and in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Sweep => "sweep",
+            Self::Import => "import",
+        }
+    }
+}
+
+/// A run that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// What to compare.
+    pub kind: Kind,
+    /// Of this account only.
+    pub account: Option<AccountId>,
+    /// Find, and repair nothing.
+    pub dry: bool,
+}
+
+impl Order {
+    fn steps(&self) -> &'static [Step] {
+        match (self.kind, &self.account) {
+            (Kind::Events, _) => &[Step::Events],
+            (_, Some(_)) => &Step::ONE,
+            (Kind::Sweep, None) => &Step::ALL,
+            (Kind::Import, None) => &Step::IMPORT,
+        }
+    }
+}
+
+/// A run that has begun: it holds the lease.
+#[derive(Debug)]
+pub struct Begun {
+    /// Its id, `rec_…`.
+    pub id: String,
+    order: Order,
+    lease: Lease,
+    progress: Progress,
+    report: Report,
+    started_at: Timestamp,
+}
+
+/// Who is told how a run comes along.
+pub type Watcher<'a> = &'a (dyn Fn(Step, &Report) + Send + Sync);
+
+/// A run under way.
+pub(super) struct Course<'a> {
+    pub(super) app: &'a App,
+    pub(super) client: StripeClient,
+    pub(super) order: &'a Order,
+    pub(super) report: Report,
+    pub(super) progress: Progress,
+    /// Hashes of the ids that lists have shown.
+    listed: HashSet<u64>,
+    /// The lists were walked from their beginning, in this process.
+    pub(super) whole: bool,
+    id: &'a str,
+    lease: &'a Lease,
+    watch: Watcher<'a>,
+}
+
+/// Begins a run, or goes on with one like it that was broken off.
+pub async fn begin(app: &App, order: Order) -> Result<Begun, ReconcileError> {
+    if app.stripe.is_none() {
+        return Err(ReconcileError::NoKey);
+    }
+    let (db, now) = (&app.engine.db, app.clock.now());
+    let owner = app.intake.instance();
+    let lease = leases::take(db, LEASE, owner, now, now.plus_ms(LEASE_MS)).await?;
+    let lease = lease.ok_or(ReconcileError::Busy)?;
+    let begun = begin_under(app, order, &lease).await;
+    match begun {
+        Ok(begun) => Ok(begun),
+        Err(error) => {
+            leases::release(db, &lease).await.ok();
+            Err(error.into())
+        }
+    }
+}
+
+async fn begin_under(app: &App, order: Order, lease: &Lease) -> Result<Begun, StoreError> {
+    let (db, now) = (&app.engine.db, app.clock.now());
+    let kind = order.kind.as_str();
+    let broken_off = runs::unfinished(db, kind, order.account.as_ref(), order.dry).await?;
+    let begun = |id, progress, report, started_at| Begun {
+        id,
+        order: order.clone(),
+        lease: lease.clone(),
+        progress,
+        report,
+        started_at,
+    };
+    if let Some(run) = broken_off
+        && let Ok(progress) = serde_json::from_str(&run.progress)
+        && let Ok(report) = serde_json::from_str(&run.report)
+    {
+        return Ok(begun(run.id, progress, report, run.started_at));
+    }
+    let id = format!("rec_{:x}_{:08x}", now.millis(), fastrand::u32(..));
+    let begun = begun(id, Progress::default(), Report::default(), now);
+    // Events are looked for all the time; such a run has its row when there is something to say.
+    if order.kind != Kind::Events {
+        note(app, &begun).await?;
+    }
+    Ok(begun)
+}
+
+async fn note(app: &App, begun: &Begun) -> Result<(), StoreError> {
+    let run = Run {
+        id: begun.id.clone(),
+        kind: begun.order.kind.as_str().to_owned(),
+        account: begun.order.account.clone(),
+        dry_run: begun.order.dry,
+        status: "running".to_owned(),
+        progress: text(&begun.progress),
+        report: text(&begun.report),
+        error: None,
+        started_at: begun.started_at,
+        updated_at: begun.started_at,
+        finished_at: None,
+    };
+    runs::insert(&app.engine.db, &run).await
+}
+
+/// Carries a begun run out. One that the engine's stop breaks off is gone on with later.
+pub async fn carry_out(
+    app: &App,
+    begun: Begun,
+    watch: Watcher<'_>,
+) -> Result<Report, ReconcileError> {
+    let db = &app.engine.db;
+    let client = app.stripe.as_ref().ok_or(ReconcileError::NoKey)?;
+    let mut course = Course {
+        app,
+        client: client.with_patience(Patience::background()),
+        order: &begun.order,
+        report: begun.report.clone(),
+        whole: begun.progress == Progress::default(),
+        progress: begun.progress.clone(),
+        listed: HashSet::new(),
+        id: &begun.id,
+        lease: &begun.lease,
+        watch,
+    };
+    let done = course.walk().await;
+    let report = std::mem::take(&mut course.report);
+    drop(course);
+    let noteworthy = report.drifted() > 0 || done.is_err();
+    if begun.order.kind == Kind::Events && noteworthy {
+        note(app, &begun).await?;
+    }
+    let now = app.clock.now();
+    match &done {
+        Err(ReconcileError::LeaseLost | ReconcileError::Stopping) => {}
+        done => {
+            let error = done.as_ref().err().map(ToString::to_string);
+            runs::finish(db, &begun.id, &text(&report), error.as_deref(), now).await?;
+            runs::forget(db, now.plus_days(-KEPT_DAYS)).await?;
+        }
+    }
+    leases::release(db, &begun.lease).await?;
+    done.map(|()| report)
+}
+
+/// Begins a run and carries it out.
+pub async fn reconcile(
+    app: &App,
+    order: Order,
+    watch: Watcher<'_>,
+) -> Result<Report, ReconcileError> {
+    let begun = begin(app, order).await?;
+    carry_out(app, begun, watch).await
+}
+
+impl Course<'_> {
+    async fn walk(&mut self) -> Result<(), ReconcileError> {
+        check_account(self.app, &self.client).await?;
+        let began = self.app.clock.now();
+        let at = self.progress.step;
+        let left = self.order.steps().iter().skip_while(|step| at.is_some_and(|at| **step != at));
+        for step in left.copied() {
+            if self.progress.step != Some(step) {
+                self.progress = Progress { step: Some(step), after: None };
+            }
+            (self.watch)(step, &self.report);
+            match step {
+                Step::Events => events::fill(self).await?,
+                Step::Account => sweep::one_account(self).await?,
+                Step::Known => sweep::known(self).await?,
+                Step::Customers
+                | Step::Subscriptions
+                | Step::Sessions
+                | Step::Invoices
+                | Step::OpenInvoices
+                | Step::Refunds
+                | Step::Disputes => sweep::list(self, step).await?,
+            }
+        }
+        if self.order.kind == Kind::Import && !self.order.dry {
+            events::begin_at(self.app, began).await?;
+        }
+        Ok(())
+    }
+
+    /// Called after every page: the run is alive, has come so far, and may go on.
+    pub(super) async fn beat(&mut self, step: Step) -> Result<(), ReconcileError> {
+        (self.watch)(step, &self.report);
+        let (db, now) = (&self.app.engine.db, self.app.clock.now());
+        if self.app.is_stopping() {
+            return Err(ReconcileError::Stopping);
+        }
+        if !leases::renew(db, self.lease, now.plus_ms(LEASE_MS)).await? {
+            return Err(ReconcileError::LeaseLost);
+        }
+        runs::save(db, self.id, &text(&self.progress), &text(&self.report), now).await?;
+        Ok(())
+    }
+
+    /// Remembers that a list showed an object.
+    pub(super) fn listed(&mut self, id: &str) {
+        if self.listed.len() >= LISTED_MAX {
+            self.whole = false;
+            return;
+        }
+        self.listed.insert(hash(id));
+    }
+
+    /// Whether a list showed an object.
+    pub(super) fn was_listed(&self, id: &str) -> bool {
+        self.listed.contains(&hash(id))
+    }
+}
+
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn text(value: &impl serde::Serialize) -> String {
+    // Texts, numbers and lists of them.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[derive(serde::Deserialize)]
+struct Account {
+    id: String,
+}
+
+/// Refuses a key of another Stripe account than the one the data came from: to it, everything we
+/// know would be gone.
+pub(super) async fn check_account(app: &App, client: &StripeClient) -> Result<(), ReconcileError> {
+    let name = match client.mode() {
+        KeyMode::Live => "stripe_account_live",
+        KeyMode::Test => "stripe_account_test",
+    };
+    let operation = Operation::get("account.retrieve");
+    let path = ApiPath::new("/v1/account");
+    let fetched = match client.call(operation, &path, &Form::new(), None).await {
+        Ok(fetched) => fetched,
+        // A restricted key may not read its account; then nobody can tell.
+        Err(StripeError::Refused { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let Account { id: found } = fetched.json()?;
+    match meta::find(&app.engine.db, name).await? {
+        None => Ok(meta::save(&app.engine.db, name, &found).await?),
+        Some(known) if known == found => Ok(()),
+        Some(known) => Err(ReconcileError::WrongAccount { found, known }),
+    }
+}

@@ -1,0 +1,194 @@
+//! One object, asked for and taken in where it tells something new. Owns: the order of it: what is
+//! known first, then the request, then the comparison. Must not know: lists, runs, queues.
+
+use tollgate_domain::change::FieldChange;
+use tollgate_domain::drift::{self, Comparison, Drift, Evidence};
+use tollgate_domain::ids::{AccountId, CustomerId, ObjectId, PriceId, SubscriptionId};
+use tollgate_domain::owner::{self, FoundOwner, Owner};
+use tollgate_domain::{Facts, FetchCause, Observation, Timestamp};
+use tollgate_store::{facts, inbox, links};
+use tollgate_stripe::client::{KeyMode, PINNED_VERSION, StripeClient};
+use tollgate_stripe::fetched::{self, FetchedKind, Showing};
+
+use super::ReconcileError;
+use super::ask::{Answer, ask};
+use crate::app::App;
+use crate::intake::ReplyStatus;
+use crate::intake::fetched::TakeError;
+
+/// Why an object is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// For this cause, whatever is found.
+    Cause(FetchCause),
+    /// To find out whether and how it differs, no event having been missed since an instant.
+    Compare {
+        /// See [`Evidence::whole_since`].
+        whole_since: Option<Timestamp>,
+    },
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// We know it so.
+    Same,
+    /// A doubt was (or in a dry run would be) settled; nothing else changes.
+    Settled,
+    /// It differs in this way, and was (or would be) taken in.
+    Differs(FetchCause, Vec<FieldChange>),
+    /// Nobody here owns it.
+    Foreign,
+    /// Stripe does not know it, and neither did we know it as living.
+    Gone,
+    /// It cannot be read, for this reason.
+    Unreadable(String),
+}
+
+/// An object after it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Whose it is.
+    pub account: Option<AccountId>,
+    /// The account's revision where something was committed.
+    pub revision: Option<u64>,
+    /// It sells something the catalog does not map.
+    pub sells_unknown: bool,
+}
+
+impl Settled {
+    const fn only(outcome: Outcome, account: Option<AccountId>) -> Self {
+        Self { outcome, account, revision: None, sells_unknown: false }
+    }
+}
+
+/// Asks for one object and takes it in where it tells something new. With `dry` nothing is written.
+pub async fn settle(
+    app: &App,
+    client: &StripeClient,
+    kind: FetchedKind,
+    id: &str,
+    why: Why,
+    dry: bool,
+) -> Result<Settled, ReconcileError> {
+    // What is known before the request is sent is what the reply covers.
+    let before = known(app, id).await?;
+    let (covers, floor) =
+        before.as_ref().map(|facts| drift::covered(facts, id)).unwrap_or_default();
+    let account = before.as_ref().map(|facts| facts.account.clone());
+    let (object, at) = match ask(client, kind, id).await? {
+        Answer::Shown { object, at } => (object, at),
+        Answer::Gone => match gone(kind, id, before.as_ref(), app.clock.now()) {
+            Some(object) => (object, app.clock.now()),
+            None => return Ok(Settled::only(Outcome::Gone, account)),
+        },
+    };
+    let showing = Showing {
+        kind,
+        object: &object,
+        at: floor.map_or(at, |floor| at.max(floor)),
+        livemode: client.mode() == KeyMode::Live,
+        api_version: PINNED_VERSION,
+        cause: FetchCause::Doubt,
+        covers: &covers,
+    };
+    let told = match fetched::read(&showing.to_body()).map(|read| read.told) {
+        Some(Ok(told)) => told,
+        Some(Err(error)) => {
+            return Ok(Settled::only(Outcome::Unreadable(error.to_string()), account));
+        }
+        None => return Ok(Settled::only(Outcome::Unreadable("no object".to_owned()), account)),
+    };
+    let Some(owner) = owner_of(app, &told).await? else {
+        return Ok(Settled::only(Outcome::Foreign, None));
+    };
+    let facts = match before {
+        Some(facts) if facts.account == owner.account => facts,
+        _ => facts::load(&app.engine.db, &owner.account).await?,
+    };
+    let compared = drift::compare(&told, &owner, &facts, &app.config.catalog);
+    let mut settled = Settled::only(Outcome::Same, Some(owner.account.clone()));
+    settled.sells_unknown = drift::sells_unknown(&told.seen, &app.config.catalog);
+    let cause = match (&compared, why) {
+        (Comparison::Same, _) => return Ok(settled),
+        (_, Why::Cause(cause)) => cause,
+        (Comparison::Unsettled, Why::Compare { .. }) => FetchCause::Doubt,
+        (Comparison::Differs(_), Why::Compare { whole_since }) => {
+            let stuck = inbox::is_stuck(&app.engine.db, id).await?;
+            let evidence = Evidence { stuck, whole_since };
+            FetchCause::Drift(drift::classify(&told, &facts, evidence))
+        }
+    };
+    settled.outcome = match compared {
+        Comparison::Differs(changes) => Outcome::Differs(cause, changes),
+        Comparison::Same | Comparison::Unsettled => Outcome::Settled,
+    };
+    if !dry {
+        settled.revision = take(app, &Showing { cause, ..showing }).await?;
+    }
+    Ok(settled)
+}
+
+async fn take(app: &App, showing: &Showing<'_>) -> Result<Option<u64>, ReconcileError> {
+    let reply = app.take_fetched(showing).await.map_err(|error| match error {
+        TakeError::NoObject | TakeError::NotCommitted(_) => ReconcileError::NotCommitted,
+    })?;
+    match reply.status {
+        ReplyStatus::Processed | ReplyStatus::Duplicate => Ok(reply.revision),
+        // Stored as an event would be; the retry worker has it now.
+        ReplyStatus::Ignored | ReplyStatus::Waiting | ReplyStatus::Failed => Ok(None),
+    }
+}
+
+/// The facts of the account an object is linked to.
+pub(super) async fn known(app: &App, id: &str) -> Result<Option<Facts>, ReconcileError> {
+    let Ok(object) = ObjectId::parse(id) else { return Ok(None) };
+    let links = links::find_now(&app.engine.db, std::slice::from_ref(&object)).await?;
+    let Some(link) = links.get(&object) else { return Ok(None) };
+    Ok(Some(facts::load(&app.engine.db, &link.account).await?))
+}
+
+async fn owner_of(app: &App, told: &Observation) -> Result<Option<FoundOwner>, ReconcileError> {
+    let links = links::find_now(&app.engine.db, &told.references).await?;
+    match owner::choose(told, |object| links.get(object)) {
+        Owner::Found(owner) => Ok(Some(owner)),
+        Owner::Nobody => Ok(None),
+    }
+}
+
+/// What stands for an object that Stripe does not know, where we hold it as living.
+fn gone(
+    kind: FetchedKind,
+    id: &str,
+    facts: Option<&Facts>,
+    now: Timestamp,
+) -> Option<Box<serde_json::value::RawValue>> {
+    match kind {
+        FetchedKind::Subscription => {
+            let id = SubscriptionId::parse(id).ok()?;
+            let state = facts?.subscriptions.get(&id)?.state()?;
+            let sold: Vec<(PriceId, u64)> =
+                state.items.iter().map(|item| (item.price.clone(), item.quantity)).collect();
+            (!state.status.is_terminal()).then(|| fetched::gone_subscription(&id, &sold, now))
+        }
+        FetchedKind::Customer => {
+            let id = CustomerId::parse(id).ok()?;
+            let known = facts?.customers.get(&id)?;
+            (!known.deleted).then(|| fetched::gone_customer(&id))
+        }
+        FetchedKind::Session
+        | FetchedKind::Invoice
+        | FetchedKind::Refund
+        | FetchedKind::Dispute => None,
+    }
+}
+
+/// The class of a cause, for counting.
+pub(super) const fn class_of(cause: FetchCause) -> Option<Drift> {
+    match cause {
+        FetchCause::Drift(drift) => Some(drift),
+        FetchCause::Doubt | FetchCause::Sync | FetchCause::Import => None,
+    }
+}

@@ -1,0 +1,314 @@
+//! Every object, list by list. Owns: which lists, which of their elements look different, and what
+//! is open here that no list showed. Must not know: how one object is settled.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+use tollgate_domain::drift::{self, Comparison};
+use tollgate_domain::ids::{AccountId, ObjectId};
+use tollgate_domain::owner::{self, Owner};
+use tollgate_domain::payment::{AdjustmentKind, InvoiceStatus, SessionMode, SessionStatus};
+use tollgate_domain::{Drift, Facts, FetchCause, Observation, Seen, Timestamp};
+use tollgate_store::{accounts, facts, links};
+use tollgate_stripe::client::{ApiPath, Cursor, Form, KeyMode, Operation, PINNED_VERSION, Page};
+use tollgate_stripe::fetched::{self, FetchedKind, Showing};
+
+use super::events::Whole;
+use super::run::{Course, Kind};
+use super::settle::{Outcome, Settled, Why, class_of, settle};
+use super::{Example, ReconcileError, Step, report};
+
+/// How far back lists are walked that only grow; an import walks them whole.
+const RECENT_DAYS: i64 = 60;
+/// The same for refunds and disputes, which go on for longer.
+const SLOW_DAYS: i64 = 180;
+/// Accounts looked at together.
+const ACCOUNTS: u32 = 50;
+
+/// Walks one list to its end.
+pub(super) async fn list(course: &mut Course<'_>, step: Step) -> Result<(), ReconcileError> {
+    let Some(kind) = step.kind() else { return Ok(()) };
+    let recent = |days: i64| course.app.clock.now().plus_days(-days).unix_seconds().to_string();
+    let since = |days| match course.order.kind {
+        Kind::Import => Form::new(),
+        Kind::Sweep | Kind::Events => Form::new().with("created[gte]", recent(days)),
+    };
+    let filter = match step {
+        Step::Subscriptions => Form::new().with("status", "all"),
+        Step::Sessions => since(RECENT_DAYS).with("status", "complete"),
+        Step::OpenInvoices => Form::new().with("status", "open"),
+        Step::Refunds | Step::Disputes => since(SLOW_DAYS),
+        Step::Customers | Step::Invoices => since(RECENT_DAYS),
+        Step::Events | Step::Account | Step::Known => return Ok(()),
+    };
+    walk(course, step, kind, &filter).await
+}
+
+/// Walks a list from where the run is.
+async fn walk(
+    course: &mut Course<'_>,
+    step: Step,
+    kind: FetchedKind,
+    filter: &Form,
+) -> Result<(), ReconcileError> {
+    let (operation, path) = place(kind);
+    loop {
+        let cursor = course.progress.after.clone().map_or(Cursor::Newest, Cursor::After);
+        let page = course.client.page(operation, &ApiPath::new(path), filter, &cursor).await?;
+        compare(course, kind, &page).await?;
+        course.progress.after = page.last_id();
+        course.beat(step).await?;
+        if !page.has_more || course.progress.after.is_none() {
+            course.progress.after = None;
+            return Ok(());
+        }
+    }
+}
+
+const fn place(kind: FetchedKind) -> (Operation, &'static str) {
+    match kind {
+        FetchedKind::Customer => (Operation::get("customers.list"), "/v1/customers"),
+        FetchedKind::Subscription => (Operation::get("subscriptions.list"), "/v1/subscriptions"),
+        FetchedKind::Session => (Operation::get("checkout.sessions.list"), "/v1/checkout/sessions"),
+        FetchedKind::Invoice => (Operation::get("invoices.list"), "/v1/invoices"),
+        FetchedKind::Refund => (Operation::get("refunds.list"), "/v1/refunds"),
+        FetchedKind::Dispute => (Operation::get("disputes.list"), "/v1/disputes"),
+    }
+}
+
+/// Asks for every object of a page that looks different.
+async fn compare(
+    course: &mut Course<'_>,
+    kind: FetchedKind,
+    page: &Page,
+) -> Result<(), ReconcileError> {
+    let mut told = Vec::with_capacity(page.items.len());
+    for item in &page.items {
+        course.report.objects = course.report.objects.saturating_add(1);
+        match read(course, kind, item, page.date) {
+            Some(seen) if is_draft(&seen) => {}
+            Some(seen) => told.push(seen),
+            None => course.report.unreadable = course.report.unreadable.saturating_add(1),
+        }
+    }
+    let references: Vec<ObjectId> =
+        told.iter().flat_map(|seen| &seen.references).cloned().collect();
+    let links = links::find_now(&course.app.engine.db, &references).await?;
+    let mut known: HashMap<AccountId, Facts> = HashMap::new();
+    for mut seen in told {
+        let Some(id) = seen.references.first().cloned() else { continue };
+        // In a dry run, what a missed event explains was reported as that event.
+        let explained = course.order.dry && course.was_listed(id.as_str());
+        course.listed(id.as_str());
+        let Owner::Found(owner) = owner::choose(&seen, |object| links.get(object)) else {
+            course.report.foreign = course.report.foreign.saturating_add(1);
+            continue;
+        };
+        let facts = match known.entry(owner.account.clone()) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                let facts = facts::load(&course.app.engine.db, &owner.account).await?;
+                entry.insert(facts)
+            }
+        };
+        pretend_newest(&mut seen, facts, id.as_str());
+        let catalog = &course.app.config.catalog;
+        let differs = drift::compare(&seen, &owner, facts, catalog) != Comparison::Same;
+        if differs && !explained {
+            let changed = look_closer(course, kind, id.as_str()).await?;
+            if changed {
+                known.remove(&owner.account);
+            }
+        } else if drift::sells_unknown(&seen.seen, catalog) {
+            count_unknown_price(course, id.as_str(), Some(&owner.account));
+        }
+    }
+    Ok(())
+}
+
+fn read(
+    course: &Course<'_>,
+    kind: FetchedKind,
+    object: &RawValue,
+    at: Timestamp,
+) -> Option<Observation> {
+    let showing = Showing {
+        kind,
+        object,
+        at,
+        livemode: course.client.mode() == KeyMode::Live,
+        api_version: PINNED_VERSION,
+        cause: FetchCause::Doubt,
+        covers: &[],
+    };
+    fetched::read(&showing.to_body())?.told.ok()
+}
+
+/// No event we take in tells of drafts before they are final.
+fn is_draft(seen: &Observation) -> bool {
+    matches!(&seen.seen, Seen::Invoice(seen) if seen.state.status == InvoiceStatus::Draft)
+}
+
+/// A page raises a suspicion, no more: as if it were newer than all that is known.
+fn pretend_newest(seen: &mut Observation, facts: &Facts, id: &str) {
+    if let Seen::Subscription(subscription) = &mut seen.seen {
+        let (covers, floor) = drift::covered(facts, id);
+        let version = &mut subscription.state.version;
+        version.at = floor.map_or(version.at, |floor| floor.max(version.at));
+        seen.at = version.at;
+        subscription.state.covers = covers;
+    }
+}
+
+/// Asks for one object and counts what came of it. Returns whether anything was taken in.
+async fn look_closer(
+    course: &mut Course<'_>,
+    kind: FetchedKind,
+    id: &str,
+) -> Result<bool, ReconcileError> {
+    let why = match course.order.kind {
+        Kind::Import => Why::Cause(FetchCause::Import),
+        Kind::Sweep | Kind::Events => {
+            let whole = Whole::find(course.app).await?;
+            Why::Compare { whole_since: whole.map(|whole| whole.since) }
+        }
+    };
+    let settled = settle(course.app, &course.client, kind, id, why, course.order.dry).await?;
+    count(course, id, &settled);
+    Ok(settled.revision.is_some())
+}
+
+fn count(course: &mut Course<'_>, id: &str, settled: &Settled) {
+    let report = &mut course.report;
+    let one_more = |count: &mut u64| *count = count.saturating_add(1);
+    match &settled.outcome {
+        Outcome::Same | Outcome::Gone => {}
+        Outcome::Settled => one_more(&mut report.settled),
+        Outcome::Foreign => one_more(&mut report.foreign),
+        Outcome::Unreadable(_) => one_more(&mut report.unreadable),
+        Outcome::Differs(cause, changes) => {
+            let repaired = !course.order.dry;
+            match class_of(*cause) {
+                Some(class) => report.found(class, repaired),
+                None => one_more(&mut report.imported),
+            }
+            report.show(|| Example {
+                object: id.to_owned(),
+                account_id: settled.account.as_ref().map(ToString::to_string),
+                drift: cause.as_str().to_owned(),
+                changes: report::shown(changes),
+                repaired,
+            });
+        }
+    }
+    if settled.sells_unknown {
+        count_unknown_price(course, id, settled.account.as_ref());
+    }
+}
+
+fn count_unknown_price(course: &mut Course<'_>, id: &str, account: Option<&AccountId>) {
+    course.report.found(Drift::UnknownPrice, false);
+    course.report.show(|| Example {
+        object: id.to_owned(),
+        account_id: account.map(ToString::to_string),
+        drift: Drift::UnknownPrice.as_str().to_owned(),
+        changes: Vec::new(),
+        repaired: false,
+    });
+}
+
+/// Asks for everything that is open here and that no list showed: it ended, changed its state, or is
+/// unknown to Stripe.
+pub(super) async fn known(course: &mut Course<'_>) -> Result<(), ReconcileError> {
+    loop {
+        let after = course.progress.after.as_deref().and_then(|id| AccountId::parse(id).ok());
+        let page = accounts::list(&course.app.engine.db, after.as_ref(), ACCOUNTS).await?;
+        let Some(last) = page.last() else {
+            course.progress.after = None;
+            return Ok(());
+        };
+        course.progress.after = Some(last.account.to_string());
+        for head in &page {
+            let facts = facts::load(&course.app.engine.db, &head.account).await?;
+            for (kind, id, uncertain) in open_objects(&facts) {
+                let unseen = course.whole && !course.was_listed(&id);
+                if unseen || uncertain {
+                    course.report.objects = course.report.objects.saturating_add(1);
+                    look_closer(course, kind, &id).await?;
+                }
+            }
+        }
+        course.beat(Step::Known).await?;
+    }
+}
+
+/// What an account has that may still change, and whether there is a doubt about it.
+fn open_objects(facts: &Facts) -> Vec<(FetchedKind, String, bool)> {
+    let mut open = Vec::new();
+    for (id, one) in &facts.subscriptions {
+        let over = one.state().is_some_and(|state| state.status.is_terminal());
+        if !over {
+            open.push((FetchedKind::Subscription, id.to_string(), one.is_uncertain()));
+        }
+    }
+    for (id, one) in &facts.invoices {
+        if one.state.status < InvoiceStatus::Void {
+            open.push((FetchedKind::Invoice, id.to_string(), false));
+        }
+    }
+    for (id, one) in &facts.purchases {
+        let pending = one.mode == SessionMode::Payment
+            && one.status == SessionStatus::Complete
+            && one.paid_at.is_none()
+            && one.failed_at.is_none();
+        if pending {
+            open.push((FetchedKind::Session, id.to_string(), false));
+        }
+    }
+    for (id, one) in &facts.adjustments {
+        let (kind, over) = match one.kind {
+            AdjustmentKind::Refund => {
+                (FetchedKind::Refund, matches!(&*one.status, "succeeded" | "failed" | "canceled"))
+            }
+            AdjustmentKind::Dispute => (
+                FetchedKind::Dispute,
+                matches!(&*one.status, "won" | "lost" | "prevented" | "warning_closed"),
+            ),
+            AdjustmentKind::ChargeRefunds => continue,
+        };
+        if !over {
+            open.push((kind, id.to_string(), false));
+        }
+    }
+    open
+}
+
+/// Compares all of one account: what its customers have, what hangs on its payments, and what is
+/// open here.
+pub(super) async fn one_account(course: &mut Course<'_>) -> Result<(), ReconcileError> {
+    let Some(account) = course.order.account.clone() else { return Ok(()) };
+    let facts = facts::load(&course.app.engine.db, &account).await?;
+    for customer in facts.customers.keys() {
+        course.listed(customer.as_str());
+        look_closer(course, FetchedKind::Customer, customer.as_str()).await?;
+        let of = Form::new().with("customer", customer.as_str());
+        let all = of.clone().with("status", "all");
+        walk(course, Step::Account, FetchedKind::Subscription, &all).await?;
+        walk(course, Step::Account, FetchedKind::Session, &of).await?;
+        walk(course, Step::Account, FetchedKind::Invoice, &of).await?;
+    }
+    for intent in facts.purchases.values().filter_map(|one| one.payment_intent.as_ref()) {
+        let of = Form::new().with("payment_intent", intent.as_str());
+        walk(course, Step::Account, FetchedKind::Refund, &of).await?;
+        walk(course, Step::Account, FetchedKind::Dispute, &of).await?;
+    }
+    let facts = facts::load(&course.app.engine.db, &account).await?;
+    for (kind, id, uncertain) in open_objects(&facts) {
+        if uncertain || !course.was_listed(&id) {
+            look_closer(course, kind, &id).await?;
+        }
+    }
+    // What the account's customers have was counted; the rest of the lists is others'.
+    course.progress.after = None;
+    Ok(())
+}

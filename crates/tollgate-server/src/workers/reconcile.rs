@@ -1,0 +1,87 @@
+//! The schedule of reconciliations. Owns: when one is due. Must not know: what one does.
+//!
+//! Every instance looks; the lease lets one of them do it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tollgate_store::reconciliation_runs;
+
+use crate::app::App;
+use crate::metrics::ReasonLabel;
+use crate::reconcile::{self, Kind, Order, ReconcileError, Report};
+
+/// Events that never came are looked for so often, and when the engine starts.
+const EVENTS_EVERY_MS: i64 = 5 * 60_000;
+/// Everything is compared so often.
+const SWEEP_EVERY_MS: i64 = 24 * 3_600_000;
+/// A comparison of everything waits for this hour of the day (UTC), unless there never was one.
+const SWEEP_HOUR: i64 = 3;
+/// Pace of looking whether something is due.
+const PACE: Duration = Duration::from_secs(5);
+
+/// The same after one that failed; the client has tried for minutes by then.
+const PACE_AFTER_FAILURE: Duration = Duration::from_mins(1);
+
+/// Works until `stop`. Without an API key there is nothing to do.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    if app.stripe.is_none() {
+        return;
+    }
+    let mut started = true;
+    loop {
+        let mut pause = PACE;
+        match tick(&app, started).await {
+            Ok(_) => started = false,
+            // Somebody else does it, or this instance is about to stop.
+            Err(ReconcileError::Busy | ReconcileError::LeaseLost | ReconcileError::Stopping) => {
+                started = false;
+            }
+            Err(error) => {
+                let label = ReasonLabel { reason: "reconcile" };
+                app.metrics.worker_errors.get_or_create(&label).inc();
+                tracing::warn!(%error, "reconciliation");
+                pause = PACE_AFTER_FAILURE;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}
+
+/// One look: does what is due. Returns what was done.
+pub async fn tick(app: &App, started: bool) -> Result<Option<Report>, ReconcileError> {
+    let kind = if is_sweep_due(app).await? {
+        Kind::Sweep
+    } else if started || reconcile::is_due(app, EVENTS_EVERY_MS).await? {
+        Kind::Events
+    } else {
+        return Ok(None);
+    };
+    let order = Order { kind, account: None, dry: false };
+    let report = reconcile::reconcile(app, order, &|_, _| {}).await?;
+    if report.drifted() > 0 {
+        tracing::warn!(
+            kind = kind.as_str(),
+            drift = ?report.drift,
+            repaired = report.repaired,
+            "Stripe and we differed"
+        );
+    }
+    Ok(Some(report))
+}
+
+async fn is_sweep_due(app: &App) -> Result<bool, ReconcileError> {
+    let kind = Kind::Sweep.as_str();
+    let Some(last) = reconciliation_runs::last_done(&app.engine.db, kind).await? else {
+        return Ok(true);
+    };
+    let now = app.clock.now();
+    let since = now.millis().saturating_sub(last.millis());
+    let hour = now.unix_seconds().div_euclid(3_600).rem_euclid(24);
+    // A night that was missed is made up for at any hour.
+    Ok(since >= 2 * SWEEP_EVERY_MS || (since >= SWEEP_EVERY_MS - 3_600_000 && hour == SWEEP_HOUR))
+}

@@ -1,0 +1,89 @@
+//! The worker that asks Stripe about objects events left in doubt. Owns: claiming them, one request
+//! per object at a time, and what is done when Stripe does not answer. Must not know: what is
+//! doubtful, how an object is compared.
+//!
+//! A doubt that comes while a request is under way makes another one: only a request that was sent
+//! after an event covers it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::watch;
+use tollgate_domain::FetchCause;
+use tollgate_store::doubts::{self, ClaimedDoubt};
+use tollgate_stripe::StripeClient;
+use tollgate_stripe::fetched::FetchedKind;
+
+use crate::app::App;
+use crate::backoff;
+use crate::metrics::ReasonLabel;
+use crate::reconcile::{ReconcileError, Why, settle};
+
+/// Objects taken at once.
+const TAKEN: u32 = 16;
+/// Requests under way at once.
+const AT_ONCE: usize = 4;
+/// An object belongs to its worker so long; a request with its retries takes less.
+const LEASE_MS: i64 = 60_000;
+
+/// Works until `stop`. Without an API key there is nothing to do.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    if app.stripe.is_none() {
+        return;
+    }
+    let pace = Duration::from_millis(app.config.workers.poll_ms);
+    loop {
+        match tick(&app).await {
+            Ok(count) if count > 0 && !*stop.borrow() => continue,
+            Ok(_) => {}
+            Err(error) => {
+                let label = ReasonLabel { reason: "refetch" };
+                app.metrics.worker_errors.get_or_create(&label).inc();
+                tracing::warn!(%error, "asking Stripe about doubts");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pace) => {}
+            () = app.intake.wake_ups().doubted() => {}
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}
+
+/// One round; returns how many objects were asked for.
+pub async fn tick(app: &App) -> Result<usize, ReconcileError> {
+    let Some(client) = &app.stripe else { return Ok(0) };
+    let (db, now) = (&app.engine.db, app.clock.now());
+    let claimed = doubts::claim(db, now, now.plus_ms(LEASE_MS), TAKEN).await?;
+    let count = claimed.len();
+    let asked = claimed.into_iter().map(|doubt| one(app, client, doubt));
+    let mut asked = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
+    let mut failed = None;
+    while let Some(done) = asked.next().await {
+        failed = failed.or(done.err());
+    }
+    failed.map_or(Ok(count), Err)
+}
+
+async fn one(app: &App, client: &StripeClient, doubt: ClaimedDoubt) -> Result<(), ReconcileError> {
+    let db = &app.engine.db;
+    let id = doubt.object.as_str();
+    let Some(kind) = FetchedKind::of_id(id) else { return Ok(doubts::settle(db, &doubt).await?) };
+    let why = Why::Cause(FetchCause::Doubt);
+    match settle(app, client, kind, id, why, false).await {
+        Ok(settled) => {
+            tracing::debug!(object = id, reason = doubt.reason, outcome = ?settled.outcome, "asked");
+            Ok(doubts::settle(db, &doubt).await?)
+        }
+        Err(error) => {
+            let now = app.clock.now();
+            let cap = i64::try_from(app.config.workers.backoff_cap_ms).unwrap_or(i64::MAX);
+            let tries = doubt.attempts.saturating_add(1);
+            // A doubt is never given up: after the last quick attempt it stays with the slow ones.
+            let at = backoff::next_attempt(&app.config.workers, tries, now);
+            doubts::postpone(db, &doubt, at.unwrap_or_else(|| now.plus_ms(cap))).await?;
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,3 @@
+DROP TABLE reconciliation_runs;
+DROP TABLE leases;
+DROP TABLE doubtful_objects;
