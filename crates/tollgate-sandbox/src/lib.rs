@@ -3,7 +3,6 @@
 //! from seeds. All but [`server`], which puts a sandbox on the network.
 //!
 #![deny(missing_docs)]
-#![expect(dead_code, reason = "the resources that are being added use all of the sandbox's ground")]
 
 pub mod delivery;
 pub mod demo;

@@ -244,7 +244,7 @@ async fn checkout(State(stand): State<Arc<Stand>>, body: Body<Checkout>) -> Answ
         Done::Page(PageResult::Declined(why)) => {
             Ok(Json(json!({"outcome": "declined", "why": why})))
         }
-        Done::Reply(_) | Done::Told(_) | Done::Object(_) | Done::Quiet => Ok(Json(json!({}))),
+        Done::Told(_) | Done::Object(_) | Done::Quiet => Ok(Json(json!({}))),
     }
 }
 
@@ -289,7 +289,7 @@ async fn dispute(State(stand): State<Arc<Stand>>, body: Body<Dispute>) -> Answer
     let Json(Dispute { charge, what }) = body?;
     match stand.perform(Deed::Dispute { charge, what }, None).map_err(|error| refused(&error))? {
         Done::Object(dispute) => Ok(Json(json!({"dispute": dispute}))),
-        Done::Page(_) | Done::Reply(_) | Done::Told(_) | Done::Quiet => Ok(Json(json!({}))),
+        Done::Page(_) | Done::Told(_) | Done::Quiet => Ok(Json(json!({}))),
     }
 }
 

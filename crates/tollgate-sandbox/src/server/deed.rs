@@ -7,8 +7,8 @@ use tollgate_domain::{Catalog, Timestamp};
 use super::story::{Story, StoryError};
 use crate::demo;
 use crate::sandbox::{
-    ApiReply, ApiRequest, Card, CheckoutOutcome, DisputeError, DisputeMove, Method, PageError,
-    PageResult, Params, PortalAct, Sandbox,
+    ApiRequest, Card, CheckoutOutcome, DisputeError, DisputeMove, Method, PageError, PageResult,
+    Params, PortalAct, Sandbox,
 };
 use crate::version::ApiVersion;
 
@@ -180,8 +180,6 @@ impl KeptCall {
 /// What came of a deed.
 #[derive(Debug)]
 pub(crate) enum Done {
-    /// The answer to a request.
-    Reply(ApiReply),
     /// The ids of the events that were told.
     Told(Vec<String>),
     /// Where the page of a session leads.
@@ -237,7 +235,8 @@ impl Deed {
         match self {
             Self::Call(kept) => {
                 let request = kept.request().ok_or(DeedError::Unreadable)?;
-                Ok(Done::Reply(sandbox.call(&request)))
+                sandbox.call(&request);
+                Ok(Done::Quiet)
             }
             Self::Tell { story } => {
                 let happenings = story.happenings(catalog, now)?;

@@ -13,7 +13,6 @@ use super::super::params::Params;
 use super::super::route::{Call, Route};
 use super::super::{page, prices};
 use super::{item_fields, terms};
-use crate::object::Metadata;
 use crate::object::price::Price;
 use crate::object::subscription::{Item, Subscription};
 
@@ -260,9 +259,4 @@ pub(in super::super) fn fits_prices(prices: &[&Price], params: &Params) -> Resul
         return Err(ApiError::invalid(message).param(path));
     }
     Ok(())
-}
-
-/// Metadata and quantity of nothing in particular: an item of a price alone.
-pub(in super::super) fn plain_item(price: Price, quantity: u32) -> NewItem {
-    NewItem { price, quantity, metadata: Metadata::new() }
 }
