@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tollgate_sandbox::sandbox::{Card, Method};
 use tollgate_sandbox::server::{Fault, FaultRule};
 
 use super::shop::Shop;
@@ -135,6 +136,34 @@ on_both! {
         let body = json!({"accountId": "acme", "returnUrl": "http://localhost:3000/back"});
         let by_post = shop.app.post(portal, &body).await;
         assert_eq!(by_post.status, 200, "{}", by_post.text);
+        shop.close().await;
+    }
+
+    async fn a_rise_that_is_not_paid_is_not_in_effect(database: &TestDatabase) {
+        let mut shop = Shop::open(database).await;
+        shop.buy("acme", "premium").await;
+        let customer = shop.customers("acme")[0]["id"].as_str().expect("an id").to_owned();
+        let set = |card| shop.stripe.with(|stripe| stripe.set_card(&customer, card));
+        set(Card::Declined).expect("a card");
+        let after = done(&shop, "change", json!({"tier": "elite"})).await;
+        assert_eq!(after["tier"], "premium", "{after}");
+        assert_eq!(after["pendingChange"]["tier"], "elite");
+        assert_eq!(after["pendingChange"]["awaitsPayment"], true);
+        assert!(after["pendingChange"]["url"].is_string(), "{after}");
+        shop.deliver_events().await;
+        assert_eq!(shop.subscription("acme").await["tier"], "premium");
+        shop.close().await;
+    }
+
+    async fn a_paused_subscription_wakes(database: &TestDatabase) {
+        let mut shop = Shop::open(database).await;
+        shop.buy("acme", "premium").await;
+        let id = at_stripe(&shop)["id"].as_str().expect("an id").to_owned();
+        shop.call(Method::Post, &format!("/v1/subscriptions/{id}/pause"));
+        shop.deliver_events().await;
+        assert_eq!(shop.subscription("acme").await["tier"], "starter");
+        let awake = done(&shop, "resume", json!({})).await;
+        assert_eq!((&awake["tier"], &awake["status"]), (&json!("premium"), &json!("active")), "{awake}");
         shop.close().await;
     }
 }

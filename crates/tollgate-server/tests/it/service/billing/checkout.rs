@@ -135,6 +135,22 @@ on_both! {
         shop.close().await;
     }
 
+    async fn passing_trouble_is_not_noticed(database: &TestDatabase) {
+        let shop = Shop::open(database).await;
+        let status = |status| Fault::Status { status, code: None, should_retry: None, accepted: false };
+        for (number, fault) in
+            [status(409), status(429), status(500), Fault::Cut { accepted: true }].into_iter().enumerate()
+        {
+            for path in ["/v1/customers", "/v1/checkout/sessions", "/v1/prices"] {
+                shop.stripe.add_fault(FaultRule::new(path, 1, fault.clone()));
+            }
+            let account = format!("acme{number}");
+            let session = shop.session(&account, "premium").await;
+            one_of_each(&shop, &account, &session);
+        }
+        shop.close().await;
+    }
+
     async fn what_was_made_is_found_again_when_its_key_is_forgotten(database: &TestDatabase) {
         let shop = Shop::open(database).await;
         let lost = Fault::Cut { accepted: true };

@@ -64,4 +64,23 @@ on_both! {
         assert_eq!((answer.status, answer.field("code")), (400, "redirect_not_allowed".to_owned()));
         shop.close().await;
     }
+
+    async fn a_plan_bought_once_is_had_for_its_days(database: &TestDatabase) {
+        let shop = Shop::open_with_catalog(database, "levels").await;
+        let mut asking = Shop::asking("acme", "PRO");
+        asking["interval"] = json!("once");
+        let answer = shop.app.post("/api/v1/billing/checkout", &asking).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let session = answer.field("sessionId");
+        shop.pay(&session);
+        let synced = shop.sync(&session).await;
+        assert_eq!(synced.field("paymentStatus"), "paid", "{}", synced.text);
+        assert_eq!(shop.app.check("acme", "full_content").await["canAccess"], true);
+        let standing = shop.subscription("acme").await;
+        assert_eq!((&standing["tier"], &standing["status"]), (&json!("pro"), &json!("none")));
+        assert_eq!(standing["source"]["type"], "grant");
+        shop.advance(std::time::Duration::from_hours(24 * 366));
+        assert_eq!(shop.app.check("acme", "full_content").await["canAccess"], false);
+        shop.close().await;
+    }
 }

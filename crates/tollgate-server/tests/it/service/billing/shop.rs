@@ -30,15 +30,23 @@ impl Shop {
         database: &TestDatabase,
         environment: Vec<(String, String)>,
     ) -> Self {
-        let stripe = Self::stripe().await;
+        let stripe = Self::stripe(&catalog()).await;
         let app = Self::engine(database, &stripe, environment, None).await;
         Self { app, stripe, delivered: 0 }
     }
 
     /// The same with an engine that has another catalog than the one Stripe was stocked from.
     pub(crate) async fn open_selling(database: &TestDatabase, catalog: Option<String>) -> Self {
-        let stripe = Self::stripe().await;
+        let stripe = Self::stripe(&self::catalog()).await;
         let app = Self::engine(database, &stripe, Vec::new(), catalog).await;
+        Self { app, stripe, delivered: 0 }
+    }
+
+    /// Both with a built-in catalog.
+    pub(crate) async fn open_with_catalog(database: &TestDatabase, name: &str) -> Self {
+        let sold = tollgate_domain::catalog::builtin(name).expect("built in");
+        let stripe = Self::stripe(&sold).await;
+        let app = Self::engine(database, &stripe, Vec::new(), Some(name.to_owned())).await;
         Self { app, stripe, delivered: 0 }
     }
 
@@ -47,9 +55,9 @@ impl Shop {
         Self::engine(database, &self.stripe, Vec::new(), None).await
     }
 
-    async fn stripe() -> RunningSandbox {
+    async fn stripe(sold: &tollgate_domain::Catalog) -> RunningSandbox {
         let now = tollgate_domain::Timestamp::parse(crate::support::NOW).expect("an instant");
-        let options = ServerOptions::standing(&catalog(), now, 7);
+        let options = ServerOptions::standing(sold, now, 7);
         server::start(options).await.expect("the sandbox starts")
     }
 
@@ -138,8 +146,12 @@ impl Shop {
     }
 
     pub(crate) fn delete_customer(&self, id: &str) {
-        let request =
-            ApiRequest::new(Method::Delete, &format!("/v1/customers/{id}"), Params::empty());
+        self.call(Method::Delete, &format!("/v1/customers/{id}"));
+    }
+
+    /// A call that somebody else makes.
+    pub(crate) fn call(&self, method: Method, path: &str) {
+        let request = ApiRequest::new(method, path, Params::empty());
         let reply = self.stripe.with(|stripe| stripe.call(&request));
         assert_eq!(reply.status, 200, "{}", reply.body);
     }
