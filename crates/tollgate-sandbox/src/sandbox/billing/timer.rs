@@ -8,6 +8,7 @@ use super::collect::Attempt;
 use super::end::end_of_period;
 use super::renew::TRIAL_NOTICE;
 use crate::object::Object;
+use crate::object::customer::Customer;
 use crate::object::invoice::Invoice;
 use crate::object::schedule::Schedule;
 use crate::object::subscription::Subscription;
@@ -49,14 +50,22 @@ impl Sandbox {
         let all = self.world.objects.all::<Subscription>();
         let all = all.filter(|one| self.ticks(one.terms.test_clock.as_deref()));
         all.filter_map(|one| Some((due(one)?, one)))
+            .filter(|(_, one)| self.knows(&one.customer))
             .min_by_key(|(at, one)| (*at, one.created, one.id.as_str()))
             .map(|(at, one)| (at, one.id.clone()))
+    }
+
+    /// Whether a customer is known. What adopted events tell of others stands still: nobody can be
+    /// billed for it.
+    fn knows(&self, customer: &str) -> bool {
+        self.world.objects.get::<Customer>(customer).is_some()
     }
 
     fn next_invoice(&self, due: fn(&Invoice) -> Option<i64>) -> Option<(i64, String)> {
         let all = self.world.objects.all::<Invoice>();
         let all = all.filter(|one| self.ticks(one.terms.test_clock.as_deref()));
         all.filter_map(|one| Some((due(one)?, one)))
+            .filter(|(_, one)| self.knows(&one.bill_to.customer))
             .min_by_key(|(at, one)| (*at, one.created, one.id.as_str()))
             .map(|(at, one)| (at, one.id.clone()))
     }
@@ -75,6 +84,9 @@ fn expire_incomplete(sandbox: &mut Sandbox, id: &str) {
     let Some(mut subscription) = sandbox.copy::<Subscription>(id) else { return };
     if let Some(invoice) = subscription.latest_invoice.clone() {
         sandbox.void_invoice(&invoice);
+    }
+    if let Some(schedule) = subscription.terms.schedule.take() {
+        sandbox.close_schedule(&schedule, "canceled");
     }
     let now = sandbox.world.now;
     sandbox.world.update(&mut subscription, |subscription| {
@@ -140,7 +152,10 @@ fn renews(subscription: &Subscription) -> Option<i64> {
 fn next_step(sandbox: &Sandbox) -> Option<(i64, String)> {
     let all = sandbox.world.objects.all::<Schedule>();
     let all = all.filter(|one| sandbox.ticks(one.test_clock.as_deref()));
+    let held = |id: &String| sandbox.world.objects.get::<Subscription>(id).is_some();
     all.filter_map(|one| Some((one.next_step()?, one)))
+        .filter(|(_, one)| sandbox.knows(&one.customer))
+        .filter(|(_, one)| one.subscription.as_ref().is_none_or(held))
         .min_by_key(|(at, one)| (*at, one.created, one.id.as_str()))
         .map(|(at, one)| (at, one.id.clone()))
 }

@@ -331,6 +331,7 @@ fn one_step_through_time_equals_many_small_ones() {
         assert_eq!(one.happenings(), many.happenings(), "seed {seed}");
         let (last, same) = (one.happenings().last().unwrap(), many.happenings().last().unwrap());
         assert_eq!(last.render(ApiVersion::Basil), same.render(ApiVersion::Basil), "seed {seed}");
+        assert!(one.next_due().is_none_or(|due| due > end), "seed {seed}: something is overdue");
         let times: Vec<i64> = one.happenings().iter().map(crate::Happening::created).collect();
         assert!(times.is_sorted(), "seed {seed}: events out of order");
         // Going back changes nothing.
@@ -373,4 +374,20 @@ fn a_story_that_is_adopted_goes_on_as_it_began() {
     let (mut trying, id) = story("trial");
     trying.advance_to(START + 40 * DAY);
     assert_eq!(status(&mut trying, &id), "active");
+}
+
+#[test]
+fn what_is_told_of_an_unknown_customer_stands_still() {
+    let account = tollgate_domain::ids::AccountId::parse("acme").unwrap();
+    let at = tollgate_domain::Timestamp::from_unix_seconds(START);
+    let options = crate::ScenarioOptions::new(account, at);
+    let mut story =
+        crate::Scenario::find("dunning").unwrap().happenings(&catalog(), &options).unwrap();
+    story.retain(|one| !["customer.created", "customer.updated"].contains(&one.kind()));
+    let told = story.len();
+    let mut sandbox = sandbox();
+    sandbox.adopt(story);
+    assert_eq!(sandbox.next_due(), None);
+    sandbox.advance_to(START + 90 * DAY);
+    assert_eq!(sandbox.happenings().len(), told);
 }
