@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use tollgate_sandbox::server::SandboxClock;
 use tollgate_store::{Db, DbOptions, migrations};
 
-use super::dev_state::{DevState, JOURNAL, with_sandbox_prices};
+use super::dev_state::{DevState, JOURNAL, stripe_of_dev, with_sandbox_prices};
 use super::output::Output;
 use super::{Global, Start};
 use crate::clock::Clock;
@@ -41,7 +41,7 @@ impl Context {
     }
 
     /// The configuration for commands that look into a database: where it is the one that
-    /// `tollgate dev` uses, its catalog and the sandbox's prices count as they do there.
+    /// `tollgate dev` uses, its catalog, its sandbox and the sandbox's prices count as they do there.
     pub(super) fn load_for_data(&self) -> anyhow::Result<Config> {
         let loaded = self.load()?;
         let Some(dev) = self.dev_state()? else { return Ok(loaded.config) };
@@ -53,6 +53,9 @@ impl Context {
         let mut config = config::load(&sources)?.config;
         config.catalog = with_sandbox_prices(config.catalog)?;
         config.catalog_overlay.sandbox_prices = true;
+        if let Some(sandbox) = &dev.sandbox_url {
+            config.stripe = stripe_of_dev(sandbox)?;
+        }
         Ok(config)
     }
 

@@ -10,11 +10,10 @@ use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::demo::{self, DemoAccount};
 use tollgate_sandbox::server::RunningSandbox;
 use tollgate_store::{accounts, facts, keys as stored};
-use tollgate_stripe::client::ApiBase;
 
 use super::Outcome;
 use super::context::{Context, block_on, make_parent};
-use super::dev_state::{DATABASE_URL, DevState, FILE, JOURNAL, with_sandbox_prices};
+use super::dev_state::{DATABASE_URL, DevState, FILE, JOURNAL, stripe_of_dev, with_sandbox_prices};
 use super::keys::{self, Wanted};
 use super::output::{
     FAINT, GOOD, NOTICE, STRONG, print_json, print_line, print_note, styled, table,
@@ -23,9 +22,7 @@ use super::serve::{Signals, until_stopped};
 use crate::api::webhooks;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{
-    self, Config, DatabaseUrl, Loaded, LogFormat, Origin, Secret, StripeConfig, WebhookSecret,
-};
+use crate::config::{self, Config, DatabaseUrl, Loaded, LogFormat, Origin, Secret, WebhookSecret};
 use crate::keys::{KeyEnvironment, SecretHash};
 use crate::run::{self, RunningApp, StartError};
 use crate::scope::Scope;
@@ -88,7 +85,7 @@ async fn engine(
     sandbox: &RunningSandbox,
     left: Option<DevState>,
 ) -> anyhow::Result<RunningApp> {
-    config.stripe.api_base = ApiBase::parse(sandbox.url())?;
+    config.stripe = stripe_of_dev(sandbox.url())?;
     let secret = stand_in::lead(sandbox, config.listen)?;
     config.webhook_secrets.push(WebhookSecret {
         label: "dev".to_owned(),
@@ -181,10 +178,6 @@ fn dev_config(loaded: Loaded, port: u16) -> anyhow::Result<Config> {
     config.metrics_listen = None;
     config.catalog = with_sandbox_prices(config.catalog)?;
     config.catalog_overlay.sandbox_prices = true;
-    config.stripe = StripeConfig {
-        secret_key: Some(Secret::new(stand_in::SECRET_KEY)),
-        ..StripeConfig::default()
-    };
     if level {
         "warn".clone_into(&mut config.log.level);
     }

@@ -7,6 +7,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tollgate_domain::Catalog;
+use tollgate_stripe::client::ApiBase;
+
+use crate::config::{Secret, StripeConfig};
 
 /// The database of `tollgate dev`; also the default one, so that every command finds it.
 pub(super) const DATABASE_URL: &str = "sqlite:.tollgate/tollgate.db";
@@ -15,6 +18,9 @@ pub(super) const FILE: &str = ".tollgate/dev.json";
 
 /// Everything that was done to the sandbox of `tollgate dev`.
 pub(super) const JOURNAL: &str = ".tollgate/sandbox.journal";
+
+/// The key the sandbox is called with; any test key opens it.
+const SECRET_KEY: &str = "sk_test_tollgate_dev_sandbox";
 
 /// The state of `tollgate dev`, readable by its owner only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,6 +67,15 @@ impl DevState {
 pub(super) fn with_sandbox_prices(catalog: Catalog) -> anyhow::Result<Catalog> {
     let prices = tollgate_sandbox::sandbox_price_map(&catalog);
     Ok(catalog.with_prices(&prices)?)
+}
+
+/// The sandbox of `tollgate dev` as the Stripe account of a configuration.
+pub(super) fn stripe_of_dev(sandbox_url: &str) -> anyhow::Result<StripeConfig> {
+    Ok(StripeConfig {
+        secret_key: Some(Secret::new(SECRET_KEY)),
+        api_base: ApiBase::parse(sandbox_url)?,
+        ..StripeConfig::default()
+    })
 }
 
 /// Writes a file only its owner may read, over the one that is there, whole or not at all.

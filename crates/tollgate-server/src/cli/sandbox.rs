@@ -30,6 +30,7 @@ const PORT: u16 = 12_111;
     args_conflicts_with_subcommands = true,
     after_help = "tollgate sandbox --port 12111\n\
     tollgate sandbox clock advance 25h\n\
+    tollgate sandbox card acme declined\n\
     stripe trigger invoice.paid --api-base http://127.0.0.1:12111 --api-key sk_test_tollgate_sandbox\n\n\
     `tollgate dev` runs one beside the engine; the commands find it by themselves."
 )]
@@ -53,6 +54,16 @@ enum SandboxCommand {
     Clock {
         #[command(subcommand)]
         command: Option<ClockCommand>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Let a customer pay with another card from now on
+    Card {
+        /// The account or member it is for, or a customer's id
+        #[arg(value_name = "ACCOUNT|cus_…")]
+        customer: String,
+        /// The card: good, declined, asks-to-confirm or disputed
+        card: String,
         #[command(flatten)]
         place: Place,
     },
@@ -82,6 +93,16 @@ pub(super) fn run(context: &Context, args: &SandboxArgs) -> Outcome {
         Some(SandboxCommand::Clock { command, place }) => {
             let remote = Remote::find(context, place.url.as_ref())?;
             block_on(clock(context, &remote, command.as_ref()))?
+        }
+        Some(SandboxCommand::Card { customer, card, place }) => {
+            let remote = Remote::find(context, place.url.as_ref())?;
+            let body = json!({"customer": customer, "card": card});
+            let told = block_on(remote.post("/card", &body))??;
+            let paying = told.get("customer").and_then(Value::as_str).unwrap_or_default();
+            context
+                .output
+                .either(&told, || format!("{paying} pays with this card from now on: {card}"))?;
+            Ok(Ending::Done)
         }
     }
 }

@@ -16,8 +16,6 @@ use crate::api::webhooks;
 const DESCRIPTION: &str = "tollgate dev";
 /// How many ports are tried after the first one.
 const PORTS_TRIED: u16 = 100;
-/// The key the engine calls the sandbox with; any test key opens it.
-pub(super) const SECRET_KEY: &str = "sk_test_tollgate_dev";
 
 /// Starts the sandbox on the first free port from one on; 0 takes any. What an earlier run kept in
 /// its journal is there again.
