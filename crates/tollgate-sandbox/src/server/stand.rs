@@ -214,10 +214,11 @@ impl Stand {
 
     /// A customer's id, by itself or by the account or member it stands for.
     pub(crate) fn customer(&self, named: &str) -> String {
-        let names = |customer: &&Customer| {
-            ["account_id", "member_id"]
-                .iter()
-                .any(|key| customer.metadata.get(*key).is_some_and(|value| value == named))
+        let says = |customer: &Customer, key: &str| customer.metadata.get(key).cloned();
+        // A member's customer names the account too.
+        let names = |customer: &&Customer| match says(customer, "member_id") {
+            Some(member) => member == named,
+            None => says(customer, "account_id").is_some_and(|account| account == named),
         };
         let sandbox = lock(&self.sandbox);
         let found = sandbox.world.objects.newest_first::<Customer>().into_iter().find(names);

@@ -92,7 +92,6 @@ async fn engine(
         secret: Secret::new(&secret),
         not_after: None,
     });
-    config.stripe.api_base = ApiBase::parse(sandbox.url())?;
     let clock = Clock::Sandbox(sandbox.clock().clone());
     let running = run::start(config, clock).await.map_err(explain)?;
     match settle(context, &running, sandbox, (left, secret)).await {
