@@ -31,6 +31,7 @@ mod plan;
 mod reconcile;
 mod sandbox;
 mod serve;
+mod setup;
 mod state;
 mod timeline;
 mod trigger;
@@ -95,6 +96,11 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Write tollgate.toml, catalog.toml and .env to begin with
     Init(init::InitArgs),
+    /// Make everything Tollgate needs in a Stripe account
+    Setup {
+        #[command(subcommand)]
+        command: setup::SetupCommand,
+    },
     /// Bring the database's schema up, show it, or take it back
     Migrate {
         #[command(subcommand)]
@@ -110,7 +116,7 @@ enum Command {
     Trigger(trigger::TriggerArgs),
     /// Run a stand-in for Stripe alone, or control the one that runs
     Sandbox(sandbox::SandboxArgs),
-    /// Show the catalog's plans, and what another catalog would do to every account
+    /// Show plans, compare them with Stripe and bring Stripe up to them, try another catalog
     Plan {
         #[command(subcommand)]
         command: plan::PlanCommand,
@@ -158,7 +164,7 @@ enum Command {
 
 /// The commands by what they are for, as the help shows them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run", &["dev", "serve", "init", "migrate"]),
+    ("Run", &["dev", "serve", "init", "setup", "migrate"]),
     ("Ask", &["check", "why", "timeline"]),
     ("Catalog", &["plan"]),
     ("Stripe's events", &["trigger", "sandbox", "events", "reconcile", "import"]),
@@ -232,6 +238,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Dev(args) => dev::run(&context, &args),
         Command::Serve(args) => serve::run(&context, &args),
         Command::Init(args) => init::run(&context, &args),
+        Command::Setup { command } => setup::run(&context, &command),
         Command::Migrate { command } => migrate::run(&context, &command),
         Command::Check(args) => check::run(&context, &args),
         Command::Why(args) => why::run(&context, &args),

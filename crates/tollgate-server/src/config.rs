@@ -10,6 +10,7 @@ use tollgate_domain::Catalog;
 
 mod assemble;
 mod catalog_source;
+pub mod dotenv;
 pub mod environment;
 pub mod fault;
 mod layers;

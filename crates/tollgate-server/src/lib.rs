@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod bench;
 pub mod billing;
 pub mod cache;
+pub mod catalog_sync;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -2,16 +2,22 @@
 //! finding what `tollgate dev` left. Must not know: any single command.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tollgate_sandbox::server::SandboxClock;
 use tollgate_store::{Db, DbOptions, migrations};
+use tollgate_stripe::StripeClient;
+use tollgate_stripe::client::{ClientOptions, Patience, SecretKey};
 
 use super::dev_state::{DevState, JOURNAL, stripe_of_dev, with_sandbox_prices};
 use super::output::Output;
 use super::{Global, Start};
 use crate::clock::Clock;
 use crate::config::{self, Config, Flags, Loaded, Sources};
+
+/// How long a command goes on with one call to Stripe.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What every command is given.
 #[derive(Debug, Clone)]
@@ -97,6 +103,24 @@ impl Context {
             format!("the schema of {} cannot be brought up", config.database_url)
         })?;
         Ok(db)
+    }
+
+    /// The way to Stripe, patient as a command may be.
+    pub(super) fn stripe(config: &Config) -> anyhow::Result<StripeClient> {
+        let key = config.stripe.secret_key.as_ref().context(
+            "no key for Stripe's API: set STRIPE_SECRET_KEY, or run `tollgate setup stripe`",
+        )?;
+        Self::stripe_with(config, SecretKey::parse(key.expose())?)
+    }
+
+    /// The same with a key that is not configured yet.
+    pub(super) fn stripe_with(config: &Config, key: SecretKey) -> anyhow::Result<StripeClient> {
+        let options = ClientOptions {
+            account: config.stripe.account.clone(),
+            patience: Patience { total: PATIENCE, ..Patience::background() },
+            ..ClientOptions::new(config.stripe.api_base.clone(), key)
+        };
+        Ok(StripeClient::new(&options)?)
     }
 
     /// Connects without looking at the schema.

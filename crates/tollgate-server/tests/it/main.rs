@@ -12,4 +12,6 @@ mod plan;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
+mod setup;
+#[cfg(test)]
 mod support;
