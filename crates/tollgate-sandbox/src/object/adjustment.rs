@@ -14,6 +14,7 @@ pub(crate) struct Refund {
     pub(crate) charge: String,
     pub(crate) payment_intent: String,
     pub(crate) customer: Option<String>,
+    pub(crate) payment_method: String,
     /// `pending`, `succeeded`, `failed` or `canceled`.
     pub(crate) status: &'static str,
     /// `duplicate`, `fraudulent` or `requested_by_customer`.
@@ -48,7 +49,8 @@ impl Refund {
             fields.put("destination_details", json!({"card": card, "type": "card"}));
         }
         if version >= ApiVersion::Endive {
-            fields.put("customer", self.customer.clone()).nulls(&["customer_account"]);
+            fields.put("customer", self.customer.clone())
+                .put("payment_method", self.payment_method.as_str()).nulls(&["customer_account"]);
         }
         fields.done()
     }

@@ -105,6 +105,18 @@ impl PaymentIntent {
         if version >= ApiVersion::V2022 {
             fields.put("latest_charge", self.charge.clone());
         }
+        if version >= ApiVersion::Acacia {
+            fields.nulls(&["payment_method_configuration_details"]);
+        }
+        if version >= ApiVersion::Clover {
+            fields.nulls(&["customer_account", "excluded_payment_method_types"]);
+        }
+        if version >= ApiVersion::Dahlia {
+            fields.put("managed_payments", json!({"enabled": false}));
+        }
+        if version >= ApiVersion::Endive {
+            fields.nulls(&["allowed_payment_method_types", "payment_record"]);
+        }
         fields.done()
     }
 

@@ -52,6 +52,9 @@ impl SetupIntent {
             .put("usage", self.usage)
             .nulls(&["application", "automatic_payment_methods", "latest_attempt", "mandate"])
             .nulls(&["next_action", "on_behalf_of", "single_use_mandate"]);
+        if version >= ApiVersion::Acacia {
+            fields.nulls(&["payment_method_configuration_details"]);
+        }
         if version >= ApiVersion::Clover {
             fields.nulls(&["customer_account", "excluded_payment_method_types"]);
         }

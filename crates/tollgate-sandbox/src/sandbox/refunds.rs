@@ -126,6 +126,7 @@ fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
         charge: charge.id.clone(),
         payment_intent: charge.payment_intent.clone(),
         customer: charge.customer.clone(),
+        payment_method: charge.payment_method.clone(),
         status: if pends { "pending" } else { "succeeded" },
         reason: params.choice("reason", &reasons)?,
         metadata: params.metadata(),

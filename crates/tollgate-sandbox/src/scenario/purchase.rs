@@ -153,6 +153,7 @@ pub(super) fn give_back(telling: &mut Telling<'_>, charge: &mut Charge, amount_m
         charge: charge.id.clone(),
         payment_intent: charge.payment_intent.clone(),
         customer: charge.customer.clone(),
+        payment_method: charge.payment_method.clone(),
         status: "succeeded",
         reason: Some("requested_by_customer"),
         metadata: Metadata::new(),
