@@ -73,6 +73,9 @@ impl Sandbox {
             return Ok(());
         };
         let method = given.map(str::to_owned).or(own).or_else(|| customer.payment_method.clone());
+        if method.is_none() && attempt == Attempt::Asked && invoice.due_minor() > 0 {
+            return Err(no_method());
+        }
         let refusal = method.as_deref().map_or(Some(no_method()), |method| self.declines(method));
         match refusal {
             None => {
@@ -300,12 +303,11 @@ pub(crate) fn balance_after(balance: i64, total: i64) -> i64 {
     if total < 0 || balance < 0 { balance.saturating_add(total).min(0) } else { 0 }
 }
 
-/// Nothing to charge.
+/// There is nothing to charge; whoever asked for it is refused before anything is tried.
 fn no_method() -> ApiError {
-    let message = "There is no default payment method set on this Customer or Subscription. \
-                   Add a payment method, or pay with one given in the request.";
-    ApiError { status: 402, kind: "card_error", keeps: true, ..ApiError::invalid(message) }
-        .code("invoice_payment_intent_requires_action")
+    let message = "There is no default payment method set on this customer, its subscription or \
+                   the invoice. Add one, or pay with one that the request names.";
+    ApiError::invalid(message).code("resource_missing")
 }
 
 #[cfg(test)]

@@ -49,7 +49,12 @@ impl Sandbox {
         if self.ends_trial_with_nothing(before, &after) {
             return Ok(());
         }
-        self.change_subscription(before, after, manner).map(drop)
+        let changed = self.change_subscription(before, after, manner)?;
+        let told = changed.terms.trial_end_told == changed.trial_end;
+        if changed.status == "trialing" && !told && self.trial_is_short(&changed) {
+            self.tell_trial_end(&changed.id);
+        }
+        Ok(())
     }
 
     /// A trial that ends at once for whom nothing can be charged ends by what was agreed for that;

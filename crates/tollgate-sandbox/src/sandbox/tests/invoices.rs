@@ -63,6 +63,17 @@ fn a_declined_payment_is_an_error_whose_traces_stay() {
 }
 
 #[test]
+fn without_a_payment_method_nothing_is_tried() {
+    let mut sandbox = sandbox();
+    let customer = customer(&mut sandbox, "");
+    let id = text(&drafted(&mut sandbox, &customer), "id");
+    let error = refused(&mut sandbox, &format!("POST /v1/invoices/{id}/pay"), "");
+    assert_eq!(error, (400, "resource_missing/".to_owned()));
+    let draft = ok(&mut sandbox, &format!("GET /v1/invoices/{id}"), "");
+    assert_eq!((text(&draft, "status"), &draft["attempted"]), ("draft".into(), &false.into()));
+}
+
+#[test]
 fn an_invoice_that_advances_is_finalised_and_collected_by_itself() {
     let mut sandbox = sandbox();
     let customer = customer(&mut sandbox, GOOD);
