@@ -49,8 +49,10 @@ impl Refund {
             fields.put("destination_details", json!({"card": card, "type": "card"}));
         }
         if version >= ApiVersion::Endive {
-            fields.put("customer", self.customer.clone())
-                .put("payment_method", self.payment_method.as_str()).nulls(&["customer_account"]);
+            fields
+                .put("customer", self.customer.clone())
+                .put("payment_method", self.payment_method.as_str())
+                .nulls(&["customer_account"]);
         }
         fields.done()
     }
