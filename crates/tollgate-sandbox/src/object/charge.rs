@@ -41,7 +41,11 @@ impl Charge {
     /// What was given back so far, in minor units.
     pub(crate) fn refunded_minor(&self) -> i64 {
         let given = |refund: &&Refund| !matches!(refund.status, "failed" | "canceled");
-        self.refunds.iter().filter(given).map(|refund| refund.amount_minor).sum()
+        self.refunds
+            .iter()
+            .filter(given)
+            .map(|refund| refund.amount_minor)
+            .fold(0, i64::saturating_add)
     }
 
     /// Whether money moved.

@@ -98,7 +98,7 @@ pub(crate) struct Invoice {
 impl Invoice {
     /// The sum of the lines, in minor units.
     pub(crate) fn total_minor(&self) -> i64 {
-        self.lines.iter().map(|line| line.amount_minor).sum()
+        self.lines.iter().map(|line| line.amount_minor).fold(0, i64::saturating_add)
     }
 
     /// What is to be paid, after the customer's balance: nothing below zero.

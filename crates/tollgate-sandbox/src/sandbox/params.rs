@@ -7,6 +7,9 @@ use crate::object::Metadata;
 /// The longest name of a parameter that is read, in bytes.
 const LONGEST_NAME: usize = 500;
 
+/// The largest amount that is taken: twelve digits, in minor units.
+const LARGEST_AMOUNT: i64 = 999_999_999_999;
+
 /// The deepest nesting that is read.
 const DEEPEST: usize = 10;
 
@@ -144,13 +147,18 @@ impl Params {
         })
     }
 
-    /// A whole number that is not below zero.
+    /// A whole number that is not below zero and has at most twelve digits.
     pub(crate) fn amount(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let amount = self.integer(name)?;
         if amount.is_some_and(|amount| amount < 0) {
             let path = self.path_of(name);
             let message = "Invalid non-negative integer".to_owned();
             return Err(ApiError::invalid(message).code("parameter_invalid_integer").param(path));
+        }
+        if amount.is_some_and(|amount| amount > LARGEST_AMOUNT) {
+            let path = self.path_of(name);
+            let message = format!("Amount must be no more than {LARGEST_AMOUNT}.");
+            return Err(ApiError::invalid(message).code("amount_too_large").param(path));
         }
         Ok(amount)
     }
@@ -308,6 +316,9 @@ mod tests {
             (Some("parameter_invalid_integer"), Some("bad"))
         );
         assert!(params.amount("minus").is_err());
+        let large = read("a=1000000000000&b=999999999999");
+        assert_eq!(large.amount("a").unwrap_err().code, Some("amount_too_large"));
+        assert_eq!(large.amount("b"), Ok(Some(999_999_999_999)));
         assert_eq!(params.list("i")[0].integer("q").unwrap_err().param.as_deref(), Some("i[0][q]"));
         assert_eq!(params.boolean("bad").unwrap_err().message.as_ref(), "Invalid boolean: x");
         let choice = params.choice("bad", &["one", "two", "three"]).unwrap_err();

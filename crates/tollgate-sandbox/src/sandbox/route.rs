@@ -239,6 +239,13 @@ fn unknown_path(request: &ApiRequest) -> ApiError {
     ApiError { status: 404, ..ApiError::invalid(message) }
 }
 
+/// Method, path and notation of every route.
+#[cfg(test)]
+pub(super) fn table() -> impl Iterator<Item = (Method, &'static str, &'static str)> {
+    let routes = RESOURCES.iter().flat_map(|routes| routes.iter());
+    routes.map(|route| (route.method, route.path, route.accepts))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

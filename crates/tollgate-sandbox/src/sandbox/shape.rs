@@ -117,6 +117,26 @@ fn wrong(params: &Params, wanted: &str) -> ApiError {
     ApiError::invalid(format!("Invalid {wanted}: {}", params.path())).param(params.path())
 }
 
+/// The whole names of all plain values in a notation; arrays have one element.
+#[cfg(test)]
+pub(super) fn names(accepts: &str) -> Vec<String> {
+    fn walk(place: &str, fields: &[(&str, Shape<'_>)], names: &mut Vec<String>) {
+        for (name, shape) in fields {
+            let name =
+                if place.is_empty() { (*name).to_owned() } else { format!("{place}[{name}]") };
+            let name = if shape.array { format!("{name}[0]") } else { name };
+            match &shape.fields {
+                Some(_) if shape.any => names.push(format!("{name}[key]")),
+                Some(fields) => walk(&name, fields, names),
+                None => names.push(name),
+            }
+        }
+    }
+    let (mut rest, mut names) = (accepts, Vec::new());
+    walk("", &fields(&mut rest), &mut names);
+    names
+}
+
 /// Whether a notation is read to its end.
 #[cfg(test)]
 pub(super) fn is_well_formed(accepts: &str) -> bool {
@@ -175,6 +195,14 @@ mod tests {
         refused("name=a&items=p", None, "items");
         refused("name=a&items[0]=p", None, "items[0]");
         refused("name=a&metadata=x", None, "metadata");
+    }
+
+    #[test]
+    fn the_names_of_a_notation_are_those_it_takes() {
+        let found = names(ACCEPTS);
+        assert!(found.contains(&"items[0][data][amount]".to_owned()), "{found:?}");
+        let form: Vec<String> = found.iter().map(|name| format!("{name}=1")).collect();
+        assert_eq!(checked(&form.join("&")), Ok(()));
     }
 
     #[test]

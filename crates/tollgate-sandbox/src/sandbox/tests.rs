@@ -11,6 +11,7 @@ mod catalog;
 mod clocks;
 mod customers;
 mod entitlements;
+mod hostile;
 mod invoices;
 mod payments;
 mod portal;

@@ -72,7 +72,7 @@ impl Sandbox {
         let mut subscription = self.draw_up(&customer, new);
         let invoice_id = self.world.new_long_id("in_1");
         let lines = self.first_lines(&subscription);
-        let due: i64 = lines.iter().map(|line| line.amount_minor).sum();
+        let due: i64 = lines.iter().map(|line| line.amount_minor).fold(0, i64::saturating_add);
         let sent = subscription.terms.days_until_due.is_some();
         let refusal = self.foresee(&customer, &subscription, due);
         let waits = behavior == PaymentBehavior::Leave && due > 0 && !sent;

@@ -120,7 +120,7 @@ impl Sandbox {
             .filter(|item| Self::waits_for(item, &customer.id, Some(&subscription.id)))
             .map(|item| item.amount_minor);
         let periods = subscription.items.iter().filter(|_| cost.restarts).map(whole_amount);
-        let due: i64 = waiting.chain(periods).sum();
+        let due: i64 = waiting.chain(periods).fold(0, i64::saturating_add);
         if due.saturating_add(customer.balance_minor) <= 0 {
             return None;
         }

@@ -135,7 +135,7 @@ impl Sandbox {
         let currency = lines.first().map(|line| line.price.currency.clone());
         let start = lines.iter().map(|line| line.period_start).min();
         let end = lines.iter().map(|line| line.period_end).max();
-        let total: i64 = lines.iter().map(|line| line.amount_minor).sum();
+        let total: i64 = lines.iter().map(|line| line.amount_minor).fold(0, i64::saturating_add);
         let starting = customer.balance_minor;
         let terms = InvoiceTerms {
             starting_balance_minor: starting,

@@ -47,7 +47,11 @@ pub(super) fn session(sandbox: &mut Sandbox, params: &Params) -> Result<Session,
     }
     let subscription = subscription_data(sandbox, mode, params)?;
     let trial = subscription.trial_end.is_some() || subscription.trial_days.is_some();
-    let amount = if trial { 0 } else { lines.iter().map(LineItem::amount_minor).sum() };
+    let amount = if trial {
+        0
+    } else {
+        lines.iter().map(LineItem::amount_minor).fold(0, i64::saturating_add)
+    };
     let id = new_id(sandbox);
     let mut terms = terms(mode, params)?;
     terms.lines = lines;

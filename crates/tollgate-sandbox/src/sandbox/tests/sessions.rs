@@ -376,3 +376,25 @@ fn a_customer_that_is_deleted_keeps_no_subscription() {
     assert_eq!(kinds(&sandbox, from), ["customer.subscription.deleted", "customer.deleted"]);
     assert_eq!(subscriptions(&mut sandbox)["data"][0]["status"], "canceled");
 }
+
+#[test]
+fn the_largest_amounts_add_up_without_breaking_anything() {
+    let mut sandbox = sandbox();
+    let form = "currency=usd&unit_amount=999999999999&product_data[name]=x&recurring[interval]=day";
+    let price = text(&ok(&mut sandbox, "POST /v1/prices", form), "id");
+    let items: Vec<String> =
+        (0..20).map(|n| format!("[{n}][price]={price}&{{}}[{n}][quantity]=4294967295")).collect();
+    let list = |name: &str| {
+        items
+            .iter()
+            .map(|item| format!("{name}{}", item.replace("{}", name)))
+            .collect::<Vec<_>>()
+            .join("&")
+    };
+    let form = format!("mode=subscription&{BACK}&{}", list("line_items"));
+    let session = ok(&mut sandbox, "POST /v1/checkout/sessions", &form);
+    assert_eq!(session["amount_total"], i64::MAX);
+    pay(&mut sandbox, &session, CheckoutOutcome::Pay);
+    sandbox.advance_to(START + 5 * 86_400);
+    assert!(kinds(&sandbox, 0).contains(&"checkout.session.completed"));
+}
