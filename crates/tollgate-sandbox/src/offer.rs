@@ -127,6 +127,15 @@ pub(crate) fn boost_price(catalog: &Catalog) -> Result<Price, ScenarioError> {
     Ok(price(catalog, PriceTarget::Boost, "boost", "Community boost", monthly, boost.price))
 }
 
+/// Where a product of a catalog says what it stands for.
+const SOLD_AS: &str = "tollgate";
+
+/// Whether a price of a catalog sells something beside the plans.
+pub(crate) fn is_extra(price: &Price) -> bool {
+    let sold = price.product.metadata.get(SOLD_AS);
+    sold.is_some_and(|sold| sold == "badge" || sold == "boost")
+}
+
 fn price(
     catalog: &Catalog,
     target: PriceTarget,
@@ -149,7 +158,7 @@ fn price(
     };
     let product = Ids::new(&catalog.name).short("prod_", key);
     let mut product = Product::named(product, name.to_owned(), PRODUCTS_CREATED);
-    product.metadata.insert("tollgate".to_owned(), key.to_owned());
+    product.metadata.insert(SOLD_AS.to_owned(), key.to_owned());
     Price {
         id,
         lookup_key: mapped(&|name| !name.starts_with("price_")),

@@ -8,6 +8,7 @@ use super::super::params::Params;
 use crate::object::Metadata;
 use crate::object::portal::{Configuration, PortalCancel, PortalProduct, PortalUpdate};
 use crate::object::price::{Price, Product};
+use crate::offer;
 
 macro_rules! fields {
     () => {
@@ -74,12 +75,14 @@ impl Sandbox {
         }
     }
 
-    /// The configuration nobody had to make: everything, downgrades at the end of the period.
+    /// The configuration nobody had to make: every plan, downgrades at the end of the period.
     pub(super) fn usual_configuration(&mut self) -> Configuration {
         let blank = self.blank_configuration();
         let prices = self.world.objects.all::<Price>();
         let mut products: Vec<PortalProduct> = Vec::new();
-        for price in prices.filter(|price| price.active && price.interval.is_some()) {
+        let plans = prices
+            .filter(|price| price.active && price.interval.is_some() && !offer::is_extra(price));
+        for price in plans {
             let found = products.iter_mut().find(|one| one.product == price.product.id);
             match found {
                 Some(found) => found.prices.push(price.id.clone()),

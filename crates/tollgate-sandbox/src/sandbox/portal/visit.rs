@@ -117,12 +117,11 @@ impl Sandbox {
     /// What a customer sees in a portal session.
     pub fn portal_page(&self, session: &str) -> Result<PortalPage, PageError> {
         let (session, configuration, customer) = self.visit(session)?;
-        let subscriptions = self.world.objects.newest_first::<Subscription>();
-        let subscriptions = subscriptions
-            .into_iter()
-            .filter(|one| one.customer == customer.id && !is_over(one))
-            .map(|one| self.portal_subscription(one, configuration))
-            .collect();
+        let mut subscriptions = self.world.objects.newest_first::<Subscription>();
+        subscriptions.retain(|one| one.customer == customer.id && !is_over(one));
+        let own_method = subscriptions.iter().find_map(|one| one.payment_method.clone());
+        let subscriptions =
+            subscriptions.iter().map(|one| self.portal_subscription(one, configuration)).collect();
         let invoices = self.world.objects.newest_first::<Invoice>();
         let invoices = invoices
             .into_iter()
@@ -145,7 +144,7 @@ impl Sandbox {
             flow: session.flow.as_ref().map(|(flow, _)| flow.kind()),
             after_flow: after,
             subscriptions,
-            payment_method: customer.payment_method.clone(),
+            payment_method: own_method.or_else(|| customer.payment_method.clone()),
             can_change_payment_method: configuration.payment_method_update,
             invoices,
         })
@@ -201,9 +200,12 @@ impl Sandbox {
         if !configuration.update.enabled || !matches!(one.status, "active" | "trialing") {
             return Vec::new();
         }
-        let mut choices: Vec<PortalChoice> = configuration
-            .update
-            .products
+        let products = &configuration.update.products;
+        if !products.iter().any(|one| one.product == item.price.product.id) {
+            // What is not on offer is not exchanged for what is.
+            return Vec::new();
+        }
+        let mut choices: Vec<PortalChoice> = products
             .iter()
             .flat_map(|product| &product.prices)
             .filter_map(|id| self.world.objects.get::<Price>(id))

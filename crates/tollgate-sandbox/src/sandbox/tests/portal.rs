@@ -43,6 +43,31 @@ fn the_page_shows_what_is_held_and_what_it_can_become() {
 }
 
 #[test]
+fn plans_and_extras_are_not_exchanged_for_each_other() {
+    let boost = "price_sietch_boost_monthly";
+    let (mut sandbox, customer, _) = with_subscription();
+    let form = format!("customer={customer}&items[0][price]={boost}&items[0][quantity]=3");
+    let boosts = text(&ok(&mut sandbox, "POST /v1/subscriptions", &form), "id");
+    let session = visit(&mut sandbox, &customer);
+    for one in sandbox.portal_page(&session).unwrap().subscriptions {
+        assert!(one.choices.iter().all(|choice| choice.item.price != boost));
+        assert_eq!(one.choices.is_empty(), one.id == boosts);
+    }
+}
+
+#[test]
+fn the_card_shown_is_the_one_that_is_charged() {
+    let (mut sandbox, customer, id) = with_subscription();
+    let form = format!("customer={customer}");
+    let attach = "POST /v1/payment_methods/pm_card_mastercard/attach";
+    let card = text(&ok(&mut sandbox, attach, &form), "id");
+    let own = format!("default_payment_method={card}");
+    ok(&mut sandbox, &format!("POST /v1/subscriptions/{id}"), &own);
+    let session = visit(&mut sandbox, &customer);
+    assert_eq!(sandbox.portal_page(&session).unwrap().payment_method, Some(card));
+}
+
+#[test]
 fn an_upgrade_is_at_once_and_a_downgrade_at_the_end_of_the_period() {
     let (mut sandbox, customer, id) = with_subscription();
     let session = visit(&mut sandbox, &customer);

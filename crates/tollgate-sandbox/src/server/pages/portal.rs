@@ -80,11 +80,7 @@ struct Invoice {
 }
 
 impl Portal {
-    fn of(
-        shown: &PortalPage,
-        card: String,
-        (notice, notice_tone): (Option<String>, &'static str),
-    ) -> Self {
+    fn of(shown: &PortalPage, card: String, (notice, notice_tone): Notice) -> Self {
         Self {
             session: shown.session.clone(),
             name: shown.title.clone(),
@@ -222,26 +218,42 @@ pub(super) async fn show(
     Path(session): Path<String>,
     Query(told): Query<Told>,
 ) -> Response {
-    let notice = match told.done.as_deref() {
-        Some("change") => Some("The change is made, or planned for the end of the period."),
-        Some("cancel") => Some("The subscription is cancelled."),
-        Some("resume") => Some("The subscription goes on as it was."),
-        Some("pause") => Some("The subscription is paused."),
-        Some("card") => Some("This card is charged from now on."),
-        Some("pay") => Some("The invoice is paid."),
-        Some(_) | None => None,
-    };
-    shown(&stand, &session, (notice.map(str::to_owned), "good"))
+    shown(&stand, &session, |page| (done(told.done.as_deref(), page).map(str::to_owned), "good"))
 }
 
-fn shown(stand: &Stand, session: &str, notice: (Option<String>, &'static str)) -> Response {
+/// What has just been done, in words.
+fn done(act: Option<&str>, page: &PortalPage) -> Option<&'static str> {
+    match act? {
+        "change" if page.subscriptions.iter().any(|one| one.scheduled.is_some()) => {
+            Some("The change is planned for the end of the period.")
+        }
+        "change" => Some("The change is made."),
+        "cancel" if page.subscriptions.iter().any(|one| one.cancel_at.is_some()) => {
+            Some("The subscription ends with the period that is paid.")
+        }
+        "cancel" => Some("The subscription is cancelled."),
+        "resume" => Some("The subscription goes on as it was."),
+        "pause" => Some("The subscription is paused."),
+        "card" => Some("This card is charged from now on."),
+        "pay" => Some("The invoice is paid."),
+        _ => None,
+    }
+}
+
+/// What is written above the page, and its tone.
+type Notice = (Option<String>, &'static str);
+
+fn shown(stand: &Stand, session: &str, notice: impl FnOnce(&PortalPage) -> Notice) -> Response {
     let found = stand.with(|sandbox| {
         let shown = sandbox.portal_page(session)?;
         let card = card(sandbox, shown.payment_method.as_deref());
         Ok::<_, PageError>((shown, card))
     });
     match found {
-        Ok((found, card)) => page(StatusCode::OK, &Portal::of(&found, card, notice)),
+        Ok((found, card)) => {
+            let notice = notice(&found);
+            page(StatusCode::OK, &Portal::of(&found, card, notice))
+        }
         Err(error) => refused(&error),
     }
 }
@@ -257,7 +269,7 @@ pub(super) async fn act(
         Ok(_) => go_to(&leads(&stand, &session, &done)),
         Err(DeedError::Page(error @ PageError::Unknown { .. })) => refused(&error),
         // What cannot be done is said where it was tried.
-        Err(error) => shown(&stand, &session, (Some(error.to_string()), "bad")),
+        Err(error) => shown(&stand, &session, |_| (Some(error.to_string()), "bad")),
     }
 }
 
