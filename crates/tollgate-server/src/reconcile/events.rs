@@ -22,6 +22,7 @@ use super::{Example, ReconcileError, Step};
 use crate::app::App;
 use crate::intake::read::{self, Reading};
 use crate::intake::{Content, Delivery, Reply, squeeze};
+use crate::workers;
 
 /// How far back Stripe lists events.
 const LISTED_DAYS: i64 = 30;
@@ -85,6 +86,7 @@ pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> 
     let from = known.map_or(oldest, |whole| whole.until.plus_ms(-LOOK_BACK_MS).max(oldest));
     // A gap longer than Stripe's list begins anew: what lies in it may have been missed.
     let since = known.filter(|whole| whole.until >= oldest).map_or(oldest, |whole| whole.since);
+    course.whole_since = Some(since);
     let (mut from, mut span_ms) = (from, SPAN_MS);
     loop {
         let to = from.plus_ms(span_ms);
@@ -101,6 +103,10 @@ pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> 
             Whole { since, until: if last { now } else { to } }.save(course.app).await?;
         }
         if last {
+            // What waited for an owner that was brought in just now comes before any comparison.
+            while !course.order.dry && workers::retry::tick(course.app, true).await? > 0 {
+                course.beat(Step::Events).await?;
+            }
             return Ok(());
         }
         from = to;

@@ -13,6 +13,7 @@ use tollgate_stripe::client::{
     ApiPath, Form, KeyMode, Operation, Patience, StripeClient, StripeError,
 };
 
+use super::events::Whole;
 use super::steps::Progress;
 use super::{ReconcileError, Report, Step, events, sweep};
 use crate::app::App;
@@ -94,6 +95,8 @@ pub(super) struct Course<'a> {
     pub(super) progress: Progress,
     /// Hashes of the ids that lists have shown.
     listed: HashSet<u64>,
+    /// Since when no event can have been missed, as far as this run knows.
+    pub(super) whole_since: Option<Timestamp>,
     /// The lists were walked from their beginning, in this process.
     pub(super) whole: bool,
     id: &'a str,
@@ -179,6 +182,7 @@ pub async fn carry_out(
         report: begun.report.clone(),
         whole: begun.progress == Progress::default(),
         progress: begun.progress.clone(),
+        whole_since: Whole::find(app).await?.map(|whole| whole.since),
         listed: HashSet::new(),
         id: &begun.id,
         lease: &begun.lease,

@@ -13,7 +13,6 @@ use tollgate_store::{accounts, facts, links};
 use tollgate_stripe::client::{ApiPath, Cursor, Form, KeyMode, Operation, PINNED_VERSION, Page};
 use tollgate_stripe::fetched::{self, FetchedKind, Showing};
 
-use super::events::Whole;
 use super::run::{Course, Kind};
 use super::settle::{Outcome, Settled, Why, class_of, settle};
 use super::{Example, ReconcileError, Step, report};
@@ -168,10 +167,7 @@ async fn look_closer(
 ) -> Result<bool, ReconcileError> {
     let why = match course.order.kind {
         Kind::Import => Why::Cause(FetchCause::Import),
-        Kind::Sweep | Kind::Events => {
-            let whole = Whole::find(course.app).await?;
-            Why::Compare { whole_since: whole.map(|whole| whole.since) }
-        }
+        Kind::Sweep | Kind::Events => Why::Compare { whole_since: course.whole_since },
     };
     let settled = settle(course.app, &course.client, kind, id, why, course.order.dry).await?;
     count(course, id, &settled);

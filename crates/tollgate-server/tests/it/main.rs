@@ -8,6 +8,8 @@ mod cli;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod service;

@@ -1,0 +1,431 @@
+//! Random lives. Owns: what accounts do at Stripe, and what becomes of the events on their way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+use tollgate_domain::Timestamp;
+use tollgate_domain::catalog::Interval;
+use tollgate_sandbox::sandbox::{ApiRequest, Card, CheckoutOutcome, DisputeMove, Method, Params};
+use tollgate_sandbox::server::{self, RunningSandbox, ServerOptions};
+use tollgate_sandbox::{ApiVersion, sandbox_price_id};
+use tollgate_server::intake::{Delivery, read, squeeze};
+use tollgate_server::workers;
+use tollgate_stripe::EVENT_TYPES;
+
+use crate::support::{NOW, Settings, TestApp, TestDatabase, catalog};
+
+const LOST_PERCENT: u8 = 12;
+const DOUBLED_PERCENT: u8 = 15;
+const LATE_PERCENT: u8 = 25;
+const LATE_SECONDS_MAX: i64 = 3 * 86_400;
+const PLANS: [&str; 4] = ["basic", "premium", "exclusive", "elite"];
+/// From before `acacia` to today.
+const VERSIONS: [ApiVersion; 6] = [
+    ApiVersion::V2022,
+    ApiVersion::Acacia,
+    ApiVersion::Basil,
+    ApiVersion::Clover,
+    ApiVersion::Dahlia,
+    ApiVersion::Endive,
+];
+
+/// How often each thing was done.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Deeds(BTreeMap<&'static str, usize>);
+
+impl Deeds {
+    fn did(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (what, count) in &other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+
+    /// Whether every kind of deed was done so often.
+    pub(super) fn of_every_kind_at_least(&self, count: usize) -> bool {
+        self.0.len() == KINDS && self.0.values().all(|done| *done >= count)
+    }
+}
+
+/// Different names given to [`Deeds::did`].
+const KINDS: usize = 14;
+
+/// One account at Stripe.
+struct Account {
+    name: String,
+    customer: String,
+    subscriptions: Vec<String>,
+    /// Sessions that were paid later, and are not settled.
+    unsettled: Vec<String>,
+    intents: Vec<String>,
+}
+
+/// An event on its way.
+struct OnItsWay {
+    due: i64,
+    place: u64,
+    body: String,
+}
+
+/// A world: Stripe, an engine, and what is on its way between them.
+pub(super) struct World {
+    pub(super) app: TestApp,
+    pub(super) stripe: RunningSandbox,
+    pub(super) deeds: Deeds,
+    rng: fastrand::Rng,
+    accounts: Vec<Account>,
+    on_their_way: Vec<OnItsWay>,
+    told: usize,
+    lost: u64,
+    /// Stripe is asked about doubts all the while, as a server does.
+    asks: bool,
+}
+
+impl World {
+    pub(super) async fn start(seed: u64, accounts: usize, database: &TestDatabase) -> Self {
+        let at = Timestamp::parse(NOW).unwrap();
+        let stripe = server::start(ServerOptions::standing(&catalog(), at, seed)).await.unwrap();
+        let environment = vec![
+            ("STRIPE_SECRET_KEY".to_owned(), "sk_test_tollgate_model".to_owned()),
+            ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
+        ];
+        let settings = Settings { environment, ..Settings::default() };
+        let app = TestApp::start_with(database, settings).await;
+        let mut world = Self {
+            app,
+            stripe,
+            deeds: Deeds::default(),
+            rng: fastrand::Rng::with_seed(seed),
+            accounts: Vec::new(),
+            on_their_way: Vec::new(),
+            told: 0,
+            lost: 0,
+            asks: seed % 5 == 4,
+        };
+        for number in 0..accounts {
+            let name = format!("acct-{number}");
+            let customer = world.made(
+                "/v1/customers",
+                &[("email", &format!("{name}@example.org")), ("metadata[account_id]", &name)],
+            );
+            let customer = customer.expect("a customer");
+            world.accounts.push(Account {
+                name,
+                customer,
+                subscriptions: Vec::new(),
+                unsettled: Vec::new(),
+                intents: Vec::new(),
+            });
+        }
+        world
+    }
+
+    pub(super) async fn stop(self) {
+        self.app.stop().await;
+        self.stripe.shutdown().await;
+    }
+
+    /// Calls Stripe's API; `None` where it refuses.
+    fn call(&self, method: Method, path: &str, pairs: &[(&str, &str)]) -> Option<Value> {
+        let params = Params::from_pairs(pairs.iter().copied()).expect("parameters");
+        let reply = self.stripe.with(|stripe| stripe.call(&ApiRequest::new(method, path, params)));
+        (reply.status < 300).then_some(reply.body)
+    }
+
+    fn made(&self, path: &str, pairs: &[(&str, &str)]) -> Option<String> {
+        Some(self.call(Method::Post, path, pairs)?["id"].as_str()?.to_owned())
+    }
+
+    /// Lets days pass in which somebody does something every few hours.
+    pub(super) async fn live(&mut self, days: i64) {
+        let end = self.stripe.clock().now().plus_days(days);
+        while self.stripe.clock().now() < end {
+            for _ in 0..self.rng.usize(1..8) {
+                let who = self.rng.usize(0..self.accounts.len());
+                self.act(who);
+            }
+            let seconds = self.rng.u64(600..12 * 3_600);
+            self.pass(seconds).await;
+        }
+    }
+
+    /// Everything on its way arrives, and the second is over; returns how many events were lost.
+    pub(super) async fn end(&mut self) -> u64 {
+        self.pass(5).await;
+        for one in &mut self.on_their_way {
+            one.due = 0;
+        }
+        self.deliver().await;
+        self.lost
+    }
+
+    async fn pass(&mut self, seconds: u64) {
+        let now = self.stripe.advance(Duration::from_secs(seconds));
+        self.app.clock.set(now);
+        self.send();
+        self.deliver().await;
+    }
+
+    /// What happened since sets out, or gets lost.
+    fn send(&mut self) {
+        let happenings = self.stripe.with(|stripe| stripe.happenings().to_vec());
+        for event in happenings.iter().skip(self.told) {
+            if !EVENT_TYPES.contains(&event.kind()) {
+                continue;
+            }
+            if self.rng.u8(0..100) < LOST_PERCENT {
+                self.lost += 1;
+                continue;
+            }
+            let copies = if self.rng.u8(0..100) < DOUBLED_PERCENT { 2 } else { 1 };
+            for _ in 0..copies {
+                let late = self.rng.u8(0..100) < LATE_PERCENT;
+                let delay = if late { self.rng.i64(0..LATE_SECONDS_MAX) } else { 0 };
+                let version = VERSIONS[self.rng.usize(0..VERSIONS.len())];
+                self.on_their_way.push(OnItsWay {
+                    due: event.created() + delay,
+                    place: self.rng.u64(..),
+                    body: event.render(version).body,
+                });
+            }
+        }
+        self.told = happenings.len();
+    }
+
+    /// What is due arrives, in no order.
+    async fn deliver(&mut self) {
+        let now = self.app.now();
+        let (mut due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.on_their_way)
+            .into_iter()
+            .partition(|one| one.due <= now.unix_seconds());
+        self.on_their_way = later;
+        due.sort_by_key(|one| one.place);
+        let ours = &self.app.app().config.stripe;
+        let deliveries: Vec<Delivery> = due
+            .iter()
+            .map(|one| {
+                let reading = read::read(one.body.as_bytes(), ours);
+                Delivery {
+                    key: reading.key,
+                    event_type: reading.event_type,
+                    api_version: reading.api_version,
+                    created_at: reading.created_at,
+                    signed_at: Some(now),
+                    received_at: now,
+                    object: reading.object,
+                    body: squeeze::squeeze(one.body.as_bytes()),
+                    content: reading.content,
+                    lease_generation: None,
+                    begun: Instant::now(),
+                }
+            })
+            .collect();
+        let replies = self.app.app().intake.process(&deliveries).await;
+        assert!(replies.iter().all(Option::is_some), "everything is committed");
+        if self.asks {
+            while workers::refetch::tick(self.app.app()).await.expect("Stripe answers") > 0 {}
+        }
+    }
+
+    /// Somebody does something; what Stripe refuses is no deed.
+    fn act(&mut self, who: usize) {
+        let done = match self.rng.u8(0..100) {
+            0..28 => self.buy(who),
+            28..40 => self.buy_once(who),
+            40..50 => self.change(who),
+            50..57 => self.cancel_later(who),
+            57..60 => self.cancel_now(who),
+            60..68 => self.change_card(who),
+            68..76 => self.refund(who),
+            76..86 => self.dispute(who),
+            86..90 => self.pause_collection(who),
+            90..93 => self.pause(who),
+            93..96 => self.write(who),
+            _ => self.settle(),
+        };
+        if let Some(what) = done {
+            self.deeds.did(what);
+        }
+    }
+
+    fn pick<'a>(&mut self, from: &'a [String]) -> Option<&'a String> {
+        if from.is_empty() { None } else { from.get(self.rng.usize(0..from.len())) }
+    }
+
+    fn subscription(&mut self, who: usize) -> Option<String> {
+        let all = self.accounts[who].subscriptions.clone();
+        self.pick(&all).cloned()
+    }
+
+    fn intent(&mut self, who: usize) -> Option<String> {
+        let all = self.accounts[who].intents.clone();
+        self.pick(&all).cloned()
+    }
+
+    fn buy(&mut self, who: usize) -> Option<&'static str> {
+        // Mostly once; some open two pages.
+        if !self.accounts[who].subscriptions.is_empty() && self.rng.u8(0..100) < 85 {
+            return None;
+        }
+        let plan = PLANS[self.rng.usize(0..PLANS.len())];
+        let price = sandbox_price_id(&catalog(), plan, Interval::Month);
+        let (name, customer) =
+            (self.accounts[who].name.clone(), self.accounts[who].customer.clone());
+        let trial = self.rng.bool();
+        let mut pairs = vec![
+            ("mode", "subscription"),
+            ("customer", customer.as_str()),
+            ("line_items[0][price]", price.as_str()),
+            ("line_items[0][quantity]", "1"),
+            ("success_url", "https://app.example.org/done"),
+            ("metadata[account_id]", name.as_str()),
+            ("subscription_data[metadata][account_id]", name.as_str()),
+        ];
+        if trial {
+            pairs.push(("subscription_data[trial_period_days]", "7"));
+        }
+        let session = self.made("/v1/checkout/sessions", &pairs)?;
+        self.finish(who, &session, CheckoutOutcome::Pay)?;
+        Some(if trial { "tried" } else { "subscribed" })
+    }
+
+    fn buy_once(&mut self, who: usize) -> Option<&'static str> {
+        let price = sandbox_price_id(&catalog(), "badge", Interval::OneTime);
+        let (name, customer) =
+            (self.accounts[who].name.clone(), self.accounts[who].customer.clone());
+        let session = self.made(
+            "/v1/checkout/sessions",
+            &[
+                ("mode", "payment"),
+                ("customer", customer.as_str()),
+                ("line_items[0][price]", price.as_str()),
+                ("line_items[0][quantity]", "1"),
+                ("success_url", "https://app.example.org/done"),
+                ("metadata[account_id]", name.as_str()),
+                ("metadata[type]", "badge_purchase"),
+                ("payment_intent_data[metadata][account_id]", name.as_str()),
+            ],
+        )?;
+        match self.rng.u8(0..4) {
+            0 => {
+                self.finish(who, &session, CheckoutOutcome::PayLater)?;
+                self.accounts[who].unsettled.push(session);
+                Some("bought, paid later")
+            }
+            1 => None,
+            _ => {
+                self.finish(who, &session, CheckoutOutcome::Pay)?;
+                Some("bought")
+            }
+        }
+    }
+
+    fn finish(&mut self, who: usize, session: &str, how: CheckoutOutcome) -> Option<()> {
+        self.stripe.with(|stripe| stripe.complete_checkout(session, how)).ok()?;
+        let path = format!("/v1/checkout/sessions/{session}");
+        let done = self.call(Method::Get, &path, &[])?;
+        let account = &mut self.accounts[who];
+        account.subscriptions.extend(done["subscription"].as_str().map(str::to_owned));
+        account.intents.extend(done["payment_intent"].as_str().map(str::to_owned));
+        Some(())
+    }
+
+    fn change(&mut self, who: usize) -> Option<&'static str> {
+        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
+        let now = self.call(Method::Get, &path, &[])?;
+        let item = now["items"]["data"][0]["id"].as_str()?.to_owned();
+        let plan = PLANS[self.rng.usize(0..PLANS.len())];
+        let price = sandbox_price_id(&catalog(), plan, Interval::Month);
+        let billed = ["create_prorations", "always_invoice", "none"][self.rng.usize(0..3)];
+        self.call(
+            Method::Post,
+            &path,
+            &[
+                ("items[0][id]", item.as_str()),
+                ("items[0][price]", price.as_str()),
+                ("proration_behavior", billed),
+            ],
+        )?;
+        Some("changed")
+    }
+
+    fn cancel_later(&mut self, who: usize) -> Option<&'static str> {
+        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
+        let later = if self.rng.u8(0..3) == 0 { "false" } else { "true" };
+        self.call(Method::Post, &path, &[("cancel_at_period_end", later)])?;
+        Some("cancelled later")
+    }
+
+    fn cancel_now(&mut self, who: usize) -> Option<&'static str> {
+        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
+        self.call(Method::Delete, &path, &[])?;
+        Some("cancelled")
+    }
+
+    fn change_card(&mut self, who: usize) -> Option<&'static str> {
+        let card = if self.rng.u8(0..3) == 0 { Card::Good } else { Card::Declined };
+        let customer = self.accounts[who].customer.clone();
+        self.stripe.with(|stripe| stripe.set_card(&customer, card)).ok()?;
+        Some("changed the card")
+    }
+
+    fn refund(&mut self, who: usize) -> Option<&'static str> {
+        let intent = self.intent(who)?;
+        let part = self.rng.bool();
+        let mut pairs = vec![("payment_intent", intent.as_str())];
+        if part {
+            pairs.push(("amount", "100"));
+        }
+        self.made("/v1/refunds", &pairs)?;
+        Some("was refunded")
+    }
+
+    fn dispute(&mut self, who: usize) -> Option<&'static str> {
+        let intent = self.intent(who)?;
+        let paid = self.call(Method::Get, &format!("/v1/payment_intents/{intent}"), &[])?;
+        let charge = paid["latest_charge"].as_str()?.to_owned();
+        let moves = [DisputeMove::Open, DisputeMove::Open, DisputeMove::Won, DisputeMove::Lost];
+        let what = moves[self.rng.usize(0..moves.len())];
+        self.stripe.with(|stripe| stripe.dispute(&charge, what)).ok()?;
+        Some("disputed")
+    }
+
+    fn pause_collection(&mut self, who: usize) -> Option<&'static str> {
+        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
+        if self.rng.bool() {
+            self.call(Method::Post, &path, &[("pause_collection[behavior]", "void")])?;
+        } else {
+            self.call(Method::Post, &path, &[("pause_collection", "")])?;
+        }
+        Some("paused collection")
+    }
+
+    fn pause(&mut self, who: usize) -> Option<&'static str> {
+        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
+        let now = self.call(Method::Get, &path, &[])?;
+        let paused = now["status"] == "paused";
+        let path = format!("{path}/{}", if paused { "resume" } else { "pause" });
+        self.call(Method::Post, &path, if paused { &[] } else { &[("type", "subscription")] })?;
+        Some("paused")
+    }
+
+    fn write(&mut self, who: usize) -> Option<&'static str> {
+        let path = format!("/v1/customers/{}", self.accounts[who].customer);
+        let email = format!("billing{}@example.org", self.rng.u32(..));
+        self.call(Method::Post, &path, &[("email", email.as_str())])?;
+        Some("moved")
+    }
+
+    /// Money that was on its way comes, or does not.
+    fn settle(&mut self) -> Option<&'static str> {
+        let session = self.accounts.iter_mut().find_map(|one| one.unsettled.pop())?;
+        let comes = self.rng.u8(0..3) > 0;
+        self.stripe.with(|stripe| stripe.settle_later(&session, comes)).ok()?;
+        Some("settled")
+    }
+}
