@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
-use tollgate_domain::Timestamp;
 use tollgate_domain::catalog::Interval;
+use tollgate_domain::{Catalog, Timestamp};
 use tollgate_sandbox::sandbox::{ApiRequest, Card, CheckoutOutcome, DisputeMove, Method, Params};
 use tollgate_sandbox::server::{self, RunningSandbox, ServerOptions};
 use tollgate_sandbox::{ApiVersion, sandbox_price_id};
@@ -77,6 +77,7 @@ pub(super) struct World {
     pub(super) app: TestApp,
     pub(super) stripe: RunningSandbox,
     pub(super) deeds: Deeds,
+    catalog: Catalog,
     rng: fastrand::Rng,
     accounts: Vec<Account>,
     on_their_way: Vec<OnItsWay>,
@@ -89,7 +90,8 @@ pub(super) struct World {
 impl World {
     pub(super) async fn start(seed: u64, accounts: usize, database: &TestDatabase) -> Self {
         let at = Timestamp::parse(NOW).unwrap();
-        let stripe = server::start(ServerOptions::standing(&catalog(), at, seed)).await.unwrap();
+        let catalog = catalog();
+        let stripe = server::start(ServerOptions::standing(&catalog, at, seed)).await.unwrap();
         let environment = vec![
             ("STRIPE_SECRET_KEY".to_owned(), "sk_test_tollgate_model".to_owned()),
             ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
@@ -100,6 +102,7 @@ impl World {
             app,
             stripe,
             deeds: Deeds::default(),
+            catalog,
             rng: fastrand::Rng::with_seed(seed),
             accounts: Vec::new(),
             on_their_way: Vec::new(),
@@ -173,8 +176,10 @@ impl World {
 
     /// What happened since sets out, or gets lost.
     fn send(&mut self) {
-        let happenings = self.stripe.with(|stripe| stripe.happenings().to_vec());
-        for event in happenings.iter().skip(self.told) {
+        let told = self.told;
+        let new = self.stripe.with(|stripe| stripe.happenings()[told..].to_vec());
+        self.told += new.len();
+        for event in new {
             if !EVENT_TYPES.contains(&event.kind()) {
                 continue;
             }
@@ -194,7 +199,6 @@ impl World {
                 });
             }
         }
-        self.told = happenings.len();
     }
 
     /// What is due arrives, in no order.
@@ -273,7 +277,7 @@ impl World {
             return None;
         }
         let plan = PLANS[self.rng.usize(0..PLANS.len())];
-        let price = sandbox_price_id(&catalog(), plan, Interval::Month);
+        let price = sandbox_price_id(&self.catalog, plan, Interval::Month);
         let (name, customer) =
             (self.accounts[who].name.clone(), self.accounts[who].customer.clone());
         let trial = self.rng.bool();
@@ -295,7 +299,7 @@ impl World {
     }
 
     fn buy_once(&mut self, who: usize) -> Option<&'static str> {
-        let price = sandbox_price_id(&catalog(), "badge", Interval::OneTime);
+        let price = sandbox_price_id(&self.catalog, "badge", Interval::OneTime);
         let (name, customer) =
             (self.accounts[who].name.clone(), self.accounts[who].customer.clone());
         let session = self.made(
@@ -340,7 +344,7 @@ impl World {
         let now = self.call(Method::Get, &path, &[])?;
         let item = now["items"]["data"][0]["id"].as_str()?.to_owned();
         let plan = PLANS[self.rng.usize(0..PLANS.len())];
-        let price = sandbox_price_id(&catalog(), plan, Interval::Month);
+        let price = sandbox_price_id(&self.catalog, plan, Interval::Month);
         let billed = ["create_prorations", "always_invoice", "none"][self.rng.usize(0..3)];
         self.call(
             Method::Post,
