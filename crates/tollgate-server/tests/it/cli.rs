@@ -462,6 +462,16 @@ fn dev_works_at_once_and_other_commands_find_it() {
         let state = std::fs::metadata(place.path().join(".tollgate/dev.json")).unwrap();
         assert_eq!(state.permissions().mode() & 0o777, 0o600);
     }
+    // Time passes for the engine and for every command of this directory, and stays passed.
+    let moved = place.done("sandbox clock advance 26h --json").json();
+    assert_eq!(moved["clock"]["aheadMs"], 26 * 3_600_000, "{moved}");
+    assert_eq!(moved["deliveries"]["settled"], true, "{moved}");
+    assert_eq!(place.done("why acme --json").json()["tier"], "starter");
+    let (_, answer) = server.request("POST", "/api/v1/feature-check", &text("key"), &body);
+    assert_eq!(answer["canAccess"], false, "{answer}");
+    let customer = place.done("sandbox card acme good --json").json()["customer"].clone();
+    assert!(customer.as_str().unwrap().starts_with("cus_"), "{customer}");
+    assert_eq!(place.run("sandbox card acme golden").code, 2);
     assert_eq!(server.terminate(), 0);
     // A second run keeps secret, key and accounts; --reset throws them away.
     let rerun = |line: &str| {
@@ -473,7 +483,7 @@ fn dev_works_at_once_and_other_commands_find_it() {
         told["key"].as_str().unwrap().to_owned()
     };
     assert_eq!(rerun("dev --port 0 --json"), text("key"));
-    assert_eq!(place.done("why acme --json").json()["inGracePeriod"], true);
+    assert_eq!(place.done("why acme --json").json()["tier"], "starter");
     assert_ne!(rerun("dev --port 0 --json --reset"), text("key"));
     assert_eq!(place.done("why acme --json").json()["inGracePeriod"], false);
 }

@@ -15,6 +15,7 @@ use super::super::stand::Stand;
 use super::words;
 use super::{go_to, page, refused};
 use crate::object::payment_method::PaymentMethod;
+use crate::object::subscription;
 use crate::sandbox::{
     PageError, PortalChoice, PortalInvoice, PortalItem, PortalPage, PortalSubscription, Sandbox,
 };
@@ -23,7 +24,7 @@ use crate::sandbox::{
 #[template(path = "portal.html")]
 struct Portal {
     session: String,
-    name: String,
+    heading: String,
     headline: Option<String>,
     return_url: Option<String>,
     notice: Option<String>,
@@ -83,7 +84,11 @@ impl Portal {
     fn of(shown: &PortalPage, card: String, (notice, notice_tone): Notice) -> Self {
         Self {
             session: shown.session.clone(),
-            name: shown.title.clone(),
+            heading: if shown.title == shown.customer {
+                "Your billing".to_owned()
+            } else {
+                format!("Billing of {}", shown.title)
+            },
             headline: shown.headline.clone(),
             return_url: shown.return_url.clone(),
             notice,
@@ -194,10 +199,18 @@ impl Invoice {
     }
 }
 
-/// The card in words: `visa ending in 4242`.
-fn card(sandbox: &Sandbox, id: Option<&str>) -> String {
-    let Some(id) = id else { return "none yet".to_owned() };
-    let shown = sandbox.world.objects.get::<PaymentMethod>(id);
+/// What is charged, in words: `visa ending in 4242`. Where the customer has chosen nothing, it is
+/// what the newest subscription was bought with.
+fn card(sandbox: &Sandbox, visit: &PortalPage) -> String {
+    let of = |one: &PortalSubscription| {
+        let found = sandbox.world.objects.get::<subscription::Subscription>(&one.id)?;
+        found.payment_method.clone()
+    };
+    let bought_with = || visit.subscriptions.iter().find_map(of);
+    let Some(id) = visit.payment_method.clone().or_else(bought_with) else {
+        return "none yet".to_owned();
+    };
+    let shown = sandbox.world.objects.get::<PaymentMethod>(&id);
     let shown = shown.map(|method| method.show(crate::version::ApiVersion::default()));
     let text = |pointer: &str| {
         shown.as_ref().and_then(|shown| shown.pointer(pointer)?.as_str()).unwrap_or_default()
@@ -246,7 +259,7 @@ type Notice = (Option<String>, &'static str);
 fn shown(stand: &Stand, session: &str, notice: impl FnOnce(&PortalPage) -> Notice) -> Response {
     let found = stand.with(|sandbox| {
         let shown = sandbox.portal_page(session)?;
-        let card = card(sandbox, shown.payment_method.as_deref());
+        let card = card(sandbox, &shown);
         Ok::<_, PageError>((shown, card))
     });
     match found {
