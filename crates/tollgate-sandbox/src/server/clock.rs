@@ -52,7 +52,7 @@ impl SandboxClock {
         }
     }
 
-    /// Moves the clock ahead and returns its new present. At most [`ADVANCE_MAX`] at once.
+    /// Moves the clock ahead and returns its new present. At most ten years at once.
     pub fn advance(&self, by: Duration) -> Timestamp {
         let by = i64::try_from(by.min(ADVANCE_MAX).as_millis()).unwrap_or(i64::MAX);
         self.millis.fetch_add(by, Ordering::AcqRel);

@@ -53,7 +53,7 @@ pub(super) struct StripeArgs {
     /// Ask nothing
     #[arg(long)]
     non_interactive: bool,
-    /// Where Stripe reaches the server: https://billing.example.com
+    /// Where Stripe reaches the server, with https and a public name
     #[arg(long, value_name = "URL", value_parser = server_address)]
     url: Option<String>,
     /// Where the customer portal leads back to
