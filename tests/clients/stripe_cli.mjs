@@ -147,6 +147,41 @@ async function trigger(type, { object, previous, read }) {
   tally.matches(`${told.id} is so in the API as well`, await read(told.id), { id: told.id, ...object });
 }
 
+/** The other triggers of what Tollgate acts on or keeps apart, and what their events are about. */
+const others = {
+  charge: ['charge.failed', 'charge.succeeded'],
+  'checkout.session': ['checkout.session.async_payment_failed', 'checkout.session.expired'],
+  customer: ['customer.created', 'customer.deleted', 'customer.updated'],
+  dispute: ['charge.dispute.closed', 'charge.dispute.updated'],
+  invoice: [
+    'invoice.created',
+    'invoice.finalized',
+    'invoice.marked_uncollectible',
+    'invoice.payment_action_required',
+    'invoice.payment_succeeded',
+    'invoice.updated',
+    'invoice.voided',
+  ],
+  payment_intent: ['payment_intent.payment_failed', 'payment_intent.succeeded'],
+  payment_method: ['payment_method.attached', 'payment_method.detached'],
+  price: ['price.created', 'price.updated'],
+  product: ['product.deleted', 'product.updated'],
+  subscription_schedule: [
+    'subscription_schedule.canceled',
+    'subscription_schedule.created',
+    'subscription_schedule.released',
+    'subscription_schedule.updated',
+  ],
+};
+
+async function triggerOther(type, noun) {
+  const before = await newest();
+  const { code, said } = await cli('trigger', type);
+  tally.check(`trigger ${type} succeeds`, [code, code === 0 ? '' : said], [0, '']);
+  const event = await until(`an event ${type}`, async () => (await events(before, type))[0]);
+  tally.check(`${type} is about a ${noun}`, event.data.object.object, noun);
+}
+
 async function unsupported() {
   const { code, said } = await cli('trigger', 'no.such_event');
   tally.check(
@@ -301,6 +336,11 @@ await tally.part('trigger', async () => {
   await stripe.customers.create({ name: 'before everything' });
   for (const [type, expected] of Object.entries(triggers)) {
     await tally.part(type, () => trigger(type, expected));
+  }
+});
+await tally.part('the other triggers', async () => {
+  for (const [noun, types] of Object.entries(others)) {
+    for (const type of types) await tally.part(type, () => triggerOther(type, noun));
   }
 });
 await tally.part('an unknown trigger', unsupported);

@@ -160,7 +160,7 @@ pub(crate) static SLOW_DEBIT: TestMethod =
     TestMethod { behavior: Behavior::SettlesWhenTold, ..iban("AT611904300234573299", 0, true) };
 
 /// All others.
-static OTHERS: [TestMethod; 29] = [
+static OTHERS: [TestMethod; 30] = [
     visa(&["visa_debit"], "4000056655665556", Pays),
     card("mastercard", &["mastercard"], "5555555555554444", Pays),
     card("mastercard", &["mastercard_debit"], "5200828282828210", Pays),
@@ -210,6 +210,7 @@ static OTHERS: [TestMethod; 29] = [
     iban("AT051904300235473205", 180, false),
     iban("DE89370400440532013000", 3, true),
     iban("DE62370400440532013001", 3, false),
+    iban("IT60X0542811101000000123456", 3, false),
 ];
 
 /// All test methods.

@@ -199,6 +199,12 @@ impl Sandbox {
         let method = self.world.objects.get::<PaymentMethod>(method)?;
         why(method.test.behavior).map(card_error)
     }
+
+    /// Whether a payment method is only charged after its holder has confirmed it.
+    pub(crate) fn asks_to_confirm(&self, method: &str) -> bool {
+        let method = self.world.objects.get::<PaymentMethod>(method);
+        method.is_some_and(|method| method.test.behavior == Behavior::Asks)
+    }
 }
 
 /// Payment methods of a customer (or all), by kind.

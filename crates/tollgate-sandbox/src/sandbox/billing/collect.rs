@@ -134,6 +134,10 @@ impl Sandbox {
         if let Some(method) = method {
             customer.payment_method = Some(method.to_owned());
             self.world.fail(&customer, &mut invoice, wait);
+            if self.asks_to_confirm(method) {
+                let asked = Object::Invoice(invoice.clone());
+                self.world.emit("invoice.payment_action_required", asked);
+            }
         } else {
             let before = invoice.clone();
             self.world.attempt_failed(before, &mut invoice, wait);

@@ -38,6 +38,19 @@ fn an_invoice_made_by_hand_is_paid_when_somebody_says_so() {
 }
 
 #[test]
+fn who_has_to_confirm_a_payment_is_told_so() {
+    let mut sandbox = sandbox();
+    let customer = customer(&mut sandbox, "pm_card_authenticationRequired");
+    let id = text(&drafted(&mut sandbox, &customer), "id");
+    let from = sandbox.happenings().len();
+    let reply = sandbox.call(&request(&format!("POST /v1/invoices/{id}/pay"), ""));
+    assert_eq!((reply.status, fault(&reply).as_str()), (402, "authentication_required/"));
+    let told = kinds(&sandbox, from);
+    let place = |kind: &str| told.iter().position(|told| *told == kind).unwrap();
+    assert!(place("invoice.payment_failed") < place("invoice.payment_action_required"));
+}
+
+#[test]
 fn a_declined_payment_is_an_error_whose_traces_stay() {
     let mut sandbox = sandbox();
     let customer = customer(&mut sandbox, FAILS);

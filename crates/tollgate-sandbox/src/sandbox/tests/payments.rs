@@ -119,6 +119,7 @@ fn a_debit_takes_its_time_and_then_arrives_or_not() {
     for (iban, status, last) in [
         ("AT611904300234573201", "succeeded", "payment_intent.succeeded"),
         ("AT861904300235473202", "requires_payment_method", "payment_intent.payment_failed"),
+        ("IT60X0542811101000000123456", "requires_payment_method", "payment_intent.payment_failed"),
     ] {
         let mut sandbox = sandbox();
         let form = format!("type=sepa_debit&sepa_debit[iban]={iban}&billing_details[name]=Jenny");
