@@ -97,6 +97,8 @@ pub struct Metrics {
     pub feed_age: Gauge<i64>,
     /// Failures of background work, by worker.
     pub worker_errors: Family<ReasonLabel, Counter>,
+    /// Differences from Stripe that reconciliations found, by class.
+    pub drift: Family<ReasonLabel, Counter>,
     /// Tries of calls to Stripe, by operation and result.
     pub stripe_requests: Family<CallLabels, Counter>,
     /// Time of one try.
@@ -144,6 +146,7 @@ impl Metrics {
             connections: Gauge::default(),
             feed_age: Gauge::default(),
             worker_errors: Family::default(),
+            drift: Family::default(),
             stripe_requests: Family::default(),
             stripe_request: seconds(),
             stripe_held: Family::default(),
@@ -174,6 +177,7 @@ impl Metrics {
         r.register("http_connections", "Open connections", self.connections.clone());
         let age = self.feed_age.clone();
         r.register("change_feed_age_milliseconds", "Since the feed was last read", age);
+        r.register("drift", "Differences from Stripe that were found", self.drift.clone());
         r.register("worker_errors", "Failures of background work", self.worker_errors.clone());
         let calls = self.stripe_requests.clone();
         r.register("stripe_requests", "Tries of calls to Stripe by operation and result", calls);

@@ -17,7 +17,7 @@ use tollgate_store::{StoreError, meta};
 use tollgate_stripe::EVENT_TYPES;
 use tollgate_stripe::client::{ApiPath, Cursor, Form, Operation};
 
-use super::run::Course;
+use super::run::{Course, Kind};
 use super::{Example, ReconcileError, Step};
 use crate::app::App;
 use crate::intake::read::{self, Reading};
@@ -28,6 +28,8 @@ use crate::workers;
 const LISTED_DAYS: i64 = 30;
 /// How far before the end of what is filled to look again: events may be listed late.
 const LOOK_BACK_MS: i64 = 15 * 60_000;
+/// A delivery takes so long when nothing is wrong; younger events are not missed yet.
+const UNDER_WAY_MS: i64 = 60_000;
 /// Longest span listed at once.
 const SPAN_MS: i64 = 86_400_000;
 /// Shortest span a crowded one is divided into.
@@ -87,11 +89,14 @@ pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> 
     // A gap longer than Stripe's list begins anew: what lies in it may have been missed.
     let since = known.filter(|whole| whole.until >= oldest).map_or(oldest, |whole| whole.since);
     course.whole_since = Some(since);
+    // What is very young is still on its way. A comparison of objects needs it all the same.
+    let end = (course.order.kind == Kind::Events).then(|| now.plus_ms(-UNDER_WAY_MS));
     let (mut from, mut span_ms) = (from, SPAN_MS);
     loop {
         let to = from.plus_ms(span_ms);
-        let last = to >= now;
-        let Some(listed) = list(course, from, (!last).then_some(to), span_ms).await? else {
+        let last = to >= end.unwrap_or(now);
+        let bound = if last { end } else { Some(to) };
+        let Some(listed) = list(course, from, bound, span_ms).await? else {
             span_ms = (span_ms / 2).max(SPAN_MS_MIN);
             continue;
         };
@@ -100,7 +105,8 @@ pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> 
         }
         course.beat(Step::Events).await?;
         if !course.order.dry {
-            Whole { since, until: if last { now } else { to } }.save(course.app).await?;
+            let until = if last { end.unwrap_or(now) } else { to };
+            Whole { since, until }.save(course.app).await?;
         }
         if last {
             // What waited for an owner that was brought in just now comes before any comparison.

@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::{Drift, Timestamp};
 use tollgate_store::leases::{self, Lease};
 use tollgate_store::reconciliation_runs::{self as runs, Run};
 use tollgate_store::{StoreError, meta};
@@ -17,6 +17,7 @@ use super::events::Whole;
 use super::steps::Progress;
 use super::{ReconcileError, Report, Step, events, sweep};
 use crate::app::App;
+use crate::metrics::ReasonLabel;
 
 /// What only one instance does at a time.
 const LEASE: &str = "reconciliation";
@@ -202,6 +203,13 @@ pub async fn carry_out(
             let error = done.as_ref().err().map(ToString::to_string);
             runs::finish(db, &begun.id, &text(&report), error.as_deref(), now).await?;
             runs::forget(db, now.plus_days(-KEPT_DAYS)).await?;
+        }
+    }
+    if !begun.order.dry {
+        for class in Drift::ALL {
+            let count = report.drift.get(class.as_str()).copied().unwrap_or_default();
+            let label = ReasonLabel { reason: class.as_str() };
+            app.metrics.drift.get_or_create(&label).inc_by(count);
         }
     }
     leases::release(db, &begun.lease).await?;
