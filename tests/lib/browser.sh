@@ -17,6 +17,6 @@ browser_run() {
   url=$(tell url) key=$(tell key)
   CHROMIUM="$CHROMIUM" TOLLGATE_URL="$url" TOLLGATE_KEY="$key" SANDBOX_URL="$(tell sandbox)" \
     SCREENSHOTS="${TOLLGATE_TEST_SCREENSHOTS:-}" \
-    tallied browser node "$clients_dir/node/browser.mjs"
+    tallied browser "$clients_node" "$clients_dir/node/browser.mjs"
   tallied stop-browser tollgate_stop
 }

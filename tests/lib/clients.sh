@@ -7,6 +7,10 @@ clients_dir="${CARGO_TARGET_DIR:-target}/clients"
 clients_secrets="whsec_tollgate_client_tests_new,whsec_tollgate_client_tests_old"
 clients_prices='{"premium": ["price_tollgate_premium"]}'
 
+clients_node=node           # of at least this major version; Debian 12 has 18, then npm brings one
+clients_node_oldest=20
+clients_node_brought=22.23.3
+
 clients_install() {
   mkdir -p "$clients_dir"
   clients_install_python
@@ -31,8 +35,9 @@ clients_install_node() {
   if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     install_packages Node.js nodejs npm
   fi
-  node -e 'process.exit(parseInt(process.versions.node, 10) < 18 ? 1 : 0)' ||
-    die "Node.js $(node --version) is too old: 18 or newer is needed"
+  if ! node -e "process.exit(parseInt(process.versions.node, 10) < $clients_node_oldest ? 1 : 0)"; then
+    clients_bring_node
+  fi
   if ! cmp -s tests/clients/package.json "$clients_dir/node/installed.json"; then
     rm -rf "$clients_dir/node"
     mkdir -p "$clients_dir/node"
@@ -42,8 +47,28 @@ clients_install_node() {
     cp tests/clients/package.json "$clients_dir/node/installed.json"
   fi
   cp tests/clients/*.mjs "$clients_dir/node/"
-  node -p '"stripe for Node " + require(process.argv[1]).version' \
+  "$clients_node" -p '"stripe for Node " + require(process.argv[1]).version' \
     "$(readlink -f "$clients_dir")/node/node_modules/stripe/package.json"
+}
+
+# A newer Node.js, from the package that npm has of it; nothing of it leaves target/.
+clients_bring_node() {
+  local package
+  package="node-linux-$(clients_machine)"
+  clients_node="$(readlink -f "$clients_dir")/runtime/node_modules/$package/bin/node"
+  [[ $("$clients_node" --version 2>/dev/null) == "v$clients_node_brought" ]] ||
+    npm install --prefix "$clients_dir/runtime" --no-package-lock --ignore-scripts --no-audit --no-fund \
+      --loglevel=error "$package@$clients_node_brought" || die "npm could not install Node.js"
+  echo "Node.js $(node --version) is too old for the clients: they run on $("$clients_node" --version)"
+}
+
+# The machine, in the words of npm's packages.
+clients_machine() {
+  case "$(uname -m)" in
+    x86_64) echo x64 ;;
+    aarch64 | arm64) echo arm64 ;;
+    *) die "Stripe's command line is not made for $(uname -m)" ;;
+  esac
 }
 
 clients_run() {
@@ -61,6 +86,6 @@ clients_run_on() {
   key=$(sed -n 's/.*"key": *"\([^"]*\)".*/\1/p' <<<"$key")
   export TOLLGATE_URL TOLLGATE_KEY="$key" STRIPE_WEBHOOK_SECRET="$clients_secrets"
   RUN_ID="py_$engine" tallied "python-$engine" "$clients_dir/python/bin/python" tests/clients/stripe_python.py
-  RUN_ID="node_$engine" tallied "node-$engine" node "$clients_dir/node/stripe_node.mjs"
+  RUN_ID="node_$engine" tallied "node-$engine" "$clients_node" "$clients_dir/node/stripe_node.mjs"
   tallied "stop-$engine" tollgate_stop
 }

@@ -3,13 +3,7 @@
 # ./test, after clients.sh.
 
 stripe_cli() {
-  local machine
-  case "$(uname -m)" in
-    x86_64) machine=x64 ;;
-    aarch64 | arm64) machine=arm64 ;;
-    *) die "Stripe's command line is not made for $(uname -m)" ;;
-  esac
-  printf '%s/node/node_modules/@stripe/cli-linux-%s/bin/stripe' "$(readlink -f "$clients_dir")" "$machine"
+  printf '%s/node/node_modules/@stripe/cli-linux-%s/bin/stripe' "$(readlink -f "$clients_dir")" "$(clients_machine)"
 }
 
 sandbox_sdks() {
@@ -18,7 +12,7 @@ sandbox_sdks() {
   tallied sandbox-python "$clients_dir/python/bin/python" tests/clients/sandbox_python.py
   tallied stop-sandbox-python tollgate_stop
   tollgate_sandbox sandbox-node
-  tallied sandbox-node node "$clients_dir/node/sandbox_node.mjs"
+  tallied sandbox-node "$clients_node" "$clients_dir/node/sandbox_node.mjs"
   tallied stop-sandbox-node tollgate_stop
 }
 
@@ -36,7 +30,7 @@ sandbox_cli() {
   export SANDBOX_URL TOLLGATE_URL
   STRIPE_CLI="$(stripe_cli)" STRIPE_HOME="$home" STRIPE_WEBHOOK_SECRET="$secret" DATABASE_URL="$database" \
     TOLLGATE_BINARY="$tollgate_binary" TOLLGATE_DIR="$tollgate_dir" \
-    tallied stripe-cli node "$clients_dir/node/stripe_cli.mjs"
+    tallied stripe-cli "$clients_node" "$clients_dir/node/stripe_cli.mjs"
   tallied stop-cli-server tollgate_stop
   tallied stop-cli-sandbox tollgate_stop "$sandbox_pid"
 }
