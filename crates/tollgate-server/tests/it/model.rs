@@ -6,6 +6,7 @@
 //!
 //! A world that fails prints its seed; `TOLLGATE_SEED=n` runs that world alone.
 
+use futures_util::StreamExt;
 use tollgate_server::config::environment::Environment;
 use tollgate_server::reconcile::{self, Kind, Order, Report};
 
@@ -19,6 +20,8 @@ use life::World;
 /// Ten worlds of fifty accounts: five hundred lives.
 const WORLDS: u64 = 10;
 const ACCOUNTS: usize = 50;
+/// Worlds at once.
+const SIDE_BY_SIDE: usize = 4;
 /// Days of trouble; with the three that late events may take, all that is listed as an event.
 const DAYS: i64 = 25;
 
@@ -52,13 +55,18 @@ async fn after_one_reconciliation_the_facts_are_stripes_truth() {
     let environment = Environment::of_process();
     let wanted = environment.get("TOLLGATE_SEED").map(|seed| seed.parse().expect("a number"));
     let seeds: Vec<u64> = wanted.map_or_else(|| (0..WORLDS).collect(), |seed| vec![seed]);
-    let mut deeds = life::Deeds::default();
-    for seed in &seeds {
+    // Side by side, for calls to Stripe mostly wait for their budget.
+    let lives = seeds.into_iter().map(|seed| async move {
         let database = match seed % 2 {
             1 => TestDatabase::postgres().await.unwrap_or_else(TestDatabase::sqlite),
             _ => TestDatabase::sqlite(),
         };
-        deeds.add(&live(*seed, &database).await);
+        live(seed, &database).await
+    });
+    let mut lives = futures_util::stream::iter(lives).buffer_unordered(SIDE_BY_SIDE);
+    let mut deeds = life::Deeds::default();
+    while let Some(done) = lives.next().await {
+        deeds.add(&done);
     }
     if wanted.is_none() {
         // A check of lives in which nothing happens would show nothing.
