@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId, PlanId,
     SessionId, SubscriptionId,
@@ -12,26 +14,34 @@ use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 mod past;
+mod relevance;
+
+pub use relevance::{Relevance, Window};
 
 /// A Stripe customer that belongs to the account or to one of its members.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
     /// Stripe's id.
     pub id: CustomerId,
     /// The member it stands for; `None` for the account itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberId>,
     /// E-mail as Stripe has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Box<str>>,
     /// Deleted at Stripe; absorbs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
     /// Stripe's time of the deciding event; `None` when only other objects named the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// The deciding event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<EventId>,
 }
 
 /// A plan given without charge (a fee waiver). At most one is active per account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiver {
     /// Our id, `wv_…`.
     pub id: FactId,
@@ -44,26 +54,30 @@ pub struct Waiver {
     /// Since when.
     pub granted_at: Timestamp,
     /// Until when; `None` without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// Notes for operators, at most 1000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal_notes: Option<String>,
     /// Taken back early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revocation>,
 }
 
 /// Who took one of our own facts back, when and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
     /// When.
     pub at: Timestamp,
     /// Who.
     pub by: String,
     /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 /// A plan for a span of time, given by a person (bought grants are purchases).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// Our id, `gr_…`.
     pub id: FactId,
@@ -76,17 +90,20 @@ pub struct Grant {
     /// Since when.
     pub granted_at: Timestamp,
     /// Until when; `None` without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// Taken back early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revocation>,
 }
 
 /// Boosts given by a person (bought boosts are subscriptions).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoostGrant {
     /// Our id, `bo_…`.
     pub id: FactId,
     /// In whose name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberId>,
     /// How many, 1 to 100.
     pub count: u32,
@@ -97,13 +114,16 @@ pub struct BoostGrant {
     /// Since when.
     pub granted_at: Timestamp,
     /// Until when; `None` without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// Taken back early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revocation>,
 }
 
 /// What an override does to its feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OverrideEffect {
     /// The feature is on whatever the plan says.
     On,
@@ -114,7 +134,7 @@ pub enum OverrideEffect {
 }
 
 /// One feature of one account decided by a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
     /// Our id, `ov_…`.
     pub id: FactId,
@@ -129,8 +149,10 @@ pub struct Override {
     /// Since when.
     pub granted_at: Timestamp,
     /// Until when; `None` without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// Taken back early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revocation>,
 }
 

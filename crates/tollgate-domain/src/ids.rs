@@ -7,6 +7,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::codec::text_form;
+
 /// Longest id an application may choose, in bytes.
 pub const APPLICATION_ID_BYTES_MAX: usize = 128;
 /// Longest id taken from Stripe, in bytes.
@@ -83,6 +85,8 @@ macro_rules! id {
                 &self.0
             }
         }
+
+        text_form!($name, $name::parse);
     };
 }
 
@@ -147,6 +151,9 @@ impl std::borrow::Borrow<str> for FeatureKey {
         &self.0
     }
 }
+
+text_form!(FeatureKey, FeatureKey::parse);
+text_form!(PlanId, PlanId::parse);
 
 /// A plan of the catalog; same alphabet as a feature key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

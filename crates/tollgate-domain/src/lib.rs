@@ -1,5 +1,5 @@
 //! Tollgate decides here: pure rules over facts. No input or output, no clock, no randomness, no
-//! serialisation, no async. Everything that happens is a function of its arguments.
+//! format, no async. Everything that happens is a function of its arguments.
 //!
 #![deny(missing_docs)]
 
@@ -8,6 +8,7 @@ pub mod boost;
 pub mod buying;
 pub mod catalog;
 pub mod change;
+mod codec;
 pub mod decide;
 pub mod drift;
 pub mod entitlement;

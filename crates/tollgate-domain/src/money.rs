@@ -1,5 +1,9 @@
 //! Money. Owns: amounts in minor units with their currency. Must not know: exchange rates, prices.
 
+use serde::{Deserialize, Serialize};
+
+use crate::codec::text_form;
+
 /// A three-letter ISO 4217 code in lower case, as Stripe writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
@@ -20,8 +24,10 @@ impl Currency {
     }
 }
 
+text_form!(Currency, |text| Currency::parse(text).ok_or("not a currency code of three letters"));
+
 /// An amount of money. Amounts of different currencies are never compared by number alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Money {
     /// Minor units (cents; whole units for zero-decimal currencies).
     pub amount_minor: i64,

@@ -56,3 +56,13 @@ pub fn boost_canceled(subscription: &impl Display) -> String {
 pub fn expired(fact: &impl Display) -> String {
     format!("expired:{fact}")
 }
+
+/// The object a key is about, shortened as [`subject_of`] does.
+pub fn subject(key: &str) -> Option<&str> {
+    key.split(':').nth(1)
+}
+
+/// What stands for an object in its keys: its id up to the first `:`, since ids may hold one.
+pub fn subject_of(object: &str) -> &str {
+    object.split(':').next().unwrap_or(object)
+}

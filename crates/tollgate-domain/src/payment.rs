@@ -4,6 +4,8 @@
 //! A ledger fact only ever moves up its own ladder (an invoice: draft, open, uncollectible, void
 //! or paid), so facts can be merged in any order.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{
     AdjustmentId, EventId, InvoiceId, MemberId, ObjectId, PlanId, PriceId, SessionId,
     SubscriptionId,
@@ -14,7 +16,8 @@ use crate::time::Timestamp;
 mod merge;
 
 /// Stripe's status of an invoice, in the order it can only climb. `Paid` and `Void` are final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum InvoiceStatus {
     /// Not final yet.
     Draft = 0,
@@ -54,7 +57,7 @@ impl InvoiceStatus {
 }
 
 /// One failed attempt to collect an invoice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FailedAttempt {
     /// Stripe's `attempt_count`, from 1.
     pub attempt: u32,
@@ -63,7 +66,7 @@ pub struct FailedAttempt {
 }
 
 /// The parts of an invoice that one event showed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InvoiceState {
     /// Stripe's time of the event.
     pub at: Timestamp,
@@ -80,32 +83,41 @@ pub struct InvoiceState {
     /// `attempt_count`.
     pub attempt_count: u32,
     /// Why it was made: `subscription_cycle`, `subscription_create`, `manual`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing_reason: Option<Box<str>>,
     /// `charge_automatically` or `send_invoice`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collection_method: Option<Box<str>>,
     /// Link to Stripe's page; public to whoever has it, so never logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosted_url: Option<Box<str>>,
     /// Start of what it bills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_start: Option<Timestamp>,
     /// End of what it bills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_end: Option<Timestamp>,
     /// When Stripe made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
 }
 
 /// Everything known of one invoice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invoice {
     /// Stripe's id.
     pub id: InvoiceId,
     /// The subscription it bills, when it bills one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription: Option<SubscriptionId>,
     /// The greatest observation by (status, time, attempts, event id), with the greatest
     /// `amount_paid_minor` of all.
     pub state: InvoiceState,
     /// Failed attempts seen, by attempt number; numbers above [`FAILED_ATTEMPTS_MAX`] are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_attempts: Vec<FailedAttempt>,
     /// Earliest event that showed it paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_at: Option<Timestamp>,
 }
 
@@ -120,7 +132,8 @@ impl Invoice {
 }
 
 /// What a checkout session sells, by its metadata; the price must confirm it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PurchaseKind {
     /// A member's score badge, one-time.
     Badge,
@@ -136,7 +149,8 @@ pub enum PurchaseKind {
 }
 
 /// How a checkout session stands, in the order it can only climb.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SessionStatus {
     /// The customer has not finished.
     Open = 0,
@@ -168,7 +182,8 @@ impl SessionStatus {
 }
 
 /// Stripe's mode of a checkout session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SessionMode {
     /// One-time payment.
     Payment,
@@ -180,7 +195,7 @@ pub enum SessionMode {
 
 /// Everything known of one checkout session: the key of a one-time purchase, so that twin events
 /// for one purchase count once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purchase {
     /// Stripe's session id.
     pub id: SessionId,
@@ -189,29 +204,38 @@ pub struct Purchase {
     /// What it sells by its metadata.
     pub kind: PurchaseKind,
     /// Who bought, inside the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberId>,
     /// The subscription it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription: Option<SubscriptionId>,
     /// The payment intent that carried the money; refunds and disputes refer to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_intent: Option<ObjectId>,
     /// Prices of its lines, where the event carried them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<PriceId>,
     /// What the lines cost before discounts and taxes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subtotal: Option<Money>,
     /// What was asked for in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Money>,
     /// How it stands.
     pub status: SessionStatus,
     /// Earliest event that showed it paid (`paid` or `no_payment_required`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_at: Option<Timestamp>,
     /// Earliest event that said the delayed payment failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<Timestamp>,
     /// The earliest event that paid it, by `(paid_at, id)`; while unpaid, the least event id.
     pub event: EventId,
 }
 
 /// What kind of adjustment a ledger row is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AdjustmentKind {
     /// One refund (`re_…`).
     Refund,
@@ -243,15 +267,17 @@ impl AdjustmentKind {
 }
 
 /// A refund, a dispute, or a charge's total of refunds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adjustment {
     /// Stripe's id of the refund, dispute or charge.
     pub id: AdjustmentId,
     /// Which of the three.
     pub kind: AdjustmentKind,
     /// The payment intent it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_intent: Option<ObjectId>,
     /// The charge it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<ObjectId>,
     /// The amount refunded or disputed (a charge: refunded in total).
     pub amount: Money,
@@ -263,5 +289,6 @@ pub struct Adjustment {
     pub event: EventId,
     /// Earliest event that showed the refund succeeded, the dispute lost or the charge fully
     /// refunded. Never taken back, so that "was revoked" is reported once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_at: Option<Timestamp>,
 }

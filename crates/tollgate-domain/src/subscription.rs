@@ -5,6 +5,9 @@
 //! total order, so the set can be filled in any order and with repetitions and the state is the
 //! same (Stripe promises neither order nor single delivery, and times have whole seconds).
 
+use serde::{Deserialize, Serialize};
+
+use crate::codec::text_form;
 use crate::ids::{CustomerId, EventId, InvoiceId, MemberId, PriceId, SubscriptionId};
 use crate::time::Timestamp;
 
@@ -64,29 +67,42 @@ impl SubscriptionStatus {
         }
     }
 
+    /// Whether it says that nothing is due: a dunning cycle begins after the last such status.
+    pub const fn is_settled(&self) -> bool {
+        !matches!(self, Self::PastDue | Self::Unpaid | Self::Unknown(_))
+    }
+
     /// Whether no later observation can lead out of this status.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
 }
 
+text_form!(SubscriptionStatus, |text| {
+    Ok::<_, std::convert::Infallible>(SubscriptionStatus::parse(text))
+});
+
 /// What one item of a subscription sells.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SubscriptionItem {
     /// The price, or the legacy plan id where there is no price.
     pub price: PriceId,
     /// The price's lookup key where the observation carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup_key: Option<Box<str>>,
     /// How many; 1 where Stripe says nothing.
     pub quantity: u64,
     /// Start of the current period of this item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_start: Option<Timestamp>,
     /// End of the current period of this item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_end: Option<Timestamp>,
 }
 
 /// How far along its life an event's name puts an observation; breaks ties within one second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LifecycleRank {
     /// `…created`.
     Created = 0,
@@ -120,7 +136,7 @@ impl LifecycleRank {
 }
 
 /// When and by what a state was observed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Version {
     /// Stripe's time of the event, whole seconds.
     pub at: Timestamp,
@@ -131,34 +147,45 @@ pub struct Version {
 }
 
 /// The parts of a subscription that decide access, as one event showed them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SubscriptionState {
     /// When and by what it was observed.
     pub version: Version,
     /// Stripe's status.
     pub status: SubscriptionStatus,
     /// What is sold; `pending_update` and schedules are not in effect and not here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<SubscriptionItem>,
     /// Ends at the period end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_at_period_end: bool,
     /// Ends at this instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_at: Option<Timestamp>,
     /// When the end was asked for (not when it ends).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canceled_at: Option<Timestamp>,
     /// When it really ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// End of the trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial_end: Option<Timestamp>,
     /// `pause_collection` is set: invoices are not collected, the status stays active.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub collection_paused: bool,
     /// When the subscription was created at Stripe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
     /// The newest invoice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest_invoice: Option<InvoiceId>,
     /// What the event says the values were before, for the chain test of ties.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Box<PreviousValues>>,
     /// For a fetched state: the observations that were known when Stripe was asked, so that this
     /// one came after them although all of them may be of one second. Empty for events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub covers: Vec<EventId>,
 }
 
@@ -181,41 +208,74 @@ impl SubscriptionState {
 
 /// Stripe's `data.previous_attributes`, normalised; a field is `Some` when the event lists it.
 /// Fields that are themselves nullable are `Some(None)` when they were null before.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PreviousValues {
     /// The status before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<SubscriptionStatus>,
     /// The items before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<Vec<SubscriptionItem>>,
     /// `cancel_at_period_end` before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_at_period_end: Option<bool>,
     /// `cancel_at` before.
+    #[serde(
+        default,
+        deserialize_with = "crate::codec::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub cancel_at: Option<Option<Timestamp>>,
     /// `canceled_at` before.
+    #[serde(
+        default,
+        deserialize_with = "crate::codec::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub canceled_at: Option<Option<Timestamp>>,
     /// `ended_at` before.
+    #[serde(
+        default,
+        deserialize_with = "crate::codec::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ended_at: Option<Option<Timestamp>>,
     /// `trial_end` before.
+    #[serde(
+        default,
+        deserialize_with = "crate::codec::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub trial_end: Option<Option<Timestamp>>,
     /// Whether `pause_collection` was set before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collection_paused: Option<bool>,
     /// `latest_invoice` before.
+    #[serde(
+        default,
+        deserialize_with = "crate::codec::present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub latest_invoice: Option<Option<InvoiceId>>,
 }
 
 /// Everything known of one subscription.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
     /// Stripe's id.
     pub id: SubscriptionId,
     /// Stripe's customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<CustomerId>,
     /// The member its own events name; see `Facts::buyer` for who bought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberId>,
     /// The observations that compete to be the state: those that share the greatest
     /// (terminal, second). Never empty; sorted by (rank, event id).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contenders: Vec<SubscriptionState>,
-    /// All observations kept, oldest first, contenders included. Empty where only the present
-    /// was loaded (the intake path).
+    /// The observations that were loaded, oldest first, contenders included: at least those from
+    /// the last settled one before the window of [`crate::facts::Window`] to its end.
+    #[serde(skip)]
     pub history: Vec<SubscriptionState>,
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::schedule::next_end;
 use tollgate_domain::{Catalog, Decision, Facts, Timestamp};
@@ -59,7 +60,8 @@ impl Intake {
         let mut tx = self.db().begin().await.map_err(store)?;
         let locked = accounts::lock(&mut tx, std::slice::from_ref(account)).await;
         let mut heads = locked.map_err(store)?;
-        let mut facts = facts::load_in(&mut tx, account).await.map_err(store)?;
+        let window = Window::at(self.now(), self.now(), self.catalog());
+        let mut facts = facts::load_in(&mut tx, account, window).await.map_err(store)?;
         let decision = decide(&facts, self.catalog(), self.now()).map_err(ActError::Refused)?;
         for change in &decision.changes {
             facts.apply(change);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Limit};
 use tollgate_domain::entitlement::{Resolution, Usage};
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Facts, Timestamp};
 use tollgate_store::{Db, StoreError, facts, usage};
@@ -100,7 +101,9 @@ impl Engine {
         }
         let begun = tokio::time::Instant::now();
         let ticket = self.cache.begin_fill(account.as_str());
-        let facts = self.load(account, read.min_revision).await?;
+        let asked_at = self.clock.now();
+        let window = Window::at(read.at.unwrap_or(asked_at), asked_at, &self.catalog);
+        let facts = self.load_window(account, read.min_revision, window).await?;
         let now = self.clock.now();
         let at = read.at.unwrap_or(now);
         let entry = Arc::new(Entry::new(self.resolve_facts(&facts, at, now), &self.catalog));
@@ -120,11 +123,22 @@ impl Engine {
         tollgate_domain::resolve(facts, &self.catalog, at)
     }
 
-    /// All facts of an account, of the revision asked for or a later one.
+    /// The facts of an account that matter now, of the revision asked for or a later one.
     pub async fn load(&self, account: &AccountId, min_revision: u64) -> Result<Facts, ReadError> {
+        let now = self.clock.now();
+        self.load_window(account, min_revision, Window::at(now, now, &self.catalog)).await
+    }
+
+    /// The facts of an account that matter in a window, of the revision asked for or a later one.
+    pub async fn load_window(
+        &self,
+        account: &AccountId,
+        min_revision: u64,
+        window: Window,
+    ) -> Result<Facts, ReadError> {
         let deadline = tokio::time::Instant::now() + REVISION_WAIT;
         loop {
-            let facts = facts::load(&self.db, account).await?;
+            let facts = facts::load(&self.db, account, window).await?;
             if facts.revision >= min_revision {
                 return Ok(facts);
             }
@@ -135,8 +149,8 @@ impl Engine {
         }
     }
 
-    /// How much of a metered feature is used; the uses asked for are among it when they were to be
-    /// consumed and fitted. `None` for a feature that is not metered, or that is not there at all.
+    /// How much of a metered feature is used, with the uses asked for added when they are to be
+    /// consumed and fit. `None` for a feature that is not metered, or that is not there at all.
     pub async fn usage(
         &self,
         resolution: &Resolution,
@@ -160,10 +174,11 @@ impl Engine {
         } else {
             None
         };
-        let used = match consumed {
-            Some(total) => total,
-            None => usage::find(&self.db, account, key, start).await?,
-        };
-        Ok(Some(Usage { used, counted: consumed.is_some(), resets_at }))
+        if let Some(total) = consumed {
+            let used = total.saturating_sub(metered.requested);
+            return Ok(Some(Usage { used, resets_at }));
+        }
+        let used = usage::find(&self.db, account, key, start).await?;
+        Ok(Some(Usage { used, resets_at }))
     }
 }

@@ -3,6 +3,7 @@
 //! are the domain's), how the outcome is shown.
 
 use tollgate_domain::catalog::{self, CatalogErrors};
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::what_if::{Summary, Use};
 use tollgate_domain::{Catalog, Facts, Timestamp};
@@ -86,7 +87,7 @@ async fn compare_page(
     let Comparison { today, proposed, at, now, .. } = comparison;
     let since = at.plus_days(-USES_DAYS);
     let mut counters = usage::list_many(db, ids, since).await?;
-    for (account, facts) in facts::load_many(db, ids).await? {
+    for (account, facts) in facts::load_many(db, ids, Window::at(at, now, today)).await? {
         let facts: Facts = if at < now { facts.as_of(at) } else { facts };
         let counted = counters.remove(&account).unwrap_or_default();
         let uses: Vec<Use> = counted

@@ -1,14 +1,4 @@
 DROP TABLE account_schedule;
-DROP TABLE noted_facts;
-DROP TABLE overrides;
-DROP TABLE boosts;
-DROP TABLE grants;
-DROP TABLE fee_waivers;
-DROP TABLE payment_adjustments;
-DROP TABLE purchases;
-DROP TABLE subscription_invoices;
-DROP TABLE subscription_states;
-DROP TABLE subscriptions;
-DROP TABLE customers;
+DROP TABLE facts;
 DROP TABLE stripe_links;
 DROP TABLE accounts;

@@ -5,36 +5,148 @@ SELECT account_id, revision, sequence, journal_sequence, email,
     {instant:created_at} AS created_at, {instant:updated_at} AS updated_at
 FROM accounts;
 
-CREATE VIEW v_subscriptions AS
-SELECT account_id, subscription_id, customer_id, member_id, status, uncertain,
-    {instant:current_period_start} AS current_period_start,
-    {instant:current_period_end} AS current_period_end,
-    {instant:cancel_at} AS cancel_at, {instant:ended_at} AS ended_at,
-    {instant:trial_end} AS trial_end, contenders
-FROM subscriptions;
+-- Facts by kind, under the names operators know.
 
-CREATE VIEW v_subscription_states AS
-SELECT account_id, subscription_id, {instant:at} AS at, lifecycle_rank, event_id, state
-FROM subscription_states;
+CREATE VIEW customers AS
+SELECT account_id,
+    fact_id AS customer_id,
+    {field:body.member} AS member_id,
+    {field:body.email} AS email,
+    COALESCE(CAST({field:body.deleted} AS TEXT), 'false') IN ('true', '1') AS deleted,
+    {instant_field:body.at} AS at,
+    {field:body.event} AS event_id
+FROM facts WHERE kind = 'customer';
 
-CREATE VIEW v_subscription_invoices AS
-SELECT account_id, invoice_id, subscription_id, status, amount_due, amount_paid, currency,
-    attempt_count, billing_reason, {instant:period_start} AS period_start,
-    {instant:period_end} AS period_end, {instant:created} AS created, {instant:paid_at} AS paid_at,
-    failed_attempts, {instant:at} AS at, event_id
-FROM subscription_invoices;
+CREATE VIEW subscriptions AS
+SELECT account_id,
+    fact_id AS subscription_id,
+    {field:body.fact.customer} AS customer_id,
+    {field:body.fact.member} AS member_id,
+    {field:body.shown.status} AS status,
+    COALESCE(CAST({field:body.shown.uncertain} AS TEXT), 'false') IN ('true', '1') AS uncertain,
+    {instant_field:body.shown.current_period_start} AS current_period_start,
+    {instant_field:body.shown.current_period_end} AS current_period_end,
+    {instant_field:body.shown.cancel_at} AS cancel_at,
+    {instant_field:body.shown.ended_at} AS ended_at,
+    {instant_field:body.shown.trial_end} AS trial_end,
+    {field:body.fact.contenders} AS contenders
+FROM facts WHERE kind = 'subscription';
 
-CREATE VIEW v_purchases AS
-SELECT account_id, session_id, mode, kind, claimed_plan, member_id, subscription_id,
-    payment_intent, prices, subtotal, subtotal_currency, total, total_currency, status,
-    {instant:paid_at} AS paid_at, {instant:failed_at} AS failed_at, event_id
-FROM purchases;
+CREATE VIEW subscription_states AS
+SELECT account_id,
+    fact_id AS observation_id,
+    {instant_field:body.version.at} AS at,
+    {field:body.version.rank} AS lifecycle_rank,
+    {field:body.version.event} AS event_id,
+    {field:body.status} AS status,
+    body AS state
+FROM facts WHERE kind IN ('observation_open', 'observation_settled', 'observation_final');
 
-CREATE VIEW v_fee_waivers AS
-SELECT account_id, waiver_id, plan, reason, granted_by, {instant:granted_at} AS granted_at,
-    {instant:expires_at} AS expires_at, {instant:revoked_at} AS revoked_at, revoked_by,
-    revoke_reason, active
-FROM fee_waivers;
+CREATE VIEW subscription_invoices AS
+SELECT account_id,
+    fact_id AS invoice_id,
+    {field:body.subscription} AS subscription_id,
+    {field:body.state.status} AS status,
+    CAST({field:body.state.amount_due_minor} AS BIGINT) AS amount_due,
+    CAST({field:body.state.amount_paid_minor} AS BIGINT) AS amount_paid,
+    {field:body.state.currency} AS currency,
+    CAST({field:body.state.attempt_count} AS BIGINT) AS attempt_count,
+    {field:body.state.billing_reason} AS billing_reason,
+    {field:body.state.collection_method} AS collection_method,
+    {instant_field:body.state.period_start} AS period_start,
+    {instant_field:body.state.period_end} AS period_end,
+    {instant_field:body.state.created} AS created,
+    {instant_field:body.paid_at} AS paid_at,
+    {field:body.failed_attempts} AS failed_attempts,
+    {instant_field:body.state.at} AS at,
+    {field:body.state.event} AS event_id
+FROM facts WHERE kind = 'invoice';
+
+CREATE VIEW purchases AS
+SELECT account_id,
+    fact_id AS session_id,
+    {field:body.mode} AS mode,
+    {field:body.kind} AS kind,
+    {field:body.member} AS member_id,
+    {field:body.subscription} AS subscription_id,
+    {field:body.payment_intent} AS payment_intent,
+    {field:body.prices} AS prices,
+    CAST({field:body.subtotal.amount_minor} AS BIGINT) AS subtotal,
+    CAST({field:body.total.amount_minor} AS BIGINT) AS total,
+    {field:body.total.currency} AS currency,
+    {field:body.status} AS status,
+    {instant_field:body.paid_at} AS paid_at,
+    {instant_field:body.failed_at} AS failed_at,
+    {field:body.event} AS event_id
+FROM facts WHERE kind = 'purchase';
+
+CREATE VIEW payment_adjustments AS
+SELECT account_id,
+    fact_id AS adjustment_id,
+    {field:body.kind} AS kind,
+    {field:body.payment_intent} AS payment_intent,
+    {field:body.charge} AS charge,
+    CAST({field:body.amount.amount_minor} AS BIGINT) AS amount,
+    {field:body.amount.currency} AS currency,
+    {field:body.status} AS status,
+    {instant_field:body.at} AS at,
+    {field:body.event} AS event_id,
+    {instant_field:body.effective_at} AS effective_at
+FROM facts WHERE kind = 'adjustment';
+
+CREATE VIEW fee_waivers AS
+SELECT account_id,
+    fact_id AS waiver_id,
+    {field:body.plan} AS plan,
+    {field:body.reason} AS reason,
+    {field:body.granted_by} AS granted_by,
+    {instant_field:body.granted_at} AS granted_at,
+    {instant_field:body.expires_at} AS expires_at,
+    {instant_field:body.revoked.at} AS revoked_at,
+    {field:body.revoked.by} AS revoked_by,
+    {field:body.revoked.reason} AS revoke_reason
+FROM facts WHERE kind = 'waiver';
+
+CREATE VIEW grants AS
+SELECT account_id,
+    fact_id AS grant_id,
+    {field:body.plan} AS plan,
+    {field:body.reason} AS reason,
+    {field:body.granted_by} AS granted_by,
+    {instant_field:body.granted_at} AS granted_at,
+    {instant_field:body.expires_at} AS expires_at,
+    {instant_field:body.revoked.at} AS revoked_at,
+    {field:body.revoked.by} AS revoked_by,
+    {field:body.revoked.reason} AS revoke_reason
+FROM facts WHERE kind = 'grant';
+
+CREATE VIEW boosts AS
+SELECT account_id,
+    fact_id AS boost_id,
+    {field:body.member} AS member_id,
+    CAST({field:body.count} AS BIGINT) AS boost_count,
+    {field:body.reason} AS reason,
+    {field:body.granted_by} AS granted_by,
+    {instant_field:body.granted_at} AS granted_at,
+    {instant_field:body.expires_at} AS expires_at,
+    {instant_field:body.revoked.at} AS revoked_at,
+    {field:body.revoked.by} AS revoked_by,
+    {field:body.revoked.reason} AS revoke_reason
+FROM facts WHERE kind = 'boost';
+
+CREATE VIEW overrides AS
+SELECT account_id,
+    fact_id AS override_id,
+    {field:body.feature} AS feature,
+    {field:body.effect} AS effect,
+    {field:body.reason} AS reason,
+    {field:body.granted_by} AS granted_by,
+    {instant_field:body.granted_at} AS granted_at,
+    {instant_field:body.expires_at} AS expires_at,
+    {instant_field:body.revoked.at} AS revoked_at,
+    {field:body.revoked.by} AS revoked_by,
+    {field:body.revoked.reason} AS revoke_reason
+FROM facts WHERE kind = 'override';
 
 CREATE VIEW v_billing_audit_log AS
 SELECT account_id, sequence, kind, subject, actor, event_id,

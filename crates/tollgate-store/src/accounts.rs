@@ -96,17 +96,7 @@ statements! {
 
     REMOVE = "DELETE FROM accounts WHERE account_id = $1";
     REMOVE_LINKS = "DELETE FROM stripe_links WHERE account_id = $1";
-    REMOVE_CUSTOMERS = "DELETE FROM customers WHERE account_id = $1";
-    REMOVE_SUBSCRIPTIONS = "DELETE FROM subscriptions WHERE account_id = $1";
-    REMOVE_STATES = "DELETE FROM subscription_states WHERE account_id = $1";
-    REMOVE_INVOICES = "DELETE FROM subscription_invoices WHERE account_id = $1";
-    REMOVE_PURCHASES = "DELETE FROM purchases WHERE account_id = $1";
-    REMOVE_ADJUSTMENTS = "DELETE FROM payment_adjustments WHERE account_id = $1";
-    REMOVE_WAIVERS = "DELETE FROM fee_waivers WHERE account_id = $1";
-    REMOVE_GRANTS = "DELETE FROM grants WHERE account_id = $1";
-    REMOVE_BOOSTS = "DELETE FROM boosts WHERE account_id = $1";
-    REMOVE_OVERRIDES = "DELETE FROM overrides WHERE account_id = $1";
-    REMOVE_NOTES = "DELETE FROM noted_facts WHERE account_id = $1";
+    REMOVE_FACTS = "DELETE FROM facts WHERE account_id = $1";
     REMOVE_SCHEDULE = "DELETE FROM account_schedule WHERE account_id = $1";
     REMOVE_JOURNAL = "DELETE FROM billing_audit_log WHERE account_id = $1";
     REMOVE_OUTBOX = "DELETE FROM billing_events WHERE account_id = $1";
@@ -243,17 +233,7 @@ pub async fn set_email(
 pub async fn remove(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError> {
     let rest = [
         &REMOVE_LINKS,
-        &REMOVE_CUSTOMERS,
-        &REMOVE_SUBSCRIPTIONS,
-        &REMOVE_STATES,
-        &REMOVE_INVOICES,
-        &REMOVE_PURCHASES,
-        &REMOVE_ADJUSTMENTS,
-        &REMOVE_WAIVERS,
-        &REMOVE_GRANTS,
-        &REMOVE_BOOSTS,
-        &REMOVE_OVERRIDES,
-        &REMOVE_NOTES,
+        &REMOVE_FACTS,
         &REMOVE_SCHEDULE,
         &REMOVE_JOURNAL,
         &REMOVE_OUTBOX,

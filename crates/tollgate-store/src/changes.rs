@@ -61,7 +61,7 @@ pub async fn append(
         return Ok(());
     }
     let pairs = accounts.iter().map(|(account, revision)| (KeyCell(account), revision));
-    let json = wire::to_json(&pairs.collect::<Vec<_>>());
+    let json = wire::to_json(&pairs.collect::<Vec<_>>())?;
     APPEND.on(&mut *tx).prose(instance).text(&json).execute().await?;
     tx.hint_after_commit();
     Ok(())

@@ -8,12 +8,14 @@
 //! | `{lock}` | `FOR UPDATE` | nothing | the SQLite writer is alone |
 //! | `{skip_locked}` | `FOR UPDATE SKIP LOCKED` | nothing | the same |
 //! | `{json:a, b}` | `CAST(json_build_array(a, b) AS TEXT)` | `json_array(a, b)` | the function's name |
+//! | `{field:x.a.b}` | `CAST(x AS JSON) #>> '{a,b}'` | `json_extract(x, '$.a.b')` | reading a JSON column in views |
 //! | `{text}` | `TEXT COLLATE "C"` | `TEXT` | the same order in both, and in Rust: by bytes |
 //! | `{bytes}` | `BYTEA` | `BLOB` | the type's name |
 //! | `{identity}` | `BIGINT GENERATED …` | `INTEGER … AUTOINCREMENT` | neither knows the other's |
 //! | `{clustered}` | nothing | `WITHOUT ROWID` | rows inside the key's tree, one tree less to write |
 //! | `{updated_in_place}` | `WITH (fillfactor = 70)` | nothing | room for new row versions on the same page |
 //! | `{instant:x}` | `to_timestamp(…)` | `strftime(…)` | readable times in views |
+//! | `{instant_field:x.a}` | both | both | a readable time inside a JSON column |
 //! | `{postgres:…}` | the text | nothing | storage settings |
 
 use std::fmt::Write as _;
@@ -173,6 +175,16 @@ fn push_placeholder(
         "json" => {
             let _ = write!(out.sql, "json_array({argument})");
         }
+        "field" => out.sql.push_str(&json_field(argument, postgres)),
+        "instant_field" if postgres => {
+            let field = json_field(argument, postgres);
+            let _ = write!(out.sql, "to_timestamp(CAST({field} AS BIGINT) / 1000.0)");
+        }
+        "instant_field" => {
+            let field = json_field(argument, postgres);
+            let _ =
+                write!(out.sql, "strftime('%Y-%m-%dT%H:%M:%fZ', {field} / 1000.0, 'unixepoch')");
+        }
         "instant" if postgres => {
             let _ = write!(out.sql, "to_timestamp({argument} / 1000.0)");
         }
@@ -182,6 +194,16 @@ fn push_placeholder(
         }
         "postgres" => out.sql.push_str(pick(postgres, argument, "")),
         other => out.sql.push_str(word(other, postgres)),
+    }
+}
+
+/// A value inside a JSON column, `column.path.to.it`.
+fn json_field(argument: &str, postgres: bool) -> String {
+    let (column, path) = argument.split_once('.').unwrap_or((argument, ""));
+    if postgres {
+        format!("(CAST({column} AS JSON) #>> '{{{}}}')", path.replace('.', ","))
+    } else {
+        format!("json_extract({column}, '$.{path}')")
     }
 }
 

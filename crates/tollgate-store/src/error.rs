@@ -29,6 +29,9 @@ pub enum StoreError {
         /// The row's key.
         row: String,
     },
+    /// A value has no JSON; a defect of this program. Nothing was written.
+    #[error("a value cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// The schema was made by a newer version of the product.
     #[error(
         "the database has schema version {found}, this version of Tollgate knows up to {known}: \

@@ -6,28 +6,26 @@ use std::hash::BuildHasher;
 
 use tollgate_domain::Facts;
 use tollgate_domain::change::Change;
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{
     AccountId, AdjustmentId, CustomerId, InvoiceId, ObjectId, SessionId, SubscriptionId,
 };
+use tollgate_domain::payment::Invoice;
 
 use crate::accounts::AccountHead;
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
 
-mod cells;
 pub(crate) mod load;
-pub(crate) mod own;
+pub(crate) mod row;
 pub(crate) mod save;
-
-/// Most observations of one subscription that [`load()`] brings; the newest ones.
-pub const HISTORY_STATES_MAX: u32 = 500;
 
 /// The objects of one account that a batch of events touches. Repetitions do no harm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TouchedObjects {
     /// Customers.
     pub customers: Vec<CustomerId>,
-    /// Subscriptions, to be loaded without their history.
+    /// Subscriptions.
     pub subscriptions: Vec<SubscriptionId>,
     /// Invoices.
     pub invoices: Vec<InvoiceId>,
@@ -37,6 +35,8 @@ pub struct TouchedObjects {
     pub adjustments: Vec<AdjustmentId>,
     /// Payment intents: purchases and adjustments that refer to one of them are loaded too.
     pub payment_intents: Vec<ObjectId>,
+    /// Objects whose notes are needed although no fact of them may be known.
+    pub noted: Vec<ObjectId>,
 }
 
 /// What a batch of events touches, by account.
@@ -46,46 +46,62 @@ pub struct Touched {
     pub accounts: BTreeMap<AccountId, TouchedObjects>,
 }
 
-/// Loads the touched objects and the notes only, without history, waivers, grants, boosts and
-/// overrides. Every account of `touched` is in the answer; `known` and `revision` are those of its
-/// head, when there is one.
+/// Loads what can matter in the window, the touched objects whenever they mattered, and the notes
+/// about all of them. Every account of `touched` is in the answer; `known` and `revision` are
+/// those of its head, when there is one.
 pub async fn load_touched<S: BuildHasher>(
     tx: &mut Tx,
     touched: &Touched,
     heads: &HashMap<AccountId, AccountHead, S>,
+    window: Window,
 ) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
-    load::touched(tx, touched, |account| heads.get(account)).await
+    load::touched(tx, touched, |account| heads.get(account), window).await
 }
 
-/// Writes the changes of a batch, each kind of fact in one statement. For one object the last
-/// change counts. Links, notes and observations that are there already stay. A second active
-/// waiver is a [`StoreError::Conflict`]. `Change::CreateAccount` writes nothing: save the head.
+/// Writes the changes of a batch, all facts in one statement and all links in another. For one
+/// object the last change counts. Links, notes and observations that are there already stay.
+/// `Change::CreateAccount` writes nothing: save the head.
 pub async fn save(tx: &mut Tx, changes: &[(&AccountId, &[Change])]) -> Result<(), StoreError> {
     save::changes(tx, changes).await
 }
 
-/// All facts of an account, of one instant, in one round trip. An account without a row has
-/// [`Facts::unknown`] (with whatever facts there are).
-pub async fn load(db: &Db, account: &AccountId) -> Result<Facts, StoreError> {
-    load::whole(db.into(), std::slice::from_ref(account)).await.map(|all| one(all, account))
+/// The facts of an account that can matter in a window, of one instant, in one round trip; without
+/// notes except for [`Window::ALL`], which brings everything ever known. An account without a row has [`Facts::unknown`] (with whatever facts there are).
+pub async fn load(db: &Db, account: &AccountId, window: Window) -> Result<Facts, StoreError> {
+    let all = load::window(db.into(), std::slice::from_ref(account), window).await?;
+    Ok(one(all, account))
 }
 
-/// [`load()`] inside a transaction.
-pub async fn load_in(tx: &mut Tx, account: &AccountId) -> Result<Facts, StoreError> {
-    load::whole(tx.into(), std::slice::from_ref(account)).await.map(|all| one(all, account))
-}
-
-/// All facts of many accounts, of one instant. Every account asked for is in the answer.
+/// [`load()`] of many accounts. Every account asked for is in the answer.
 pub async fn load_many(
     db: &Db,
     accounts: &[AccountId],
+    window: Window,
 ) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
-    load::whole(db.into(), accounts).await
+    load::window(db.into(), accounts, window).await
 }
 
-/// Notes that something was reported for an account, once; returns whether it was new.
-pub async fn note(tx: &mut Tx, account: &AccountId, key: &str) -> Result<bool, StoreError> {
-    save::note(tx, account, key).await
+/// [`load()`] inside a transaction, with the notes about what is loaded.
+pub async fn load_in(
+    tx: &mut Tx,
+    account: &AccountId,
+    window: Window,
+) -> Result<Facts, StoreError> {
+    let touched = Touched { accounts: [(account.clone(), TouchedObjects::default())].into() };
+    let mut all = load::window((&mut *tx).into(), std::slice::from_ref(account), window).await?;
+    load::add_touched(tx, &touched, &mut all).await?;
+    Ok(one(all, account))
+}
+
+/// A page of an account's invoices, the newest first: those after `after`, which must be one of
+/// them; `None` when it is not. At most `limit`.
+pub async fn list_invoices(
+    db: &Db,
+    account: &AccountId,
+    after: Option<&InvoiceId>,
+    limit: u32,
+) -> Result<Option<Vec<Invoice>>, StoreError> {
+    load::invoices(db, account, after, limit).await
 }
 
 fn one(mut all: BTreeMap<AccountId, Facts>, account: &AccountId) -> Facts {

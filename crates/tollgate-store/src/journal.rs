@@ -167,17 +167,20 @@ pub async fn append(tx: &mut Tx, rows: &[JournalRow]) -> Result<(), StoreError> 
     }
     let mut sorted: Vec<&JournalRow> = rows.iter().collect();
     sorted.sort_unstable_by(|a, b| (&a.account, a.sequence).cmp(&(&b.account, b.sequence)));
+    let with_details = |row: &JournalRow| wire::to_json(&Details(&row.details));
+    let details = sorted.iter().map(|row| with_details(row)).collect::<Result<Vec<_>, _>>()?;
+    let sorted: Vec<(&JournalRow, String)> = sorted.into_iter().zip(details).collect();
     let rows = Rows::of(&sorted)
-        .text(|row| row.account.as_str())
-        .bigint(|row| wire::count(row.sequence))
-        .prose(|row| &row.kind)
-        .prose(|row| &row.subject)
-        .made_text(|row| column(actor_text(&row.actor)))
-        .opt_text(|row| row.event().map(EventId::as_str))
-        .bigint(|row| row.occurred_at.millis())
-        .bigint(|row| row.recorded_at.millis())
-        .made_text(|row| Cow::Owned(wire::to_json(&Details(&row.details))))
-        .bytes(|row| &row.hash.0);
+        .text(|(row, _)| row.account.as_str())
+        .bigint(|(row, _)| wire::count(row.sequence))
+        .prose(|(row, _)| &row.kind)
+        .prose(|(row, _)| &row.subject)
+        .made_text(|(row, _)| column(actor_text(&row.actor)))
+        .opt_text(|(row, _)| row.event().map(EventId::as_str))
+        .bigint(|(row, _)| row.occurred_at.millis())
+        .bigint(|(row, _)| row.recorded_at.millis())
+        .text(|(_, details)| details)
+        .bytes(|(row, _)| &row.hash.0);
     APPEND.on(tx).rows(rows).execute().await.map(|_| ())
 }
 

@@ -50,7 +50,6 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         dictionaries::STATEMENTS,
         doubts::STATEMENTS,
         facts::load::STATEMENTS,
-        facts::own::STATEMENTS,
         facts::save::STATEMENTS,
         inbox::intake::STATEMENTS,
         inbox::read::STATEMENTS,

@@ -79,7 +79,8 @@ pub(super) fn start<'f>(
     state: &SubscriptionState,
     facts: &'f Facts,
 ) -> GraceStart<'f> {
-    let settled_at = subscription.history.iter().filter(|past| settles(past)).map(at_of).max();
+    let settled_at =
+        subscription.history.iter().filter(|past| past.status.is_settled()).map(at_of).max();
     let failure = facts
         .invoices
         .values()
@@ -98,21 +99,6 @@ pub(super) fn start<'f>(
 
 fn at_of(state: &SubscriptionState) -> Timestamp {
     state.version.at
-}
-
-/// Whether an observation says that nothing was due then.
-fn settles(state: &SubscriptionState) -> bool {
-    match state.status {
-        SubscriptionStatus::PastDue
-        | SubscriptionStatus::Unpaid
-        | SubscriptionStatus::Unknown(_) => false,
-        SubscriptionStatus::Active
-        | SubscriptionStatus::Trialing
-        | SubscriptionStatus::Paused
-        | SubscriptionStatus::Incomplete
-        | SubscriptionStatus::IncompleteExpired
-        | SubscriptionStatus::Canceled => true,
-    }
 }
 
 /// Whether an invoice's failures belong to a cycle. One that was given up does where the cycle's

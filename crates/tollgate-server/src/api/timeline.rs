@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 use tollgate_domain::Catalog;
 use tollgate_domain::entitlement::timeline::{self, Span};
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
 
 use super::error::ApiError;
@@ -77,8 +78,9 @@ async fn read(app: &App, account: &AccountId, query: Option<&str>) -> Result<Res
     if from >= to {
         return Err(ApiError::field("to", "must be after from"));
     }
-    let facts = app.engine.load(account, 0).await?;
     let catalog = &app.config.catalog;
+    let window = Window::spanning(from, to, now, catalog);
+    let facts = app.engine.load_window(account, 0, window).await?;
     let spans = timeline::timeline(&facts, catalog, from, to, now);
     let out = TimelineOut {
         account_id: account.as_str(),

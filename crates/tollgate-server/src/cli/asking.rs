@@ -4,6 +4,7 @@
 use tollgate_domain::Timestamp;
 use tollgate_domain::catalog::FeatureKind;
 use tollgate_domain::entitlement::{Answer, Resolution, Usage};
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, FeatureKey};
 use tollgate_store::{Db, facts, usage};
 
@@ -39,7 +40,8 @@ impl Asking {
         at: Option<At>,
     ) -> anyhow::Result<Resolved> {
         let at = at.map_or(self.now, |at| at.instant(self.now));
-        let mut facts = facts::load(&self.db, account).await?;
+        let mut facts =
+            facts::load(&self.db, account, Window::at(at, self.now, &self.config.catalog)).await?;
         if at < self.now {
             facts = facts.as_of(at);
         }
@@ -63,7 +65,7 @@ impl Asking {
             FeatureKind::Metered(period) => {
                 let (start, resets_at) = resolution.meter_span(period, resolved.at);
                 let used = usage::find(&self.db, account, feature, start).await?;
-                Some(Usage { used, counted: false, resets_at })
+                Some(Usage { used, resets_at })
             }
             FeatureKind::Boolean | FeatureKind::Limit => None,
         };

@@ -9,7 +9,7 @@ use tollgate_domain::catalog::Allowance;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::demo::{self, DemoAccount};
 use tollgate_sandbox::server::RunningSandbox;
-use tollgate_store::{accounts, facts, keys as stored};
+use tollgate_store::{accounts, keys as stored};
 
 use super::Outcome;
 use super::context::{Context, block_on, make_parent};
@@ -284,7 +284,7 @@ async fn welcome(
 
 /// A feature the account has and the default plan lacks.
 async fn feature(app: &App, account: &str) -> anyhow::Result<String> {
-    let facts = facts::load(&app.engine.db, &AccountId::parse(account)?).await?;
+    let facts = app.engine.load(&AccountId::parse(account)?, 0).await?;
     let resolution = tollgate_domain::resolve(&facts, &app.config.catalog, app.clock.now());
     let catalog = &app.config.catalog;
     let default = catalog.plan(catalog.default_plan);

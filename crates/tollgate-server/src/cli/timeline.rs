@@ -2,6 +2,7 @@
 
 use clap::Args;
 use tollgate_domain::entitlement::timeline;
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
 use tollgate_store::facts;
 
@@ -38,8 +39,9 @@ async fn show(context: &Context, args: &TimelineArgs) -> Outcome {
     if from >= to {
         return Err(Usage(format!("--from ({from}) must be before --to ({to})")).into());
     }
-    let facts = facts::load(&asking.db, &args.account).await?;
     let catalog = &asking.config.catalog;
+    let window = Window::spanning(from, to, now, catalog);
+    let facts = facts::load(&asking.db, &args.account, window).await?;
     let spans = timeline::timeline(&facts, catalog, from, to, now);
     let out = TimelineOut {
         account_id: args.account.as_str(),

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::{Facts, Timestamp, drift};
 use tollgate_store::accounts::AccountHead;
@@ -74,9 +75,10 @@ impl Intake {
         let stored = links::find(&mut tx, &Work::references(batch)).await?;
         let mut work = Work::new(batch, stored);
         let mut heads = accounts::lock(&mut tx, &work.accounts()).await?;
+        let window = Window::at(now, now, &self.catalog);
         let keys: Vec<EventKey> = batch.iter().map(|delivery| delivery.key.clone()).collect();
         let known = inbox::known(&mut tx, &keys).await?;
-        let mut facts = facts::load_touched(&mut tx, &work.touched(), &heads).await?;
+        let mut facts = facts::load_touched(&mut tx, &work.touched(), &heads, window).await?;
         let verdicts = work.decide(&known, &mut facts, &self.catalog);
         let doubts = if self.asks { new_doubts(batch, &verdicts, &facts, now) } else { Vec::new() };
         let mut ledger = Ledger::new(now);

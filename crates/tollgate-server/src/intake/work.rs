@@ -242,6 +242,7 @@ fn candidates(deliveries: &[Delivery], stored: &HashMap<ObjectId, Link>) -> Vec<
 
 /// Adds the objects one observation may read or change.
 fn touch(objects: &mut TouchedObjects, seen: &Observation) {
+    objects.noted.extend(seen.references.iter().cloned());
     objects.customers.extend(seen.customer.clone());
     match &seen.seen {
         Seen::Customer(customer) => objects.customers.push(customer.id.clone()),

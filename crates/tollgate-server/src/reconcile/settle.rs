@@ -3,6 +3,7 @@
 
 use tollgate_domain::change::FieldChange;
 use tollgate_domain::drift::{self, Comparison, Drift, Evidence};
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, CustomerId, ObjectId, PriceId, SubscriptionId};
 use tollgate_domain::owner::{self, FoundOwner, Owner};
 use tollgate_domain::{Facts, FetchCause, Observation, Timestamp};
@@ -106,7 +107,7 @@ pub async fn settle(
     };
     let facts = match before {
         Some(facts) if facts.account == owner.account => facts,
-        _ => facts::load(&app.engine.db, &owner.account).await?,
+        _ => facts::load(&app.engine.db, &owner.account, Window::ALL).await?,
     };
     let compared = drift::compare(&told, &owner, &facts, &app.config.catalog);
     let mut settled = Settled::only(Outcome::Same, Some(owner.account.clone()));
@@ -147,7 +148,7 @@ pub(super) async fn known(app: &App, id: &str) -> Result<Option<Facts>, Reconcil
     let Ok(object) = ObjectId::parse(id) else { return Ok(None) };
     let links = links::find_now(&app.engine.db, std::slice::from_ref(&object)).await?;
     let Some(link) = links.get(&object) else { return Ok(None) };
-    Ok(Some(facts::load(&app.engine.db, &link.account).await?))
+    Ok(Some(facts::load(&app.engine.db, &link.account, Window::ALL).await?))
 }
 
 async fn owner_of(app: &App, told: &Observation) -> Result<Option<FoundOwner>, ReconcileError> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 use tollgate_domain::drift::{self, Comparison};
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::owner::{self, Owner};
 use tollgate_domain::payment::{AdjustmentKind, InvoiceStatus, SessionMode, SessionStatus};
@@ -106,7 +107,7 @@ async fn compare(
         let facts = match known.entry(owner.account.clone()) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
-                let facts = facts::load(&course.app.engine.db, &owner.account).await?;
+                let facts = facts::load(&course.app.engine.db, &owner.account, Window::ALL).await?;
                 entry.insert(facts)
             }
         };
@@ -225,7 +226,7 @@ pub(super) async fn known(course: &mut Course<'_>) -> Result<(), ReconcileError>
         };
         course.progress.after = Some(last.account.to_string());
         for head in &page {
-            let facts = facts::load(&course.app.engine.db, &head.account).await?;
+            let facts = facts::load(&course.app.engine.db, &head.account, Window::ALL).await?;
             for (kind, id, uncertain) in open_objects(&facts) {
                 let unseen = course.whole && !course.was_listed(&id);
                 if unseen || uncertain {
@@ -283,7 +284,7 @@ fn open_objects(facts: &Facts) -> Vec<(FetchedKind, String, bool)> {
 /// open here.
 pub(super) async fn one_account(course: &mut Course<'_>) -> Result<(), ReconcileError> {
     let Some(account) = course.order.account.clone() else { return Ok(()) };
-    let facts = facts::load(&course.app.engine.db, &account).await?;
+    let facts = facts::load(&course.app.engine.db, &account, Window::ALL).await?;
     for customer in facts.customers.keys() {
         course.listed(customer.as_str());
         look_closer(course, FetchedKind::Customer, customer.as_str()).await?;
@@ -298,7 +299,7 @@ pub(super) async fn one_account(course: &mut Course<'_>) -> Result<(), Reconcile
         walk(course, Step::Account, FetchedKind::Refund, &of).await?;
         walk(course, Step::Account, FetchedKind::Dispute, &of).await?;
     }
-    let facts = facts::load(&course.app.engine.db, &account).await?;
+    let facts = facts::load(&course.app.engine.db, &account, Window::ALL).await?;
     for (kind, id, uncertain) in open_objects(&facts) {
         if uncertain || !course.was_listed(&id) {
             look_closer(course, kind, &id).await?;

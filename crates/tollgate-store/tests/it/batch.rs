@@ -127,12 +127,13 @@ on_both! {
         let done = tokio::spawn(async move {
             let id = &id;
             db.write(|mut tx| async move {
-                let new = facts::note(&mut tx, id, "note").await?;
-                Ok((tx, new))
+                let note = [Change::Note("note".to_owned())];
+                facts::save(&mut tx, &[(id, &note)]).await?;
+                Ok((tx, ()))
             })
             .await
         });
-        assert!(done.await.unwrap().unwrap());
+        done.await.unwrap().unwrap();
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use proptest::strategy::Strategy as _;
 use tollgate_domain::change::Change;
-use tollgate_domain::facts::Waiver;
-use tollgate_domain::ids::{AccountId, CustomerId, FactId, PlanId, SessionId, SubscriptionId};
-use tollgate_domain::{Facts, Link};
+use tollgate_domain::facts::Window;
+use tollgate_domain::ids::{AccountId, CustomerId, InvoiceId, SessionId};
+use tollgate_domain::{Facts, Link, Timestamp};
 use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::{Db, StoreError, facts, links};
@@ -32,19 +32,6 @@ fn drawn(count: usize) -> Vec<(AccountId, Vec<Change>)> {
     (0..count).map(one).collect()
 }
 
-fn waiver(id: &str) -> Waiver {
-    Waiver {
-        id: FactId::parse(id).unwrap(),
-        plan: PlanId::parse("elite").unwrap(),
-        reason: "a partner of ours".to_owned(),
-        granted_by: "ada".to_owned(),
-        granted_at: at(0),
-        expires_at: Some(at(100)),
-        internal_notes: None,
-        revoked: None,
-    }
-}
-
 on_both! {
     facts_of_every_kind_come_back_as_they_were: |db| async {
         let all = drawn(150);
@@ -52,13 +39,13 @@ on_both! {
         let expected: BTreeMap<AccountId, Facts> =
             all.iter().map(|(id, changes)| (id.clone(), sample::facts(id, changes))).collect();
         let ids: Vec<AccountId> = expected.keys().cloned().collect();
-        let loaded = facts::load_many(db, &ids).await.unwrap();
+        let loaded = facts::load_many(db, &ids, Window::ALL).await.unwrap();
         for (id, facts) in &expected {
             assert_eq!(loaded.get(id), Some(facts));
         }
-        assert_eq!(&facts::load(db, &ids[3]).await.unwrap(), &expected[&ids[3]]);
+        assert_eq!(&facts::load(db, &ids[3], Window::ALL).await.unwrap(), &expected[&ids[3]]);
         write(db, async |tx| {
-            assert_eq!(&facts::load_in(tx, &ids[4]).await?, &expected[&ids[4]]);
+            assert_eq!(&facts::load_in(tx, &ids[4], Window::ALL).await?, &expected[&ids[4]]);
             Ok(())
         }).await.unwrap();
     }
@@ -86,55 +73,112 @@ on_both! {
             let mut both = changes.clone();
             both.extend(other);
             save(db, &[(id.clone(), both.clone())]).await.unwrap();
-            assert_eq!(facts::load(db, id).await.unwrap(), sample::facts(id, &both));
+            assert_eq!(facts::load(db, id, Window::ALL).await.unwrap(), sample::facts(id, &both));
         }
     }
 
     an_unknown_account_has_no_facts: |db| async {
         let nobody = account("nobody");
-        assert_eq!(facts::load(db, &nobody).await.unwrap(), Facts::unknown(nobody.clone()));
-        assert_eq!(facts::load_many(db, &[]).await.unwrap(), BTreeMap::new());
+        assert_eq!(facts::load(db, &nobody, Window::ALL).await.unwrap(), Facts::unknown(nobody.clone()));
+        assert_eq!(facts::load_many(db, &[], Window::ALL).await.unwrap(), BTreeMap::new());
         write(db, async |tx| facts::save(tx, &[]).await).await.unwrap();
     }
 
-    only_touched_objects_are_loaded: |db| async {
+    what_is_touched_is_loaded_whenever_it_mattered: |db| async {
         let all = drawn(40);
         save(db, &all).await.unwrap();
+        // A window after everything: only what is asked for by its id, or always matters, is left.
+        let late = Window { from: at(i64::from(i32::MAX)), to: Timestamp::MAX };
         let mut touched = Touched::default();
         let mut expected = BTreeMap::new();
         for (id, changes) in &all {
-            let mut facts = sample::facts(id, changes);
-            facts.waivers.clear();
-            facts.grants.clear();
-            facts.boosts.clear();
-            facts.overrides.clear();
-            for subscription in facts.subscriptions.values_mut() {
-                subscription.history.clear();
-            }
-            let mut asked = TouchedObjects {
-                customers: facts.customers.keys().cloned().collect(),
-                subscriptions: facts.subscriptions.keys().cloned().collect(),
-                invoices: facts.invoices.keys().cloned().collect(),
-                purchases: facts.purchases.keys().cloned().collect(),
-                adjustments: facts.adjustments.keys().cloned().collect(),
-                payment_intents: Vec::new(),
+            let whole = sample::facts(id, changes);
+            let asked = TouchedObjects {
+                invoices: whole.invoices.keys().cloned().collect(),
+                purchases: whole.purchases.keys().cloned().collect(),
+                adjustments: whole.adjustments.keys().cloned().collect(),
+                customers: vec![CustomerId::parse("cus_unheard").unwrap()],
+                ..TouchedObjects::default()
             };
-            if let Some(first) = asked.customers.pop() {
-                facts.customers.remove(&first);
-            }
-            if let Some(first) = asked.subscriptions.pop() {
-                facts.subscriptions.remove(&first);
-            }
-            asked.customers.push(CustomerId::parse("cus_unheard").unwrap());
-            asked.invoices.extend(asked.invoices.clone());
             touched.accounts.insert(id.clone(), asked);
-            expected.insert(id.clone(), facts);
+            expected.insert(id.clone(), whole);
         }
         let heads: HashMap<AccountId, AccountHead> =
             all.iter().map(|(id, _)| (id.clone(), head(id.as_str()))).collect();
         let loaded =
-            write(db, async |tx| facts::load_touched(tx, &touched, &heads).await).await.unwrap();
-        assert_eq!(loaded, expected);
+            write(db, async |tx| facts::load_touched(tx, &touched, &heads, late).await).await.unwrap();
+        for (id, whole) in &expected {
+            let found = &loaded[id];
+            assert_eq!(found.invoices, whole.invoices);
+            assert_eq!(found.purchases, whole.purchases);
+            assert_eq!(found.adjustments, whole.adjustments);
+            assert_eq!(found.customers, whole.customers);
+            assert_eq!((found.known, found.revision), (true, 1));
+        }
+    }
+
+    notes_come_with_what_they_are_about: |db| async {
+        let id = account("acme");
+        let notes = ["grace_ended:in_1", "refunded:ch_1:re_1", "grace_ended:in_2"];
+        let notes = notes.map(|key| Change::Note(key.to_owned()));
+        save(db, &[(id.clone(), notes.to_vec())]).await.unwrap();
+        let asked = TouchedObjects {
+            noted: vec![object("in_1"), object("ch_1")],
+            ..TouchedObjects::default()
+        };
+        let touched = Touched { accounts: [(id.clone(), asked)].into() };
+        let heads = HashMap::from([(id.clone(), head("acme"))]);
+        let window = Window { from: at(0), to: Timestamp::MAX };
+        let loaded =
+            write(db, async |tx| facts::load_touched(tx, &touched, &heads, window).await).await.unwrap();
+        let found: Vec<&str> = loaded[&id].noted.iter().map(String::as_str).collect();
+        assert_eq!(found, ["grace_ended:in_1", "refunded:ch_1:re_1"]);
+    }
+
+    a_window_answers_as_everything_does: |db| async {
+        let catalog = tollgate_domain::catalog::builtin("sietch").unwrap();
+        let mut source = Source::new();
+        for number in 0..40 {
+            let id = account(&format!("acct-{number}"));
+            let changes = source.draw(&sample::life(90));
+            save(db, &[(id.clone(), changes)]).await.unwrap();
+            let whole = facts::load(db, &id, Window::ALL).await.unwrap();
+            for day in 0..120 {
+                let (then, now) = (at(day * 86_400 + 7), at(90 * 86_400));
+                let window = Window::at(then, now, &catalog);
+                let part = facts::load(db, &id, window).await.unwrap();
+                let answer = |facts: &Facts| {
+                    let facts = if then < now { facts.as_of(then) } else { facts.clone() };
+                    let found = tollgate_domain::resolve(&facts, &catalog, then);
+                    (found.plan, found.source_id, found.in_grace, found.grace_until, found.valid_until)
+                };
+                assert_eq!(answer(&part), answer(&whole), "{id} on day {day}");
+            }
+        }
+    }
+
+    invoices_come_in_pages: |db| async {
+        let id = account("acme");
+        let template = Source::new().draw(&sample::invoice());
+        let made = |number: i64| {
+            let mut one = template.clone();
+            one.id = InvoiceId::parse(&format!("in_{number}")).unwrap();
+            one.state.created = Some(at(number));
+            (one.state.at, one.paid_at) = (at(1_000), None);
+            (one.state.period_end, one.failed_attempts) = (None, Vec::new());
+            one
+        };
+        let all: Vec<Change> = (0..7).map(|number| Change::SaveInvoice(made(number))).collect();
+        save(db, &[(id.clone(), all)]).await.unwrap();
+        let page = async |after: Option<&str>| {
+            let after = after.map(|id| InvoiceId::parse(id).unwrap());
+            let page = facts::list_invoices(db, &id, after.as_ref(), 3).await.unwrap();
+            page.map(|page| page.iter().map(|one| one.id.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(page(None).await.unwrap(), ["in_6", "in_5", "in_4"]);
+        assert_eq!(page(Some("in_4")).await.unwrap(), ["in_3", "in_2", "in_1"]);
+        assert_eq!(page(Some("in_1")).await.unwrap(), ["in_0"]);
+        assert_eq!(page(Some("in_9")).await, None);
     }
 
     a_payment_intent_brings_what_refers_to_it: |db| async {
@@ -160,7 +204,7 @@ on_both! {
         let mut touched = Touched::default();
         let asked = TouchedObjects { payment_intents: vec![intent], ..TouchedObjects::default() };
         touched.accounts.insert(id.clone(), asked);
-        let loaded = write(db, async |tx| facts::load_touched(tx, &touched, &HashMap::new()).await)
+        let loaded = write(db, async |tx| facts::load_touched(tx, &touched, &HashMap::new(), Window::ALL).await)
             .await
             .unwrap();
         let all = sample::facts(&id, &changes);
@@ -168,23 +212,6 @@ on_both! {
         assert_eq!(loaded[&id].purchases, all.purchases);
         assert_eq!(loaded[&id].adjustments, all.adjustments);
         assert!(!loaded[&id].known && loaded[&id].invoices.is_empty());
-    }
-
-    the_newest_states_are_kept_in_reach: |db| async {
-        let id = account("acme");
-        let subscription = SubscriptionId::parse("sub_1").unwrap();
-        let template = Source::new().draw(&sample::state());
-        let count = i64::from(facts::HISTORY_STATES_MAX) + 20;
-        let changes: Vec<Change> = (0..count).map(|n| {
-            let mut state = template.clone();
-            state.version.at = at(n);
-            Change::AppendSubscriptionState(subscription.clone(), state)
-        }).collect();
-        save(db, &[(id.clone(), changes)]).await.unwrap();
-        let history = facts::load(db, &id).await.unwrap().subscriptions[&subscription].history.clone();
-        assert_eq!(history.len(), facts::HISTORY_STATES_MAX as usize);
-        assert_eq!(history[0].version.at, at(20));
-        assert_eq!(history.last().unwrap().version.at, at(count - 1));
     }
 
     the_first_link_of_an_object_stays: |db| async {
@@ -207,46 +234,16 @@ on_both! {
         assert_eq!(in_tx, found);
     }
 
-    one_waiver_is_active_and_its_end_makes_room: |db| async {
-        let id = account("acme");
-        let put = async |waiver: Waiver| {
-            save(db, &[(id.clone(), vec![Change::SaveWaiver(waiver)])]).await
-        };
-        put(waiver("wv_1")).await.unwrap();
-        let second = put(waiver("wv_2")).await.unwrap_err();
-        assert!(matches!(second, StoreError::Conflict { .. }), "{second}");
-        // The first one ends at 100 s.
-        put(Waiver { granted_at: at(100), ..waiver("wv_3") }).await.unwrap();
-        let mut third = Waiver { granted_at: at(100), ..waiver("wv_3") };
-        third.revoked =
-            Some(tollgate_domain::facts::Revocation { at: at(101), by: "ada".into(), reason: None });
-        put(third).await.unwrap();
-        put(Waiver { granted_at: at(102), ..waiver("wv_4") }).await.unwrap();
-        // Saving the first again does not make it active again.
-        put(waiver("wv_1")).await.unwrap();
-        let waivers = facts::load(db, &id).await.unwrap().waivers;
-        let ids: Vec<&str> = waivers.iter().map(|waiver| waiver.id.as_str()).collect();
-        assert_eq!(ids, ["wv_1", "wv_3", "wv_4"]);
-    }
-
-    something_is_noted_once: |db| async {
-        let id = account("acme");
-        for expected in [true, false, false] {
-            let new = write(db, async |tx| facts::note(tx, &id, "grace_ended:in_1").await).await;
-            assert_eq!(new.unwrap(), expected);
-        }
-        assert!(facts::load(db, &id).await.unwrap().noted.contains("grace_ended:in_1"));
-    }
-
     a_spoilt_row_is_named: |db| async {
         let all = drawn(1);
         let purchase = Source::new().draw(&sample::changes().prop_filter_map("a purchase", |all| {
             all.into_iter().find(|change| matches!(change, Change::SavePurchase(_)))
         }));
         save(db, &[(all[0].0.clone(), vec![purchase])]).await.unwrap();
-        db.sql("UPDATE purchases SET status = 'lost'").await;
-        let corrupt = facts::load(db, &all[0].0).await.unwrap_err();
-        assert!(matches!(corrupt, StoreError::Corrupt { table: "purchases", .. }), "{corrupt}");
+        db.sql("UPDATE facts SET body = replace(body, '\"status\":\"', '\"status\":\"lost') \
+                WHERE kind = 'purchase'").await;
+        let corrupt = facts::load(db, &all[0].0, Window::ALL).await.unwrap_err();
+        assert!(matches!(corrupt, StoreError::Corrupt { table: "facts", .. }), "{corrupt}");
         assert!(corrupt.to_string().contains("lost") && corrupt.to_string().contains("acct-000"));
     }
 

@@ -287,7 +287,7 @@ fn customer() -> impl Strategy<Value = Customer> {
     )
 }
 
-fn invoice() -> impl Strategy<Value = Invoice> {
+pub(crate) fn invoice() -> impl Strategy<Value = Invoice> {
     let statuses = prop::sample::select(vec![
         InvoiceStatus::Draft,
         InvoiceStatus::Open,
@@ -509,4 +509,103 @@ pub(crate) fn facts(account: &AccountId, changes: &[Change]) -> Facts {
     facts.boosts.sort_by_key(|one| (one.granted_at, one.id.clone()));
     facts.overrides.sort_by_key(|one| (one.granted_at, one.id.clone()));
     facts
+}
+
+/// A subscription that sells a plan and boosts, observed many times over some days, with invoices
+/// that fail and are paid.
+pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
+    let statuses = prop::sample::select(vec![
+        "active",
+        "active",
+        "active",
+        "past_due",
+        "past_due",
+        "unpaid",
+        "trialing",
+        "paused",
+        "something_new",
+        "incomplete",
+    ]);
+    let seen = (0..days * 86_400, statuses, 0_u64..20, any::<bool>(), 0_usize..3);
+    let billed = (0..days * 86_400, any::<bool>(), 0_i64..40);
+    let ended = option::of(0..days * 86_400);
+    (vec(seen, 1..40), vec(billed, 0..12), ended).prop_map(move |(seen, billed, ended)| {
+        let id = SubscriptionId::parse("sub_1").unwrap();
+        let items = |boosts: u64| {
+            let item = |key: &str, quantity| SubscriptionItem {
+                price: PriceId::parse("price_1").unwrap(),
+                lookup_key: Some(key.into()),
+                quantity,
+                period_start: None,
+                period_end: None,
+            };
+            vec![item("sietch_premium_monthly", 1), item("sietch_boost_monthly", boosts)]
+        };
+        let state = |number: usize, second: i64, status: &str, boosts| SubscriptionState {
+            version: Version {
+                at: at(second),
+                rank: LifecycleRank::Updated,
+                event: EventId::parse(&format!("evt_{number}")).unwrap(),
+            },
+            status: SubscriptionStatus::parse(status),
+            items: items(boosts),
+            cancel_at_period_end: false,
+            cancel_at: None,
+            canceled_at: None,
+            ended_at: None,
+            trial_end: (status == "trialing").then(|| at(second + 86_400)),
+            collection_paused: false,
+            created: None,
+            latest_invoice: None,
+            previous: None,
+            covers: Vec::new(),
+        };
+        let mut states = Vec::new();
+        for (number, (second, status, boosts, twice, apart)) in seen.into_iter().enumerate() {
+            states.push(state(number * 10, second, status, boosts));
+            if twice {
+                // A tie of one second, or close to it.
+                let close = second + i64::try_from(apart).unwrap();
+                states.push(state(number * 10 + 1, close, "active", boosts + 1));
+            }
+        }
+        states.extend(ended.map(|second| state(9_999, second, "canceled", 0)));
+        let mut all = vec![Change::CreateAccount];
+        let mut states = states.into_iter();
+        let first = states.next().unwrap();
+        let mut subscription = Subscription::first_seen(id.clone(), None, None, first.clone());
+        all.push(Change::AppendSubscriptionState(id.clone(), first));
+        for state in states {
+            subscription.observe(state.clone());
+            all.push(Change::AppendSubscriptionState(id.clone(), state));
+        }
+        all.insert(1, Change::SaveSubscription(subscription));
+        for (number, (second, paid, failed_days)) in billed.into_iter().enumerate() {
+            all.push(Change::SaveInvoice(Invoice {
+                id: InvoiceId::parse(&format!("in_{number}")).unwrap(),
+                subscription: Some(id.clone()),
+                state: InvoiceState {
+                    at: at(second),
+                    event: EventId::parse(&format!("evt_in_{number}")).unwrap(),
+                    status: if paid { InvoiceStatus::Paid } else { InvoiceStatus::Open },
+                    amount_due_minor: 100,
+                    amount_paid_minor: 0,
+                    currency: Currency::parse("usd").unwrap(),
+                    attempt_count: 1,
+                    billing_reason: None,
+                    collection_method: None,
+                    hosted_url: None,
+                    period_start: None,
+                    period_end: None,
+                    created: Some(at(second - failed_days * 86_400)),
+                },
+                failed_attempts: vec![FailedAttempt {
+                    attempt: 1,
+                    at: at(second - failed_days * 43_200),
+                }],
+                paid_at: paid.then(|| at(second)),
+            }));
+        }
+        all
+    })
 }

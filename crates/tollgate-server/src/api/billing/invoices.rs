@@ -6,8 +6,9 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Serialize;
-use tollgate_domain::ids::SubscriptionId;
+use tollgate_domain::ids::{InvoiceId, SubscriptionId};
 use tollgate_domain::payment::Invoice;
+use tollgate_store::facts;
 
 use super::{answer, caller};
 use crate::api::error::ApiError;
@@ -82,27 +83,20 @@ pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::field("limit", format!("must be from 1 to {LIMIT_MAX}")));
     }
-    let facts = app.engine.load(&account, 0).await?;
-    let mut invoices: Vec<&Invoice> = facts.invoices.values().collect();
-    let order = |invoice: &&Invoice| {
-        (invoice.state.created.unwrap_or(invoice.state.at), invoice.id.clone())
-    };
-    invoices.sort_by_key(|invoice| std::cmp::Reverse(order(invoice)));
-    let from = match &cursor {
-        None => 0,
-        Some(cursor) => invoices
-            .iter()
-            .position(|invoice| invoice.id.as_str() == cursor)
-            .map(|place| place.saturating_add(1))
-            .ok_or_else(|| ApiError::field("cursor", "is none that a reply gave"))?,
-    };
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let page = invoices.get(from..).unwrap_or_default();
-    let more = page.len() > limit;
-    let page = page.get(..limit).unwrap_or(page);
+    let unknown = || ApiError::field("cursor", "is not one that a reply gave");
+    let after =
+        cursor.map(|cursor| InvoiceId::parse(&cursor).map_err(|_| unknown())).transpose()?;
+    // One more than asked for tells whether there is another page.
+    let most = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
+    let found = facts::list_invoices(&app.engine.db, &account, after.as_ref(), most).await?;
+    let mut page = found.ok_or_else(unknown)?;
+    let more = page.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        page.pop();
+    }
     let last = page.last().map(|invoice| invoice.id.as_str());
     Ok(answer(&InvoicesOut {
-        data: page.iter().copied().map(shown).collect(),
+        data: page.iter().map(shown).collect(),
         next_cursor: last.filter(|_| more),
     }))
 }

@@ -18,7 +18,9 @@ pub(super) async fn differences(world: &World) -> Vec<String> {
     for customer in truth {
         let account = AccountId::parse(&customer.metadata["account_id"]).unwrap();
         let db = &world.app.app().engine.db;
-        let facts = tollgate_store::facts::load(db, &account).await.expect("facts are read");
+        let facts = tollgate_store::facts::load(db, &account, tollgate_domain::facts::Window::ALL)
+            .await
+            .expect("facts are read");
         compare(&facts, &customer, &mut differences);
     }
     differences

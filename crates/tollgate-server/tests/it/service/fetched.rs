@@ -48,7 +48,13 @@ async fn take(app: &TestApp, object: &Value, at: Timestamp, covers: &[&str]) -> 
 
 async fn status(app: &TestApp) -> String {
     let account = AccountId::parse("acme").unwrap();
-    let facts = tollgate_store::facts::load(&app.app().engine.db, &account).await.unwrap();
+    let facts = tollgate_store::facts::load(
+        &app.app().engine.db,
+        &account,
+        tollgate_domain::facts::Window::ALL,
+    )
+    .await
+    .unwrap();
     let one = facts.subscriptions.values().next().unwrap();
     let mark = if one.is_uncertain() { "?" } else { "" };
     format!("{}{mark}", one.state().unwrap().status.as_str())

@@ -123,7 +123,10 @@ impl Pair {
 
     async fn status(&self) -> String {
         let account = AccountId::parse("acme").unwrap();
-        let facts = facts::load(&self.app.app().engine.db, &account).await.unwrap();
+        let facts =
+            facts::load(&self.app.app().engine.db, &account, tollgate_domain::facts::Window::ALL)
+                .await
+                .unwrap();
         let shown = facts.subscriptions.values().map(|one| {
             let mark = if one.is_uncertain() { "?" } else { "" };
             format!("{}{mark}", one.state().unwrap().status.as_str())
