@@ -2,6 +2,7 @@
 //! Must not know: how any of them is written or published.
 
 use crate::facts::{BoostGrant, Customer, Facts, Grant, Override, Waiver};
+use crate::finding::Finding;
 use crate::ids::{AccountId, EventId, InvoiceId, MemberId, ObjectId, SubscriptionId};
 use crate::payment::{Adjustment, Invoice, Purchase};
 use crate::subscription::{Subscription, SubscriptionState};
@@ -45,6 +46,8 @@ pub enum Change {
     SaveBoost(BoostGrant),
     /// An override, new or revoked.
     SaveOverride(Override),
+    /// A finding, opened or closed.
+    SaveFinding(Finding),
     /// Something that happened once is remembered under this key (see [`crate::note`]).
     Note(String),
 }
@@ -249,6 +252,9 @@ impl Facts {
             Change::SaveGrant(grant) => replace(&mut self.grants, grant, |g| &g.id),
             Change::SaveBoost(boost) => replace(&mut self.boosts, boost, |b| &b.id),
             Change::SaveOverride(set) => replace(&mut self.overrides, set, |o| &o.id),
+            Change::SaveFinding(finding) => {
+                self.findings.insert(finding.key(), finding.clone());
+            }
             Change::Note(key) => {
                 self.noted.insert(key.clone());
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::finding::Finding;
 use crate::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId, PlanId,
     SessionId, SubscriptionId,
@@ -185,6 +186,8 @@ pub struct Facts {
     pub overrides: Vec<Override>,
     /// Keys of what happened once and is not to be reported again (see [`crate::note`]).
     pub noted: BTreeSet<String>,
+    /// Open findings, and closed ones that were loaded, by [`Finding::key`].
+    pub findings: BTreeMap<String, Finding>,
 }
 
 impl Facts {
@@ -204,6 +207,7 @@ impl Facts {
             boosts: Vec::new(),
             overrides: Vec::new(),
             noted: BTreeSet::new(),
+            findings: BTreeMap::new(),
         }
     }
 

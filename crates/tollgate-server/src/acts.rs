@@ -62,10 +62,16 @@ impl Intake {
         let mut heads = locked.map_err(store)?;
         let window = Window::at(self.now(), self.now(), self.catalog());
         let mut facts = facts::load_in(&mut tx, account, window).await.map_err(store)?;
-        let decision = decide(&facts, self.catalog(), self.now()).map_err(ActError::Refused)?;
+        let now = self.now();
+        let mut decision = decide(&facts, self.catalog(), now).map_err(ActError::Refused)?;
         for change in &decision.changes {
             facts.apply(change);
         }
+        let findings = tollgate_domain::finding::review(&facts, self.catalog(), now);
+        for change in &findings {
+            facts.apply(change);
+        }
+        decision.changes.extend(findings);
         let written = self.write_act(&mut tx, &mut heads, &decision, &facts).await;
         let revision = written.map_err(store)?;
         tx.commit().await.map_err(store)?;
@@ -85,7 +91,7 @@ impl Intake {
             heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account.clone()));
         let now = self.now();
         let mut ledger = Ledger::new(now);
-        let revision = if decision.journal.is_empty() {
+        let revision = if decision.journal.is_empty() && decision.changes.is_empty() {
             head.revision
         } else {
             ledger.enter(head, decision, facts);

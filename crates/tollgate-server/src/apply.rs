@@ -130,6 +130,7 @@ fn may_end(change: &Change) -> bool {
         | Change::AppendSubscriptionState(..)
         | Change::SavePurchase(_)
         | Change::SaveAdjustment(_)
+        | Change::SaveFinding(_)
         | Change::Note(_) => false,
     }
 }

@@ -22,7 +22,7 @@ CREATE TABLE stripe_links (
 
 -- Everything known of an account, one row for each fact. body: the JSON of the fact, opaque to the
 -- product's statements. relevant_from, relevant_until: the span of time in which the fact can
--- change an answer; without them the row is found by its id or its reference only (observations of
+-- change an answer (a finding: while it is open); without them the row is found by its id or its reference only (observations of
 -- subscriptions that others followed, refunds, notes of what was told once). reference: what other
 -- facts refer to it by: a payment intent, a subscription, the object a note is about.
 CREATE TABLE facts (
@@ -38,6 +38,7 @@ CREATE TABLE facts (
 
 CREATE INDEX facts_relevant ON facts (account_id, relevant_until)
     WHERE relevant_until IS NOT NULL;
+CREATE INDEX facts_findings ON facts (fact_id, account_id) WHERE kind = 'finding';
 CREATE INDEX facts_reference ON facts (account_id, reference) WHERE reference IS NOT NULL;
 
 -- When an account is to be looked at because something of it ends.

@@ -1,6 +1,7 @@
 DROP VIEW v_webhook_events;
 DROP VIEW v_billing_events;
 DROP VIEW v_billing_audit_log;
+DROP VIEW findings;
 DROP VIEW overrides;
 DROP VIEW boosts;
 DROP VIEW grants;

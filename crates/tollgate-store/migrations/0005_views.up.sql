@@ -148,6 +148,16 @@ SELECT account_id,
     {field:body.revoked.reason} AS revoke_reason
 FROM facts WHERE kind = 'override';
 
+CREATE VIEW findings AS
+SELECT NULLIF(account_id, '') AS account_id,
+    {field:body.code} AS code,
+    {field:body.subject} AS subject,
+    {instant_field:body.since} AS since,
+    {field:body.detail} AS detail,
+    {field:body.objects} AS objects,
+    {instant_field:body.closed_at} AS closed_at
+FROM facts WHERE kind = 'finding';
+
 CREATE VIEW v_billing_audit_log AS
 SELECT account_id, sequence, kind, subject, actor, event_id,
     {instant:occurred_at} AS occurred_at, {instant:recorded_at} AS recorded_at, details

@@ -17,6 +17,7 @@ pub mod digest;
 pub mod doubts;
 pub mod error;
 pub mod facts;
+pub mod findings;
 pub mod inbox;
 pub mod journal;
 pub mod keys;
@@ -51,6 +52,7 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         doubts::STATEMENTS,
         facts::load::STATEMENTS,
         facts::save::STATEMENTS,
+        findings::STATEMENTS,
         inbox::intake::STATEMENTS,
         inbox::read::STATEMENTS,
         inbox::work::STATEMENTS,

@@ -73,7 +73,7 @@ impl Intake {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let stored = links::find(&mut tx, &Work::references(batch)).await?;
-        let mut work = Work::new(batch, stored);
+        let mut work = Work::new(batch, stored, now);
         let mut heads = accounts::lock(&mut tx, &work.accounts()).await?;
         let window = Window::at(now, now, &self.catalog);
         let keys: Vec<EventKey> = batch.iter().map(|delivery| delivery.key.clone()).collect();

@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use tollgate_domain::change::Change;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::owner::{self, Owner};
-use tollgate_domain::{Catalog, Decision, Facts, Link, Observation, Seen};
+use tollgate_domain::{Catalog, Decision, Facts, Link, Observation, Seen, Timestamp, finding};
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent};
 
@@ -52,6 +52,8 @@ pub(super) struct Work<'a> {
     candidates: Vec<Vec<AccountId>>,
     /// Events whose effects were committed before and that someone replays.
     replayed: HashSet<EventKey>,
+    /// When the batch is processed: findings are reviewed as of then.
+    now: Timestamp,
 }
 
 impl<'a> Work<'a> {
@@ -63,10 +65,14 @@ impl<'a> Work<'a> {
     }
 
     /// A batch whose stored links are known.
-    pub(super) fn new(deliveries: &'a [Delivery], stored: HashMap<ObjectId, Link>) -> Self {
+    pub(super) fn new(
+        deliveries: &'a [Delivery],
+        stored: HashMap<ObjectId, Link>,
+        now: Timestamp,
+    ) -> Self {
         let candidates = candidates(deliveries, &stored);
         let links = Links { stored, made: HashMap::new() };
-        Self { deliveries, links, candidates, replayed: HashSet::new() }
+        Self { deliveries, links, candidates, replayed: HashSet::new(), now }
     }
 
     /// Every account the batch may touch, sorted.
@@ -170,6 +176,12 @@ impl<'a> Work<'a> {
                 self.links.made.entry(link.object.clone()).or_insert_with(|| link.clone());
             }
         }
+        // What follows from the facts that an operator must hear of is a fact like them.
+        let findings = finding::review(facts, catalog, self.now);
+        for change in &findings {
+            facts.apply(change);
+        }
+        decision.changes.extend(findings);
         Verdict::Decided(owner.account, decision)
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tollgate_domain::change::Change;
 use tollgate_domain::facts::Relevance;
 use tollgate_domain::subscription::{Subscription, SubscriptionState};
-use tollgate_domain::{Facts, Timestamp, note};
+use tollgate_domain::{Facts, Finding, Timestamp, note};
 
 use crate::error::StoreError;
 use crate::prose;
@@ -36,20 +36,21 @@ pub(super) mod kind {
     pub(crate) const GRANT: &str = "grant";
     pub(crate) const BOOST: &str = "boost";
     pub(crate) const OVERRIDE: &str = "override";
+    pub(crate) const FINDING: &str = "finding";
     pub(crate) const NOTE: &str = "note";
 }
 
 /// A row to be written.
 #[derive(Debug)]
-pub(super) struct FactRow<'a> {
-    pub(super) account: &'a str,
-    pub(super) kind: &'static str,
-    pub(super) id: Cow<'a, str>,
-    pub(super) reference: Option<&'a str>,
-    pub(super) relevance: Option<Relevance>,
-    pub(super) body: String,
+pub(crate) struct FactRow<'a> {
+    pub(crate) account: &'a str,
+    pub(crate) kind: &'static str,
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) reference: Option<&'a str>,
+    pub(crate) relevance: Option<Relevance>,
+    pub(crate) body: String,
     /// The first one stays instead of the last.
-    pub(super) once: bool,
+    pub(crate) once: bool,
 }
 
 /// The body of a subscription's row: the fact, and what people want to see of it.
@@ -158,6 +159,7 @@ pub(super) fn of<'a>(
         Change::SaveOverride(one) => {
             row(kind::OVERRIDE, one.id.as_str(), None, one.relevance(), encode(one)?)
         }
+        Change::SaveFinding(one) => finding(account, one)?,
         Change::Note(key) => FactRow {
             account,
             kind: kind::NOTE,
@@ -168,6 +170,20 @@ pub(super) fn of<'a>(
             once: true,
         },
     }))
+}
+
+/// The row of a finding; a closed one is found by its key only.
+pub(crate) fn finding<'a>(account: &'a str, one: &Finding) -> Result<FactRow<'a>, StoreError> {
+    let open = Relevance { from: one.since, until: Timestamp::MAX };
+    Ok(FactRow {
+        account,
+        kind: kind::FINDING,
+        id: Cow::Owned(prose::to_column(&one.key()).into_owned()),
+        reference: None,
+        relevance: one.closed_at.is_none().then_some(open),
+        body: encode(one)?,
+        once: false,
+    })
 }
 
 fn observation_kind(state: &SubscriptionState) -> &'static str {
@@ -197,11 +213,11 @@ pub(super) const INSTANT_KEY_CHARS: i64 = 15;
 
 /// A row that was read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StoredRow<'a> {
-    pub(super) account: &'a str,
-    pub(super) kind: &'a str,
-    pub(super) id: &'a str,
-    pub(super) body: &'a str,
+pub(crate) struct StoredRow<'a> {
+    pub(crate) account: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) body: &'a str,
 }
 
 impl StoredRow<'_> {
@@ -238,6 +254,10 @@ impl StoredRow<'_> {
             kind::GRANT => push(&mut facts.grants, self.fact()?),
             kind::BOOST => push(&mut facts.boosts, self.fact()?),
             kind::OVERRIDE => push(&mut facts.overrides, self.fact()?),
+            kind::FINDING => {
+                let one: Finding = self.fact()?;
+                facts.findings.insert(one.key(), one);
+            }
             kind::NOTE => {
                 facts.noted.insert(prose::from_column(self.id).into_owned());
             }
@@ -262,7 +282,7 @@ impl StoredRow<'_> {
         Ok(())
     }
 
-    pub(super) fn fact<T: DeserializeOwned>(self) -> Result<T, StoreError> {
+    pub(crate) fn fact<T: DeserializeOwned>(self) -> Result<T, StoreError> {
         decode(self.body).map_err(|error| self.corrupt(error.to_string()))
     }
 

@@ -79,7 +79,7 @@ pub(super) async fn changes(
     Ok(())
 }
 
-fn batch<'r>(rows: &'r [FactRow<'r>]) -> Rows<'r, FactRow<'r>> {
+pub(crate) fn batch<'r>(rows: &'r [FactRow<'r>]) -> Rows<'r, FactRow<'r>> {
     Rows::of(rows)
         .text(|row| row.account)
         .text(|row| row.kind)

@@ -1,0 +1,337 @@
+//! Findings: what an operator must hear of. Owns: the codes, when a finding about an account is
+//! open, and the changes that open and close it. Must not know: who shows them.
+//!
+//! Nothing paid for is silently worth nothing. A finding about an account follows from its facts
+//! and the catalog, so it closes by itself when the cause is gone; one that an event brought (a
+//! claim that cannot be, an event of the other mode) is closed by what settles it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Catalog;
+use crate::change::Change;
+use crate::codec::text_form;
+use crate::entitlement::resolve::resolve;
+use crate::entitlement::{Absence, Considered, SourceKind, Standing};
+use crate::facts::Facts;
+use crate::subscription::SubscriptionStatus;
+use crate::time::Timestamp;
+
+/// What kind of matter it is; the stable codes of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FindingCode {
+    /// A live subscription grants nothing, because the catalog does not know its prices.
+    PriceUnknown,
+    /// A paid purchase grants nothing, because neither price nor amount confirms what it claims.
+    PurchaseUnconfirmed,
+    /// An object names an owner that cannot be an account id.
+    ClaimInvalid,
+    /// An object names another account than the one it is linked to.
+    ClaimContradicts,
+    /// Something was paid that sells nothing of the catalog and reaches no account.
+    ForeignPaid,
+    /// A subscription counts as active although its paid period ended and no news came.
+    StaleSubscription,
+    /// Two live subscriptions give plans to one account.
+    DuplicateSubscription,
+    /// Events of the other mode (test or live) arrive.
+    OtherMode,
+    /// Thin events arrive, and without an API key their objects cannot be read.
+    ThinWithoutKey,
+    /// Something was bought through Billing v2, which is not read.
+    BillingV2,
+    /// An event could not be processed and is retried no more.
+    EventDead,
+    /// The journal of an account is not what was written.
+    JournalBroken,
+    /// Something that was sold names a plan the catalog has no more.
+    GrantLostByCatalog,
+}
+
+impl FindingCode {
+    /// All, in the order of their declaration.
+    pub const ALL: [Self; 13] = [
+        Self::PriceUnknown,
+        Self::PurchaseUnconfirmed,
+        Self::ClaimInvalid,
+        Self::ClaimContradicts,
+        Self::ForeignPaid,
+        Self::StaleSubscription,
+        Self::DuplicateSubscription,
+        Self::OtherMode,
+        Self::ThinWithoutKey,
+        Self::BillingV2,
+        Self::EventDead,
+        Self::JournalBroken,
+        Self::GrantLostByCatalog,
+    ];
+
+    /// The stable code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PriceUnknown => "price_unknown",
+            Self::PurchaseUnconfirmed => "purchase_unconfirmed",
+            Self::ClaimInvalid => "claim_invalid",
+            Self::ClaimContradicts => "claim_contradicts",
+            Self::ForeignPaid => "foreign_paid",
+            Self::StaleSubscription => "stale_subscription",
+            Self::DuplicateSubscription => "duplicate_subscription",
+            Self::OtherMode => "other_mode",
+            Self::ThinWithoutKey => "thin_without_key",
+            Self::BillingV2 => "billing_v2",
+            Self::EventDead => "event_dead",
+            Self::JournalBroken => "journal_broken",
+            Self::GrantLostByCatalog => "grant_lost_by_catalog",
+        }
+    }
+
+    /// Back from [`Self::as_str`].
+    pub fn parse(text: &str) -> Result<Self, UnknownCode> {
+        let found = Self::ALL.into_iter().find(|code| code.as_str() == text);
+        found.ok_or_else(|| UnknownCode { text: text.chars().take(80).collect() })
+    }
+
+    /// What it means, in a sentence.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::PriceUnknown => {
+                "A live subscription grants nothing: the catalog does not know its price."
+            }
+            Self::PurchaseUnconfirmed => {
+                "A paid purchase grants nothing: neither its price nor its amount confirms it."
+            }
+            Self::ClaimInvalid => {
+                "The metadata of an object names something that is not an account id."
+            }
+            Self::ClaimContradicts => {
+                "The metadata of an object names another account than the one it belongs to."
+            }
+            Self::ForeignPaid => {
+                "Something was paid that sells nothing of the catalog and belongs to no account."
+            }
+            Self::StaleSubscription => {
+                "A subscription counts as active although its paid period ended and no news came."
+            }
+            Self::DuplicateSubscription => "Two live subscriptions give plans to one account.",
+            Self::OtherMode => "Stripe events of the other mode (test or live) arrive.",
+            Self::ThinWithoutKey => {
+                "Thin events arrive, but without an API key their objects cannot be read."
+            }
+            Self::BillingV2 => {
+                "Something was bought through Stripe Billing v2, which is not read yet."
+            }
+            Self::EventDead => "A Stripe event could not be processed and is retried no more.",
+            Self::JournalBroken => "The journal of an account is not what was written.",
+            Self::GrantLostByCatalog => {
+                "Something that was sold names a plan that is no longer in the catalog."
+            }
+        }
+    }
+
+    /// What to do about it, in a sentence.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::PriceUnknown => {
+                "Map the price or its product to a plan: stripe_prices or stripe_products in the \
+                 catalog, or STRIPE_PRODUCT_PRICE_MAP."
+            }
+            Self::PurchaseUnconfirmed => {
+                "Map the price to the plan, or give the plan a grant by hand, or refund the payment."
+            }
+            Self::ClaimInvalid => {
+                "Correct account_id in the object's metadata at Stripe, or use `tollgate relink`."
+            }
+            Self::ClaimContradicts => {
+                "If the metadata is right, move the object with `tollgate relink`; else correct it."
+            }
+            Self::ForeignPaid => {
+                "If it is yours, map its price in the catalog or set account_id in its metadata; \
+                 else ignore it."
+            }
+            Self::StaleSubscription => {
+                "Check the webhook endpoint, or set STRIPE_SECRET_KEY so that Stripe can be asked."
+            }
+            Self::DuplicateSubscription => {
+                "Cancel one of them: `tollgate duplicates` shows which, and what a refund would be."
+            }
+            Self::OtherMode => "Send only events of one mode to this server: one server for each.",
+            Self::ThinWithoutKey => "Set STRIPE_SECRET_KEY, or send snapshot events.",
+            Self::BillingV2 => "Sell through subscriptions, or give a grant by hand.",
+            Self::EventDead => {
+                "`tollgate events show ID` says why; mend that and run `tollgate events replay ID`."
+            }
+            Self::JournalBroken => {
+                "Someone changed rows of the database: compare with a backup, and change credentials."
+            }
+            Self::GrantLostByCatalog => {
+                "Put the plan back into the catalog, or give the account a grant of another plan."
+            }
+        }
+    }
+
+    /// Whether it follows from an account's facts and the catalog alone.
+    const fn is_derived(self) -> bool {
+        matches!(
+            self,
+            Self::PriceUnknown
+                | Self::PurchaseUnconfirmed
+                | Self::StaleSubscription
+                | Self::DuplicateSubscription
+                | Self::GrantLostByCatalog
+        )
+    }
+}
+
+text_form!(FindingCode, FindingCode::parse);
+
+/// The text is not the code of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not the code of a finding")]
+pub struct UnknownCode {
+    /// The text, cut to 80 characters.
+    pub text: String,
+}
+
+/// One matter an operator must hear of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What kind of matter.
+    pub code: FindingCode,
+    /// The object it is about, a Stripe id where there is one; with the code it is the key.
+    pub subject: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What was seen, in words; no personal data.
+    pub detail: String,
+    /// Other objects concerned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<String>,
+    /// When its cause was gone; `None` while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+}
+
+impl Finding {
+    /// An open one without other objects.
+    pub fn new(
+        code: FindingCode,
+        subject: impl Into<String>,
+        since: Timestamp,
+        detail: impl Into<String>,
+    ) -> Self {
+        let (subject, detail) = (subject.into(), detail.into());
+        Self { code, subject, since, detail, objects: Vec::new(), closed_at: None }
+    }
+
+    /// What makes it the same matter within an account.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.code.as_str(), self.subject)
+    }
+}
+
+/// The changes that bring an account's findings up to its facts: new ones are opened, those whose
+/// cause is gone are closed. Empty when nothing is to be done, as nearly always.
+pub fn review(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Vec<Change> {
+    let due = derive(facts, catalog, now);
+    let mut changes = Vec::new();
+    for (key, finding) in &due {
+        if facts.findings.get(key).is_none_or(|known| known.closed_at.is_some()) {
+            changes.push(Change::SaveFinding(finding.clone()));
+        }
+    }
+    for (key, known) in &facts.findings {
+        if known.closed_at.is_none() && known.code.is_derived() && !due.contains_key(key) {
+            changes.push(closed(known, now));
+        }
+    }
+    changes
+}
+
+/// The change that closes an open finding of an account; `None` when there is none.
+pub fn close(facts: &Facts, code: FindingCode, subject: &str, now: Timestamp) -> Option<Change> {
+    let key = format!("{}/{subject}", code.as_str());
+    let known = facts.findings.get(&key).filter(|known| known.closed_at.is_none());
+    known.map(|known| closed(known, now))
+}
+
+fn closed(known: &Finding, now: Timestamp) -> Change {
+    Change::SaveFinding(Finding { closed_at: Some(now), ..known.clone() })
+}
+
+/// Every finding that follows from an account's facts, by key.
+fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, Finding> {
+    let mut all = BTreeMap::new();
+    if facts.subscriptions.is_empty() && facts.purchases.is_empty() && facts.grants.is_empty() {
+        return all;
+    }
+    let considered = resolve(facts, catalog, now).considered;
+    let about = considered.iter().filter_map(|source| about_source(source, facts, now));
+    for finding in about.chain(duplicates(&considered, now)) {
+        all.insert(finding.key(), finding);
+    }
+    all
+}
+
+fn about_source(source: &Considered, facts: &Facts, now: Timestamp) -> Option<Finding> {
+    let Standing::NotInForce(absence) = source.standing else { return None };
+    let id = source.id.as_deref()?;
+    let since = source.since.unwrap_or(now);
+    match (source.kind, absence) {
+        (SourceKind::Subscription, Absence::PriceUnknown) => {
+            let state = facts.subscriptions.get(id)?.state()?;
+            let live = matches!(
+                state.status,
+                SubscriptionStatus::Active
+                    | SubscriptionStatus::Trialing
+                    | SubscriptionStatus::PastDue
+            );
+            let prices: Vec<String> =
+                state.items.iter().map(|item| item.price.to_string()).collect();
+            let detail = format!("{} with price {}", state.status.as_str(), prices.join(", "));
+            live.then(|| Finding {
+                objects: prices,
+                ..Finding::new(FindingCode::PriceUnknown, id, since, detail)
+            })
+        }
+        (SourceKind::Grant, Absence::Unconfirmed) => {
+            let purchase = facts.purchases.get(id)?;
+            let paid_at = purchase.paid_at?;
+            let detail = match &purchase.total {
+                Some(total) => {
+                    format!("paid {} {} (minor units)", total.amount_minor, total.currency.as_str())
+                }
+                None => "paid".to_owned(),
+            };
+            let objects = purchase.prices.iter().map(ToString::to_string).collect();
+            let code = FindingCode::PurchaseUnconfirmed;
+            Some(Finding { objects, ..Finding::new(code, id, paid_at, detail) })
+        }
+        (SourceKind::Grant, Absence::PlanUnknown) => {
+            let detail = "its plan is not in the catalog";
+            Some(Finding::new(FindingCode::GrantLostByCatalog, id, since, detail))
+        }
+        _ => None,
+    }
+}
+
+/// The subscriptions that give plans beside the one that wins.
+fn duplicates(considered: &[Considered], now: Timestamp) -> Option<Finding> {
+    let giving: Vec<&str> = considered
+        .iter()
+        .filter(|source| source.kind == SourceKind::Subscription && source.counts())
+        .filter_map(|source| source.id.as_deref())
+        .collect();
+    if giving.len() < 2 {
+        return None;
+    }
+    // Named by the least id, so that it stays the same matter whichever of them wins.
+    let first = giving.iter().min()?;
+    let objects = giving.iter().map(|id| (*id).to_owned()).collect();
+    let detail = format!("{} subscriptions give plans at once", giving.len());
+    let code = FindingCode::DuplicateSubscription;
+    Some(Finding { objects, ..Finding::new(code, *first, now, detail) })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Findings as scenarios: facts as text, then what is open.
+
+use super::*;
+use crate::entitlement::scenario::{read, time};
+
+fn open(scenario: &str, at: &str) -> Vec<String> {
+    let (catalog, facts) = read(scenario);
+    review(&facts, &catalog, time(at))
+        .into_iter()
+        .map(|change| match change {
+            Change::SaveFinding(finding) => finding.key(),
+            other => panic!("{other:?} is not a finding"),
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_paid_and_grants_nothing_is_open() {
+    let table = [
+        ("", &[][..]),
+        ("sub s premium active @0d", &[]),
+        ("sub s unheard active @0d", &["price_unknown/s"]),
+        ("sub s unheard past_due @0d", &["price_unknown/s"]),
+        ("sub s unheard canceled @0d", &[]),
+        ("sub s unheard,premium active @0d", &[]),
+        ("sub s boost*3 active @0d", &[]),
+        ("catalog levels\nbuy c1 pro paid=3d amount=19000", &[]),
+        ("catalog levels\nbuy c1 pro paid=3d amount=17", &["purchase_unconfirmed/c1"]),
+        ("catalog levels\nbuy c1 pro amount=17", &[]),
+        ("grant g1 gone @0d", &["grant_lost_by_catalog/g1"]),
+        ("sub s1 premium active @0d\nsub s2 basic active @0d", &["duplicate_subscription/s1"]),
+        ("sub s1 premium active @0d\nsub s2 basic canceled @0d", &[]),
+        ("sub s1 premium active @0d\nsub s2 boost*2 active @0d", &[]),
+    ];
+    for (scenario, expected) in table {
+        assert_eq!(open(scenario, "5d"), expected, "{scenario}");
+    }
+}
+
+#[test]
+fn a_finding_opens_once_and_closes_when_its_cause_is_gone() {
+    let (catalog, mut facts) = read("sub s unheard active @0d");
+    for change in review(&facts, &catalog, time("1d")) {
+        facts.apply(&change);
+    }
+    let since = facts.findings["price_unknown/s"].since;
+    assert_eq!(review(&facts, &catalog, time("2d")), [], "it is open already");
+    let (_, ended) = read("sub s unheard active @0d\nsub s unheard canceled @3d");
+    facts.subscriptions = ended.subscriptions;
+    let closing = review(&facts, &catalog, time("4d"));
+    assert_eq!(closing.len(), 1);
+    closing.iter().for_each(|change| facts.apply(change));
+    let closed = &facts.findings["price_unknown/s"];
+    assert_eq!((closed.since, closed.closed_at), (since, Some(time("4d"))));
+    assert_eq!(review(&facts, &catalog, time("5d")), []);
+}
+
+#[test]
+fn what_an_event_brought_stays_until_it_is_closed() {
+    let (catalog, mut facts) = read("sub s premium active @0d");
+    let code = FindingCode::ClaimContradicts;
+    facts.apply(&Change::SaveFinding(Finding::new(code, "sub_1", time("1d"), "names org-b")));
+    assert_eq!(review(&facts, &catalog, time("2d")), []);
+    assert_eq!(close(&facts, code, "sub_2", time("2d")), None);
+    let closing = close(&facts, code, "sub_1", time("2d")).unwrap();
+    facts.apply(&closing);
+    assert_eq!(close(&facts, code, "sub_1", time("3d")), None);
+}
+
+#[test]
+fn codes_are_read_back() {
+    for code in FindingCode::ALL {
+        assert_eq!(FindingCode::parse(code.as_str()), Ok(code));
+        assert!(code.meaning().ends_with('.') && code.remedy().ends_with('.'), "{code:?}");
+    }
+    assert!(FindingCode::parse("nonsense").is_err());
+}
