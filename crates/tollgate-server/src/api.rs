@@ -72,6 +72,7 @@ pub fn router(app: Arc<App>) -> Router {
         .nest("/api/v1", v1.clone())
         .nest("/api", v1)
         .route("/admin/catalog/plan", post(admin::catalog::plan).fallback(allow_post))
+        .route("/admin/findings", get(admin::findings::list).fallback(allow_get))
         .route("/admin/reconcile", post(admin::reconcile::begin).fallback(allow_post))
         .route("/admin/reconcile/runs", get(admin::reconcile::runs).fallback(allow_get))
         .route("/livez", get(health::live).fallback(allow_get))

@@ -21,6 +21,7 @@ use crate::cache::EntitlementCache;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::findings::FindingCounts;
 use crate::freshness::Freshness;
 use crate::intake::{Intake, IntakeParts, Queue};
 use crate::listener::ConnectionCount;
@@ -53,6 +54,8 @@ pub struct App {
     pub stripe: Option<StripeClient>,
     /// Stripe's prices as they were last read.
     pub prices: PriceCache,
+    /// Counts of open findings.
+    pub findings: FindingCounts,
     /// Who is buying or changing something now.
     pub gates: Gates,
     /// Open connections.
@@ -140,6 +143,7 @@ impl App {
             keys: KeyTable::default(),
             stripe,
             prices: PriceCache::default(),
+            findings: FindingCounts::default(),
             gates: Gates::default(),
             connections: ConnectionCount::default(),
             stopping: AtomicBool::new(false),

@@ -22,6 +22,7 @@ mod dev_state;
 mod docs;
 mod doctor;
 mod events;
+mod findings;
 mod http_client;
 mod init;
 mod keys;
@@ -126,6 +127,8 @@ enum Command {
         #[command(subcommand)]
         command: events::EventsCommand,
     },
+    /// Show what needs attention: paid and granting nothing, contradictory, stale, given up
+    Findings(findings::FindingsArgs),
     /// Compare with Stripe and repair what differs
     Reconcile(reconcile::ReconcileArgs),
     /// Bring an existing Stripe account's customers, subscriptions and purchases in
@@ -168,7 +171,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Ask", &["check", "why", "timeline"]),
     ("Catalog", &["plan"]),
     ("Stripe's events", &["trigger", "sandbox", "events", "reconcile", "import"]),
-    ("Operate", &["keys", "config", "doctor", "bench", "state", "completions"]),
+    ("Operate", &["findings", "keys", "config", "doctor", "bench", "state", "completions"]),
 ];
 
 /// The command line as clap knows it, with the commands grouped in the help.
@@ -247,6 +250,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Sandbox(args) => sandbox::run(&context, &args),
         Command::Plan { command } => plan::run(&context, command),
         Command::Events { command } => events::run(&context, command),
+        Command::Findings(args) => findings::run(&context, &args),
         Command::Reconcile(args) => reconcile::run(&context, &args),
         Command::Import(args) => reconcile::import(&context, &args),
         Command::Keys { command } => keys::run(&context, command),

@@ -6,6 +6,7 @@
 //! lingers, and answers after the commit.
 
 mod batch;
+mod dead;
 pub mod delivery;
 pub mod fetched;
 pub mod read;

@@ -15,6 +15,7 @@ pub mod config;
 pub mod engine;
 mod envelope;
 pub mod feed;
+pub mod findings;
 pub mod freshness;
 pub mod intake;
 pub mod keys;

@@ -29,6 +29,13 @@ pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
+/// One label called `code`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CodeLabel {
+    /// The code of a finding.
+    pub code: &'static str,
+}
+
 /// One label called `result`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ResultLabel {
@@ -107,6 +114,8 @@ pub struct Metrics {
     pub stripe_held: Family<HeldLabels, Counter>,
     /// 1 while calls to Stripe are held back because it is down.
     pub stripe_breaker_open: Gauge,
+    /// Open findings, by code; as old as the last scrape or readiness check.
+    pub findings: Family<CodeLabel, Gauge>,
     /// Stripe's view of a customer's features differs from ours.
     pub entitlement_mismatches: Counter<u64, AtomicU64>,
 }
@@ -151,6 +160,7 @@ impl Metrics {
             stripe_request: seconds(),
             stripe_held: Family::default(),
             stripe_breaker_open: Gauge::default(),
+            findings: Family::default(),
             entitlement_mismatches: Counter::default(),
         };
         metrics.register();
@@ -187,6 +197,7 @@ impl Metrics {
         r.register("stripe_requests_held", "Calls to Stripe that were held back", held);
         let breaker = self.stripe_breaker_open.clone();
         r.register("stripe_breaker_open", "Calls to Stripe are held back", breaker);
+        r.register("findings", "Open findings by code", self.findings.clone());
         let mismatches = self.entitlement_mismatches.clone();
         r.register("entitlement_mismatches", "Stripe's features differ from ours", mismatches);
     }

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::intake::squeeze;
 use crate::listener::{self, ListenerLimits};
-use crate::{feed, workers};
+use crate::{feed, findings, workers};
 
 /// Whether workers run by themselves; tests turn them by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,8 @@ pub async fn start_with(
             tokio::spawn(workers::retry::run(Arc::clone(&app), stopped.clone())),
             tokio::spawn(workers::refetch::run(Arc::clone(&app), stopped.clone())),
             tokio::spawn(workers::reconcile::run(Arc::clone(&app), stopped.clone())),
-            tokio::spawn(workers::schedule::run(Arc::clone(&app), stopped)),
+            tokio::spawn(workers::schedule::run(Arc::clone(&app), stopped.clone())),
+            tokio::spawn(findings::review_after_catalog_change(Arc::clone(&app), stopped)),
         ],
     };
     Ok(RunningApp { app, address, metrics_address, stop, listeners, workers, writers })

@@ -1,4 +1,5 @@
 //! Routes under `/admin`, one file per noun. Owns: nothing but the list.
 
 pub mod catalog;
+pub mod findings;
 pub mod reconcile;

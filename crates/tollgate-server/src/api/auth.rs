@@ -32,6 +32,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The one account it may ask about.
+    pub const fn bound_account(&self) -> Option<&AccountId> {
+        self.account.as_ref()
+    }
+
     /// Refuses a caller that may not ask about an account.
     pub fn may_ask_about(&self, account: &str) -> Result<(), ApiError> {
         match &self.account {

@@ -3,6 +3,7 @@
 //! Alive: the process answers. Ready: the database answers and the engine is not stopping.
 //! Healthy: ready, and nothing is missing that a part of the product needs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -37,6 +38,9 @@ pub struct Health {
     pub stripe: Component,
     /// The webhook secret.
     pub webhook: Component,
+    /// How many findings are open, by code; `GET /admin/findings` tells of each.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub findings: BTreeMap<&'static str, u64>,
 }
 
 const OK: Component = Component { status: "ok", detail: None };
@@ -66,6 +70,8 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /metrics`
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    // A database that is away must not take the metrics with it.
+    app.open_findings().await.ok();
     app.metrics.connections.set(i64::try_from(app.connections.get()).unwrap_or(i64::MAX));
     let mut response = app.metrics.render().into_response();
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -78,6 +84,9 @@ async fn look(app: &App) -> Health {
         Ok(()) => OK,
         Err(_) => Component { status: "failing", detail: Some("the database does not answer") },
     };
+    let counts = if database.status == "ok" { app.open_findings().await.ok() } else { None };
+    let open = counts.iter().flat_map(|counts| counts.iter()).filter(|(_, count)| **count > 0);
+    let findings = open.map(|(code, count)| (code.as_str(), *count)).collect();
     let webhook = if app.config.webhook_secrets.is_empty() {
         Component { status: "off", detail: Some("STRIPE_WEBHOOK_SECRET is not set") }
     } else {
@@ -99,5 +108,6 @@ async fn look(app: &App) -> Health {
         redis: Component { status: "off", detail: None },
         stripe,
         webhook,
+        findings,
     }
 }

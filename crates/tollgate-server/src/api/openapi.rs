@@ -22,7 +22,7 @@ use super::{
     ),
     paths(
         routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
-        routes::features, routes::webhook, routes::catalog_plan, routes::reconcile, routes::reconcile_runs, routes::live, routes::ready,
+        routes::features, routes::webhook, routes::catalog_plan, routes::findings, routes::reconcile, routes::reconcile_runs, routes::live, routes::ready,
         routes::health,
         billing::checkout, billing::sync, billing::portal, billing::subscription, billing::change,
         billing::preview, billing::cancel, billing::resume, billing::invoices,
@@ -32,7 +32,7 @@ use super::{
         entitlements::EntitlementsOut<'static>, timeline::TimelineOut<'static>,
         plans::PlansOut<'static>, plans::FeaturesOut<'static>, webhooks::WebhookOut<'static>,
         admin::catalog::ProposalIn, admin::catalog::WhatIfOut<'static>,
-        admin::reconcile::OrderIn, admin::reconcile::BegunOut, admin::reconcile::RunsOut, health::Health,
+        admin::findings::FindingsOut, admin::reconcile::OrderIn, admin::reconcile::BegunOut, admin::reconcile::RunsOut, health::Health,
         error::Problem,
         api_billing::checkout::CheckoutIn, api_billing::checkout::CheckoutOut<'static>,
         api_billing::checkout::SyncOut<'static>, api_billing::portal::PortalIn,
@@ -184,6 +184,28 @@ mod routes {
         )
     )]
     fn webhook() {}
+
+    #[utoipa::path(
+        get, path = "/admin/findings", tag = "admin",
+        summary = "What an operator must hear of",
+        description = "Paid and granting nothing, contradictory, stale, given up. A finding closes by \
+            itself when its cause is gone.",
+        params(
+            ("code" = Option<String>, Query, description = "Of this code only"),
+            ("accountId" = Option<String>, Query, description = "Of this account only"),
+            ("state" = Option<String>, Query, description = "`open` (unless said), `closed` or `all`"),
+            ("limit" = Option<u64>, Query, description = "1 to 100; 25 unless said"),
+            ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ),
+        responses(
+            (status = 200, body = admin::findings::FindingsOut),
+            (status = 400, body = error::Problem, description = "`invalid_request`"),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 403, body = error::Problem, description = "`scope_missing`, `account_forbidden`"),
+        ),
+        security(("bearer" = ["admin:read"]), ("apiKey" = ["admin:read"]))
+    )]
+    fn findings() {}
 
     #[utoipa::path(
         post, path = "/admin/reconcile", tag = "admin", summary = "Compare with Stripe",

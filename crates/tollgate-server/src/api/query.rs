@@ -35,8 +35,17 @@ impl Query {
         Some(value)
     }
 
-    /// Takes the account out, under any of its names.
+    /// Takes the account out, under any of its names; it must be there.
     pub fn account(&mut self) -> Option<AccountId> {
+        if !ACCOUNT_NAMES.iter().any(|name| self.pairs.iter().any(|(known, _)| known == name)) {
+            self.errors.push(FieldError::new("accountId", "is missing"));
+            return None;
+        }
+        self.optional_account()
+    }
+
+    /// Takes the account out, under any of its names, where it is there.
+    pub fn optional_account(&mut self) -> Option<AccountId> {
         let mut found: Option<(&str, String)> = None;
         for name in ACCOUNT_NAMES {
             if let Some(value) = self.text(name) {
@@ -46,10 +55,7 @@ impl Query {
                 found = Some((name, value));
             }
         }
-        let Some((name, value)) = found else {
-            self.errors.push(FieldError::new("accountId", "is missing"));
-            return None;
-        };
+        let (name, value) = found?;
         match AccountId::parse(&value) {
             Ok(account) => Some(account),
             Err(error) => {

@@ -1,11 +1,11 @@
 //! Asking from the command line. Owns: opening the engine on the database for one question. Must not
 //! know: how answers are shown.
 
-use tollgate_domain::Timestamp;
 use tollgate_domain::catalog::FeatureKind;
 use tollgate_domain::entitlement::{Answer, Resolution, Usage};
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, FeatureKey};
+use tollgate_domain::{Finding, Timestamp};
 use tollgate_store::{Db, facts, usage};
 
 use super::at::At;
@@ -23,6 +23,8 @@ pub(super) struct Asking {
 /// What holds for one account at an instant.
 pub(super) struct Resolved {
     pub(super) resolution: Resolution,
+    /// The account's open findings, as of now.
+    pub(super) findings: Vec<Finding>,
     pub(super) at: Timestamp,
 }
 
@@ -42,10 +44,13 @@ impl Asking {
         let at = at.map_or(self.now, |at| at.instant(self.now));
         let mut facts =
             facts::load(&self.db, account, Window::at(at, self.now, &self.config.catalog)).await?;
+        let open = facts.findings.values().filter(|one| one.closed_at.is_none());
+        let findings = open.cloned().collect();
         if at < self.now {
             facts = facts.as_of(at);
         }
-        Ok(Resolved { resolution: tollgate_domain::resolve(&facts, &self.config.catalog, at), at })
+        let resolution = tollgate_domain::resolve(&facts, &self.config.catalog, at);
+        Ok(Resolved { resolution, findings, at })
     }
 
     /// The answer about one feature.

@@ -1,11 +1,14 @@
 //! `tollgate doctor`. Owns: looking for everything that could be wrong and saying how to mend it.
 //! Must not know: how the parts it looks at work.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use http::Uri;
 use serde::Serialize;
-use tollgate_domain::Timestamp;
 use tollgate_domain::catalog::{PlanIndex, PriceTarget};
+use tollgate_domain::{FindingCode, Timestamp};
+use tollgate_store::findings::FindingFilter;
 use tollgate_store::{Db, Durability, migrations};
 
 use super::context::{Context, block_on, sqlite_path};
@@ -18,6 +21,9 @@ use crate::config::{self, Config, Loaded, secret};
 
 /// A clock before this is wrong: Tollgate did not exist.
 const CLOCK_MIN_SECONDS: i64 = 1_767_225_600;
+
+/// Objects named for each code of a finding.
+const SUBJECTS_SHOWN: usize = 3;
 
 /// Where to look.
 #[derive(Debug, Args)]
@@ -240,6 +246,7 @@ async fn look_at_database(context: &Context, config: &Config) -> Vec<Finding> {
             findings.push(fine("database", format!("{shown} ({})", db.engine())));
             findings.extend(look_at_schema(&db).await);
             findings.push(look_at_durability(&db).await);
+            findings.extend(look_at_open_findings(&db).await);
             db.close().await;
         }
         Err(error) => findings.push(fault(
@@ -261,6 +268,34 @@ async fn look_at_schema(db: &Db) -> Vec<Finding> {
         newest,
         "`tollgate migrate status` tells more, `tollgate migrate up` brings it up",
     )]
+}
+
+/// What the engine itself found: one line for each code, with the first objects.
+async fn look_at_open_findings(db: &Db) -> Vec<Finding> {
+    let filter = FindingFilter { open: true, ..FindingFilter::default() };
+    let open = match super::findings::list(db, filter).await {
+        Ok(open) => open,
+        // Without a schema there is nothing to look at; the schema's own line says so.
+        Err(_) => return Vec::new(),
+    };
+    let mut by_code: BTreeMap<FindingCode, Vec<String>> = BTreeMap::new();
+    for one in open {
+        by_code.entry(one.finding.code).or_default().push(one.finding.subject);
+    }
+    let line = |(code, subjects): (FindingCode, Vec<String>)| {
+        let first: Vec<&str> = subjects.iter().take(SUBJECTS_SHOWN).map(String::as_str).collect();
+        let more = subjects.len().saturating_sub(first.len());
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let what = format!(
+            "{} ({}): {} {}{more}",
+            code.as_str(),
+            subjects.len(),
+            code.meaning(),
+            first.join(", "),
+        );
+        notice("findings", what, format!("{} `tollgate findings` tells of each", code.remedy()))
+    };
+    by_code.into_iter().map(line).collect()
 }
 
 async fn look_at_durability(db: &Db) -> Finding {

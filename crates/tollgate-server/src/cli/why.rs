@@ -7,7 +7,7 @@ use tollgate_domain::entitlement::{
     Considered, OverrideConsidered, Resolution, SourceKind, Standing,
 };
 use tollgate_domain::ids::{AccountId, FeatureKey};
-use tollgate_domain::{Catalog, Timestamp};
+use tollgate_domain::{Catalog, Finding, Timestamp};
 
 use super::asking::Asking;
 use super::at::{self, At};
@@ -47,6 +47,7 @@ async fn explain(context: &Context, args: &WhyArgs) -> Outcome {
         catalog,
         account: &args.account,
         resolution: &resolved.resolution,
+        findings: &resolved.findings,
         at: resolved.at,
         now: asking.now,
     };
@@ -91,6 +92,7 @@ struct Story<'a> {
     catalog: &'a Catalog,
     account: &'a AccountId,
     resolution: &'a Resolution,
+    findings: &'a [Finding],
     at: Timestamp,
     now: Timestamp,
 }
@@ -112,6 +114,14 @@ impl Story<'_> {
                 "validUntil": self.resolution.valid_until.map(|at| at.to_string()),
                 "revision": self.resolution.revision,
                 "trace": Trace::of(self.resolution, self.catalog),
+                "findings": self.findings.iter().map(|one| serde_json::json!({
+                    "code": one.code.as_str(),
+                    "subject": one.subject,
+                    "since": one.since.to_string(),
+                    "detail": one.detail,
+                    "meaning": one.code.meaning(),
+                    "remedy": one.code.remedy(),
+                })).collect::<Vec<_>>(),
             }))?;
         } else {
             let name = plan.map_or("no plan", |plan| plan.name.as_str());
@@ -152,6 +162,10 @@ impl Story<'_> {
         if !self.resolution.overrides.is_empty() {
             lines.push(format!("\n  {}", styled(STRONG, "Overrides")));
             lines.extend(self.resolution.overrides.iter().flat_map(|one| self.override_lines(one)));
+        }
+        if !self.findings.is_empty() {
+            lines.push(format!("\n  {}", styled(STRONG, "Needs attention")));
+            lines.extend(self.findings.iter().flat_map(|one| self.finding_lines(one)));
         }
         lines.push(String::new());
         lines.push(match self.resolution.valid_until {
@@ -228,6 +242,24 @@ impl Story<'_> {
             lines.push(format!("      until  {}", self.instant(until)));
         }
         lines
+    }
+
+    fn finding_lines(&self, one: &Finding) -> [String; 3] {
+        [
+            format!(
+                "  {} {} {}",
+                styled(NOTICE, "!"),
+                styled(NOTICE, one.code.as_str()),
+                one.subject
+            ),
+            format!(
+                "      {} ({}), since {}",
+                one.code.meaning(),
+                one.detail,
+                self.instant(one.since)
+            ),
+            format!("      {}", styled(FAINT, format_args!("do: {}", one.code.remedy()))),
+        ]
     }
 
     fn instant(&self, instant: Timestamp) -> String {

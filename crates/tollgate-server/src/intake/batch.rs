@@ -17,9 +17,9 @@ use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, NewEvent, Outcome};
 use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links};
 
-use super::Intake;
 use super::delivery::{Content, Delivery, Reply, ReplyStatus};
 use super::work::{Verdict, Work};
+use super::{Intake, dead};
 use crate::apply::Ledger;
 use crate::backoff;
 use crate::metrics::EventLabels;
@@ -47,6 +47,14 @@ struct InboxRows<'a> {
     duplicates: Vec<EventKey>,
     waits: Vec<(EventKey, Vec<ObjectId>)>,
     old_waits: Vec<EventKey>,
+}
+
+impl InboxRows<'_> {
+    /// Where each event that is written stands from now on.
+    fn outcomes(&self) -> impl Iterator<Item = (&EventKey, &Outcome)> {
+        let new = self.new.iter().map(|event| (&event.key, &event.outcome));
+        new.chain(self.finished.iter().map(|event| (&event.key, &event.outcome)))
+    }
 }
 
 impl Intake {
@@ -88,6 +96,7 @@ impl Intake {
         let waiting = !rows.waits.is_empty();
         ledger.write(&mut tx).await?;
         write_inbox(&mut tx, &rows).await?;
+        dead::save(&mut tx, &known, rows.outcomes(), now).await?;
         doubts::raise(&mut tx, &doubts).await?;
         let changed = ledger.changed();
         if !changed.is_empty() {
@@ -203,6 +212,7 @@ impl Intake {
         let batch = std::slice::from_ref(delivery);
         let rows = self.inbox_rows(batch, &verdicts, &known, now);
         write_inbox(&mut tx, &rows).await?;
+        dead::save(&mut tx, &known, rows.outcomes(), now).await?;
         tx.commit().await?;
         let mut replies = replies(&verdicts, &HashMap::new());
         self.count(batch, &replies);

@@ -3,6 +3,7 @@
 mod billing;
 mod catalog_plan;
 mod fetched;
+mod findings;
 mod hostile;
 mod intake;
 mod reads;

@@ -1,0 +1,99 @@
+//! Findings across the accounts. Owns: reviewing every account after the catalog changed, and the
+//! counts that readiness and metrics show. Must not know: when a finding is due (the domain says).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+use tollgate_domain::facts::Window;
+use tollgate_domain::ids::AccountId;
+use tollgate_domain::{Decision, FindingCode, finding};
+use tollgate_store::{StoreError, accounts, facts, findings, meta};
+
+use crate::acts::ActError;
+use crate::app::App;
+use crate::metrics::{CodeLabel, ReasonLabel};
+
+/// Accounts loaded at once.
+const PAGE_ACCOUNTS: u32 = 100;
+/// How old the counts may be that readiness and metrics show.
+const COUNTS_AGE_MAX: Duration = Duration::from_secs(5);
+/// The catalog version by which all accounts were last reviewed.
+const REVIEWED: &str = "findings.reviewed_catalog";
+
+/// Counts of open findings, read at most every few seconds.
+#[derive(Debug, Default)]
+pub struct FindingCounts {
+    known: Mutex<Option<(Instant, Arc<BTreeMap<FindingCode, u64>>)>>,
+}
+
+impl App {
+    /// How many findings of each code are open, a few seconds old at most; the metrics show the
+    /// same from then on.
+    pub async fn open_findings(&self) -> Result<Arc<BTreeMap<FindingCode, u64>>, StoreError> {
+        let mut known = self.findings.known.lock().await;
+        let now = Instant::now();
+        if let Some((at, counts)) = &*known
+            && now.duration_since(*at) < COUNTS_AGE_MAX
+        {
+            return Ok(Arc::clone(counts));
+        }
+        let counts = Arc::new(findings::count_open(&self.engine.db).await?);
+        for (code, count) in counts.iter() {
+            let label = CodeLabel { code: code.as_str() };
+            let gauge = self.metrics.findings.get_or_create(&label);
+            gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+        *known = Some((now, Arc::clone(&counts)));
+        Ok(counts)
+    }
+}
+
+/// Reviews every account once for each version of the catalog: a price that is mapped now closes
+/// findings, a plan that is gone opens some. Goes on at the next start when it was stopped.
+pub async fn review_after_catalog_change(app: Arc<App>, stop: watch::Receiver<bool>) {
+    if let Err(error) = review(&app, &stop).await {
+        let label = ReasonLabel { reason: "findings" };
+        app.metrics.worker_errors.get_or_create(&label).inc();
+        tracing::warn!(%error, "findings were not reviewed after the catalog changed");
+    }
+}
+
+/// One pass over all accounts, unless this version of the catalog had one.
+pub async fn review(app: &App, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
+    let (db, catalog) = (&app.engine.db, &app.config.catalog);
+    let version = catalog.version.to_string();
+    if meta::find(db, REVIEWED).await?.as_deref() == Some(version.as_str()) {
+        return Ok(());
+    }
+    let mut last: Option<AccountId> = None;
+    loop {
+        let page = accounts::list(db, last.as_ref(), PAGE_ACCOUNTS).await?;
+        let ids: Vec<AccountId> = page.into_iter().map(|row| row.account).collect();
+        let Some(end) = ids.last().cloned() else { break };
+        let now = app.clock.now();
+        let found = facts::load_many(db, &ids, Window::at(now, now, catalog)).await?;
+        for (account, facts) in &found {
+            if *stop.borrow() {
+                return Ok(());
+            }
+            if !finding::review(facts, catalog, now).is_empty() {
+                review_account(app, account).await?;
+            }
+        }
+        last = Some(end);
+    }
+    meta::save(db, REVIEWED, &version).await
+}
+
+/// The command reviews what it decides about, so an empty decision is enough.
+async fn review_account(app: &App, account: &AccountId) -> Result<(), StoreError> {
+    let nothing = |_: &_, _: &_, _| Ok::<_, std::convert::Infallible>(Decision::default());
+    match app.intake.act(account, nothing).await {
+        Ok(_) => Ok(()),
+        Err(ActError::Store(error)) => Err(error),
+        Err(ActError::Refused(never)) => match never {},
+    }
+}

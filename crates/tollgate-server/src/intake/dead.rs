@@ -1,0 +1,33 @@
+//! Dead events as findings. Owns: opening one when an event is given up and closing it when the
+//! event went through after all. Must not know: when an event is given up.
+
+use std::collections::HashMap;
+
+use tollgate_domain::{Finding, FindingCode, Timestamp};
+use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent, Outcome};
+use tollgate_store::{StoreError, Tx, findings};
+
+/// Opens and closes the findings of a batch, in its transaction. `outcomes` are those written now.
+pub(super) async fn save<'o>(
+    tx: &mut Tx,
+    known: &HashMap<EventKey, KnownEvent>,
+    outcomes: impl Iterator<Item = (&'o EventKey, &'o Outcome)>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut dead = Vec::new();
+    let mut revived = Vec::new();
+    for (key, outcome) in outcomes {
+        let was_dead = known.get(key).is_some_and(|before| before.status == EventStatus::Dead);
+        if outcome.status == EventStatus::Dead {
+            let why = outcome.reason.as_deref().unwrap_or("no reason is known");
+            dead.push(Finding::new(FindingCode::EventDead, key.event.as_str(), now, why));
+        } else if was_dead && outcome.status.is_final() {
+            revived.push(key.event.as_str());
+        }
+    }
+    findings::open_unowned(tx, &dead).await?;
+    for event in revived {
+        findings::close_unowned(tx, FindingCode::EventDead, event, now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Findings: opened by what arrives, shown wherever someone looks, closed when the cause is gone.
+
+use crate::support::{Answer, Settings, TestApp, TestDatabase, on_both};
+use serde_json::{Value, json};
+use tollgate_server::scope::Scope;
+
+/// A live subscription of the account with a price.
+fn subscription(event: &str, created: i64, status: &str, price: &str) -> String {
+    json!({
+        "id": event, "object": "event", "type": "customer.subscription.updated",
+        "api_version": "2026-10-28.endive", "created": created, "livemode": false,
+        "data": {"object": {
+            "id": "sub_1", "object": "subscription", "status": status, "customer": "cus_1",
+            "metadata": {"account_id": "acme"}, "created": created,
+            "items": {"object": "list", "has_more": false, "data": [
+                {"id": "si_1", "object": "subscription_item", "quantity": 1,
+                 "price": {"id": price, "object": "price"}}
+            ]},
+        }},
+    })
+    .to_string()
+}
+
+async fn ask(app: &TestApp, query: &str) -> Answer {
+    let key = app.make_key(&[Scope::AdminRead], None).await;
+    let headers = [("x-api-key", key.as_str())];
+    app.request("GET", &format!("/admin/findings{query}"), &headers, "").await
+}
+
+async fn open(app: &TestApp, query: &str) -> Vec<Value> {
+    let answer = ask(app, query).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()["data"].as_array().unwrap().clone()
+}
+
+on_both! {
+    async fn a_paid_price_nobody_mapped_is_shown_until_it_is_over(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        assert_eq!(open(&app, "").await, Vec::<Value>::new());
+        app.deliver(&subscription("evt_1", 1_795_000_000, "active", "price_nobody_knows")).await;
+        let found = open(&app, "?accountId=acme").await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0]["code"], "price_unknown");
+        assert_eq!(found[0]["subject"], "sub_1");
+        assert_eq!(found[0]["objects"], json!(["price_nobody_knows"]));
+        assert_eq!(open(&app, "?code=duplicate_subscription").await.len(), 0);
+        let ready = app.get("/readyz").await.json();
+        assert_eq!(ready["findings"], json!({"price_unknown": 1}), "{ready}");
+        let metrics = app.get("/metrics").await.text;
+        assert!(metrics.contains("tollgate_findings{code=\"price_unknown\"} 1"), "{metrics}");
+        // Told again it is the same matter; ended it is none.
+        app.deliver(&subscription("evt_2", 1_795_000_100, "active", "price_nobody_knows")).await;
+        assert_eq!(open(&app, "").await.len(), 1);
+        app.deliver(&subscription("evt_3", 1_795_000_200, "canceled", "price_nobody_knows")).await;
+        assert_eq!(open(&app, "").await.len(), 0);
+        let closed = open(&app, "?state=closed").await;
+        assert!(closed[0]["closedAt"].is_string(), "{closed:?}");
+        app.stop().await;
+    }
+
+    async fn a_dead_event_is_a_finding_until_it_goes_through(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let malformed = json!({
+            "id": "evt_malformed", "object": "event", "type": "invoice.paid", "created": 1,
+            "livemode": false, "data": {"object": {"object": "invoice"}},
+        });
+        app.deliver(&malformed.to_string()).await;
+        for _ in 0..11 {
+            app.clock.set(app.now().plus_ms(600_001));
+            app.run_workers().await;
+        }
+        let found = open(&app, "").await;
+        assert_eq!((&found[0]["code"], &found[0]["subject"]), (&json!("event_dead"), &json!("evt_malformed")));
+        app.stop().await;
+    }
+
+    async fn a_catalog_that_learns_a_price_closes_its_findings(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        app.deliver(&subscription("evt_1", 1_795_000_000, "active", "price_later")).await;
+        assert_eq!(open(&app, "").await.len(), 1);
+        app.stop().await;
+        let map = json!({"premium": "price_later"}).to_string();
+        let environment = vec![("STRIPE_PRODUCT_PRICE_MAP".to_owned(), map)];
+        let app = TestApp::start_with(database, Settings { environment, ..Settings::default() }).await;
+        let (_stop, stopped) = tokio::sync::watch::channel(false);
+        tollgate_server::findings::review(app.app(), &stopped).await.unwrap();
+        assert_eq!(open(&app, "").await.len(), 0);
+        assert_eq!(app.check("acme", "weekly_digest").await["canAccess"], true);
+        app.stop().await;
+    }
+
+    async fn findings_come_in_pages_and_by_right(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        for number in 0..3 {
+            let body = subscription(&format!("evt_{number}"), 1_795_000_000, "active", "price_x");
+            let body = body.replace("acme", &format!("org-{number}"));
+            let body = body.replace("sub_1", &format!("sub_{number}")).replace("cus_1", &format!("cus_{number}"));
+            app.deliver(&body).await;
+        }
+        let first = ask(&app, "?limit=2").await.json();
+        assert_eq!(first["data"].as_array().unwrap().len(), 2, "{first}");
+        let cursor = first["nextCursor"].as_str().unwrap();
+        let second = ask(&app, &format!("?limit=2&cursor={cursor}")).await.json();
+        assert_eq!(second["data"][0]["subject"], "sub_2", "{second}");
+        assert!(second["nextCursor"].is_null());
+        for (query, field) in [("?state=odd", "state"), ("?code=odd", "code"), ("?cursor=zz", "cursor"), ("?limit=0", "limit")] {
+            let answer = ask(&app, query).await;
+            assert_eq!(answer.status, 400, "{query}");
+            assert_eq!(answer.json()["errors"][0]["field"], field, "{}", answer.text);
+        }
+        let bound = app.make_key(&[Scope::AdminRead], Some("org-1")).await;
+        let headers = [("x-api-key", bound.as_str())];
+        let own = app.request("GET", "/admin/findings", &headers, "").await.json();
+        assert_eq!(own["data"].as_array().unwrap().len(), 1, "{own}");
+        let other = app.request("GET", "/admin/findings?accountId=org-2", &headers, "").await;
+        assert_eq!(other.status, 403);
+        app.stop().await;
+    }
+}
