@@ -11,6 +11,7 @@ pub mod change;
 mod codec;
 pub mod decide;
 pub mod drift;
+pub mod duplicates;
 pub mod entitlement;
 pub mod facts;
 pub mod feature_override;

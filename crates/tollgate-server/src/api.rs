@@ -72,6 +72,11 @@ pub fn router(app: Arc<App>) -> Router {
         .nest("/api/v1", v1.clone())
         .nest("/api", v1)
         .route("/admin/catalog/plan", post(admin::catalog::plan).fallback(allow_post))
+        .route("/admin/duplicates", get(admin::duplicates::list).fallback(allow_get))
+        .route(
+            "/admin/duplicates/{account_id}/resolve",
+            post(admin::duplicates::resolve).fallback(allow_post),
+        )
         .route("/admin/findings", get(admin::findings::list).fallback(allow_get))
         .route("/admin/reconcile", post(admin::reconcile::begin).fallback(allow_post))
         .route("/admin/reconcile/runs", get(admin::reconcile::runs).fallback(allow_get))

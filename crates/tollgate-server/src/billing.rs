@@ -10,6 +10,7 @@ pub mod apply;
 pub mod call;
 pub mod checkout;
 pub mod customer;
+pub mod duplicates;
 pub mod error;
 pub mod gate;
 pub mod portal;

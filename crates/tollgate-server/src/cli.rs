@@ -21,6 +21,7 @@ mod dev;
 mod dev_state;
 mod docs;
 mod doctor;
+mod duplicates;
 mod events;
 mod findings;
 mod http_client;
@@ -129,6 +130,8 @@ enum Command {
     },
     /// Show what needs attention: paid and granting nothing, contradictory, stale, given up
     Findings(findings::FindingsArgs),
+    /// Show accounts that pay twice, and end all but one of their subscriptions
+    Duplicates(duplicates::DuplicatesArgs),
     /// Compare with Stripe and repair what differs
     Reconcile(reconcile::ReconcileArgs),
     /// Bring an existing Stripe account's customers, subscriptions and purchases in
@@ -171,7 +174,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Ask", &["check", "why", "timeline"]),
     ("Catalog", &["plan"]),
     ("Stripe's events", &["trigger", "sandbox", "events", "reconcile", "import"]),
-    ("Operate", &["findings", "keys", "config", "doctor", "bench", "state", "completions"]),
+    (
+        "Operate",
+        &["findings", "duplicates", "keys", "config", "doctor", "bench", "state", "completions"],
+    ),
 ];
 
 /// The command line as clap knows it, with the commands grouped in the help.
@@ -250,6 +256,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Sandbox(args) => sandbox::run(&context, &args),
         Command::Plan { command } => plan::run(&context, command),
         Command::Events { command } => events::run(&context, command),
+        Command::Duplicates(args) => duplicates::run(&context, &args),
         Command::Findings(args) => findings::run(&context, &args),
         Command::Reconcile(args) => reconcile::run(&context, &args),
         Command::Import(args) => reconcile::import(&context, &args),

@@ -1,5 +1,6 @@
 //! Routes under `/admin`, one file per noun. Owns: nothing but the list.
 
 pub mod catalog;
+pub mod duplicates;
 pub mod findings;
 pub mod reconcile;

@@ -22,7 +22,7 @@ use super::{
     ),
     paths(
         routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
-        routes::features, routes::webhook, routes::catalog_plan, routes::findings, routes::reconcile, routes::reconcile_runs, routes::live, routes::ready,
+        routes::features, routes::webhook, routes::catalog_plan, routes::duplicates, routes::resolve_duplicates, routes::findings, routes::reconcile, routes::reconcile_runs, routes::live, routes::ready,
         routes::health,
         billing::checkout, billing::sync, billing::portal, billing::subscription, billing::change,
         billing::preview, billing::cancel, billing::resume, billing::invoices,
@@ -32,7 +32,8 @@ use super::{
         entitlements::EntitlementsOut<'static>, timeline::TimelineOut<'static>,
         plans::PlansOut<'static>, plans::FeaturesOut<'static>, webhooks::WebhookOut<'static>,
         admin::catalog::ProposalIn, admin::catalog::WhatIfOut<'static>,
-        admin::findings::FindingsOut, admin::reconcile::OrderIn, admin::reconcile::BegunOut, admin::reconcile::RunsOut, health::Health,
+        admin::duplicates::DuplicatesOut, admin::duplicates::ResolveIn,
+        admin::duplicates::ResolvedOut, admin::findings::FindingsOut, admin::reconcile::OrderIn, admin::reconcile::BegunOut, admin::reconcile::RunsOut, health::Health,
         error::Problem,
         api_billing::checkout::CheckoutIn, api_billing::checkout::CheckoutOut<'static>,
         api_billing::checkout::SyncOut<'static>, api_billing::portal::PortalIn,
@@ -184,6 +185,36 @@ mod routes {
         )
     )]
     fn webhook() {}
+
+    #[utoipa::path(
+        get, path = "/admin/duplicates", tag = "admin",
+        summary = "Accounts with two live subscriptions that give plans",
+        responses(
+            (status = 200, body = admin::duplicates::DuplicatesOut),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 403, body = error::Problem, description = "`scope_missing`"),
+        ),
+        security(("bearer" = ["admin:read"]), ("apiKey" = ["admin:read"]))
+    )]
+    fn duplicates() {}
+
+    #[utoipa::path(
+        post, path = "/admin/duplicates/{accountId}/resolve", tag = "admin",
+        summary = "End all subscriptions of an account that give plans but one",
+        description = "With dryRun it says what would be ended and what is unused of each.",
+        params(("accountId" = String, Path, description = "The account")),
+        request_body = admin::duplicates::ResolveIn,
+        responses(
+            (status = 200, body = admin::duplicates::ResolvedOut),
+            (status = 400, body = error::Problem, description = "`invalid_request`, `invalid_json`"),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 403, body = error::Problem, description = "`scope_missing`, `account_forbidden`"),
+            (status = 404, body = error::Problem, description = "`subscription_not_found`: none of them is `keep`"),
+            (status = 503, body = error::Problem, description = "`config_missing`, `stripe_unavailable`"),
+        ),
+        security(("bearer" = ["admin"]), ("apiKey" = ["admin"]))
+    )]
+    fn resolve_duplicates() {}
 
     #[utoipa::path(
         get, path = "/admin/findings", tag = "admin",

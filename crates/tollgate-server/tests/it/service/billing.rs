@@ -3,6 +3,7 @@
 
 mod changes;
 mod checkout;
+mod duplicates;
 mod paid;
 mod refusals;
 mod shop;

@@ -1,0 +1,67 @@
+//! An account that pays twice: shown, previewed, and ended down to one.
+
+use serde_json::{Value, json};
+use tollgate_sandbox::sandbox::{ApiRequest, Method, Params};
+use tollgate_server::scope::Scope;
+
+use super::shop::Shop;
+use crate::support::{TestDatabase, on_both};
+
+/// Somebody else's code begins another subscription of the account's customer.
+fn begin_another(shop: &Shop, account: &str, price: &str) -> String {
+    let customers = shop.customers(account);
+    let customer = customers[0]["id"].as_str().expect("an id");
+    let form = format!(
+        "customer={customer}&items[0][price]={price}&default_payment_method=pm_card_visa\
+         &metadata[account_id]={account}"
+    );
+    let params = Params::from_form(&form).expect("parameters");
+    let request = ApiRequest::new(Method::Post, "/v1/subscriptions", params);
+    let reply = shop.stripe.with(|stripe| stripe.call(&request));
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    reply.body["id"].as_str().expect("an id").to_owned()
+}
+
+async fn ask(shop: &Shop, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let key = shop.app.make_key(&[Scope::Admin], None).await;
+    let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
+    let body = if method == "GET" { String::new() } else { body.to_string() };
+    let answer = shop.app.request(method, path, &headers, body).await;
+    (answer.status, answer.json())
+}
+
+on_both! {
+    async fn one_of_two_subscriptions_is_kept(database: &TestDatabase) {
+        let mut shop = Shop::open(database).await;
+        shop.buy("acme", "premium").await;
+        shop.deliver_events().await;
+        let (_, none) = ask(&shop, "GET", "/admin/duplicates", &json!(null)).await;
+        assert_eq!(none, json!({"data": []}));
+        let elite = begin_another(&shop, "acme", "price_sietch_elite_monthly");
+        shop.deliver_events().await;
+        let (status, found) = ask(&shop, "GET", "/admin/duplicates", &json!(null)).await;
+        assert_eq!(status, 200, "{found}");
+        let both = found["data"][0]["subscriptions"].as_array().expect("a list").clone();
+        assert_eq!(both.len(), 2, "{found}");
+        assert_eq!((&both[0]["action"], &both[0]["subscriptionId"]), (&json!("keep"), &json!(elite)));
+        assert_eq!(both[1]["action"], "end");
+        assert_eq!(both[1]["unused"]["currency"], "usd", "{found}");
+        let path = "/admin/duplicates/acme/resolve";
+        let (_, dry) = ask(&shop, "POST", path, &json!({"dryRun": true})).await;
+        assert_eq!(dry["ended"], json!([]), "{dry}");
+        let (status, wrong) = ask(&shop, "POST", path, &json!({"keep": "sub_other"})).await;
+        assert_eq!((status, &wrong["code"]), (404, &json!("subscription_not_found")));
+        let (status, done) = ask(&shop, "POST", path, &json!({"refund": true})).await;
+        assert_eq!(status, 200, "{done}");
+        assert_eq!(done["ended"], json!([both[1]["subscriptionId"]]), "{done}");
+        let (_, after) = ask(&shop, "GET", "/admin/duplicates", &json!(null)).await;
+        assert_eq!(after, json!({"data": []}));
+        assert_eq!(shop.subscription("acme").await["tier"], "elite");
+        let live: Vec<Value> = shop.list("/v1/subscriptions", "status=active");
+        assert_eq!(live.len(), 1, "{live:?}");
+        // Asked again there is nothing to do.
+        let (_, again) = ask(&shop, "POST", path, &json!({})).await;
+        assert_eq!(again["ended"], json!([]), "{again}");
+        shop.close().await;
+    }
+}
