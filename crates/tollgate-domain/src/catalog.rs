@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ids::{FeatureKey, PlanId, PriceId};
+use crate::ids::{FeatureKey, PlanId, PriceRef};
 use crate::money::{Currency, Money};
 
 mod builtin;
@@ -21,7 +21,7 @@ mod version;
 
 pub use builtin::{BUILTIN_NAMES, builtin, builtin_text};
 pub use fault::{CatalogErrors, Fault};
-pub use offer::{Offer, PRICE_ID_PREFIX};
+pub use offer::{Offer, PRICE_ID_PREFIX, PRODUCT_ID_PREFIX};
 
 /// Index of a plan in [`Catalog::plans`], which is sorted by rank: a greater index is a higher plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +100,55 @@ pub enum Allowance {
     On,
     /// A limit or a metered quota.
     Limit(Limit),
+    /// A limit or quota that grows with the units bought, such as seats. Only plans have these: what
+    /// an account has is always a plain limit (see [`Plan::allowances_for`]).
+    PerUnit(PerUnit),
+}
+
+impl Allowance {
+    /// What it comes to with so many units.
+    pub fn for_units(self, units: u64) -> Self {
+        match self {
+            Self::PerUnit(per_unit) => Self::Limit(Limit::Count(per_unit.of(units))),
+            Self::On | Self::Limit(_) => self,
+        }
+    }
+
+    /// Whether some number of units allows less by this than by the other at its best.
+    fn can_give_less_than(self, other: Self) -> bool {
+        let less = |one: Limit, other: Limit| one != other && one.max(other) == other;
+        match (self, other) {
+            (Self::On, _) | (_, Self::On) => false,
+            (Self::Limit(one), Self::Limit(other)) => less(one, other),
+            (Self::PerUnit(one), Self::Limit(other)) => less(Limit::Count(one.of(1)), other),
+            (Self::Limit(one), Self::PerUnit(other)) => less(one, other.most()),
+            (Self::PerUnit(one), Self::PerUnit(other)) => {
+                one.each < other.each || less(one.most(), other.most())
+            }
+        }
+    }
+}
+
+/// A limit that is multiplied by the units bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PerUnit {
+    /// How many for each unit.
+    pub each: u64,
+    /// At most so many in all; `None` without bound.
+    pub max: Option<u64>,
+}
+
+impl PerUnit {
+    /// How many with so many units.
+    pub fn of(self, units: u64) -> u64 {
+        let all = self.each.saturating_mul(units);
+        self.max.map_or(all, |max| all.min(max))
+    }
+
+    /// How many at most, however many units are bought.
+    pub fn most(self) -> Limit {
+        self.max.map_or(Limit::Unlimited, Limit::Count)
+    }
 }
 
 /// One of a plan's prices.
@@ -146,7 +195,23 @@ pub struct Plan {
     pub allowances: Arc<BTreeMap<FeatureKey, Allowance>>,
 }
 
-/// What a Stripe price or lookup key sells.
+impl Plan {
+    /// Whether it is sold by the unit (seats): the quantity bought decides a limit or quota.
+    pub fn is_per_unit(&self) -> bool {
+        self.allowances.values().any(|allowance| matches!(allowance, Allowance::PerUnit(_)))
+    }
+
+    /// Everything it gives to whoever has so many units of it. Shared where units do not matter.
+    pub fn allowances_for(&self, units: u64) -> Arc<BTreeMap<FeatureKey, Allowance>> {
+        if !self.is_per_unit() {
+            return Arc::clone(&self.allowances);
+        }
+        let given = self.allowances.iter();
+        Arc::new(given.map(|(key, one)| (key.clone(), one.for_units(units))).collect())
+    }
+}
+
+/// What a Stripe price, lookup key or product sells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PriceTarget {
     /// A plan.
@@ -209,6 +274,9 @@ pub struct Catalog {
     pub boost: Option<BoostProgram>,
     /// What Stripe price ids and lookup keys sell.
     pub prices: BTreeMap<String, PriceTarget>,
+    /// What every price of a Stripe product sells that `prices` does not name: for prices that are
+    /// negotiated per customer.
+    pub products: BTreeMap<String, PriceTarget>,
 }
 
 impl Catalog {
@@ -226,12 +294,23 @@ impl Catalog {
             .map(|(index, plan)| (PlanIndex(index), plan))
     }
 
-    /// What a price sells, by its id or else by its lookup key. `None` for a price that is not ours.
-    pub fn price_target(&self, price: &PriceId, lookup_key: Option<&str>) -> Option<PriceTarget> {
-        self.prices
-            .get(price.as_str())
-            .or_else(|| lookup_key.and_then(|key| self.prices.get(key)))
-            .copied()
+    /// What a price sells: by its id, else by its lookup key, else by its product. `None` for a
+    /// price that is not ours.
+    pub fn price_target(&self, price: PriceRef<'_>) -> Option<PriceTarget> {
+        let named = self.prices.get(price.id.as_str());
+        let by_key = || self.prices.get(price.lookup_key?);
+        let by_product = || self.products.get(price.product?.as_str());
+        named.or_else(by_key).or_else(by_product).copied()
+    }
+
+    /// Whether any Stripe price, lookup key or product is mapped at all.
+    pub fn sells_anything(&self) -> bool {
+        !self.prices.is_empty() || !self.products.is_empty()
+    }
+
+    /// Whether anything of Stripe's is mapped to this.
+    pub fn sells(&self, target: PriceTarget) -> bool {
+        self.prices.values().chain(self.products.values()).any(|sold| *sold == target)
     }
 
     /// The cheapest plan that has a feature: the lowest rank among what customers can get by
@@ -241,11 +320,12 @@ impl Catalog {
     }
 
     /// The cheapest plan, in the same sense, that allows so many units of a feature (a boolean
-    /// feature allows any number).
+    /// feature allows any number, one sold by the unit as many as can be bought).
     pub fn cheapest_plan_allowing(&self, feature: &str, units: u64) -> Option<(PlanIndex, &Plan)> {
         let allows = |(_, plan): &(PlanIndex, &Plan)| match plan.allowances.get(feature) {
             Some(Allowance::On) => true,
             Some(Allowance::Limit(limit)) => limit.allows(units),
+            Some(Allowance::PerUnit(per_unit)) => per_unit.most().allows(units),
             None => false,
         };
         let open =

@@ -180,7 +180,7 @@ fn subscription(state: &SubscriptionState, catalog: &Catalog) -> Values {
 
 /// One item, with what its price buys: a lookup key that moved matters where it changes that.
 fn item(item: &SubscriptionItem, catalog: &Catalog) -> String {
-    let buys = match catalog.price_target(&item.price, item.lookup_key.as_deref()) {
+    let buys = match catalog.price_target(item.price_ref()) {
         Some(PriceTarget::Plan(plan)) => {
             catalog.plan(plan).map_or_else(|| "unknown".to_owned(), |plan| plan.id.to_string())
         }
@@ -203,10 +203,8 @@ pub fn sells_unknown(seen: &Seen, catalog: &Catalog) -> bool {
         seen.state.status,
         SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue
     );
-    let unmapped = |item: &SubscriptionItem| {
-        catalog.price_target(&item.price, item.lookup_key.as_deref()).is_none()
-    };
-    live && seen.state.items.iter().any(unmapped)
+    let unmapped = |item: &SubscriptionItem| catalog.price_target(item.price_ref()).is_none();
+    live && seen.state.selling().any(unmapped)
 }
 
 /// What is known of the events about an object that differs.

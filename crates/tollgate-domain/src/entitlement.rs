@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use crate::catalog::{Allowance, Limit, PlanIndex};
+use crate::catalog::{Allowance, Limit, PerUnit, PlanIndex};
 use crate::ids::FeatureKey;
 use crate::time::Timestamp;
 
@@ -75,6 +76,8 @@ pub enum Absence {
     PlanUnknown,
     /// None of its prices is in the catalog; heals once one is.
     PriceUnknown,
+    /// All of its items have the quantity 0.
+    NothingSold,
     /// Stripe ended the subscription.
     Canceled,
     /// The end set for the subscription has come, though Stripe has not yet said so.
@@ -117,6 +120,7 @@ impl Absence {
             Self::Revoked => "revoked",
             Self::PlanUnknown => "plan_unknown",
             Self::PriceUnknown => "price_unknown",
+            Self::NothingSold => "nothing_sold",
             Self::Canceled => "canceled",
             Self::Ended => "ended",
             Self::PastDue => "past_due",
@@ -143,6 +147,7 @@ impl Absence {
             Self::Revoked => "It was taken back.",
             Self::PlanUnknown => "Its plan is not in the catalog.",
             Self::PriceUnknown => "Its price is not in the catalog; map it and the plan counts.",
+            Self::NothingSold => "All items of the subscription have the quantity 0.",
             Self::Canceled => "The subscription was canceled.",
             Self::Ended => "The subscription has reached the end that was set for it.",
             Self::PastDue => "A payment failed and the grace period is over.",
@@ -174,6 +179,8 @@ pub struct Considered {
     pub id: Option<String>,
     /// The plan it offers or would offer; `None` when its price is unknown.
     pub plan: Option<PlanIndex>,
+    /// Units of the plan that were bought, such as seats; `None` for what is not bought by the unit.
+    pub units: Option<u64>,
     /// Whether and why it counts.
     pub standing: Standing,
     /// Since when it stands so, as far as known.
@@ -231,6 +238,10 @@ pub struct Resolution {
     pub grace_until: Option<Timestamp>,
     /// Features after overrides; the plan's own map where no override counts.
     pub allowances: Arc<BTreeMap<FeatureKey, Allowance>>,
+    /// Units of the plan in force that limits per unit are multiplied by.
+    pub units: u64,
+    /// How the plan's limits per unit were counted, overrides not regarded.
+    pub counted: BTreeMap<FeatureKey, Counted>,
     /// Ids of the overrides in force by feature.
     pub overridden: BTreeMap<FeatureKey, String>,
     /// The billing period of the winning subscription, for metered features.
@@ -241,6 +252,26 @@ pub struct Resolution {
     pub considered: Vec<Considered>,
     /// Every override considered.
     pub overrides: Vec<OverrideConsidered>,
+}
+
+/// How a limit per unit came to its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Units bought.
+    pub units: u64,
+    /// What each gives.
+    pub per_unit: PerUnit,
+}
+
+impl fmt::Display for Counted {
+    /// `12 x 1`, or `12 x 1, at most 10`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.units, self.per_unit.each)?;
+        match self.per_unit.max {
+            Some(max) => write!(f, ", at most {max}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Why a check said what it said.

@@ -98,9 +98,21 @@ id!(/** A Stripe subscription, `sub_…`. */ SubscriptionId, STRIPE_ID_BYTES_MAX
 id!(/** A Stripe invoice, `in_…`. */ InvoiceId, STRIPE_ID_BYTES_MAX);
 id!(/** A Stripe checkout session, `cs_…`. */ SessionId, STRIPE_ID_BYTES_MAX);
 id!(/** A Stripe price, `price_…`, or a legacy plan id. */ PriceId, STRIPE_ID_BYTES_MAX);
+id!(/** A Stripe product, `prod_…` or an id its maker chose. */ ProductId, STRIPE_ID_BYTES_MAX);
 id!(/** A Stripe refund, dispute or charge: `re_…`, `dp_…`, `ch_…`. */ AdjustmentId, STRIPE_ID_BYTES_MAX);
 id!(/** Any Stripe object that can lead to its owner: customer, subscription, session, payment intent, charge. */ ObjectId, STRIPE_ID_BYTES_MAX);
 id!(/** One of our own facts (waiver, grant, override, boost): `wv_…`, `gr_…`, `ov_…`, `bo_…`. */ FactId, APPLICATION_ID_BYTES_MAX);
+
+/// A Stripe price as an object shows it, for asking what it sells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PriceRef<'a> {
+    /// The price, or the legacy plan id where there is no price.
+    pub id: &'a PriceId,
+    /// Its lookup key, where the object carries it and the price is of our own Stripe account.
+    pub lookup_key: Option<&'a str>,
+    /// The product it is a price of, where the object carries it and it is of our own account.
+    pub product: Option<&'a ProductId>,
+}
 
 /// Something that is gated, `[a-z0-9]+(_[a-z0-9]+)*`, at most 64 bytes. Shared, because the
 /// features of a plan are copied for every account with an override.

@@ -3,6 +3,7 @@
 //! as Stripe sends them, who is entitled to what.
 
 use crate::catalog::{Catalog, Interval, PlanIndex, PriceTarget};
+use crate::ids::PriceRef;
 use crate::money::Money;
 use crate::payment::{Adjustment, AdjustmentKind, Purchase, PurchaseKind, SessionMode};
 
@@ -25,7 +26,11 @@ pub fn sold(purchase: &Purchase, catalog: &Catalog) -> Option<Sold> {
     if purchase.mode != SessionMode::Payment {
         return None;
     }
-    let targets = || purchase.prices.iter().filter_map(|price| catalog.price_target(price, None));
+    let targets = || {
+        purchase.prices.iter().filter_map(|price| {
+            catalog.price_target(PriceRef { id: price, lookup_key: None, product: None })
+        })
+    };
     match &purchase.kind {
         PurchaseKind::Badge => {
             let badge = catalog.badge.as_ref()?;

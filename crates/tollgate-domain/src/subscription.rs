@@ -8,7 +8,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::text_form;
-use crate::ids::{CustomerId, EventId, InvoiceId, MemberId, PriceId, SubscriptionId};
+use crate::ids::{
+    CustomerId, EventId, InvoiceId, MemberId, PriceId, PriceRef, ProductId, SubscriptionId,
+};
 use crate::time::Timestamp;
 
 pub mod order;
@@ -90,7 +92,10 @@ pub struct SubscriptionItem {
     /// The price's lookup key where the observation carries it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup_key: Option<Box<str>>,
-    /// How many; 1 where Stripe says nothing.
+    /// The product the price is of, where the observation carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProductId>,
+    /// How many; 1 for a metered price, which has no quantity. A quantity of 0 sells nothing.
     pub quantity: u64,
     /// Start of the current period of this item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +103,14 @@ pub struct SubscriptionItem {
     /// End of the current period of this item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_end: Option<Timestamp>,
+}
+
+impl SubscriptionItem {
+    /// What the catalog is asked about its price.
+    pub fn price_ref(&self) -> PriceRef<'_> {
+        let (lookup_key, product) = (self.lookup_key.as_deref(), self.product.as_ref());
+        PriceRef { id: &self.price, lookup_key, product }
+    }
 }
 
 /// How far along its life an event's name puts an observation; breaks ties within one second.
@@ -190,6 +203,11 @@ pub struct SubscriptionState {
 }
 
 impl SubscriptionState {
+    /// The items that sell something: those with a quantity.
+    pub fn selling(&self) -> impl Iterator<Item = &SubscriptionItem> {
+        self.items.iter().filter(|item| item.quantity > 0)
+    }
+
     /// End of the current period: the latest of the items', for access.
     pub fn period_end(&self) -> Option<Timestamp> {
         self.items.iter().filter_map(|item| item.period_end).max()

@@ -13,6 +13,7 @@ use crate::entitlement::resolve::resolve;
 use crate::entitlement::{Resolution, SourceKind};
 use crate::facts::Facts;
 use crate::ids::{FeatureKey, PlanId, PriceId};
+use crate::subscription::SubscriptionState;
 use crate::time::Timestamp;
 
 pub mod summary;
@@ -184,11 +185,12 @@ fn plan_move(
 }
 
 /// The limit an allowance sets; on is without a limit.
-const fn allowed(allowance: Option<Allowance>) -> Option<Limit> {
+fn allowed(allowance: Option<Allowance>) -> Option<Limit> {
     match allowance {
         None => None,
         Some(Allowance::On) => Some(Limit::Unlimited),
         Some(Allowance::Limit(limit)) => Some(limit),
+        Some(Allowance::PerUnit(per_unit)) => Some(Limit::Count(per_unit.of(1))),
     }
 }
 
@@ -225,11 +227,9 @@ fn unpriced(
         .filter(|source| source.kind == SourceKind::Subscription && source.counts())
         .filter_map(|source| facts.subscriptions.get(source.id.as_deref()?)?.state());
     let mut prices: Vec<PriceId> = counting
-        .flat_map(|state| &state.items)
+        .flat_map(SubscriptionState::selling)
         .filter(|item| {
-            let sold_by = |catalog: &Catalog| {
-                catalog.price_target(&item.price, item.lookup_key.as_deref()).is_some()
-            };
+            let sold_by = |catalog: &Catalog| catalog.price_target(item.price_ref()).is_some();
             sold_by(today) && !sold_by(proposed)
         })
         .map(|item| item.price.clone())

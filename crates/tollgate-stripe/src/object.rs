@@ -6,12 +6,12 @@
 //! and bounded in length: an optional one that is not so is dropped, a needed one is an error.
 
 use serde::Deserialize;
-use tollgate_domain::ids::{CustomerId, IdError, ObjectId, PriceId};
+use tollgate_domain::ids::{CustomerId, IdError, ObjectId, PriceId, ProductId};
 use tollgate_domain::money::{Currency, Money};
 use tollgate_domain::{EventKind, Observation, OwnerClaim, Seen};
 
 use crate::event::Envelope;
-use crate::field::{Field, Reference, Text, Value, read_map};
+use crate::field::{Field, Reference, Text, Value, object_value, read_map};
 use crate::observe::ObserveError;
 
 mod adjustment;
@@ -243,11 +243,26 @@ struct Price<'a> {
     id: Field<Reference<'a>>,
     #[serde(borrow)]
     lookup_key: Field<Text<'a>>,
+    #[serde(borrow)]
+    product: Field<Reference<'a>>,
+    #[serde(borrow)]
+    recurring: Field<Recurring<'a>>,
+    /// Of a legacy plan, which has no `recurring`.
+    #[serde(borrow)]
+    usage_type: Field<Text<'a>>,
 }
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Recurring<'a> {
+    #[serde(borrow)]
+    usage_type: Field<Text<'a>>,
+}
+object_value!(Recurring);
 
 impl<'de: 'a, 'a> Value<'de> for Price<'a> {
     fn from_text(text: std::borrow::Cow<'de, str>) -> Option<Self> {
-        Some(Self { id: Field::Given(Reference(text)), lookup_key: Field::Absent })
+        Some(Self { id: Field::Given(Reference(text)), ..Self::default() })
     }
 
     fn from_map<A: serde::de::MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
@@ -258,6 +273,17 @@ impl<'de: 'a, 'a> Value<'de> for Price<'a> {
 impl Price<'_> {
     fn price_id(&self) -> Option<PriceId> {
         self.id.given().and_then(|id| PriceId::parse(&id.0).ok())
+    }
+
+    /// The product it is a price of; plans before 2018-02-05 have none.
+    fn product(&self) -> Option<ProductId> {
+        self.product.given().and_then(|id| ProductId::parse(&id.0).ok())
+    }
+
+    /// Whether it is paid by use, so that an item of it has no quantity.
+    fn is_metered(&self) -> bool {
+        let recurring = self.recurring.given().and_then(|recurring| recurring.usage_type.given());
+        recurring.or(self.usage_type.given()).is_some_and(|usage| usage.as_str() == "metered")
     }
 }
 

@@ -5,7 +5,7 @@
 //! how often it is paid, in which currency, and whether it is still sold.
 
 use crate::catalog::{Catalog, Interval, Plan, PlanIndex, PriceTarget};
-use crate::ids::PriceId;
+use crate::ids::{PriceId, PriceRef, ProductId};
 use crate::money::{Currency, Money};
 
 /// A price as Stripe has it.
@@ -15,6 +15,8 @@ pub struct KnownPrice {
     pub id: PriceId,
     /// Its lookup key.
     pub lookup_key: Option<Box<str>>,
+    /// The product it is a price of.
+    pub product: Option<ProductId>,
     /// What one unit costs; `None` for tiered and custom prices.
     pub unit: Option<Money>,
     /// The currency, whatever the scheme.
@@ -25,6 +27,14 @@ pub struct KnownPrice {
     pub active: bool,
     /// Whether it belongs to the world of real money.
     pub live: bool,
+}
+
+impl KnownPrice {
+    /// What the catalog is asked about it.
+    pub fn price_ref(&self) -> PriceRef<'_> {
+        let (lookup_key, product) = (self.lookup_key.as_deref(), self.product.as_ref());
+        PriceRef { id: &self.id, lookup_key, product }
+    }
 }
 
 /// A plan somebody wants to buy.
@@ -89,24 +99,37 @@ impl Catalog {
         selling.map(|(name, _)| name.as_str()).collect()
     }
 
+    /// The products any price of which sells something.
+    pub fn products_selling(&self, target: PriceTarget) -> Vec<&str> {
+        let selling = self.products.iter().filter(|(_, sold)| **sold == target);
+        selling.map(|(product, _)| product.as_str()).collect()
+    }
+
     /// The price at which a plan is sold, among those Stripe has.
     ///
     /// Of several that fit, one with the catalog's amount goes first, then the one with the least
-    /// id, so that every instance takes the same.
+    /// id, so that every instance takes the same. A price that only its product maps fits with the
+    /// catalog's amount only: others are negotiated for somebody.
     pub fn choose_price<'p>(
         &self,
         wish: PlanWish<'_>,
         known: &'p [KnownPrice],
     ) -> Result<&'p KnownPrice, OfferRefusal> {
         let target = PriceTarget::Plan(wish.index);
-        if self.names_selling(target).is_empty() {
+        if !self.sells(target) {
             return Err(OfferRefusal::NoPriceMapped);
         }
         let listed = wish.plan.prices.iter().find(|price| price.interval == wish.interval);
+        let public = |price: &KnownPrice| {
+            let named = PriceRef { product: None, ..price.price_ref() };
+            self.price_target(named) == Some(target)
+                || (price.unit.is_some() && price.unit == listed.map(|listed| listed.money))
+        };
         let fitting = known.iter().filter(|price| {
             price.active
                 && price.interval == Some(wish.interval)
-                && self.price_target(&price.id, price.lookup_key.as_deref()) == Some(target)
+                && self.price_target(price.price_ref()) == Some(target)
+                && public(price)
         });
         let Some(listed) = listed else {
             let least = fitting.min_by(|a, b| a.id.cmp(&b.id));
@@ -162,6 +185,7 @@ mod tests {
         KnownPrice {
             id: PriceId::parse(id).unwrap(),
             lookup_key: Some(key.into()),
+            product: None,
             unit: Some(Money { amount_minor, currency }),
             currency,
             interval: Some(interval),
@@ -232,6 +256,24 @@ mod tests {
         let right = price("price_z", "sietch_premium_monthly", 9900, Interval::Month);
         let known = [foreign, right];
         assert_eq!(catalog.choose_price(wish, &known).unwrap().id.as_str(), "price_z");
+    }
+
+    #[test]
+    fn a_price_that_only_its_product_maps_is_sold_at_the_listed_amount_alone() {
+        let mapped = [("premium".to_owned(), vec!["prod_1".to_owned()])];
+        let catalog = catalog().with_prices(&mapped).unwrap();
+        let wish = catalog.plan_wish("premium", None).unwrap();
+        let product = Some(ProductId::parse("prod_1").unwrap());
+        let of = |id, amount| KnownPrice {
+            lookup_key: None,
+            product: product.clone(),
+            ..price(id, "", amount, Interval::Month)
+        };
+        let (negotiated, listed) = (of("price_a", 2000), of("price_b", 3500));
+        let refused = Err(OfferRefusal::NoPriceAtStripe(Interval::Month));
+        assert_eq!(catalog.choose_price(wish, std::slice::from_ref(&negotiated)), refused);
+        let known = [negotiated, listed];
+        assert_eq!(catalog.choose_price(wish, &known).unwrap().id.as_str(), "price_b");
     }
 
     #[test]

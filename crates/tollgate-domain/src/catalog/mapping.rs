@@ -3,19 +3,20 @@
 
 use super::fault::{CatalogErrors, Fault, did_you_mean};
 use super::parse::{GRACE_HOURS_MAX, PRICES_MAX};
-use super::{Catalog, PriceTarget};
+use super::{Catalog, PRODUCT_ID_PREFIX, PriceTarget};
 use crate::ids::PriceId;
 
 /// What faults call the place prices were mapped in.
 const SOURCE: &str = "price map";
 
 impl Catalog {
-    /// The same catalog with more prices: `(target, price ids or lookup keys)`, where a target is
-    /// a plan's id, `badge` or `boost`. A price the catalog already sells as the same thing is no
+    /// The same catalog with more prices: `(target, price ids, lookup keys or product ids)`, where a
+    /// target is a plan's id, `badge` or `boost`. A text that begins with `prod_` is a product, any
+    /// price of which sells the target. What the catalog already sells as the same thing is not a
     /// fault.
     ///
-    /// Errors: every target that does not exist, every text that is no price id, every price that
-    /// would sell two things.
+    /// Errors: every target that does not exist, every text that is not an id, every price or
+    /// product that would sell two things.
     pub fn with_prices(mut self, mapped: &[(String, Vec<String>)]) -> Result<Self, CatalogErrors> {
         let mut faults = Vec::new();
         for (target, prices) in mapped {
@@ -34,8 +35,9 @@ impl Catalog {
                 }
             }
         }
-        if self.prices.len() > PRICES_MAX {
-            faults.push(fault(format!("more than {PRICES_MAX} prices and lookup keys"), None));
+        if self.prices.len() + self.products.len() > PRICES_MAX {
+            let what = format!("more than {PRICES_MAX} prices, lookup keys and products");
+            faults.push(fault(what, None));
         }
         if faults.is_empty() {
             Ok(self.with_version())
@@ -70,16 +72,21 @@ impl Catalog {
     }
 
     fn map_price(&mut self, price: &PriceId, sells: PriceTarget) -> Result<(), Fault> {
-        let before = *self.prices.entry(price.as_str().to_owned()).or_insert(sells);
+        let (all, word) = if price.as_str().starts_with(PRODUCT_ID_PREFIX) {
+            (&mut self.products, "product")
+        } else {
+            (&mut self.prices, "price")
+        };
+        let before = *all.entry(price.as_str().to_owned()).or_insert(sells);
         if before == sells {
             return Ok(());
         }
         let what = format!(
-            "price `{price}` cannot sell {} and {}",
+            "{word} `{price}` cannot sell {} and {}",
             self.target_name(before),
             self.target_name(sells)
         );
-        Err(fault(what, Some("one price sells one thing".to_owned())))
+        Err(fault(what, Some(format!("one {word} sells one thing"))))
     }
 
     fn target_name(&self, target: PriceTarget) -> &str {
@@ -100,6 +107,7 @@ mod tests {
     use super::super::builtin;
     use super::*;
     use crate::catalog::PlanIndex;
+    use crate::ids::{PriceRef, ProductId};
 
     fn map(entries: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
         entries
@@ -111,7 +119,8 @@ mod tests {
     }
 
     fn sells(catalog: &Catalog, price: &str) -> Option<PriceTarget> {
-        catalog.price_target(&PriceId::parse(price).unwrap(), None)
+        let id = PriceId::parse(price).unwrap();
+        catalog.price_target(PriceRef { id: &id, lookup_key: None, product: None })
     }
 
     #[test]
@@ -132,6 +141,27 @@ mod tests {
         assert_eq!(sells(&before, "price_y"), None);
         assert_ne!(before.version, after.version);
         assert_eq!(after.clone().with_prices(&map(&[("premium", &["price_m"])])).unwrap(), after);
+    }
+
+    #[test]
+    fn a_mapped_product_sells_by_any_of_its_prices_that_is_not_named() {
+        let map = map(&[("premium", &["prod_1"]), ("basic", &["price_1"])]);
+        let catalog = builtin("sietch").unwrap().with_prices(&map).unwrap();
+        let (product, other) = (ProductId::parse("prod_1"), ProductId::parse("prod_2"));
+        let (product, other) = (product.unwrap(), other.unwrap());
+        let sells = |price: &str, key, product| {
+            let id = PriceId::parse(price).unwrap();
+            catalog.price_target(PriceRef { id: &id, lookup_key: key, product })
+        };
+        let plan = |index| Some(PriceTarget::Plan(PlanIndex(index)));
+        assert_eq!(sells("price_negotiated", None, Some(&product)), plan(2));
+        assert_eq!(sells("price_1", None, Some(&product)), plan(1), "a named price goes first");
+        assert_eq!(sells("price_9", Some("sietch_elite_monthly"), Some(&product)), plan(4));
+        assert_eq!(sells("price_negotiated", None, Some(&other)), None);
+        assert_eq!(sells("price_negotiated", None, None), None);
+        let twice = self::map(&[("premium", &["prod_1"]), ("elite", &["prod_1"])]);
+        let errors = builtin("sietch").unwrap().with_prices(&twice).unwrap_err().to_string();
+        assert!(errors.contains("product `prod_1` cannot sell premium and elite"), "{errors}");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::money::Money;
 
 /// What ids of Stripe prices begin with; every other name of a catalog is a lookup key.
 pub const PRICE_ID_PREFIX: &str = "price_";
+/// What ids of Stripe products begin with, unless their maker chose another id.
+pub const PRODUCT_ID_PREFIX: &str = "prod_";
 
 /// One thing at one price.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Offer<'c> {
     pub lookup_key: Option<&'c str>,
     /// Ids of Stripe prices that sell the same thing, at this interval or another.
     pub price_ids: Vec<&'c str>,
+    /// Ids of Stripe products any price of which sells the same thing.
+    pub products: Vec<&'c str>,
 }
 
 impl Interval {
@@ -83,6 +87,7 @@ impl Catalog {
         name: &'c str,
         prices: &[(Money, Interval)],
     ) -> Vec<Offer<'c>> {
+        let products: Vec<&str> = self.products_selling(target);
         let names = self.prices.iter().filter(|(_, sold)| **sold == target);
         let (price_ids, lookup_keys): (Vec<&str>, Vec<&str>) = names
             .map(|(name, _)| name.as_str())
@@ -104,6 +109,7 @@ impl Catalog {
             interval: *interval,
             lookup_key: speaking(*interval).or_else(|| spare.take()),
             price_ids: price_ids.clone(),
+            products: products.clone(),
         };
         prices.iter().map(offer).collect()
     }

@@ -13,10 +13,10 @@ use self::plans::PlanDraft;
 use super::fault::{CatalogErrors, Faults, did_you_mean};
 use super::read::{Placed, Section, shortened};
 use super::{
-    Badge, BoostLevel, BoostProgram, Catalog, Feature, FeatureKind, MeterPeriod, PlanIndex,
-    PriceTarget,
+    Badge, BoostLevel, BoostProgram, Catalog, Feature, FeatureKind, MeterPeriod, PRICE_ID_PREFIX,
+    PRODUCT_ID_PREFIX, PlanIndex, PriceTarget,
 };
-use crate::ids::FeatureKey;
+use crate::ids::{FeatureKey, ProductId};
 use crate::money::{Currency, Money};
 
 mod plans;
@@ -27,7 +27,7 @@ pub const TEXT_BYTES_MAX: usize = 256 * 1024;
 pub const PLANS_MAX: usize = 64;
 /// Most features.
 pub const FEATURES_MAX: usize = 512;
-/// Most Stripe prices and lookup keys, mapped ones included.
+/// Most Stripe prices, lookup keys and products together, mapped ones included.
 pub const PRICES_MAX: usize = 2_000;
 /// Most boost levels.
 pub const BOOST_LEVELS_MAX: usize = 32;
@@ -105,7 +105,8 @@ fn read(name: &str, text: &str, faults: &RefCell<Faults>) -> Option<Catalog> {
         cache_seconds: settings.cache_seconds,
         badge,
         boost,
-        prices: prices.0,
+        prices: prices.prices,
+        products: prices.products,
     })
 }
 
@@ -254,41 +255,76 @@ fn read_feature_kind(section: &Section<'_>) -> Option<FeatureKind> {
     }
 }
 
-/// What Stripe prices and lookup keys sell, as it is collected.
+/// What Stripe prices, lookup keys and products sell, as it is collected.
 #[derive(Default)]
-struct Prices(BTreeMap<String, PriceTarget>);
+struct Prices {
+    prices: BTreeMap<String, PriceTarget>,
+    products: BTreeMap<String, PriceTarget>,
+}
 
 impl Prices {
-    fn add(&mut self, section: &Section<'_>, sold_as: &[Placed<&str>], target: PriceTarget) {
-        for price in sold_as {
-            if self.0.len() == PRICES_MAX {
-                let what = format!("more than {PRICES_MAX} prices and lookup keys");
-                section.fault(price.span.clone(), what, None);
-                return;
+    fn add(&mut self, section: &Section<'_>, sold_as: &SoldAs<'_>, target: PriceTarget) {
+        for price in &sold_as.prices {
+            self.add_one(section, price, target, "price", |all| &mut all.prices);
+        }
+        for product in &sold_as.products {
+            self.add_one(section, product, target, "product", |all| &mut all.products);
+        }
+    }
+
+    fn add_one(
+        &mut self,
+        section: &Section<'_>,
+        name: &Placed<&str>,
+        target: PriceTarget,
+        word: &str,
+        list: impl Fn(&mut Self) -> &mut BTreeMap<String, PriceTarget>,
+    ) {
+        let fault = |what: String, hint: Option<String>| {
+            section.fault(name.span.clone(), what, hint.as_deref());
+        };
+        if self.prices.len() + self.products.len() >= PRICES_MAX {
+            return fault(format!("more than {PRICES_MAX} prices, lookup keys and products"), None);
+        }
+        match list(self).insert(name.value.to_owned(), target) {
+            None => {}
+            Some(before) if before == target => {
+                fault(format!("this {word} is listed twice"), None);
             }
-            match self.0.insert(price.value.to_owned(), target) {
-                None => {}
-                Some(before) if before == target => {
-                    section.fault(price.span.clone(), "this price is listed twice", None);
-                }
-                Some(_) => {
-                    let hint = Some("one price sells one thing; remove it from one of the two");
-                    section.fault(
-                        price.span.clone(),
-                        "this price is sold as something else above",
-                        hint,
-                    );
-                }
+            Some(_) => {
+                let hint = format!("one {word} sells one thing; remove it from one of the two");
+                fault(format!("this {word} is sold as something else above"), Some(hint));
             }
         }
     }
 }
 
-/// The `lookup_keys` and `stripe_prices` of a section.
-fn read_sold_as<'t>(section: &Section<'t>) -> Vec<Placed<&'t str>> {
-    let mut sold_as = section.texts("lookup_keys", KEY_CHARS_MAX);
-    sold_as.extend(section.texts("stripe_prices", KEY_CHARS_MAX));
-    sold_as
+/// Stripe's names of what sells a section.
+struct SoldAs<'t> {
+    /// Price ids and lookup keys.
+    prices: Vec<Placed<&'t str>>,
+    /// Product ids.
+    products: Vec<Placed<&'t str>>,
+}
+
+/// The `lookup_keys`, `stripe_prices` and `stripe_products` of a section.
+fn read_sold_as<'t>(section: &Section<'t>) -> SoldAs<'t> {
+    let mut prices = section.texts("lookup_keys", KEY_CHARS_MAX);
+    prices.extend(section.texts("stripe_prices", KEY_CHARS_MAX));
+    let products = section.texts("stripe_products", KEY_CHARS_MAX);
+    for price in prices.iter().filter(|one| one.value.starts_with(PRODUCT_ID_PREFIX)) {
+        let what = format!("`{}` is the id of a product", shortened(price.value));
+        section.fault(price.span.clone(), what, Some("list it under `stripe_products`"));
+    }
+    for product in &products {
+        if product.value.starts_with(PRICE_ID_PREFIX) {
+            let what = format!("`{}` is the id of a price", shortened(product.value));
+            section.fault(product.span.clone(), what, Some("list it under `stripe_prices`"));
+        } else if let Err(error) = ProductId::parse(product.value) {
+            section.fault(product.span.clone(), format!("a product id: {error}"), None);
+        }
+    }
+    SoldAs { prices, products }
 }
 
 /// The price of an add-on, which must be there and above zero.

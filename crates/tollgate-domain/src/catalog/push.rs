@@ -120,6 +120,8 @@ pub struct Agenda<'c> {
     pub surplus: Vec<Step>,
     /// Prices the catalog names by id and that are not there.
     pub unknown_prices: Vec<String>,
+    /// Products the catalog names and that are not there.
+    pub unknown_products: Vec<String>,
 }
 
 impl Agenda<'_> {
@@ -154,11 +156,14 @@ pub fn agenda<'c>(catalog: &'c Catalog, stock: &Stock) -> Agenda<'c> {
         .filter(|name| name.starts_with(super::PRICE_ID_PREFIX) && stock.price(name).is_none())
         .cloned()
         .collect();
+    let unknown_products =
+        catalog.products.keys().filter(|id| stock.product(id).is_none()).cloned().collect();
     Agenda {
         surplus: planner.surplus(&offers),
         steps: planner.steps,
         offers: offers.into_iter().zip(standings).collect(),
         unknown_prices,
+        unknown_products,
     }
 }
 
@@ -176,8 +181,9 @@ impl Planner<'_> {
         if let Some(holder) = holder.filter(|holder| holder.suits(offer) && holder.active) {
             return self.sold_by(holder, offer);
         }
-        let mut named = offer.price_ids.iter().filter_map(|id| self.stock.price(id));
-        let named = named.find(|price| {
+        let named = offer.price_ids.iter().filter_map(|id| self.stock.price(id));
+        let of_product = |price: &&StockPrice| offer.products.contains(&price.product.as_str());
+        let named = named.chain(self.stock.prices.iter().filter(of_product)).find(|price| {
             // One of ours is given its lookup key below instead.
             let ends_here = offer.lookup_key.is_none() || !self.is_ours(price, offer);
             price.active && price.suits(offer) && ends_here

@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Allowance, Catalog, FeatureKind, Interval, Limit, MeterPeriod, PlanIndex, PriceTarget,
+    Allowance, Catalog, FeatureKind, Interval, Limit, MeterPeriod, PerUnit, PlanIndex, PriceTarget,
 };
 use crate::money::Money;
 
@@ -22,7 +22,7 @@ struct Canonical(Sha256);
 impl Canonical {
     fn of(catalog: &Catalog) -> Self {
         let mut all = Self(Sha256::new());
-        all.text("tollgate catalog 1").text(&catalog.name).text(catalog.currency.as_str());
+        all.text("tollgate catalog 2").text(&catalog.name).text(catalog.currency.as_str());
         all.text(&catalog.upgrade_url).number(u64::from(catalog.cache_seconds));
         all.plan(catalog.default_plan);
         all.list(catalog.features.len());
@@ -31,14 +31,16 @@ impl Canonical {
         }
         all.plans(catalog);
         all.addons(catalog);
-        all.list(catalog.prices.len());
-        for (price, target) in &catalog.prices {
-            all.text(price);
-            match target {
-                PriceTarget::Plan(plan) => all.text("plan").plan(*plan),
-                PriceTarget::Badge => all.text("badge"),
-                PriceTarget::Boost => all.text("boost"),
-            };
+        for sold in [&catalog.prices, &catalog.products] {
+            all.list(sold.len());
+            for (name, target) in sold {
+                all.text(name);
+                match target {
+                    PriceTarget::Plan(plan) => all.text("plan").plan(*plan),
+                    PriceTarget::Badge => all.text("badge"),
+                    PriceTarget::Boost => all.text("boost"),
+                };
+            }
         }
         all
     }
@@ -66,6 +68,10 @@ impl Canonical {
                     Allowance::On => self.text("on"),
                     Allowance::Limit(Limit::Count(count)) => self.text("count").number(*count),
                     Allowance::Limit(Limit::Unlimited) => self.text("unlimited"),
+                    Allowance::PerUnit(PerUnit { each, max }) => {
+                        self.text("per_unit").number(*each).list(max.iter().len());
+                        self.number(max.unwrap_or(0))
+                    }
                 };
             }
         }

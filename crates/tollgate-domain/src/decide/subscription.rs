@@ -73,8 +73,8 @@ fn merge(draft: &Draft<'_>, known: Option<&Subscription>, seen: &SeenSubscriptio
 /// Notes boosts that were in effect or ended, and prices that sell nothing we know.
 fn look_at_prices<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) {
     let mut boosts = false;
-    for item in &seen.state.items {
-        match draft.catalog.price_target(&item.price, item.lookup_key.as_deref()) {
+    for item in seen.state.selling() {
+        match draft.catalog.price_target(item.price_ref()) {
             Some(PriceTarget::Boost) => boosts = true,
             Some(PriceTarget::Plan(_) | PriceTarget::Badge) => {}
             None => draft.unknown_prices.push(item.price.as_str()),
@@ -197,9 +197,8 @@ impl fmt::Display for Value<'_> {
 /// The highest plan among the items' prices, its seats and its code.
 fn top<'c>(catalog: &'c Catalog, state: &SubscriptionState) -> Option<(PlanIndex, u64, &'c str)> {
     state
-        .items
-        .iter()
-        .filter_map(|item| match catalog.price_target(&item.price, item.lookup_key.as_deref())? {
+        .selling()
+        .filter_map(|item| match catalog.price_target(item.price_ref())? {
             PriceTarget::Plan(plan) => Some((plan, item.quantity, catalog.plan(plan)?.id.as_str())),
             PriceTarget::Badge | PriceTarget::Boost => None,
         })

@@ -28,6 +28,7 @@ fn observation(event: &str, second: i64) -> Observation {
                 items: vec![SubscriptionItem {
                     price: PriceId::parse("price_1").unwrap(),
                     lookup_key: Some("sietch_premium_monthly".into()),
+                    product: None,
                     quantity: 1,
                     period_start: None,
                     period_end: None,

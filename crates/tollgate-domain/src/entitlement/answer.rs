@@ -54,7 +54,7 @@ pub fn answer(
     let allowance = resolution.allowances.get(feature.key.as_str()).copied();
     let limit = match allowance {
         Some(Allowance::Limit(limit)) => Some(limit),
-        Some(Allowance::On) | None => None,
+        Some(Allowance::On | Allowance::PerUnit(_)) | None => None,
     };
     let override_id = resolution.overridden.get(feature.key.as_str());
     let reason = match allowance {
@@ -87,6 +87,7 @@ fn allows(allowance: Allowance, units: u64) -> bool {
     match allowance {
         Allowance::On => true,
         Allowance::Limit(limit) => limit.allows(units),
+        Allowance::PerUnit(per_unit) => per_unit.of(1) >= units,
     }
 }
 
@@ -134,7 +135,8 @@ impl Question<'_> {
             .plan
             .and_then(|index| self.catalog.plan(index))
             .and_then(|plan| plan.allowances.get(self.feature.key.as_str()))
-            .is_some_and(|allowance| allows(*allowance, self.units))
+            .map(|allowance| allowance.for_units(source.units.unwrap_or(1)))
+            .is_some_and(|allowance| allows(allowance, self.units))
     }
 
     fn message(

@@ -36,6 +36,7 @@ pub(super) fn consider(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Optio
         kind: SourceKind::Boost,
         id: None,
         plan: None,
+        units: None,
         standing,
         since: None,
         until: None,

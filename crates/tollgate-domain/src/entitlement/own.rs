@@ -70,6 +70,7 @@ impl Given<'_> {
             kind: self.kind,
             id: Some(self.id.to_owned()),
             plan,
+            units: None,
             standing,
             since,
             until,

@@ -43,6 +43,7 @@ pub(super) fn consider(
         kind: SourceKind::Grant,
         id: Some(purchase.id.as_str().to_owned()),
         plan: bought.map(|(plan, _)| plan),
+        units: bought.map(|_| 1),
         standing,
         since,
         until,

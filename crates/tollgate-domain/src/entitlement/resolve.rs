@@ -7,20 +7,24 @@
 //! are applied to their features afterwards.
 //!
 //! Nothing begins by itself: what is known counts from then on. So without a new fact an outcome
-//! changes only when the winner ends or an override in force ends, and `valid_until` is the
-//! earlier of the two: the next source differs from the winner in plan, source or grace.
+//! changes only when the winner ends, an override in force ends, or what limits per unit are
+//! multiplied by ends, and `valid_until` is the earliest of the three: the next source differs from
+//! the winner in plan, source or grace.
 
 use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 pub use super::grace::{GraceWindow, grace_windows};
 pub use super::purchase::grant_end;
 pub use super::subscription::UNKNOWN_STATUS_HOLD_HOURS;
 
-use super::{Considered, Resolution, SourceKind, Standing, boost, own, purchase, subscription};
-use crate::catalog::Catalog;
+use super::{
+    Considered, Counted, Resolution, SourceKind, Standing, boost, own, purchase, subscription,
+};
+use crate::catalog::{Allowance, Catalog, Plan, PlanIndex};
 use crate::facts::Facts;
+use crate::ids::FeatureKey;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
@@ -36,9 +40,12 @@ pub fn resolve(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Resolution {
     let source_id = winner.and_then(|winner| winner.id.clone());
     let until = winner.and_then(|winner| winner.until);
     let in_grace = winner.is_some_and(|winner| winner.standing == Standing::InGrace);
-    let none = Arc::default();
-    let given = catalog.plan(plan).map_or(&none, |plan| &plan.allowances);
-    let overridden = own::override_features(given, &facts.overrides, catalog, at);
+    let bought = Units::of(&considered, plan);
+    let given = catalog.plan(plan).map(|plan| plan.allowances_for(bought.units));
+    let overridden =
+        own::override_features(&given.unwrap_or_default(), &facts.overrides, catalog, at);
+    let counted = catalog.plan(plan).map_or_else(BTreeMap::new, |plan| bought.counted(plan));
+    let ends = until.into_iter().chain(bought.until.filter(|_| !counted.is_empty()));
     Resolution {
         known: facts.known,
         revision: facts.revision,
@@ -50,10 +57,50 @@ pub fn resolve(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Resolution {
         in_grace,
         grace_until: until.filter(|_| in_grace),
         allowances: overridden.allowances,
+        units: bought.units,
         overridden: overridden.by,
-        valid_until: until.into_iter().chain(overridden.until).min(),
+        valid_until: ends.chain(overridden.until).min(),
+        counted,
         considered,
         overrides: overridden.considered,
+    }
+}
+
+/// Units that limits per unit are multiplied by, and until when they are that many.
+struct Units {
+    units: u64,
+    until: Option<Timestamp>,
+}
+
+impl Units {
+    /// What was bought of the plan in force. A plan that was given (a waiver, a gift, a boost level)
+    /// has no units of its own: it counts those of whatever is paid beside it, so that being given
+    /// a plan never lowers what somebody pays for, and else one.
+    fn of(considered: &[Considered], plan: PlanIndex) -> Self {
+        let bought = considered.first().is_some_and(|winner| winner.units.is_some());
+        let counts =
+            |source: &&Considered| source.counts() && (!bought || source.plan == Some(plan));
+        let most = considered
+            .iter()
+            .filter(counts)
+            .filter_map(|source| Some((source.units?, source.until.unwrap_or(Timestamp::MAX))))
+            .max();
+        match most {
+            Some((units, until)) if units > 1 || bought => {
+                Self { units, until: Some(until).filter(|until| *until < Timestamp::MAX) }
+            }
+            Some(_) | None => Self { units: 1, until: None },
+        }
+    }
+
+    fn counted(&self, plan: &Plan) -> BTreeMap<FeatureKey, Counted> {
+        let per_unit = |(key, allowance): (&FeatureKey, &Allowance)| match allowance {
+            Allowance::PerUnit(per_unit) => {
+                Some((key.clone(), Counted { units: self.units, per_unit: *per_unit }))
+            }
+            Allowance::On | Allowance::Limit(_) => None,
+        };
+        plan.allowances.iter().filter_map(per_unit).collect()
     }
 }
 
@@ -72,6 +119,7 @@ fn consider_all(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Vec<Consider
         kind: SourceKind::Default,
         id: None,
         plan: Some(catalog.default_plan),
+        units: None,
         standing: Standing::InForce,
         since: None,
         until: None,

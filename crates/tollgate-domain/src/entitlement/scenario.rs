@@ -212,6 +212,7 @@ impl<'l> Line<'l> {
             SubscriptionItem {
                 price: PriceId::parse(&format!("price_{what}")).unwrap(),
                 lookup_key: None,
+                product: None,
                 quantity: quantity.parse().unwrap(),
                 period_start: period.map(|(start, _)| time(start)),
                 period_end: period.map(|(_, end)| time(end)),

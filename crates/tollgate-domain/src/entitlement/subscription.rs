@@ -33,15 +33,23 @@ pub const UNKNOWN_STATUS_HOLD_HOURS: i64 = 24;
 pub(super) struct Sold {
     /// The highest plan among the items.
     pub(super) plan: Option<PlanIndex>,
+    /// Units of that plan: the quantities of all items that sell it.
+    pub(super) units: u64,
     /// Boosts in all.
     pub(super) boosts: u64,
 }
 
 pub(super) fn sold(state: &SubscriptionState, catalog: &Catalog) -> Sold {
-    let mut sold = Sold { plan: None, boosts: 0 };
-    for item in &state.items {
-        match catalog.price_target(&item.price, item.lookup_key.as_deref()) {
-            Some(PriceTarget::Plan(plan)) => sold.plan = sold.plan.max(Some(plan)),
+    let mut sold = Sold { plan: None, units: 0, boosts: 0 };
+    for item in state.selling() {
+        match catalog.price_target(item.price_ref()) {
+            Some(PriceTarget::Plan(plan)) if sold.plan == Some(plan) => {
+                sold.units = sold.units.saturating_add(item.quantity);
+            }
+            Some(PriceTarget::Plan(plan)) if sold.plan < Some(plan) => {
+                (sold.plan, sold.units) = (Some(plan), item.quantity);
+            }
+            Some(PriceTarget::Plan(_)) => {}
             Some(PriceTarget::Boost) => sold.boosts = sold.boosts.saturating_add(item.quantity),
             Some(PriceTarget::Badge) | None => {}
         }
@@ -63,6 +71,7 @@ pub(super) fn consider(
         kind: SourceKind::Subscription,
         id: Some(subscription.id.as_str().to_owned()),
         plan: sold.plan,
+        units: sold.plan.map(|_| sold.units),
         standing: found.standing,
         since: found.since,
         until: found.until,
@@ -72,7 +81,11 @@ pub(super) fn consider(
     match sold.plan.and_then(|index| catalog.plan(index)) {
         Some(plan) => Some(considered(basis.access(subscription, facts, plan, at))),
         None if sold.boosts > 0 => None,
-        None => Some(considered(Access::no(Absence::PriceUnknown, Some(state.version.at)))),
+        None => {
+            let nothing = !state.items.is_empty() && state.selling().next().is_none();
+            let absence = if nothing { Absence::NothingSold } else { Absence::PriceUnknown };
+            Some(considered(Access::no(absence, Some(state.version.at))))
+        }
     }
 }
 

@@ -18,7 +18,7 @@
 
 use std::cmp::Ordering;
 
-use super::{LifecycleRank, PreviousValues, Subscription, SubscriptionState};
+use super::{LifecycleRank, PreviousValues, Subscription, SubscriptionItem, SubscriptionState};
 use crate::ids::{CustomerId, MemberId, SubscriptionId};
 
 /// Most observations of one second that compete; beyond it the lowest-ranked are forgotten.
@@ -206,7 +206,7 @@ fn leaves(event: &SubscriptionState, content: &SubscriptionState) -> bool {
 /// Whether two observations show the same, whenever and by whatever event.
 pub(crate) fn same_content(a: &SubscriptionState, b: &SubscriptionState) -> bool {
     a.status == b.status
-        && a.items == b.items
+        && same_items(&a.items, &b.items)
         && a.cancel_at_period_end == b.cancel_at_period_end
         && a.cancel_at == b.cancel_at
         && a.canceled_at == b.canceled_at
@@ -217,15 +217,28 @@ pub(crate) fn same_content(a: &SubscriptionState, b: &SubscriptionState) -> bool
         && a.latest_invoice == b.latest_invoice
 }
 
+/// Whether two lists sell the same. Shapes of some versions leave out the product, and a price never
+/// moves to another one, so the product does not count.
+fn same_items(a: &[SubscriptionItem], b: &[SubscriptionItem]) -> bool {
+    let same = |(a, b): (&SubscriptionItem, &SubscriptionItem)| {
+        a.price == b.price
+            && a.lookup_key == b.lookup_key
+            && a.quantity == b.quantity
+            && a.period_start == b.period_start
+            && a.period_end == b.period_end
+    };
+    a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
 /// Whether every value that was listed is the one the state has. Nothing listed describes nothing.
 fn describes(previous: &PreviousValues, state: &SubscriptionState) -> bool {
     fn fits<T: PartialEq>(listed: Option<&T>, value: &T, any: &mut bool) -> bool {
         *any |= listed.is_some();
         listed.is_none_or(|listed| listed == value)
     }
-    let mut any = false;
+    let mut any = previous.items.is_some();
     let all = fits(previous.status.as_ref(), &state.status, &mut any)
-        & fits(previous.items.as_ref(), &state.items, &mut any)
+        & previous.items.as_ref().is_none_or(|items| same_items(items, &state.items))
         & fits(previous.cancel_at_period_end.as_ref(), &state.cancel_at_period_end, &mut any)
         & fits(previous.cancel_at.as_ref(), &state.cancel_at, &mut any)
         & fits(previous.canceled_at.as_ref(), &state.canceled_at, &mut any)

@@ -58,6 +58,7 @@ impl Sub {
         let item = |(price, quantity): &(&str, u64)| SubscriptionItem {
             price: PriceId::parse(price).unwrap(),
             lookup_key: None,
+            product: None,
             quantity: *quantity,
             period_start: Some(start),
             period_end: Some(end),

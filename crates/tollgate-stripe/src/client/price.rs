@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_domain::buying::KnownPrice;
 use tollgate_domain::catalog::Interval;
-use tollgate_domain::ids::PriceId;
+use tollgate_domain::ids::{PriceId, ProductId};
 use tollgate_domain::money::{Currency, Money};
 
 use crate::client::StripeClient;
@@ -21,6 +21,8 @@ const KEYS_MAX: usize = 10;
 pub(super) struct Body {
     id: String,
     lookup_key: Option<String>,
+    #[serde(default)]
+    product: serde_json::Value,
     unit_amount: Option<i64>,
     currency: String,
     #[serde(default)]
@@ -48,6 +50,7 @@ impl Body {
         Some(KnownPrice {
             id: PriceId::parse(&self.id).ok()?,
             lookup_key: self.lookup_key.map(Into::into),
+            product: product_of(&self.product),
             unit: self.unit_amount.map(|amount_minor| Money { amount_minor, currency }),
             currency,
             interval: match self.recurring {
@@ -58,6 +61,12 @@ impl Body {
             live: self.livemode,
         })
     }
+}
+
+/// The product a price belongs to: its id, or the object with its id.
+fn product_of(value: &serde_json::Value) -> Option<ProductId> {
+    let id = value.as_str().or_else(|| value.get("id")?.as_str())?;
+    ProductId::parse(id).ok()
 }
 
 fn read(item: &RawValue) -> Option<KnownPrice> {
@@ -87,5 +96,12 @@ impl StripeClient {
             prices.extend(items.iter().filter_map(|item| read(item)));
         }
         Ok(prices)
+    }
+
+    /// The newest hundred prices of a product that are still sold.
+    pub async fn prices_of_product(&self, product: &str) -> Result<Vec<KnownPrice>, StripeError> {
+        let filter = Form::new().with("product", product).with("active", "true");
+        let (items, _) = self.list(LIST, &ApiPath::new(PATH), &filter, 100).await?;
+        Ok(items.iter().filter_map(|item| read(item)).collect())
     }
 }

@@ -162,10 +162,11 @@ fn item(element: &Field<Item<'_>>, top: Period) -> Result<SubscriptionItem, Obse
     sold(price, &item.quantity, period).ok_or(READER.garbled("items.data"))
 }
 
-/// `None` when the price has no usable id or the quantity is no count. Metered items have no
-/// quantity and count once.
+/// `None` when the price has no usable id or the quantity is not a count. Metered items have no
+/// quantity and count once, whatever is written there.
 fn sold(price: &Price<'_>, quantity: &Field<i64>, period: Period) -> Option<SubscriptionItem> {
     let quantity = match quantity {
+        _ if price.is_metered() => 1,
         Field::Given(number) => u64::try_from(*number).ok()?,
         Field::Absent | Field::Null => 1,
         Field::Garbled => return None,
@@ -173,6 +174,7 @@ fn sold(price: &Price<'_>, quantity: &Field<i64>, period: Period) -> Option<Subs
     Some(SubscriptionItem {
         price: price.price_id()?,
         lookup_key: optional_text(&price.lookup_key),
+        product: price.product(),
         quantity,
         period_start: period.start,
         period_end: period.end,
@@ -251,6 +253,7 @@ fn previous_items(
         if let Some(plan) = before.plan.given() {
             only.price = plan.price_id()?;
             only.lookup_key = optional_text(&plan.lookup_key);
+            only.product = plan.product().or(only.product.take());
         }
         if let Some(quantity) = before.quantity.given() {
             only.quantity = u64::try_from(*quantity).ok()?;

@@ -104,6 +104,41 @@ fn what_a_subscription_sells_is_found_in_every_form() {
 }
 
 #[test]
+fn the_product_of_an_item_is_found_where_a_shape_has_it() {
+    for (item, expected) in [
+        (r#"{"price":{"id":"p","product":"prod_1"}}"#, Some("prod_1")),
+        (r#"{"price":{"id":"p","product":{"id":"prod_1","object":"product"}}}"#, Some("prod_1")),
+        (r#"{"price":{"id":"p","product":{"id":"prod_1","deleted":true}}}"#, Some("prod_1")),
+        (r#"{"plan":{"id":"gold","product":"prod_1"}}"#, Some("prod_1")),
+        (r#"{"plan":{"id":"gold","name":"Gold"}}"#, None),
+        (r#"{"price":{"id":"p","product":null}}"#, None),
+        (r#"{"price":"p"}"#, None),
+    ] {
+        let items = subscription(&format!(r#""items":{{"data":[{item}]}}"#)).state.items;
+        let product = items[0].product.as_ref().map(ToString::to_string);
+        assert_eq!(product.as_deref(), expected, "{item}");
+    }
+}
+
+#[test]
+fn a_metered_item_counts_once_and_a_licensed_one_by_its_quantity() {
+    let metered = r#""recurring":{"usage_type":"metered"}"#;
+    for (item, expected) in [
+        (format!(r#"{{"price":{{"id":"p",{metered}}}}}"#), 1),
+        (format!(r#"{{"price":{{"id":"p",{metered}}},"quantity":0}}"#), 1),
+        (r#"{"plan":{"id":"p","usage_type":"metered"},"quantity":0}"#.to_owned(), 1),
+        (
+            r#"{"price":{"id":"p","recurring":{"usage_type":"licensed"}},"quantity":0}"#.to_owned(),
+            0,
+        ),
+        (r#"{"plan":{"id":"p","usage_type":"licensed"},"quantity":7}"#.to_owned(), 7),
+    ] {
+        let items = subscription(&format!(r#""items":{{"data":[{item}]}}"#)).state.items;
+        assert_eq!(items[0].quantity, expected, "{item}");
+    }
+}
+
+#[test]
 fn a_subscription_that_does_not_say_what_matters_is_refused_by_name() {
     for (fields, expected) in [
         (r#""id":null"#, "subscription.id is missing"),

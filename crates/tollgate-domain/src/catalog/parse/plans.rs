@@ -9,11 +9,12 @@ use toml_edit::Item;
 use super::super::fault::did_you_mean;
 use super::super::read::{Placed, Section, shortened};
 use super::super::{
-    Allowance, Feature, FeatureKind, Interval, Limit, Plan, PlanIndex, PlanPrice, PriceTarget,
+    Allowance, Feature, FeatureKind, Interval, Limit, PerUnit, Plan, PlanIndex, PlanPrice,
+    PriceTarget,
 };
 use super::{
     GRACE_HOURS_MAX, GRANT_DAYS_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX, PLANS_MAX, Prices, Settings,
-    TRIAL_DAYS_MAX, read_currency, read_money, read_sold_as, require,
+    SoldAs, TRIAL_DAYS_MAX, read_currency, read_money, read_sold_as, require,
 };
 use crate::ids::{FeatureKey, PlanId};
 
@@ -26,7 +27,7 @@ pub(super) struct PlanDraft<'t> {
     name: String,
     rank: u32,
     prices: Vec<PlanPrice>,
-    sold_as: Vec<Placed<&'t str>>,
+    sold_as: SoldAs<'t>,
     self_serve: bool,
     trial_days: u32,
     grace_hours: u32,
@@ -162,8 +163,8 @@ fn read_allowances(
     for (list, wanted) in [("limits", "limit"), ("quotas", "metered")] {
         let Some(numbers) = section.section(list, list) else { continue };
         for (key, item) in numbers.entries() {
-            let limit = read_limit(&numbers, &key, item);
-            add(&key, limit.map(Allowance::Limit), wanted);
+            let allowance = read_limit(&numbers, &key, item);
+            add(&key, allowance, wanted);
         }
     }
     own
@@ -184,17 +185,39 @@ fn known_feature<'f>(
     found
 }
 
-fn read_limit(section: &Section<'_>, key: &Placed<&str>, item: &Item) -> Option<Limit> {
+fn read_limit<'t>(
+    section: &Section<'t>,
+    key: &Placed<&'t str>,
+    item: &'t Item,
+) -> Option<Allowance> {
+    if item.is_table_like() {
+        return read_per_unit(&section.entry_section(key, item, "a limit per unit")?);
+    }
     let count = item.as_integer().and_then(|number| u64::try_from(number).ok());
     match (count, item.as_str()) {
-        (Some(count), _) => Some(Limit::Count(count)),
-        (None, Some("unlimited")) => Some(Limit::Unlimited),
+        (Some(count), _) => Some(Allowance::Limit(Limit::Count(count))),
+        (None, Some("unlimited")) => Some(Allowance::Limit(Limit::Unlimited)),
         (None, _) => {
-            let what = "this must be a whole number from 0, or \"unlimited\"";
+            let what = "this must be a whole number from 0, \"unlimited\", or { per_unit = 1 }";
             section.fault(item.span().or_else(|| key.span.clone()), what, None);
             None
         }
     }
+}
+
+/// `{ per_unit = 1, max = 100 }`: so many for each unit bought, at most so many in all.
+fn read_per_unit(section: &Section<'_>) -> Option<Allowance> {
+    require(section, "per_unit", "per_unit = 1");
+    let each = section.integer("per_unit", 1..=i64::MAX);
+    let max = section.integer("max", 1..=i64::MAX);
+    section.finish();
+    let (each, max) = (each?.value.unsigned_abs(), max.map(|max| (max.value.unsigned_abs(), max)));
+    if let Some((_, placed)) = max.as_ref().filter(|(max, _)| *max < each) {
+        let what = "`max` is less than one unit gives";
+        section.fault(placed.span.clone(), what, Some("raise it, or lower `per_unit`"));
+        return None;
+    }
+    Some(Allowance::PerUnit(PerUnit { each, max: max.map(|(max, _)| max) }))
 }
 
 const fn kind_name(kind: FeatureKind) -> &'static str {
@@ -221,7 +244,7 @@ pub(super) fn assemble(drafts: &[PlanDraft<'_>], prices: &mut Prices) -> Vec<Pla
         prices.add(&draft.section, &draft.sold_as, PriceTarget::Plan(PlanIndex(index)));
         let mut given = if draft.inherits { below.clone() } else { BTreeMap::new() };
         for (key, own) in &draft.own {
-            if given.get(key).is_some_and(|inherited| lowers(own.value, *inherited)) {
+            if given.get(key).is_some_and(|inherited| own.value.can_give_less_than(*inherited)) {
                 let what = format!("`{}` has less of `{key}` than a lower plan", draft.id);
                 let hint = Some("raise it, or say inherits = false");
                 draft.section.fault(own.span.clone(), what, hint);
@@ -230,21 +253,13 @@ pub(super) fn assemble(drafts: &[PlanDraft<'_>], prices: &mut Prices) -> Vec<Pla
         }
         for (key, allowance) in &given {
             let best = below.entry(key.clone()).or_insert(*allowance);
-            if lowers(*best, *allowance) {
+            if best.can_give_less_than(*allowance) && !allowance.can_give_less_than(*best) {
                 *best = *allowance;
             }
         }
         plans.push(draft.plan(given));
     }
     plans
-}
-
-/// Whether the first allows less than the second.
-fn lowers(one: Allowance, other: Allowance) -> bool {
-    match (one, other) {
-        (Allowance::Limit(one), Allowance::Limit(other)) => one != other && one.max(other) == other,
-        (Allowance::On | Allowance::Limit(_), _) => false,
-    }
 }
 
 impl PlanDraft<'_> {

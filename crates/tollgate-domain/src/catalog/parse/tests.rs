@@ -130,7 +130,52 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "quotas = { calls = 10 }",
         "quotas = { calls = -1 }",
-        "a whole number from 0, or \"unlimited\"",
+        "a whole number from 0, \"unlimited\", or { per_unit = 1 }",
+    ),
+    (
+        "quotas = { calls = 10 }",
+        "limits = { seats = { per_unit = 0 } }",
+        "`per_unit` of a limit per unit must be between 1",
+    ),
+    (
+        "quotas = { calls = 10 }",
+        "limits = { seats = { max = 5 } }",
+        "catalog.toml:29:12: a limit per unit has no `per_unit` (add a line such as: per_unit = 1)",
+    ),
+    (
+        "quotas = { calls = 10 }",
+        "limits = { seats = { per_unit = 1, mx = 5 } }",
+        "a limit per unit knows no key `mx` (did you mean \"max\"?)",
+    ),
+    (
+        "quotas = { calls = 10 }",
+        "limits = { seats = { per_unit = 9, max = 5 } }",
+        "`max` is less than one unit gives (raise it, or lower `per_unit`)",
+    ),
+    (
+        "limits = { seats = 1 }",
+        "limits = { seats = 5 }\n[[plans]]\nid = \"team\"\nrank = 2\nlimits = { seats = { per_unit = 1 } }",
+        "`team` has less of `seats` than a lower plan",
+    ),
+    (
+        "[\"pro_monthly\"]",
+        "[\"prod_1\"]",
+        "`prod_1` is the id of a product (list it under `stripe_products`)",
+    ),
+    (
+        "rank = 5",
+        "rank = 5\nstripe_products = [\"price_1\"]",
+        "`price_1` is the id of a price (list it under `stripe_prices`)",
+    ),
+    (
+        "rank = 5",
+        "rank = 5\nstripe_products = [\"a b\"]",
+        "catalog.toml:24:20: a product id: an id may hold only",
+    ),
+    (
+        "rank = 5",
+        "rank = 5\nstripe_products = [\"prod_1\", \"prod_1\"]",
+        "this product is listed twice",
     ),
     (
         "quotas = { calls = 10 }",
@@ -170,6 +215,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "quotas",
         "[boost]\nprice = 1\nlookup_keys = [\"pro_monthly\"]\nlevels = []\n[x]\nquotas",
         "this price is sold as something else above",
+    ),
+    (
+        "quotas",
+        "stripe_products = [\"prod_1\"]\n[badge]\nprice = 1\nstripe_products = [\"prod_1\"]\n[x]\nquotas",
+        "this product is sold as something else above (one product sells one thing",
     ),
 ];
 
@@ -234,9 +284,40 @@ fn comments_and_order_leave_the_version_but_meaning_changes_it() {
         ("\"pro_monthly\"", "\"pro_m\""),
         ("name = \"Pro\"", "name = \"Plus\""),
         ("grant_days = 30", "grant_days = 31"),
+        ("rank = 5", "rank = 5\nstripe_products = [\"prod_1\"]"),
+        ("seats = 1", "seats = { per_unit = 1 }"),
+        ("seats = 1", "seats = { per_unit = 1, max = 1 }"),
     ] {
         assert_ne!(version(from, to), original, "{to}");
     }
+}
+
+#[test]
+fn a_limit_per_unit_is_read_and_multiplied() {
+    let seats = |text: &str| {
+        let catalog = read_small("quotas = { calls = 10 }", text).unwrap();
+        let allowance = catalog.plans[1].allowances["seats"];
+        let of = |units| match allowance.for_units(units) {
+            Allowance::Limit(limit) => limit.count().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        (catalog.plans[1].is_per_unit(), [of(1), of(3), of(12), of(u64::MAX)])
+    };
+    assert_eq!(seats("limits = { seats = { per_unit = 1 } }"), (true, [1, 3, 12, u64::MAX]));
+    assert_eq!(seats("limits = { seats = { per_unit = 5, max = 50 } }"), (true, [5, 15, 50, 50]));
+    assert_eq!(seats("limits.seats.per_unit = 2"), (true, [2, 6, 24, u64::MAX]), "dotted");
+    assert_eq!(seats("limits = { seats = 4 }"), (false, [4; 4]));
+}
+
+#[test]
+fn the_cheapest_plan_that_allows_a_number_counts_what_can_be_bought() {
+    let catalog = read_small("quotas = { calls = 10 }", "limits.seats = { per_unit = 1, max = 9 }");
+    let catalog = catalog.unwrap();
+    let cheapest =
+        |units| catalog.cheapest_plan_allowing("seats", units).map(|(_, plan)| plan.id.to_string());
+    assert_eq!(cheapest(1).as_deref(), Some("free"));
+    assert_eq!(cheapest(9).as_deref(), Some("pro"));
+    assert_eq!(cheapest(10), None);
 }
 
 #[test]
@@ -259,6 +340,9 @@ fn built_in_catalogs_are_valid_and_rise_with_rank() {
                     (Allowance::On, Some(Allowance::On)) => true,
                     (Allowance::Limit(one), Some(Allowance::Limit(other))) => {
                         one.max(*other) == *other
+                    }
+                    (Allowance::Limit(one), Some(Allowance::PerUnit(other))) => {
+                        one.count().is_some_and(|count| count <= other.of(1))
                     }
                     _ => false,
                 };
@@ -284,7 +368,7 @@ fn the_sietch_catalog_has_the_numbers_of_its_origin() {
             };
             let members = match plan.allowances["max_members"] {
                 Allowance::Limit(limit) => limit.count(),
-                Allowance::On => None,
+                Allowance::On | Allowance::PerUnit(_) => None,
             };
             format!(
                 "{} {} {} {members:?} {} {}",

@@ -1,5 +1,7 @@
 //! Rules of resolution as scenarios: facts as text, then outcomes at instants.
 
+use std::sync::Arc;
+
 use super::super::Absence;
 use super::super::scenario::{outcome, read, standings, text, time};
 use super::*;
@@ -43,6 +45,62 @@ fn each_status_gives_what_the_table_says() {
         check(&format!("sub s premium {status} @0d"), &format!("1d: {expected}"));
     }
     check("sub s premium active @0d paused_collection", "1d: premium by subscription s always");
+}
+
+/// Seats of an account with the `saas` catalog, how they were counted, and until when.
+fn seats(scenario: &str, at: &str) -> String {
+    let (catalog, facts) = read(&format!("catalog saas\n{scenario}"));
+    let resolution = resolve(&facts, &catalog, time(at));
+    let allowed = match resolution.allowances.get("seats") {
+        Some(Allowance::Limit(limit)) => limit.count().unwrap().to_string(),
+        Some(other) => panic!("{other:?}"),
+        None => "none".to_owned(),
+    };
+    let counted = resolution.counted.get("seats").map(|counted| format!(" ({counted})"));
+    let until = resolution.valid_until.map(|until| format!(" until {}", text(until)));
+    format!("{allowed}{}{}", counted.unwrap_or_default(), until.unwrap_or_default())
+}
+
+#[test]
+fn seats_are_the_units_bought_times_what_each_gives() {
+    for (scenario, expected) in [
+        ("sub s pro*12 active @0d", "12 (12 x 1)"),
+        ("sub s pro*12,pro*3 active @0d", "15 (15 x 1)"),
+        ("sub s pro active @0d", "1 (1 x 1)"),
+        ("sub s starter*12 active @0d", "1"),
+        ("sub s starter*12,pro*3 active @0d", "3 (3 x 1)"),
+        ("sub s pro*12 active @0d cancel_at=9d", "12 (12 x 1) until 9d"),
+        // Of two subscriptions the greater counts: nobody has what both pay for together.
+        ("sub s pro*12 active @0d\nsub t pro*5 active @0d", "12 (12 x 1)"),
+        ("sub s starter*40 active @0d\nsub t pro*5 active @0d", "5 (5 x 1)"),
+        // A plan that was given counts what is paid beside it, as long as it is paid.
+        ("waiver w pro @0d", "1 (1 x 1)"),
+        ("waiver w pro @0d\nsub s pro*12 active @0d", "12 (12 x 1)"),
+        ("waiver w pro @0d\nsub s pro*12 active @0d cancel_at=9d", "12 (12 x 1) until 9d"),
+        ("waiver w pro @0d\nsub s starter*12 active @0d", "12 (12 x 1)"),
+        ("grant g pro @0d until=5d", "1 (1 x 1) until 5d"),
+        ("override o seats limit=40 @0d\nsub s pro*12 active @0d", "40 (12 x 1)"),
+    ] {
+        assert_eq!(seats(scenario, "1d"), expected, "{scenario}");
+    }
+    assert_eq!(seats("waiver w pro @0d\nsub s pro*12 active @0d cancel_at=9d", "9d"), "1 (1 x 1)");
+}
+
+#[test]
+fn an_item_with_quantity_0_sells_nothing() {
+    check("sub s premium*0 active @0d", "1d: starter by default always");
+    check("sub s basic,premium*0 active @0d", "1d: basic by subscription s always");
+    check("sub s boost*0,basic active @0d", "1d: basic by subscription s always");
+    stands(
+        "sub s premium*0 active @0d",
+        "1d",
+        &["default -: in_force", "subscription s: nothing_sold"],
+    );
+    stands(
+        "sub s mystery active @0d",
+        "1d",
+        &["default -: in_force", "subscription s: price_unknown"],
+    );
 }
 
 #[test]
