@@ -158,6 +158,23 @@ pub struct PlanPrice {
     pub money: Money,
     /// How often it is paid.
     pub interval: Interval,
+    /// Amounts in further currencies (Stripe's `currency_options`).
+    pub options: CurrencyOptions,
+}
+
+impl PlanPrice {
+    /// What it costs, in every currency.
+    pub fn amounts(&self) -> impl Iterator<Item = Money> + use<> {
+        every_amount(self.money, &self.options)
+    }
+}
+
+/// Amounts of one price in further currencies, in minor units.
+pub type CurrencyOptions = BTreeMap<Currency, i64>;
+
+fn every_amount(money: Money, options: &CurrencyOptions) -> impl Iterator<Item = Money> + use<> {
+    let option = |(currency, amount_minor)| Money { amount_minor, currency };
+    std::iter::once(money).chain(options.clone().into_iter().map(option))
 }
 
 /// How often a price is paid.
@@ -227,6 +244,15 @@ pub enum PriceTarget {
 pub struct Badge {
     /// One-time price.
     pub price: Money,
+    /// Amounts in further currencies.
+    pub options: CurrencyOptions,
+}
+
+impl Badge {
+    /// What it costs, in every currency.
+    pub fn amounts(&self) -> impl Iterator<Item = Money> + use<> {
+        every_amount(self.price, &self.options)
+    }
 }
 
 /// One level of boosting.
@@ -243,6 +269,8 @@ pub struct BoostLevel {
 pub struct BoostProgram {
     /// Monthly price of one boost.
     pub price: Money,
+    /// Amounts in further currencies.
+    pub options: CurrencyOptions,
     /// Levels by rising threshold.
     pub levels: Vec<BoostLevel>,
     /// Days a level holds after the boosts that made it are gone.

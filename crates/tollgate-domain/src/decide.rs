@@ -274,8 +274,8 @@ impl<'a> Draft<'a> {
 
     /// Milestones the changes so far have reached.
     fn reached(&self) -> Vec<(Milestone, About)> {
-        let before = View::before(self.facts, self.catalog);
-        let after = View::after(self.facts, self.catalog, &self.decision.changes);
+        let before = View::before(self.facts);
+        let after = View::after(self.facts, &self.decision.changes);
         let mut reached = Vec::new();
         for touched in &self.touched {
             let known = milestones::milestones(&before, touched);

@@ -9,8 +9,8 @@ use crate::facts::Facts;
 use crate::ids::{EventId, ObjectId};
 use crate::observation::{EventKind, Observation, Seen};
 use crate::owner::FoundOwner;
-use crate::payment::SessionMode;
-use crate::sale::Sold;
+use crate::payment::{Purchase, SessionMode};
+use crate::sale;
 use crate::subscription::order::same_content;
 use crate::subscription::{
     LifecycleRank, Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus,
@@ -133,12 +133,7 @@ fn content(facts: &Facts, seen: &Seen, catalog: &Catalog) -> Values {
             ];
             // Events do not list the lines; that we now know them matters where they prove a sale.
             if one.mode == SessionMode::Payment {
-                let sold = match crate::sale::sold(one, catalog) {
-                    Some(Sold::Plan(plan)) => text(catalog.plan(plan).map(|plan| &plan.id)),
-                    Some(Sold::Badge) => "badge".to_owned(),
-                    None => "nothing".to_owned(),
-                };
-                values.push(("sells", sold));
+                values.push(("sells", sells(one, catalog)));
             }
             values
         }),
@@ -160,6 +155,21 @@ fn content(facts: &Facts, seen: &Seen, catalog: &Catalog) -> Values {
         Seen::InvoicePayment(_) | Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => {
             Values::new()
         }
+    }
+}
+
+/// What a session sells; where nothing is known of it, the prices of its lines, so that knowing them
+/// counts even before the catalog does.
+fn sells(purchase: &Purchase, catalog: &Catalog) -> String {
+    let sales = sale::sales(purchase, catalog);
+    if !sales.is_empty() {
+        return sale::listed(&sales);
+    }
+    let prices: Vec<&str> = purchase.lines.iter().map(|line| line.price.as_str()).collect();
+    if prices.is_empty() {
+        "nothing".to_owned()
+    } else {
+        format!("nothing ({})", prices.join(", "))
     }
 }
 
@@ -319,7 +329,8 @@ pub fn doubts(
                 observation.kind,
                 EventKind::CheckoutCompleted | EventKind::CheckoutAsyncSucceeded
             );
-            if complete && seen.mode == SessionMode::Payment && seen.prices.is_empty() {
+            let unknown = seen.lines.is_empty() || seen.lines_cut;
+            if complete && seen.mode == SessionMode::Payment && unknown {
                 objects.push(seen.id.as_str());
             }
             if let Some(id) = seen.subscription.as_ref().filter(|_| complete)

@@ -4,7 +4,7 @@
 use crate::act::{self, Act, RevokeRefusal, TermsRefusal};
 use crate::catalog::Catalog;
 use crate::change::{Actor, BillingEventKind, Change, Decision};
-use crate::entitlement::resolve::grant_end;
+use crate::entitlement::resolve::grant_ends;
 use crate::facts::{Facts, Grant};
 use crate::ids::{FactId, PlanId};
 use crate::note;
@@ -124,21 +124,18 @@ pub fn expired(facts: &Facts, id: &FactId, now: Timestamp) -> Option<Decision> {
     )
 }
 
-/// Tells, once, that a bought grant reached its end: `None` when the purchase gives no plan, was
-/// undone before, has not ended, or was told of already.
+/// Tells, once for each plan a purchase sold, that it reached its end: empty when the purchase gives
+/// no plan, was undone before, has not ended, or was told of already.
 pub fn bought_expired(
     facts: &Facts,
     purchase: &Purchase,
     catalog: &Catalog,
     now: Timestamp,
-) -> Option<Decision> {
-    let end = grant_end(purchase, facts, catalog).filter(|end| *end <= now)?;
-    let key = note::expired(&purchase.id);
-    if facts.noted.contains(&key) {
-        return None;
-    }
-    Some(
-        Act {
+) -> Vec<Decision> {
+    let ends = grant_ends(purchase, facts, catalog).into_iter().enumerate();
+    let expired = ends.filter(|(_, end)| *end <= now).filter_map(|(place, end)| {
+        let key = note::bought_expired(&purchase.id, place);
+        let act = Act {
             journal_kind: "grant.expired",
             billing_kind: BillingEventKind::GrantExpired,
             subject: purchase.id.as_str(),
@@ -146,9 +143,10 @@ pub fn bought_expired(
             at: end,
             details: vec![("bought", "yes".to_owned())],
             summary: "Bought grant expired".to_owned(),
-        }
-        .decide(facts, Change::Note(key)),
-    )
+        };
+        (!facts.noted.contains(&key)).then(|| act.decide(facts, Change::Note(key)))
+    });
+    expired.collect()
 }
 
 #[cfg(test)]

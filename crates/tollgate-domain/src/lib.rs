@@ -23,6 +23,7 @@ pub mod note;
 pub mod observation;
 pub mod owner;
 pub mod payment;
+pub mod regrade;
 pub mod sale;
 pub mod schedule;
 pub mod subscription;

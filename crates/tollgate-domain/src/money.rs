@@ -26,8 +26,9 @@ impl Currency {
 
 text_form!(Currency, |text| Currency::parse(text).ok_or("not a currency code of three letters"));
 
-/// An amount of money. Amounts of different currencies are never compared by number alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// An amount of money. Amounts of different currencies are never compared by number alone; the order
+/// is for sorting only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Money {
     /// Minor units (cents; whole units for zero-decimal currencies).
     pub amount_minor: i64,

@@ -52,6 +52,14 @@ pub fn boost_canceled(subscription: &impl Display) -> String {
     format!("boost_canceled:{subscription}")
 }
 
+/// The plan a purchase sold in its line of this place reached its end.
+pub fn bought_expired(purchase: &impl Display, place: usize) -> String {
+    match place {
+        0 => expired(purchase),
+        place => format!("{}:{place}", expired(purchase)),
+    }
+}
+
 /// One of our own facts (waiver, grant, boost, override) reached its end.
 pub fn expired(fact: &impl Display) -> String {
     format!("expired:{fact}")

@@ -4,13 +4,17 @@
 //! An observation holds the state of an object as the event showed it, never a difference and
 //! never something read from the event's name alone.
 
+use std::collections::BTreeSet;
+
 use crate::drift::Drift;
 use crate::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, InvoiceId, MemberId, ObjectId, PriceId,
     SessionId, SubscriptionId,
 };
 use crate::money::Money;
-use crate::payment::{AdjustmentKind, InvoiceState, PurchaseKind, SessionMode, SessionStatus};
+use crate::payment::{
+    AdjustmentKind, InvoiceState, PurchaseKind, PurchaseLine, SessionMode, SessionStatus,
+};
 use crate::subscription::SubscriptionState;
 use crate::time::Timestamp;
 
@@ -286,10 +290,13 @@ pub struct SeenSession {
     pub subscription: Option<SubscriptionId>,
     /// The payment intent.
     pub payment_intent: Option<ObjectId>,
-    /// Prices of its lines, where present.
-    pub prices: Vec<PriceId>,
-    /// Before discounts and taxes.
-    pub subtotal: Option<Money>,
+    /// Its lines, where present.
+    pub lines: Vec<PurchaseLine>,
+    /// The list of lines was cut (`has_more`), so some may be missing.
+    pub lines_cut: bool,
+    /// Every amount the goods may have cost: before and after discounts and taxes, in each currency
+    /// the session is told in.
+    pub amounts: BTreeSet<Money>,
     /// In all.
     pub total: Option<Money>,
     /// How it stands.

@@ -4,16 +4,20 @@
 //! A ledger fact only ever moves up its own ladder (an invoice: draft, open, uncollectible, void
 //! or paid), so facts can be merged in any order.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    AdjustmentId, EventId, InvoiceId, MemberId, ObjectId, PlanId, PriceId, SessionId,
-    SubscriptionId,
+    AdjustmentId, EventId, InvoiceId, MemberId, ObjectId, PlanId, SessionId, SubscriptionId,
 };
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
 
 mod merge;
+mod sold;
+
+pub use sold::{Goods, PurchaseLine, Sale};
 
 /// Stripe's status of an invoice, in the order it can only climb. `Paid` and `Void` are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -212,12 +216,13 @@ pub struct Purchase {
     /// The payment intent that carried the money; refunds and disputes refer to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_intent: Option<ObjectId>,
-    /// Prices of its lines, where the event carried them.
+    /// Its lines by id, as far as an observation carried them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub prices: Vec<PriceId>,
-    /// What the lines cost before discounts and taxes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subtotal: Option<Money>,
+    pub lines: Vec<PurchaseLine>,
+    /// Every amount the goods may have cost: before and after discounts and taxes, in each currency
+    /// the session was told in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub amounts: BTreeSet<Money>,
     /// What was asked for in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Money>,
@@ -231,6 +236,9 @@ pub struct Purchase {
     pub failed_at: Option<Timestamp>,
     /// The earliest event that paid it, by `(paid_at, id)`; while unpaid, the least event id.
     pub event: EventId,
+    /// What it gave, recorded when it was first found paid and confirmed; see [`crate::sale`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sales: Vec<Sale>,
 }
 
 /// What kind of adjustment a ledger row is.

@@ -1,69 +1,156 @@
-//! Sales. Owns: what a one-time purchase really sells and whether the money stayed: the metadata
-//! claims, the price or the amount confirms, refunds and disputes undo. Must not know: sessions
-//! as Stripe sends them, who is entitled to what.
+//! Sales. Owns: what a one-time purchase really sold and whether the money stayed: prices decide, a
+//! claim needs its amount, refunds and disputes undo. Must not know: sessions as Stripe sends them,
+//! who is entitled to what.
+//!
+//! What was sold stays sold: [`sales`] gives what was recorded under another catalog as it is, and
+//! asks today's catalog only about what it decided itself or nobody has decided yet. Within one
+//! catalog it is a function of the purchase's facts alone, so their order does not matter.
 
-use crate::catalog::{Catalog, Interval, PlanIndex, PriceTarget};
+use crate::catalog::{Catalog, Interval, Plan, PlanIndex, PriceTarget};
 use crate::ids::PriceRef;
 use crate::money::Money;
-use crate::payment::{Adjustment, AdjustmentKind, Purchase, PurchaseKind, SessionMode};
+use crate::payment::{
+    Adjustment, AdjustmentKind, Goods, Purchase, PurchaseKind, PurchaseLine, Sale, SessionMode,
+};
 
-/// What a purchase was confirmed to sell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sold {
-    /// A member's score badge.
-    Badge,
-    /// A plan for the plan's `grant_days`.
-    Plan(PlanIndex),
+/// Everything a one-time purchase sold, paid or not, by line; empty when nothing confirms it.
+///
+/// What was recorded by another version of the catalog is final. Lines that were not recorded then
+/// are asked of today's catalog, so that a price mapped later heals.
+pub fn sales(purchase: &Purchase, catalog: &Catalog) -> Vec<Sale> {
+    let kept = purchase.sales.iter().filter(|sale| *sale.catalog != *catalog.version);
+    let mut all: Vec<Sale> = kept.cloned().collect();
+    if all.iter().any(|sale| sale.line.is_none()) {
+        return all;
+    }
+    for found in confirmed(purchase, catalog) {
+        let fits = match &found.line {
+            Some(_) => all.iter().all(|kept| kept.line != found.line),
+            None => all.is_empty(),
+        };
+        if fits {
+            all.push(found);
+        }
+    }
+    all.sort_unstable();
+    all
 }
 
-/// What a one-time purchase sells, paid or not; `None` when nothing confirms what it claims.
+/// What this catalog says a purchase sells, whatever was recorded of it.
 ///
-/// Confirmed by a price of the catalog among its lines, or, since a session's events rarely carry
-/// lines, by a subtotal or total equal to the catalog's one-time price of what is claimed; an
-/// amount of zero proves nothing. A price outranks the claim: it decides the plan. More that is
-/// learned of a purchase never takes a confirmation back.
-pub fn sold(purchase: &Purchase, catalog: &Catalog) -> Option<Sold> {
+/// Confirmed by the prices of its lines: each line that is a one-time price of the catalog is a sale
+/// of its own, whatever the metadata claims. Since a session's events rarely carry lines, else by an
+/// amount equal to the catalog's one-time price of what is claimed, in any currency the catalog
+/// names; an amount of zero proves nothing. More that is learned of a purchase never takes a
+/// confirmation back.
+pub fn confirmed(purchase: &Purchase, catalog: &Catalog) -> Vec<Sale> {
     if purchase.mode != SessionMode::Payment {
-        return None;
+        return Vec::new();
     }
-    let targets = || {
-        purchase.prices.iter().filter_map(|price| {
-            catalog.price_target(PriceRef { id: price, lookup_key: None, product: None })
-        })
+    let lines = purchase.lines.iter().filter(|line| line.quantity > 0);
+    let by_line: Vec<Sale> = lines.filter_map(|line| line_sale(line, catalog)).collect();
+    if by_line.is_empty() { claimed_sale(purchase, catalog).into_iter().collect() } else { by_line }
+}
+
+fn line_sale(line: &PurchaseLine, catalog: &Catalog) -> Option<Sale> {
+    let goods = match catalog.price_target(line.price_ref())? {
+        PriceTarget::Badge => Goods::Badge,
+        PriceTarget::Plan(plan) => plan_goods(catalog.plan(plan)?)?,
+        PriceTarget::Boost => return None,
     };
-    match &purchase.kind {
+    Some(Sale {
+        line: Some(line.id.clone()),
+        goods,
+        price: Some(line.price.clone()),
+        product: line.product.clone(),
+        quantity: line.quantity,
+        amount: line.total,
+        catalog: catalog.version.as_str().into(),
+    })
+}
+
+/// What the metadata claims, where the amount is right.
+fn claimed_sale(purchase: &Purchase, catalog: &Catalog) -> Option<Sale> {
+    let (goods, amount) = match &purchase.kind {
         PurchaseKind::Badge => {
             let badge = catalog.badge.as_ref()?;
-            let priced = targets().any(|target| target == PriceTarget::Badge);
-            (priced || costs(purchase, badge.price)).then_some(Sold::Badge)
+            (Goods::Badge, asked(purchase, badge.amounts())?)
         }
         PurchaseKind::Grant { claimed } => {
-            let priced = targets()
-                .filter_map(|target| match target {
-                    PriceTarget::Plan(plan) => Some(plan),
-                    PriceTarget::Badge | PriceTarget::Boost => None,
-                })
-                .filter(|plan| catalog.plan(*plan).is_some_and(|plan| plan.grant_days.is_some()))
-                .max();
-            priced
-                .or_else(|| claimed_plan(purchase, catalog, claimed.as_ref()?.as_str()))
-                .map(Sold::Plan)
+            let (_, plan) = catalog.find_plan(claimed.as_ref()?.as_str())?;
+            let once = plan.prices.iter().filter(|price| price.interval == Interval::OneTime);
+            let amounts = once.flat_map(crate::catalog::PlanPrice::amounts);
+            (plan_goods(plan)?, asked(purchase, amounts)?)
         }
-        PurchaseKind::Boost | PurchaseKind::Other => None,
+        PurchaseKind::Boost | PurchaseKind::Other => return None,
+    };
+    Some(Sale {
+        line: None,
+        goods,
+        price: None,
+        product: None,
+        quantity: 1,
+        amount: Some(amount),
+        catalog: catalog.version.as_str().into(),
+    })
+}
+
+fn plan_goods(plan: &Plan) -> Option<Goods> {
+    Some(Goods::Plan { plan: plan.id.clone(), rank: plan.rank, days: plan.grant_days? })
+}
+
+/// The first of these amounts that the goods of a purchase may have cost.
+fn asked(purchase: &Purchase, amounts: impl IntoIterator<Item = Money>) -> Option<Money> {
+    amounts.into_iter().find(|price| price.amount_minor > 0 && purchase.amounts.contains(price))
+}
+
+/// Whether both give the same, by whichever catalog.
+pub fn same_goods(one: &[Sale], other: &[Sale]) -> bool {
+    let same =
+        |(a, b): (&Sale, &Sale)| a.line == b.line && a.goods == b.goods && a.quantity == b.quantity;
+    one.len() == other.len() && one.iter().zip(other).all(same)
+}
+
+/// Sales in words, such as `pro for 365 days, 2 x badge`.
+pub fn listed(sales: &[Sale]) -> String {
+    let one = |sale: &Sale| {
+        let goods = match &sale.goods {
+            Goods::Badge => "badge".to_owned(),
+            Goods::Plan { plan, days, .. } => format!("{plan} for {days} days"),
+        };
+        if sale.quantity == 1 { goods } else { format!("{} x {goods}", sale.quantity) }
+    };
+    sales.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The plan that stands for one that was sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoldPlan {
+    /// The plan.
+    pub index: PlanIndex,
+    /// The catalog has nothing of the same rank any more, and this plan gives less.
+    pub lost: bool,
+}
+
+impl Catalog {
+    /// The plan that stands for one that was sold: the plan of that id; where the catalog has none,
+    /// the plan its price sells now (it was renamed), the plan of the same rank, or the highest
+    /// below it. `None` where nothing but the default plan is left.
+    pub fn plan_sold(&self, sale: &Sale) -> Option<SoldPlan> {
+        let Goods::Plan { plan, rank, .. } = &sale.goods else { return None };
+        if let Some((index, _)) = self.find_plan(plan.as_str()) {
+            return Some(SoldPlan { index, lost: false });
+        }
+        let renamed = sale.price_ref().and_then(|price: PriceRef<'_>| self.price_target(price));
+        if let Some(PriceTarget::Plan(index)) = renamed {
+            let lost = self.plan(index).is_some_and(|plan| plan.rank < *rank);
+            return Some(SoldPlan { index, lost });
+        }
+        let plans = self.plans.iter().enumerate();
+        let (index, found) = plans.rev().find(|(_, plan)| plan.rank <= *rank)?;
+        let index = PlanIndex(index);
+        (index > self.default_plan).then_some(SoldPlan { index, lost: found.rank < *rank })
     }
-}
-
-fn claimed_plan(purchase: &Purchase, catalog: &Catalog, claimed: &str) -> Option<PlanIndex> {
-    let (index, plan) = catalog.find_plan(claimed)?;
-    let costs_that = plan
-        .prices
-        .iter()
-        .any(|price| price.interval == Interval::OneTime && costs(purchase, price.money));
-    (plan.grant_days.is_some() && costs_that).then_some(index)
-}
-
-fn costs(purchase: &Purchase, price: Money) -> bool {
-    price.amount_minor > 0 && [purchase.subtotal, purchase.total].contains(&Some(price))
 }
 
 /// Why the money of a purchase is gone.
@@ -84,7 +171,7 @@ pub fn undone<'a>(
     purchase: &Purchase,
     adjustments: impl Iterator<Item = &'a Adjustment>,
 ) -> Option<Undone> {
-    let asked = purchase.total.or(purchase.subtotal);
+    let asked = purchase.total;
     let (mut refunds, mut failed, mut charged_back): (i64, i64, i64) = (0, 0, 0);
     for adjustment in adjustments.filter(|adjustment| concerns(adjustment, purchase)) {
         if adjustment.kind == AdjustmentKind::Dispute {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::Catalog;
 use crate::change::{Change, Decision};
-use crate::entitlement::resolve::{grace_windows, grant_end};
+use crate::entitlement::resolve::{grace_windows, grant_ends};
 use crate::facts::Facts;
 use crate::ids::FactId;
 use crate::time::Timestamp;
@@ -37,7 +37,9 @@ pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
         add(decide::grace_ended(facts, window, now));
     }
     for purchase in facts.purchases.values() {
-        add(grant::bought_expired(facts, purchase, catalog, now));
+        for one in grant::bought_expired(facts, purchase, catalog, now) {
+            add(Some(one));
+        }
     }
     for (id, kind) in expired(facts, now) {
         add(match kind {
@@ -55,8 +57,7 @@ pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
 pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
     let graces = grace_windows(facts, catalog).into_iter().map(|window| window.ends_at);
     let own = own_ends(facts).map(|(_, end, _)| end);
-    let bought =
-        facts.purchases.values().filter_map(|purchase| grant_end(purchase, facts, catalog));
+    let bought = facts.purchases.values().flat_map(|purchase| grant_ends(purchase, facts, catalog));
     graces.chain(own).chain(bought).filter(|end| *end > now).min()
 }
 

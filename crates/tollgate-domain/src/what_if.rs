@@ -13,6 +13,8 @@ use crate::entitlement::resolve::resolve;
 use crate::entitlement::{Resolution, SourceKind};
 use crate::facts::Facts;
 use crate::ids::{FeatureKey, PlanId, PriceId};
+use crate::payment::Goods;
+use crate::sale;
 use crate::subscription::SubscriptionState;
 use crate::time::Timestamp;
 
@@ -84,12 +86,18 @@ pub struct Effect {
     pub exceeded: Vec<Excess>,
     /// Prices of subscriptions that give a plan today and that the proposed catalog does not sell.
     pub unpriced: Vec<PriceId>,
+    /// One-time purchases in force that the proposed catalog would sell otherwise or not at all. What
+    /// was sold stays sold, so these are no difference.
+    pub kept_sales: u64,
+    /// Plans of one-time purchases in force for which the proposed catalog has nothing of the same
+    /// rank.
+    pub lost_grants: Vec<PlanId>,
 }
 
 impl Effect {
     /// Whether the proposal changes nothing for the account.
     pub fn is_none(&self) -> bool {
-        self == &Self::default()
+        self == &Self { kept_sales: self.kept_sales, ..Self::default() }
     }
 
     /// Whether the account would have something it has not.
@@ -124,6 +132,7 @@ pub fn what_if(
         unpriced: unpriced(facts, &before, today, proposed),
         ..Effect::default()
     };
+    effect.take_sales(facts, &before, today, proposed);
     let features: BTreeSet<&FeatureKey> =
         before.allowances.keys().chain(after.allowances.keys()).collect();
     for feature in features {
@@ -149,6 +158,37 @@ pub fn what_if(
 }
 
 impl Effect {
+    /// Past sales that count today: those that stay although they would be sold otherwise, and those
+    /// that lose their plan.
+    fn take_sales(
+        &mut self,
+        facts: &Facts,
+        before: &Resolution,
+        today: &Catalog,
+        proposed: &Catalog,
+    ) {
+        let counting: BTreeSet<&str> = before
+            .considered
+            .iter()
+            .filter(|source| source.kind == SourceKind::Grant && source.counts())
+            .filter_map(|source| source.id.as_deref())
+            .collect();
+        for purchase in counting.into_iter().filter_map(|id| facts.purchases.get(id)) {
+            let sold = sale::sales(purchase, today);
+            if !sale::same_goods(&sold, &sale::confirmed(purchase, proposed)) {
+                self.kept_sales += 1;
+            }
+            for sale in &sold {
+                let stands = proposed.plan_sold(sale).is_some_and(|plan| !plan.lost);
+                if let (Goods::Plan { plan, .. }, false) = (&sale.goods, stands) {
+                    self.lost_grants.push(plan.clone());
+                }
+            }
+        }
+        self.lost_grants.sort_unstable();
+        self.lost_grants.dedup();
+    }
+
     fn take_feature(
         &mut self,
         feature: &FeatureKey,

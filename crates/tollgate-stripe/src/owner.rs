@@ -68,14 +68,15 @@ impl<'a> Metadata<'a> {
         first(&self.members, |text| MemberId::parse(text).ok())
     }
 
-    /// What a checkout session with this metadata sells.
+    /// What a checkout session with this metadata sells. One without a kind that names a plan is a
+    /// grant of it: so applications wrote it that knew no other kind.
     pub(crate) fn purchase_kind(&self) -> PurchaseKind {
+        let claimed = first(&self.plans, |text| PlanId::parse(&text.to_ascii_lowercase()).ok());
         match self.kind.as_deref() {
             Some("badge_purchase") => PurchaseKind::Badge,
             Some("community_boost") => PurchaseKind::Boost,
-            Some("grant") => PurchaseKind::Grant {
-                claimed: first(&self.plans, |text| PlanId::parse(&text.to_ascii_lowercase()).ok()),
-            },
+            Some("grant") => PurchaseKind::Grant { claimed },
+            None if claimed.is_some() => PurchaseKind::Grant { claimed },
             Some(_) | None => PurchaseKind::Other,
         }
     }

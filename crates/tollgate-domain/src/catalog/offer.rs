@@ -1,7 +1,7 @@
 //! What is sold. Owns: each plan and add-on with one price of it, and which of the catalog's names
 //! for Stripe prices stands for it. Must not know: what Stripe has.
 
-use super::{Catalog, Interval, PriceTarget};
+use super::{Catalog, CurrencyOptions, Interval, PriceTarget};
 use crate::catalog::PlanIndex;
 use crate::money::Money;
 
@@ -21,6 +21,8 @@ pub struct Offer<'c> {
     pub name: &'c str,
     /// What it costs.
     pub money: Money,
+    /// What it costs in further currencies.
+    pub options: &'c CurrencyOptions,
     /// How often.
     pub interval: Interval,
     /// The lookup key of its price; `None` where the catalog names none.
@@ -30,6 +32,9 @@ pub struct Offer<'c> {
     /// Ids of Stripe products any price of which sells the same thing.
     pub products: Vec<&'c str>,
 }
+
+/// An amount, how often it is paid, and the same in further currencies.
+struct Priced<'c>(Money, Interval, &'c CurrencyOptions);
 
 impl Interval {
     /// The word for it in names: `monthly`, `yearly`, `once`.
@@ -64,17 +69,20 @@ impl Catalog {
     /// for the first price left.
     pub fn offers(&self) -> Vec<Offer<'_>> {
         let plans = self.plans.iter().enumerate().flat_map(|(index, plan)| {
-            let prices: Vec<(Money, Interval)> =
-                plan.prices.iter().map(|price| (price.money, price.interval)).collect();
+            let prices: Vec<Priced<'_>> = plan
+                .prices
+                .iter()
+                .map(|price| Priced(price.money, price.interval, &price.options))
+                .collect();
             let target = PriceTarget::Plan(PlanIndex(index));
             self.offers_of(target, plan.id.as_str(), &plan.name, &prices)
         });
         let badge = self.badge.iter().flat_map(|badge| {
-            let prices = [(badge.price, Interval::OneTime)];
+            let prices = [Priced(badge.price, Interval::OneTime, &badge.options)];
             self.offers_of(PriceTarget::Badge, "badge", "Score badge", &prices)
         });
         let boost = self.boost.iter().flat_map(|boost| {
-            let prices = [(boost.price, Interval::Month)];
+            let prices = [Priced(boost.price, Interval::Month, &boost.options)];
             self.offers_of(PriceTarget::Boost, "boost", "Community boost", &prices)
         });
         plans.chain(badge).chain(boost).collect()
@@ -85,7 +93,7 @@ impl Catalog {
         target: PriceTarget,
         key: &'c str,
         name: &'c str,
-        prices: &[(Money, Interval)],
+        prices: &[Priced<'c>],
     ) -> Vec<Offer<'c>> {
         let products: Vec<&str> = self.products_selling(target);
         let names = self.prices.iter().filter(|(_, sold)| **sold == target);
@@ -101,11 +109,12 @@ impl Catalog {
             [one] => Some(*one),
             _ => None,
         };
-        let offer = |(money, interval): &(Money, Interval)| Offer {
+        let offer = |Priced(money, interval, options): &Priced<'c>| Offer {
             target,
             key,
             name,
             money: *money,
+            options,
             interval: *interval,
             lookup_key: speaking(*interval).or_else(|| spare.take()),
             price_ids: price_ids.clone(),

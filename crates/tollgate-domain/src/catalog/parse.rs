@@ -7,14 +7,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use toml_edit::Document;
+use toml_edit::{Document, Item};
 
 use self::plans::PlanDraft;
 use super::fault::{CatalogErrors, Faults, did_you_mean};
 use super::read::{Placed, Section, shortened};
 use super::{
-    Badge, BoostLevel, BoostProgram, Catalog, Feature, FeatureKind, MeterPeriod, PRICE_ID_PREFIX,
-    PRODUCT_ID_PREFIX, PlanIndex, PriceTarget,
+    Badge, BoostLevel, BoostProgram, Catalog, CurrencyOptions, Feature, FeatureKind, MeterPeriod,
+    PRICE_ID_PREFIX, PRODUCT_ID_PREFIX, PlanIndex, PriceTarget,
 };
 use crate::ids::{FeatureKey, ProductId};
 use crate::money::{Currency, Money};
@@ -187,6 +187,47 @@ fn read_money(
     Some(Money { amount_minor: amount.value, currency: currency? })
 }
 
+/// The currencies of a `currency_options` table with their values; faults for what is not a currency
+/// and for the currency the price has anyway.
+fn read_currency_options<'t>(
+    section: &Section<'t>,
+    own: Option<Currency>,
+) -> Option<(Section<'t>, Vec<(Placed<&'t str>, Currency, &'t Item)>)> {
+    let options = section.section("currency_options", "currency_options")?;
+    let mut found: Vec<(Placed<&'t str>, Currency, &'t Item)> = Vec::new();
+    for (key, item) in options.entries() {
+        let Some(currency) = Currency::parse(key.value) else {
+            options.fault(key.span, "a currency has three letters", Some("such as \"eur\""));
+            continue;
+        };
+        if Some(currency) == own {
+            let hint = Some("remove it; the amount is that of the price itself");
+            options.fault(key.span, "this is the currency the price has anyway", hint);
+        } else if found.iter().any(|(_, known, _)| *known == currency) {
+            options.fault(key.span, "this currency is listed twice", None);
+        } else {
+            found.push((key, currency, item));
+        }
+    }
+    Some((options, found))
+}
+
+/// The `currency_options` of an add-on: an amount for each currency.
+fn read_addon_options(section: &Section<'_>, own: Option<Currency>) -> CurrencyOptions {
+    let Some((options, found)) = read_currency_options(section, own) else {
+        return CurrencyOptions::new();
+    };
+    let amount = |(key, currency, item): (Placed<&str>, Currency, &Item)| {
+        let amount = item.as_integer().filter(|amount| (1..=PRICE_MINOR_MAX).contains(amount));
+        if amount.is_none() {
+            let what = format!("this must be a whole number from 1 to {PRICE_MINOR_MAX}");
+            options.fault(item.span().or(key.span), what, None);
+        }
+        Some((currency, amount?))
+    };
+    found.into_iter().filter_map(amount).collect()
+}
+
 fn read_features(root: &Section<'_>) -> BTreeMap<FeatureKey, Feature> {
     let mut features = BTreeMap::new();
     let Some(all) = root.section("features", "[features]") else {
@@ -327,12 +368,16 @@ fn read_sold_as<'t>(section: &Section<'t>) -> SoldAs<'t> {
     SoldAs { prices, products }
 }
 
-/// The price of an add-on, which must be there and above zero.
-fn read_addon_price(section: &Section<'_>, settings: &Settings<'_>) -> Option<Money> {
+/// The price of an add-on, which must be there and above zero, and its amounts in further currencies.
+fn read_addon_price(
+    section: &Section<'_>,
+    settings: &Settings<'_>,
+) -> Option<(Money, CurrencyOptions)> {
     require(section, "price", "price = 499");
     let currency = read_currency(section).or(settings.currency);
+    let options = read_addon_options(section, currency);
     let amount = section.integer("price", 1..=PRICE_MINOR_MAX)?;
-    Some(Money { amount_minor: amount.value, currency: currency? })
+    Some((Money { amount_minor: amount.value, currency: currency? }, options))
 }
 
 fn read_badge(root: &Section<'_>, settings: &Settings<'_>, prices: &mut Prices) -> Option<Badge> {
@@ -340,7 +385,8 @@ fn read_badge(root: &Section<'_>, settings: &Settings<'_>, prices: &mut Prices) 
     let price = read_addon_price(&section, settings);
     prices.add(&section, &read_sold_as(&section), PriceTarget::Badge);
     section.finish();
-    Some(Badge { price: price? })
+    let (price, options) = price?;
+    Some(Badge { price, options })
 }
 
 fn read_boost(
@@ -356,7 +402,8 @@ fn read_boost(
     let levels = read_levels(&section, drafts);
     section.finish();
     let sustain_days = sustain_days.unwrap_or(SUSTAIN_DAYS_DEFAULT);
-    Some(BoostProgram { price: price?, levels, sustain_days })
+    let (price, options) = price?;
+    Some(BoostProgram { price, options, levels, sustain_days })
 }
 
 fn read_levels(boost: &Section<'_>, drafts: &[PlanDraft<'_>]) -> Vec<BoostLevel> {

@@ -4,7 +4,8 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Allowance, Catalog, FeatureKind, Interval, Limit, MeterPeriod, PerUnit, PlanIndex, PriceTarget,
+    Allowance, Catalog, CurrencyOptions, FeatureKind, Interval, Limit, MeterPeriod, PerUnit,
+    PlanIndex, PriceTarget,
 };
 use crate::money::Money;
 
@@ -51,7 +52,7 @@ impl Canonical {
             self.text(plan.id.as_str()).text(&plan.name).number(u64::from(plan.rank));
             self.list(plan.prices.len());
             for price in &plan.prices {
-                self.money(price.money).text(match price.interval {
+                self.money(price.money).options(&price.options).text(match price.interval {
                     Interval::Month => "month",
                     Interval::Year => "year",
                     Interval::OneTime => "one_time",
@@ -80,11 +81,11 @@ impl Canonical {
     fn addons(&mut self, catalog: &Catalog) {
         self.list(catalog.badge.iter().len());
         if let Some(badge) = &catalog.badge {
-            self.money(badge.price);
+            self.money(badge.price).options(&badge.options);
         }
         self.list(catalog.boost.iter().len());
         if let Some(boost) = &catalog.boost {
-            self.money(boost.price).number(u64::from(boost.sustain_days));
+            self.money(boost.price).options(&boost.options).number(u64::from(boost.sustain_days));
             self.list(boost.levels.len());
             for level in &boost.levels {
                 self.number(level.boosts).plan(level.plan);
@@ -114,6 +115,14 @@ impl Canonical {
     fn money(&mut self, money: Money) -> &mut Self {
         self.0.update(money.amount_minor.to_be_bytes());
         self.text(money.currency.as_str())
+    }
+
+    fn options(&mut self, options: &CurrencyOptions) -> &mut Self {
+        self.list(options.len());
+        for (currency, amount_minor) in options {
+            self.money(Money { amount_minor: *amount_minor, currency: *currency });
+        }
+        self
     }
 
     fn hex(self) -> String {

@@ -8,13 +8,12 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::About;
-use crate::catalog::Catalog;
 use crate::change::{BillingEventKind, Change};
 use crate::facts::Facts;
 use crate::ids::{AdjustmentId, InvoiceId, ObjectId, SessionId, SubscriptionId};
 use crate::note;
-use crate::payment::{Adjustment, Invoice, InvoiceStatus, Purchase, SessionMode};
-use crate::sale::{self, Sold};
+use crate::payment::{Adjustment, Goods, Invoice, InvoiceStatus, Purchase, SessionMode};
+use crate::sale;
 
 /// Something an account's facts reached.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,14 +36,14 @@ pub enum Milestone {
     PurchasePaid(SessionId),
     /// The delayed payment of a one-time purchase failed.
     PurchaseFailed(SessionId),
-    /// A badge was bought and paid.
-    BadgePurchased(SessionId),
-    /// The money of a paid badge was given back or lost.
-    BadgeRevoked(SessionId),
-    /// A plan for a span of time was bought and paid.
-    GrantCreated(SessionId),
-    /// The money of a paid grant was given back or lost.
-    GrantRevoked(SessionId),
+    /// So many badges were bought and paid with one purchase.
+    BadgePurchased(SessionId, usize),
+    /// The money of so many paid badges was given back or lost.
+    BadgeRevoked(SessionId, usize),
+    /// So many plans for a span of time were bought and paid with one purchase.
+    GrantCreated(SessionId, usize),
+    /// The money of so many paid plans was given back or lost.
+    GrantRevoked(SessionId, usize),
     /// So many refunds of one charge took effect.
     Refunded(String, usize),
     /// A payment was disputed.
@@ -66,10 +65,10 @@ impl Milestone {
             Self::AttemptFailed(..) | Self::PurchaseFailed(_) => BillingEventKind::PaymentFailed,
             Self::ActionRequired(..) => BillingEventKind::PaymentActionRequired,
             Self::GraceStarted(_) => BillingEventKind::GracePeriodStarted,
-            Self::BadgePurchased(_) => BillingEventKind::BadgePurchased,
-            Self::BadgeRevoked(_) => BillingEventKind::BadgeRevoked,
-            Self::GrantCreated(_) => BillingEventKind::GrantCreated,
-            Self::GrantRevoked(_) => BillingEventKind::GrantRevoked,
+            Self::BadgePurchased(..) => BillingEventKind::BadgePurchased,
+            Self::BadgeRevoked(..) => BillingEventKind::BadgeRevoked,
+            Self::GrantCreated(..) => BillingEventKind::GrantCreated,
+            Self::GrantRevoked(..) => BillingEventKind::GrantRevoked,
             Self::Refunded(..) => BillingEventKind::PaymentRefunded,
             Self::Disputed(_) => BillingEventKind::PaymentDisputed,
             Self::BoostPurchased(_) => BillingEventKind::BoostPurchased,
@@ -91,10 +90,10 @@ impl Milestone {
             Self::GraceStarted(id) => format!("Grace period started: invoice {id} was not paid"),
             Self::PurchasePaid(id) => format!("Purchase {id} paid"),
             Self::PurchaseFailed(id) => format!("Payment of purchase {id} failed"),
-            Self::BadgePurchased(id) => format!("Badge bought ({id})"),
-            Self::BadgeRevoked(id) => format!("Badge revoked: the payment of {id} was returned"),
-            Self::GrantCreated(id) => format!("Plan bought for a span of time ({id})"),
-            Self::GrantRevoked(id) => format!("Grant revoked: the payment of {id} was returned"),
+            Self::BadgePurchased(id, _) => format!("Badge bought ({id})"),
+            Self::BadgeRevoked(id, _) => format!("Badge revoked: the payment of {id} was returned"),
+            Self::GrantCreated(id, _) => format!("Plan bought for a span of time ({id})"),
+            Self::GrantRevoked(id, _) => format!("Grant revoked: the payment of {id} was returned"),
             Self::Refunded(id, _) => format!("Payment refunded ({id})"),
             Self::Disputed(id) => format!("Payment disputed ({id})"),
             Self::BoostPurchased(id) => format!("Boosts bought ({id})"),
@@ -119,10 +118,10 @@ impl Milestone {
             }
             Self::PurchasePaid(_)
             | Self::PurchaseFailed(_)
-            | Self::BadgePurchased(_)
-            | Self::BadgeRevoked(_)
-            | Self::GrantCreated(_)
-            | Self::GrantRevoked(_)
+            | Self::BadgePurchased(..)
+            | Self::BadgeRevoked(..)
+            | Self::GrantCreated(..)
+            | Self::GrantRevoked(..)
             | Self::Refunded(..)
             | Self::Disputed(_) => About::default(),
         }
@@ -152,19 +151,18 @@ pub enum Touched<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     facts: &'a Facts,
-    catalog: &'a Catalog,
     changes: &'a [Change],
 }
 
 impl<'a> View<'a> {
     /// The facts as they are.
-    pub const fn before(facts: &'a Facts, catalog: &'a Catalog) -> Self {
-        Self { facts, catalog, changes: &[] }
+    pub const fn before(facts: &'a Facts) -> Self {
+        Self { facts, changes: &[] }
     }
 
     /// The facts as they will be after `changes`.
-    pub const fn after(facts: &'a Facts, catalog: &'a Catalog, changes: &'a [Change]) -> Self {
-        Self { facts, catalog, changes }
+    pub const fn after(facts: &'a Facts, changes: &'a [Change]) -> Self {
+        Self { facts, changes }
     }
 
     fn invoice(&self, id: &InvoiceId) -> Option<&'a Invoice> {
@@ -318,20 +316,20 @@ fn of_purchase(view: &View<'_>, purchase: &Purchase, reached: &mut BTreeSet<Mile
         reached.insert(Milestone::PurchasePaid(id()));
     }
     let undone = sale::was_ever_undone(purchase, view.adjustments());
-    match sale::sold(purchase, view.catalog) {
-        Some(Sold::Badge) => {
-            reached.insert(Milestone::BadgePurchased(id()));
-            if undone {
-                reached.insert(Milestone::BadgeRevoked(id()));
+    let (mut badges, mut plans) = (0, 0);
+    for sale in &purchase.sales {
+        match &sale.goods {
+            Goods::Badge => {
+                badges += 1;
+                reached.insert(Milestone::BadgePurchased(id(), badges));
+                reached.extend(undone.then(|| Milestone::BadgeRevoked(id(), badges)));
+            }
+            Goods::Plan { .. } => {
+                plans += 1;
+                reached.insert(Milestone::GrantCreated(id(), plans));
+                reached.extend(undone.then(|| Milestone::GrantRevoked(id(), plans)));
             }
         }
-        Some(Sold::Plan(_)) => {
-            reached.insert(Milestone::GrantCreated(id()));
-            if undone {
-                reached.insert(Milestone::GrantRevoked(id()));
-            }
-        }
-        None => {}
     }
 }
 

@@ -4,12 +4,13 @@
 //! A session is the key of a one-time purchase, so its twin events (completed, asynchronous
 //! success) count once. Only a complete session can be paid: an open or expired one may carry
 //! `no_payment_required`, and the success page proves nothing.
+//!
+//! What a paid session sold is recorded with it, so that a later catalog takes nothing of it back.
 
 use super::{Draft, Primary, milestones::Touched, yes_no};
 use crate::change::Change;
-use crate::ids::PriceId;
 use crate::observation::{EventKind, SeenSession};
-use crate::payment::{Purchase, PurchaseKind};
+use crate::payment::{Purchase, PurchaseKind, Sale};
 use crate::sale;
 
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primary {
@@ -19,11 +20,15 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primar
     let failed = observation.kind == EventKind::CheckoutAsyncFailed;
     let shown = Purchase::seen(seen, draft.member(), &observation.event, observation.at, failed);
     look_at_prices(draft, seen, &shown);
-    let details = details(seen, shown.paid_at.is_some());
-    let after = match known {
+    let paid = shown.paid_at.is_some();
+    let mut after = match known {
         Some(known) => known.merged(&shown),
         None => shown,
     };
+    if after.paid_at.is_some() {
+        after.sales = sale::sales(&after, draft.catalog);
+    }
+    let details = details(seen, paid, &after.sales);
     link(draft, known, seen);
     draft.meet_customer();
     draft.touched.push(Touched::Purchase(&seen.id));
@@ -53,26 +58,29 @@ fn link(draft: &mut Draft<'_>, known: Option<&Purchase>, seen: &SeenSession) {
 /// An alert for a paid purchase that claims to sell something and whose price confirms nothing.
 fn look_at_prices<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession, shown: &Purchase) {
     let claims = matches!(seen.kind, PurchaseKind::Badge | PurchaseKind::Grant { .. });
-    if claims && shown.paid_at.is_some() && sale::sold(shown, draft.catalog).is_none() {
-        draft.unknown_prices.extend(seen.prices.iter().map(PriceId::as_str));
-        if seen.prices.is_empty() {
+    if claims && shown.paid_at.is_some() && sale::confirmed(shown, draft.catalog).is_empty() {
+        draft.unknown_prices.extend(seen.lines.iter().map(|line| line.price.as_str()));
+        if seen.lines.is_empty() {
             draft.unknown_prices.push("(none shown)");
         }
     }
 }
 
-fn details(seen: &SeenSession, paid: bool) -> Vec<(&'static str, String)> {
+fn details(seen: &SeenSession, paid: bool, sold: &[Sale]) -> Vec<(&'static str, String)> {
     let kind = match &seen.kind {
         PurchaseKind::Badge => "badge",
         PurchaseKind::Grant { .. } => "grant",
         PurchaseKind::Boost => "boost",
         PurchaseKind::Other => "other",
     };
-    let mut details = vec![
-        ("kind", kind.to_owned()),
-        ("paid", yes_no(paid)),
-        ("status", seen.status.as_str().to_owned()),
-    ];
+    let mut details = Vec::with_capacity(7);
+    // Lines are sorted, and one session is nearly always decided by one catalog.
+    details.extend(sold.first().map(|sale| ("catalog", sale.catalog.to_string())));
+    details.extend([("kind", kind.to_owned()), ("paid", yes_no(paid))]);
+    if !sold.is_empty() {
+        details.push(("sold", sale::listed(sold)));
+    }
+    details.push(("status", seen.status.as_str().to_owned()));
     details.extend(seen.subscription.as_ref().map(|id| ("subscription", id.to_string())));
     if let Some(total) = seen.total {
         details.push(("total", format!("{} {}", total.amount_minor, total.currency.as_str())));

@@ -16,7 +16,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 pub use super::grace::{GraceWindow, grace_windows};
-pub use super::purchase::grant_end;
+pub use super::purchase::grant_ends;
 pub use super::subscription::UNKNOWN_STATUS_HOLD_HOURS;
 
 use super::{
@@ -114,7 +114,7 @@ fn consider_all(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Vec<Consider
     all.extend(boost::consider(facts, catalog, at));
     all.extend(facts.grants.iter().map(|grant| own::consider_grant(grant, catalog, at)));
     let bought = facts.purchases.values();
-    all.extend(bought.filter_map(|bought| purchase::consider(bought, facts, catalog, at)));
+    all.extend(bought.flat_map(|bought| purchase::consider(bought, facts, catalog, at)));
     all.push(Considered {
         kind: SourceKind::Default,
         id: None,

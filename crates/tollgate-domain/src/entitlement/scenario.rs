@@ -13,7 +13,8 @@
 //! grant g1 pro @0d until=5d
 //! boosts b1 3 @0d until=5d
 //! override o1 white_label on|off|limit=5|unlimited @0d until=5d
-//! buy c1 pro paid=3d failed=4d amount=19000 price=price_pro subtotal=100
+//! buy c1 pro paid=3d failed=4d amount=19000 price=price_pro,price_trial*2 subtotal=100 currency=eur
+//! buy c1 - paid=3d product=prod_pro               (no claim; a line of an unknown price)
 //! refund r1 c1 500 succeeded @4d                  (also dispute, charge)
 //! ```
 
@@ -27,12 +28,12 @@ use crate::change::Change;
 use crate::facts::{BoostGrant, Facts, Grant, Override, OverrideEffect, Revocation, Waiver};
 use crate::ids::{
     AccountId, AdjustmentId, EventId, FactId, FeatureKey, InvoiceId, ObjectId, PlanId, PriceId,
-    SessionId, SubscriptionId,
+    ProductId, SessionId, SubscriptionId,
 };
 use crate::money::{Currency, Money};
 use crate::payment::{
     Adjustment, AdjustmentKind, FailedAttempt, Invoice, InvoiceState, InvoiceStatus, Purchase,
-    PurchaseKind, SessionMode, SessionStatus,
+    PurchaseKind, PurchaseLine, SessionMode, SessionStatus,
 };
 use crate::subscription::{
     LifecycleRank, Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,
@@ -349,19 +350,40 @@ impl<'l> Line<'l> {
             },
             kind: match plan {
                 "badge" => PurchaseKind::Badge,
+                "-" => PurchaseKind::Other,
                 plan => PurchaseKind::Grant { claimed: PlanId::parse(plan).ok() },
             },
             member: None,
             subscription: None,
             payment_intent: Some(ObjectId::parse(&format!("pi_{id}")).unwrap()),
-            prices: self.values.get("price").iter().map(|p| PriceId::parse(p).unwrap()).collect(),
-            subtotal: self.money("subtotal"),
+            lines: self.lines(),
+            amounts: ["subtotal", "amount"].into_iter().filter_map(|key| self.money(key)).collect(),
             total: self.money("amount"),
             status: SessionStatus::Complete,
             paid_at,
             failed_at: self.time("failed"),
             event: self.event(),
+            sales: Vec::new(),
         }
+    }
+
+    fn lines(&self) -> Vec<PurchaseLine> {
+        let line = |(place, (what, product)): (usize, (&str, Option<ProductId>))| {
+            let (price, quantity) = what.split_once('*').unwrap_or((what, "1"));
+            PurchaseLine {
+                id: format!("li_{place}").into(),
+                price: PriceId::parse(price).unwrap(),
+                lookup_key: None,
+                product,
+                quantity: quantity.parse().unwrap(),
+                total: None,
+            }
+        };
+        let prices = self.values.get("price").into_iter().flat_map(|prices| prices.split(','));
+        let products = self.values.get("product").map(|id| ProductId::parse(id).unwrap());
+        let named = prices.map(|price| (price, None));
+        let unnamed = products.map(|product| ("price_negotiated", Some(product)));
+        named.chain(unnamed).enumerate().map(line).collect()
     }
 
     fn adjustment(

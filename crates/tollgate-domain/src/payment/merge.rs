@@ -7,7 +7,7 @@
 
 use super::{
     Adjustment, AdjustmentKind, FAILED_ATTEMPTS_MAX, FailedAttempt, Invoice, InvoiceState,
-    InvoiceStatus, Purchase, PurchaseKind, SessionStatus,
+    InvoiceStatus, Purchase, PurchaseKind, PurchaseLine, SessionStatus,
 };
 use crate::ids::{EventId, MemberId};
 use crate::money::Money;
@@ -88,9 +88,6 @@ impl Purchase {
         failed: bool,
     ) -> Self {
         let paid = seen.paid && seen.status == SessionStatus::Complete;
-        let mut prices = seen.prices.clone();
-        prices.sort_unstable();
-        prices.dedup();
         Self {
             id: seen.id.clone(),
             mode: seen.mode,
@@ -98,21 +95,19 @@ impl Purchase {
             member: member.cloned(),
             subscription: seen.subscription.clone(),
             payment_intent: seen.payment_intent.clone(),
-            prices,
-            subtotal: seen.subtotal,
+            lines: merged_lines(&seen.lines, &[]),
+            amounts: seen.amounts.clone(),
             total: seen.total,
             status: seen.status,
             paid_at: paid.then_some(at),
             failed_at: failed.then_some(at),
             event: event.clone(),
+            sales: Vec::new(),
         }
     }
 
-    /// Both observations of one session together.
+    /// Both observations of one session together. What was recorded as sold stays with the first.
     pub fn merged(&self, other: &Self) -> Self {
-        let mut prices: Vec<_> = self.prices.iter().chain(&other.prices).cloned().collect();
-        prices.sort_unstable();
-        prices.dedup();
         Self {
             id: self.id.clone(),
             mode: self.mode,
@@ -125,13 +120,14 @@ impl Purchase {
             member: least(self.member.as_ref(), other.member.as_ref()),
             subscription: least(self.subscription.as_ref(), other.subscription.as_ref()),
             payment_intent: least(self.payment_intent.as_ref(), other.payment_intent.as_ref()),
-            prices,
-            subtotal: greatest_money(self.subtotal, other.subtotal),
+            lines: merged_lines(&self.lines, &other.lines),
+            amounts: self.amounts.union(&other.amounts).copied().collect(),
             total: greatest_money(self.total, other.total),
             status: self.status.max(other.status),
             paid_at: earliest(self.paid_at, other.paid_at),
             failed_at: earliest(self.failed_at, other.failed_at),
             event: self.deciding(other).event.clone(),
+            sales: self.sales.clone(),
         }
     }
 
@@ -140,6 +136,18 @@ impl Purchase {
         let rank = |one: &'a Self| (one.paid_at.is_none(), one.paid_at, &one.event);
         if rank(other) < rank(self) { other } else { self }
     }
+}
+
+/// The lines of both, each id once and by id. A line that only has its place is one that a newer
+/// shape shows under its id.
+fn merged_lines(a: &[PurchaseLine], b: &[PurchaseLine]) -> Vec<PurchaseLine> {
+    let mut all: Vec<PurchaseLine> = a.iter().chain(b).cloned().collect();
+    if all.iter().any(|line| !line.is_numbered()) {
+        all.retain(|line| !line.is_numbered());
+    }
+    all.sort_unstable();
+    all.dedup_by(|later, first| later.id == first.id);
+    all
 }
 
 /// What is sold outranks nothing; the rest is an order among claims that never compete.

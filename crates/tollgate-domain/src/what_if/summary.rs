@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Effect;
-use crate::catalog::parse::{FEATURES_MAX, PRICES_MAX};
+use crate::catalog::parse::{FEATURES_MAX, PLANS_MAX, PRICES_MAX};
 use crate::ids::{AccountId, FeatureKey, PlanId, PriceId};
 
 /// Most samples kept of each kind.
@@ -64,6 +64,11 @@ pub struct Summary {
     pub features: BTreeMap<FeatureKey, FeatureTally>,
     /// Prices that give a plan today and would not, with the accounts that pay them.
     pub unpriced: BTreeMap<PriceId, u64>,
+    /// One-time purchases in force that would be sold otherwise and stay as they were sold.
+    pub kept_sales: u64,
+    /// Plans bought one-time for which nothing of the same rank would be left, with the accounts that
+    /// bought them.
+    pub lost_grants: BTreeMap<PlanId, u64>,
 }
 
 impl Summary {
@@ -79,6 +84,8 @@ impl Summary {
             moves: BTreeMap::new(),
             features: BTreeMap::new(),
             unpriced: BTreeMap::new(),
+            kept_sales: 0,
+            lost_grants: BTreeMap::new(),
         }
     }
 
@@ -86,6 +93,7 @@ impl Summary {
     /// same each time.
     pub fn add(&mut self, account: &AccountId, effect: &Effect) {
         self.accounts += 1;
+        self.kept_sales = self.kept_sales.saturating_add(effect.kept_sales);
         if effect.is_none() {
             return;
         }
@@ -107,6 +115,12 @@ impl Summary {
             }
         }
         self.add_features(effect);
+        for plan in &effect.lost_grants {
+            // Plans of the past: more than a catalog has are not listed one by one.
+            if self.lost_grants.len() < PLANS_MAX || self.lost_grants.contains_key(plan) {
+                *self.lost_grants.entry(plan.clone()).or_default() += 1;
+            }
+        }
         for price in &effect.unpriced {
             if self.unpriced.len() < PRICES_MAX || self.unpriced.contains_key(price) {
                 *self.unpriced.entry(price.clone()).or_default() += 1;

@@ -115,6 +115,38 @@ fn a_plan_that_goes_away_takes_its_accounts_with_it() {
 }
 
 #[test]
+fn past_sales_stay_whatever_is_proposed() {
+    let (today, mut facts) = read("catalog levels\nbuy c pro paid=0d amount=19000");
+    for purchase in facts.purchases.values_mut() {
+        purchase.sales = crate::sale::sales(purchase, &today);
+    }
+    let effect = |changes: &[(&str, &str)], at| {
+        what_if(&facts, &today, &changed("levels", changes), time(at), &[])
+    };
+    for (from, to, kept) in [
+        ("one_time = 19000", "one_time = 24000", 1),
+        ("grant_days = 365", "grant_days = 30", 1),
+        ("name = \"PRO\"", "name = \"Pro\"", 0),
+    ] {
+        let effect = effect(&[(from, to)], "40d");
+        assert!(effect.is_none(), "{to}: {effect:?}");
+        assert_eq!((effect.kept_sales, effect.lost_grants.len()), (kept, 0), "{to}");
+    }
+    let over = effect(&[("grant_days = 365", "grant_days = 30")], "366d");
+    assert_eq!(over.kept_sales, 0, "it ended");
+    let renamed = effect(&[("id = \"pro\"", "id = \"plus\"")], "40d");
+    assert_eq!(renamed.plan.unwrap().after.as_str(), "plus");
+    assert!(renamed.lost_grants.is_empty());
+    let lower = [("rank = 2", "rank = 9"), ("id = \"pro\"", "id = \"plus\"")];
+    let lost = effect(&lower, "40d");
+    assert_eq!(lost.lost_grants, [PlanId::parse("pro").unwrap()]);
+    assert_eq!(lost.plan.as_ref().unwrap().after.as_str(), "trial");
+    let mut summary = Summary::new(1);
+    summary.add(&AccountId::parse("a").unwrap(), &lost);
+    assert_eq!((summary.kept_sales, summary.lost_grants[&PlanId::parse("pro").unwrap()]), (1, 1));
+}
+
+#[test]
 fn only_what_is_newly_over_a_limit_counts() {
     let lower = [("max_members = 1000", "max_members = 600")];
     let with = |members| compare(PREMIUM, &lower, "1d", &[held("max_members", members)]);

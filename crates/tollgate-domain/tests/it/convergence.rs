@@ -134,7 +134,10 @@ impl Shown {
         }
         for (id, one) in &facts.purchases {
             let paid = one.paid_at.is_some();
-            shown.push(format!("{id} {:?} {:?} {paid} {:?}", one.kind, one.status, one.total));
+            shown.push(format!(
+                "{id} {:?} {:?} {paid} {:?} {:?}",
+                one.kind, one.status, one.total, one.sales
+            ));
         }
         for (id, one) in &facts.adjustments {
             if one.kind != AdjustmentKind::ChargeRefunds {
@@ -224,6 +227,10 @@ fn scenarios_tell_what_happened() {
 
     let world = told(scenarios::async_payment());
     assert_eq!((world.told(B::GrantCreated), world.told(B::GrantRevoked)), (1, 0));
+
+    let world = told(scenarios::bought_in_two_lines());
+    assert_eq!((world.told(B::GrantCreated), world.told(B::GrantRevoked)), (1, 1));
+    assert_eq!((world.told(B::BadgePurchased), world.told(B::BadgeRevoked)), (1, 1));
 
     let world = told(scenarios::pause_and_resume());
     assert_eq!((world.told(B::SubscriptionPaused), world.told(B::SubscriptionResumed)), (1, 1));

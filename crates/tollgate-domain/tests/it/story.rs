@@ -10,7 +10,8 @@ use tollgate_domain::observation::{
     SeenAdjustment, SeenCustomer, SeenInvoice, SeenInvoicePayment, SeenSession, SeenSubscription,
 };
 use tollgate_domain::payment::{
-    AdjustmentKind, InvoiceState, InvoiceStatus, PurchaseKind, SessionMode, SessionStatus,
+    AdjustmentKind, InvoiceState, InvoiceStatus, PurchaseKind, PurchaseLine, SessionMode,
+    SessionStatus,
 };
 use tollgate_domain::subscription::{
     LifecycleRank, PreviousValues, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,
@@ -132,6 +133,7 @@ pub(crate) struct Cs {
     pub(crate) kind: PurchaseKind,
     pub(crate) subscription: Option<&'static str>,
     pub(crate) payment_intent: Option<&'static str>,
+    pub(crate) lines: Vec<(&'static str, u64)>,
     pub(crate) total: i64,
     pub(crate) status: SessionStatus,
     pub(crate) paid: bool,
@@ -151,6 +153,7 @@ impl Cs {
             kind,
             subscription: None,
             payment_intent: Some(pi),
+            lines: Vec::new(),
             total,
             status: SessionStatus::Complete,
             paid: true,
@@ -319,8 +322,9 @@ impl Story {
                 kind: session.kind.clone(),
                 subscription: session.subscription.map(|id| SubscriptionId::parse(id).unwrap()),
                 payment_intent: session.payment_intent.map(|id| ObjectId::parse(id).unwrap()),
-                prices: Vec::new(),
-                subtotal: Some(cents(session.total)),
+                lines: session.lines.iter().enumerate().map(line).collect(),
+                lines_cut: false,
+                amounts: [cents(session.total)].into(),
                 total: Some(cents(session.total)),
                 status: session.status,
                 paid: session.paid,
@@ -476,6 +480,17 @@ impl Story {
     /// The same events again under new ids, as two endpoints or a resend by hand make them.
     pub(crate) fn twins(&self) -> Vec<Observation> {
         self.events.iter().map(twin).collect()
+    }
+}
+
+fn line((place, (price, quantity)): (usize, &(&str, u64))) -> PurchaseLine {
+    PurchaseLine {
+        id: format!("li_{place}").into(),
+        price: PriceId::parse(price).unwrap(),
+        lookup_key: None,
+        product: None,
+        quantity: *quantity,
+        total: None,
     }
 }
 

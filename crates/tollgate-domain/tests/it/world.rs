@@ -22,6 +22,7 @@ pub(crate) fn catalog() -> Catalog {
         map("premium", "price_premium"),
         map("boost", "price_boost"),
         map("badge", "price_badge"),
+        map("pro", "price_pro"),
     ];
     catalog.with_prices(&prices).unwrap()
 }

@@ -1,19 +1,25 @@
-//! Checkout sessions. Owns: mode, status and payment status, and what the metadata says is sold.
-//! Must not know: whether a price confirms it.
+//! Checkout sessions. Owns: mode, status and payment status, lines, what the goods may have cost, and
+//! what the metadata says is sold. Must not know: whether a price confirms it.
 //!
 //! `payment_status` alone says whether there is money. `status` came in 2021 and `mode` in 2019;
 //! shapes without them are told by what else is there.
+//!
+//! With Adaptive Pricing, sessions made before 2025-03-31 have their amounts in the customer's
+//! currency and ours in `currency_conversion`; later ones keep ours, and `presentment_details` (not
+//! read) has the customer's.
+
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use tollgate_domain::ids::{AccountId, CustomerId, ObjectId, SessionId, SubscriptionId};
 use tollgate_domain::money::{Currency, Money};
 use tollgate_domain::observation::SeenSession;
-use tollgate_domain::payment::{SessionMode, SessionStatus};
+use tollgate_domain::payment::{PurchaseLine, SessionMode, SessionStatus};
 use tollgate_domain::{EventKind, OwnerClaim, Seen};
 
-use super::{Price, Reader, References, Told, distinct_prices};
+use super::{Price, Reader, References, Told, optional_text};
 use crate::event::Envelope;
-use crate::field::{Field, List, Reference, Text, object_value};
+use crate::field::{Field, List, Reference, Text, Value, object_value, read_map};
 use crate::observe::ObserveError;
 use crate::owner::Metadata;
 
@@ -54,18 +60,53 @@ struct Session<'a> {
     line_items: Field<List<Line<'a>>>,
     #[serde(borrow)]
     display_items: Field<List<Line<'a>>>,
+    total_details: Field<TotalDetails>,
+    #[serde(borrow)]
+    currency_conversion: Field<Conversion<'a>>,
 }
 
-/// A line: a price since 2020, a plan in the `display_items` before.
+/// A line: a price since 2020, a plan in the `display_items` before, which have no id.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Line<'a> {
     #[serde(borrow)]
+    id: Field<Text<'a>>,
+    #[serde(borrow)]
     price: Field<Price<'a>>,
     #[serde(borrow)]
     plan: Field<Price<'a>>,
+    quantity: Field<i64>,
+    amount_total: Field<i64>,
+    #[serde(borrow)]
+    currency: Field<Text<'a>>,
 }
 object_value!(Line);
+
+/// What the total has more or less than the goods cost.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TotalDetails {
+    amount_discount: Field<i64>,
+    amount_tax: Field<i64>,
+    amount_shipping: Field<i64>,
+}
+
+impl<'de> Value<'de> for TotalDetails {
+    fn from_map<A: serde::de::MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+        read_map(map).map(Some)
+    }
+}
+
+/// The amounts in the currency of the price, where the session's own are in the customer's.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Conversion<'a> {
+    amount_subtotal: Field<i64>,
+    amount_total: Field<i64>,
+    #[serde(borrow)]
+    source_currency: Field<Text<'a>>,
+}
+object_value!(Conversion);
 
 pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, ObserveError> {
     let object: Session<'_> = READER.object(envelope)?;
@@ -76,11 +117,10 @@ pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Obs
         READER.optional_id(&object.subscription, "subscription", SubscriptionId::parse)?;
     let payment_intent =
         READER.optional_id(&object.payment_intent, "payment_intent", ObjectId::parse)?;
-    let lines = object.line_items.or(&object.display_items).given();
-    let prices = lines
-        .into_iter()
-        .flat_map(List::given)
-        .filter_map(|line| line.price.or(&line.plan).given());
+    let list = object.line_items.or(&object.display_items).given();
+    let lines = list.into_iter().flat_map(List::given).enumerate();
+    let subtotal = money(&object.amount_subtotal, "amount_subtotal", &object.currency)?;
+    let total = money(&object.amount_total, "amount_total", &object.currency)?;
     Ok(Told {
         claim: claim(&object),
         references: References::of([
@@ -100,9 +140,10 @@ pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Obs
                 .map_or(tollgate_domain::payment::PurchaseKind::Other, Metadata::purchase_kind),
             subscription,
             payment_intent,
-            prices: distinct_prices(prices),
-            subtotal: money(&object.amount_subtotal, "amount_subtotal", &object.currency)?,
-            total: money(&object.amount_total, "amount_total", &object.currency)?,
+            lines: lines.filter_map(|(place, one)| line(one, place)).collect(),
+            lines_cut: list.is_some_and(|list| list.cut),
+            amounts: amounts(&object, subtotal, total),
+            total,
             status: status(&object, kind),
             paid: matches!(
                 READER.word(&object.payment_status, "payment_status")?,
@@ -110,6 +151,48 @@ pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Obs
             ),
         }),
     })
+}
+
+/// `None` for a line without a price, such as one of a product that was made for it alone.
+fn line(line: &Line<'_>, place: usize) -> Option<PurchaseLine> {
+    let price = line.price.or(&line.plan).given()?;
+    let currency = line.currency.given().and_then(|text| Currency::parse(text.as_str()));
+    let total = line.amount_total.given().copied().zip(currency);
+    Some(PurchaseLine {
+        id: optional_text(&line.id).unwrap_or_else(|| format!("#{place}").into()),
+        price: price.price_id()?,
+        lookup_key: optional_text(&price.lookup_key),
+        product: price.product(),
+        quantity: line.quantity.given().map_or(Some(1), |number| u64::try_from(*number).ok())?,
+        total: total.map(|(amount_minor, currency)| Money { amount_minor, currency }),
+    })
+}
+
+/// Every amount the goods may have cost: the subtotal, the total, the total without discounts,
+/// shipping and taxes (which a price may include or not), and the same in the currency of the price
+/// where the session's own is the customer's.
+fn amounts(object: &Session<'_>, subtotal: Option<Money>, total: Option<Money>) -> BTreeSet<Money> {
+    let mut amounts: BTreeSet<Money> = subtotal.into_iter().chain(total).collect();
+    if let Some((total, details)) = total.zip(object.total_details.given()) {
+        let of = |field: &Field<i64>| field.given().copied().unwrap_or(0);
+        let goods = total
+            .amount_minor
+            .saturating_add(of(&details.amount_discount))
+            .saturating_sub(of(&details.amount_shipping));
+        for amount_minor in [goods, goods.saturating_sub(of(&details.amount_tax))] {
+            amounts.insert(Money { amount_minor, ..total });
+        }
+    }
+    if let Some(conversion) = object.currency_conversion.given() {
+        let source = conversion.source_currency.given();
+        let source = source.and_then(|text| Currency::parse(text.as_str()));
+        for amount in [&conversion.amount_subtotal, &conversion.amount_total] {
+            let money = amount.given().copied().zip(source);
+            amounts.extend(money.map(|(amount_minor, currency)| Money { amount_minor, currency }));
+        }
+    }
+    amounts.retain(|money| money.amount_minor > 0);
+    amounts
 }
 
 /// The metadata's account, else the `client_reference_id` the application gave the session.

@@ -9,14 +9,16 @@ use toml_edit::Item;
 use super::super::fault::did_you_mean;
 use super::super::read::{Placed, Section, shortened};
 use super::super::{
-    Allowance, Feature, FeatureKind, Interval, Limit, PerUnit, Plan, PlanIndex, PlanPrice,
-    PriceTarget,
+    Allowance, CurrencyOptions, Feature, FeatureKind, Interval, Limit, PerUnit, Plan, PlanIndex,
+    PlanPrice, PriceTarget,
 };
 use super::{
-    GRACE_HOURS_MAX, GRANT_DAYS_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX, PLANS_MAX, Prices, Settings,
-    SoldAs, TRIAL_DAYS_MAX, read_currency, read_money, read_sold_as, require,
+    GRACE_HOURS_MAX, GRANT_DAYS_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX, PLANS_MAX, PRICE_MINOR_MAX,
+    Prices, Settings, SoldAs, TRIAL_DAYS_MAX, read_currency, read_currency_options, read_money,
+    read_sold_as, require,
 };
 use crate::ids::{FeatureKey, PlanId};
+use crate::money::Currency;
 
 type Features = BTreeMap<FeatureKey, Feature>;
 
@@ -116,17 +118,41 @@ fn read_one<'t>(
     })
 }
 
+/// The keys of a plan's prices.
+const PRICE_KEYS: [(&str, Interval); 3] =
+    [("monthly", Interval::Month), ("yearly", Interval::Year), ("one_time", Interval::OneTime)];
+
 fn read_prices(section: &Section<'_>, settings: &Settings<'_>) -> Vec<PlanPrice> {
     let currency = read_currency(section).or(settings.currency);
     let mut prices = Vec::new();
-    for (key, interval) in
-        [("monthly", Interval::Month), ("yearly", Interval::Year), ("one_time", Interval::OneTime)]
-    {
+    for (key, interval) in PRICE_KEYS {
         if let Some(money) = read_money(section, key, currency) {
-            prices.push(PlanPrice { money, interval });
+            prices.push(PlanPrice { money, interval, options: CurrencyOptions::new() });
         }
     }
+    read_options(section, currency, &mut prices);
     prices
+}
+
+/// The `currency_options` of a plan: for each currency the amounts of some of its prices.
+fn read_options(section: &Section<'_>, own: Option<Currency>, prices: &mut [PlanPrice]) {
+    let Some((options, found)) = read_currency_options(section, own) else { return };
+    for (key, currency, item) in found {
+        let Some(amounts) = options.entry_section(&key, item, "currency_options") else { continue };
+        for (name, interval) in PRICE_KEYS {
+            let Some(amount) = amounts.integer(name, 0..=PRICE_MINOR_MAX) else { continue };
+            match prices.iter_mut().find(|price| price.interval == interval) {
+                Some(price) => {
+                    price.options.insert(currency, amount.value);
+                }
+                None => {
+                    let what = format!("the plan has no `{name}` price to give another currency");
+                    amounts.fault(amount.span, what, Some("add the price, or remove this"));
+                }
+            }
+        }
+        amounts.finish();
+    }
 }
 
 fn read_grant_days(section: &Section<'_>) -> Option<u32> {

@@ -168,6 +168,36 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "`price_1` is the id of a price (list it under `stripe_prices`)",
     ),
     (
+        "monthly = 900",
+        "monthly = 900\ncurrency_options = { eur = { yearly = 5 } }",
+        "the plan has no `yearly` price to give another currency (add the price, or remove this)",
+    ),
+    (
+        "monthly = 900",
+        "monthly = 900\ncurrency_options = { usd = { monthly = 5 } }",
+        "catalog.toml:25:22: this is the currency the price has anyway",
+    ),
+    (
+        "monthly = 900",
+        "monthly = 900\ncurrency_options = { euro = { monthly = 5 } }",
+        "a currency has three letters (such as \"eur\")",
+    ),
+    (
+        "monthly = 900",
+        "monthly = 900\ncurrency_options = { eur = { monthly = 5 }, EUR = { monthly = 6 } }",
+        "this currency is listed twice",
+    ),
+    (
+        "monthly = 900",
+        "monthly = 900\ncurrency_options = { eur = 5 }",
+        "`eur` of currency_options must be a table",
+    ),
+    (
+        "quotas",
+        "[badge]\nprice = 1\ncurrency_options = { eur = 0 }\n[x]\nquotas",
+        "this must be a whole number from 1 to 999999999999",
+    ),
+    (
         "rank = 5",
         "rank = 5\nstripe_products = [\"a b\"]",
         "catalog.toml:24:20: a product id: an id may hold only",
@@ -285,6 +315,7 @@ fn comments_and_order_leave_the_version_but_meaning_changes_it() {
         ("name = \"Pro\"", "name = \"Plus\""),
         ("grant_days = 30", "grant_days = 31"),
         ("rank = 5", "rank = 5\nstripe_products = [\"prod_1\"]"),
+        ("monthly = 900", "monthly = 900\ncurrency_options = { eur = { monthly = 5 } }"),
         ("seats = 1", "seats = { per_unit = 1 }"),
         ("seats = 1", "seats = { per_unit = 1, max = 1 }"),
     ] {

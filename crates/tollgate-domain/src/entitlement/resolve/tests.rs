@@ -424,7 +424,10 @@ fn a_purchase_counts_when_paid_and_proven() {
         ("buy c pro amount=19000", nothing),
         ("buy c pro failed=2d amount=19000", nothing),
         ("buy c pro paid=3d amount=19000 subscription", nothing),
-        ("buy c badge paid=3d price=price_pro", nothing),
+        ("buy c badge paid=3d price=price_pro", year),
+        ("buy c - paid=3d price=price_pro", year),
+        ("buy c - paid=3d amount=19000", nothing),
+        ("buy c pro paid=3d price=price_trial,price_pro", year),
     ] {
         check(&format!("catalog levels\n{line}"), expected);
     }
@@ -444,6 +447,16 @@ fn a_purchase_counts_when_paid_and_proven() {
         "catalog levels\nbuy c pro paid=2d amount=1",
         "3d",
         &["default -: in_force", "grant c: unconfirmed"],
+    );
+    stands(
+        "catalog levels\nbuy c - paid=2d amount=500\nbuy d - amount=500\nbuy e badge paid=2d amount=1",
+        "3d",
+        &["default -: in_force", "grant c: unconfirmed"],
+    );
+    stands(
+        "catalog levels\nbuy c pro paid=2d price=price_pro,price_trial",
+        "12d",
+        &["grant c: in_force", "default -: in_force", "grant c: expired"],
     );
 }
 

@@ -28,6 +28,8 @@ pub(crate) fn all() -> Vec<Story> {
         inquiry(),
         async_payment(),
         async_payment_failed(),
+        bought_in_two_lines(),
+        confirmed_twice(),
         expired_checkout(),
         pause_and_resume(),
         collection_paused(),
@@ -267,6 +269,32 @@ pub(crate) fn async_payment() -> Story {
             100,
             "partial",
         )
+}
+
+/// The event carries no lines and claims a plan; the object, asked for, shows a badge beside it.
+pub(crate) fn bought_in_two_lines() -> Story {
+    let claimed = Cs::grant("cs_1", "pro", "pi_1", 19_499);
+    let lines = vec![("price_pro", 1), ("price_badge", 1)];
+    Story::of("bought in two lines")
+        .session(E::CheckoutCompleted, &claimed)
+        .session(E::SessionFetched, &Cs { lines, ..claimed })
+        .adjustment(
+            E::ChargeRefunded,
+            ("ch_1", AdjustmentKind::ChargeRefunds),
+            PAYMENT,
+            19_499,
+            "full",
+        )
+}
+
+/// Confirmed by its amount first, by its line once that is known.
+fn confirmed_twice() -> Story {
+    let claimed = Cs::grant("cs_1", "pro", "pi_1", 19_000);
+    let lines = vec![("price_pro", 1)];
+    Story::of("confirmed twice")
+        .session(E::CheckoutCompleted, &Cs { paid: false, ..claimed.clone() })
+        .session(E::CheckoutAsyncSucceeded, &claimed)
+        .session(E::SessionFetched, &Cs { lines, ..claimed })
 }
 
 fn async_payment_failed() -> Story {

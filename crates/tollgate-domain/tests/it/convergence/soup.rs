@@ -139,14 +139,19 @@ fn session() -> BoxedStrategy<Ingredient> {
         SessionStatus::Complete,
         SessionStatus::Complete,
     ];
-    (0..3usize, select(kinds.to_vec()), select(statuses.to_vec()), any::<bool>())
-        .prop_map(|(which, kind, status, paid)| {
+    (0..3usize, select(kinds.to_vec()), select(statuses.to_vec()), any::<(bool, bool)>())
+        .prop_map(|(which, kind, status, (paid, lined))| {
             let session = match which {
                 0 => Cs::payment("cs_1", PurchaseKind::Badge, "pi_1", 499),
                 1 => Cs::grant("cs_2", "pro", "pi_1", 19_000),
                 _ => Cs { kind: PurchaseKind::Boost, ..Cs::subscription("cs_3", "sub_1") },
             };
-            let session = Cs { status, paid, ..session };
+            let lines = match which {
+                0 if lined => vec![("price_badge", 1)],
+                1 if lined => vec![("price_pro", 1)],
+                _ => Vec::new(),
+            };
+            let session = Cs { status, paid, lines, ..session };
             Ingredient::Session(kind, session)
         })
         .boxed()

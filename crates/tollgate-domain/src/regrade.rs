@@ -1,0 +1,155 @@
+//! Past sales and today's catalog. Owns: recording sales that only today's catalog confirms, and
+//! deciding past sales again on purpose. Must not know: who asks for it, over which accounts.
+//!
+//! A sale is recorded when it is first found paid and confirmed, and a later catalog leaves it alone.
+//! Two things remain: a purchase nothing confirmed then, which [`settle`] records once a catalog
+//! confirms it; and an operator who wants past sales to follow today's catalog, which is
+//! [`regrade`].
+
+use crate::act::{self, TermsRefusal};
+use crate::catalog::Catalog;
+use crate::change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry};
+use crate::facts::Facts;
+use crate::ids::SessionId;
+use crate::payment::{Goods, Purchase, Sale};
+use crate::sale;
+use crate::time::Timestamp;
+
+/// A past purchase that today's catalog sells otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regraded {
+    /// The checkout session.
+    pub session: SessionId,
+    /// What it sold, as [`sale::listed`] says it.
+    pub from: String,
+    /// What it sells by today's catalog; empty for nothing.
+    pub to: String,
+}
+
+/// What regrading an account comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Regrade {
+    /// Everything that is to be done; empty when nothing is.
+    pub decision: Decision,
+    /// Purchases that are decided anew, by session.
+    pub changed: Vec<Regraded>,
+    /// Purchases of which today's catalog confirms nothing, left as they were.
+    pub kept: Vec<Regraded>,
+}
+
+/// Who regrades and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The person or key, 1 to 128 characters.
+    pub by: &'a str,
+    /// 10 to 500 characters.
+    pub reason: &'a str,
+    /// Also take back what today's catalog does not confirm at all.
+    pub take_back: bool,
+}
+
+/// Decides an account's paid purchases again by today's catalog, journalled. What today's catalog
+/// does not confirm at all stays as it was sold, unless the terms say to take it back.
+///
+/// Errors: the name or the reason is not acceptable.
+pub fn regrade(
+    facts: &Facts,
+    catalog: &Catalog,
+    terms: Terms<'_>,
+    now: Timestamp,
+) -> Result<Regrade, TermsRefusal> {
+    act::check_terms(terms.reason, terms.by, None, now)?;
+    let mut regrade = Regrade::default();
+    let actor = Actor::Person(terms.by.trim().to_owned());
+    for purchase in facts.purchases.values().filter(|one| one.paid_at.is_some()) {
+        let fresh = sale::confirmed(purchase, catalog);
+        if sale::same_goods(&purchase.sales, &fresh) {
+            continue;
+        }
+        let moved = Regraded {
+            session: purchase.id.clone(),
+            from: sale::listed(&purchase.sales),
+            to: sale::listed(&fresh),
+        };
+        if fresh.is_empty() && !terms.take_back {
+            regrade.kept.push(moved);
+            continue;
+        }
+        let mut details = vec![
+            ("catalog", catalog.version.clone()),
+            ("from", or_nothing(&moved.from)),
+            ("reason", terms.reason.trim().to_owned()),
+            ("to", or_nothing(&moved.to)),
+        ];
+        details.sort_unstable();
+        let entry = JournalEntry {
+            kind: "sale.regraded",
+            subject: purchase.id.to_string(),
+            actor: actor.clone(),
+            occurred_at: now,
+            details,
+        };
+        record(&mut regrade.decision, purchase, fresh, entry);
+        regrade.changed.push(moved);
+    }
+    Ok(regrade)
+}
+
+/// Records what today's catalog confirms of paid purchases and no catalog did before: a price was
+/// mapped since. `None` when there is nothing.
+pub fn settle(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Decision> {
+    let mut decision = Decision::default();
+    for purchase in facts.purchases.values().filter(|one| one.paid_at.is_some()) {
+        let sales = sale::sales(purchase, catalog);
+        if sales.len() <= purchase.sales.len() {
+            continue;
+        }
+        let entry = JournalEntry {
+            kind: "sale.recorded",
+            subject: purchase.id.to_string(),
+            actor: Actor::System,
+            occurred_at: now,
+            details: vec![("catalog", catalog.version.clone()), ("sold", sale::listed(&sales))],
+        };
+        record(&mut decision, purchase, sales, entry);
+    }
+    (!decision.changes.is_empty()).then_some(decision)
+}
+
+/// Saves the sales with their entry, and tells of what was not sold before and what is not sold any
+/// more.
+fn record(decision: &mut Decision, purchase: &Purchase, sales: Vec<Sale>, entry: JournalEntry) {
+    let count = |sales: &[Sale], badge: bool| {
+        sales.iter().filter(|sale| (sale.goods == Goods::Badge) == badge).count()
+    };
+    let mut kinds = Vec::new();
+    for (badge, bought, revoked) in [
+        (false, BillingEventKind::GrantCreated, BillingEventKind::GrantRevoked),
+        (true, BillingEventKind::BadgePurchased, BillingEventKind::BadgeRevoked),
+    ] {
+        let (before, after) = (count(&purchase.sales, badge), count(&sales, badge));
+        kinds.extend(std::iter::repeat_n(bought, after.saturating_sub(before)));
+        kinds.extend(std::iter::repeat_n(revoked, before.saturating_sub(after)));
+    }
+    if kinds.is_empty() {
+        kinds.push(BillingEventKind::EntitlementsChanged);
+    }
+    decision.billing.extend(kinds.into_iter().map(|kind| BillingEvent {
+        kind,
+        occurred_at: entry.occurred_at,
+        stripe_event: None,
+        summary: format!("Purchase {} sells {}", purchase.id, or_nothing(&sale::listed(&sales))),
+        subscription: None,
+        invoice: None,
+        changes: Vec::new(),
+    }));
+    decision.journal.push(entry);
+    decision.changes.push(Change::SavePurchase(Purchase { sales, ..purchase.clone() }));
+}
+
+fn or_nothing(listed: &str) -> String {
+    if listed.is_empty() { "nothing".to_owned() } else { listed.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;
