@@ -38,11 +38,22 @@ impl Intake {
     pub async fn act<E>(
         &self,
         account: &AccountId,
+        decide: impl FnMut(&Facts, &Catalog, Timestamp) -> Result<Decision, E>,
+    ) -> Result<Acted, ActError<E>> {
+        let window = Window::at(self.now(), self.now(), self.catalog());
+        self.act_on(account, window, decide).await
+    }
+
+    /// The same for a decision that needs facts of another window of time than the present.
+    pub async fn act_on<E>(
+        &self,
+        account: &AccountId,
+        window: Window,
         mut decide: impl FnMut(&Facts, &Catalog, Timestamp) -> Result<Decision, E>,
     ) -> Result<Acted, ActError<E>> {
         let mut attempt = 1;
         loop {
-            match self.try_act(account, &mut decide).await {
+            match self.try_act(account, window, &mut decide).await {
                 Err(ActError::Store(error)) if is_race(&error) && attempt < WRITE_ATTEMPTS_MAX => {
                     attempt += 1;
                 }
@@ -54,13 +65,13 @@ impl Intake {
     async fn try_act<E>(
         &self,
         account: &AccountId,
+        window: Window,
         decide: &mut impl FnMut(&Facts, &Catalog, Timestamp) -> Result<Decision, E>,
     ) -> Result<Acted, ActError<E>> {
         let store = ActError::Store;
         let mut tx = self.db().begin().await.map_err(store)?;
         let locked = accounts::lock(&mut tx, std::slice::from_ref(account)).await;
         let mut heads = locked.map_err(store)?;
-        let window = Window::at(self.now(), self.now(), self.catalog());
         let mut facts = facts::load_in(&mut tx, account, window).await.map_err(store)?;
         let now = self.now();
         let mut decision = decide(&facts, self.catalog(), now).map_err(ActError::Refused)?;

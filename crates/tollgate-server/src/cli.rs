@@ -31,6 +31,7 @@ mod migrate;
 mod output;
 mod plan;
 mod reconcile;
+mod regrade;
 mod sandbox;
 mod serve;
 mod setup;
@@ -136,6 +137,8 @@ enum Command {
     Reconcile(reconcile::ReconcileArgs),
     /// Bring an existing Stripe account's customers, subscriptions and purchases in
     Import(reconcile::ImportArgs),
+    /// Decide past one-time purchases again by today's catalog
+    Regrade(regrade::RegradeArgs),
     /// Make, list, rotate and revoke API keys
     Keys {
         #[command(subcommand)]
@@ -172,7 +175,7 @@ enum Command {
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["dev", "serve", "init", "setup", "migrate"]),
     ("Ask", &["check", "why", "timeline"]),
-    ("Catalog", &["plan"]),
+    ("Catalog", &["plan", "regrade"]),
     ("Stripe's events", &["trigger", "sandbox", "events", "reconcile", "import"]),
     (
         "Operate",
@@ -260,6 +263,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Findings(args) => findings::run(&context, &args),
         Command::Reconcile(args) => reconcile::run(&context, &args),
         Command::Import(args) => reconcile::import(&context, &args),
+        Command::Regrade(args) => regrade::run(&context, &args),
         Command::Keys { command } => keys::run(&context, command),
         Command::Config { command } => configuration::run(&context, command),
         Command::Doctor(args) => doctor::run(&context, &args),

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod listener;
 pub mod metrics;
 pub mod reconcile;
+pub mod regrade;
 pub mod run;
 pub mod scope;
 pub mod stripe;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_domain::Timestamp;
 use tollgate_domain::catalog::parse::TEXT_BYTES_MAX;
 use tollgate_domain::catalog::{CatalogErrors, Limit};
-use tollgate_domain::ids::{AccountId, FeatureKey, PriceId};
+use tollgate_domain::ids::{AccountId, FeatureKey, PlanId, PriceId};
 use tollgate_domain::what_if::summary::SAMPLES_MAX;
 use tollgate_domain::what_if::{Effect, FeatureTally, LimitMove, Sample, Summary, Tally};
 
@@ -78,6 +78,12 @@ pub struct WhatIfOut<'a> {
     pub features: Vec<FeatureOut<'a>>,
     /// Prices that give a plan today and would not: add them to the proposed catalog.
     pub unpriced: Vec<UnpricedOut<'a>>,
+    /// One-time purchases in force that the proposed catalog would sell otherwise or not at all, and
+    /// that stay as they were sold.
+    pub kept_sales: u64,
+    /// Plans bought one-time of which nothing of the same rank would be left, with the accounts that
+    /// bought them.
+    pub lost_grants: Vec<LostGrantOut<'a>>,
     /// Whether these are all accounts. If not, ask again with the cursor, and add.
     pub complete: bool,
     /// Where to go on.
@@ -124,6 +130,9 @@ pub struct SampleOut<'a> {
     /// Prices it pays that would give nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unpriced: Vec<&'a str>,
+    /// Plans it bought one-time of which nothing of the same rank would be left.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost_grants: Vec<&'a str>,
 }
 
 /// A plan and its source, before and after.
@@ -207,6 +216,17 @@ pub struct UnpricedOut<'a> {
     /// The Stripe price.
     pub price: &'a str,
     /// Accounts that pay it.
+    pub accounts: u64,
+}
+
+/// A plan that was bought one-time and would be gone.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CatalogPlanLostGrant)]
+pub struct LostGrantOut<'a> {
+    /// The plan, by the id it was sold under.
+    pub plan: &'a str,
+    /// Accounts that bought it.
     pub accounts: u64,
 }
 
@@ -328,6 +348,12 @@ pub(crate) fn what_if_out<'a>(
             .iter()
             .map(|(price, accounts)| UnpricedOut { price: price.as_str(), accounts: *accounts })
             .collect(),
+        kept_sales: summary.kept_sales,
+        lost_grants: summary
+            .lost_grants
+            .iter()
+            .map(|(plan, accounts)| LostGrantOut { plan: plan.as_str(), accounts: *accounts })
+            .collect(),
         complete: next.is_none(),
         next_cursor: next.map(|account| hex::encode(account.as_str())),
     }
@@ -343,7 +369,8 @@ fn feature_out(feature: &str, tally: FeatureTally) -> FeatureOut<'_> {
 }
 
 fn sample_out(sample: &Sample) -> SampleOut<'_> {
-    let Effect { plan, gained, lost, raised, lowered, exceeded, unpriced } = &sample.effect;
+    let Effect { plan, gained, lost, raised, lowered, exceeded, unpriced, lost_grants, .. } =
+        &sample.effect;
     SampleOut {
         account_id: sample.account.as_str(),
         tier: plan.as_ref().map(|moved| TierOut {
@@ -365,6 +392,7 @@ fn sample_out(sample: &Sample) -> SampleOut<'_> {
             })
             .collect(),
         unpriced: unpriced.iter().map(PriceId::as_str).collect(),
+        lost_grants: lost_grants.iter().map(PlanId::as_str).collect(),
     }
 }
 

@@ -120,6 +120,22 @@ fn report(out: &WhatIfOut<'_>) -> String {
         let heading = styled(BAD, "prices that would give nothing; name them in the catalog");
         parts.push(format!("{heading}\n{}", table(&["price", "accounts"], rows)));
     }
+    if !out.lost_grants.is_empty() {
+        let rows = out
+            .lost_grants
+            .iter()
+            .map(|one| vec![one.plan.to_owned(), one.accounts.to_string()])
+            .collect();
+        let heading = styled(BAD, "bought plans that would be gone; keep a plan of their rank");
+        parts.push(format!("{heading}\n{}", table(&["plan", "accounts"], rows)));
+    }
+    if out.kept_sales > 0 {
+        let kept = out.kept_sales;
+        parts.push(format!(
+            "{kept} one-time purchases would be sold otherwise and stay as they were sold {}",
+            styled(FAINT, "(tollgate regrade decides them again)")
+        ));
+    }
     parts.join("\n\n")
 }
 
