@@ -12,7 +12,8 @@ use tollgate_domain::catalog::stock::{StockPrice, StockProduct};
 use tollgate_domain::catalog::{CatalogErrors, Interval, PriceTarget};
 use tollgate_domain::ids::PriceId;
 use tollgate_stripe::shop::{
-    self, Portal, PortalWish, PriceWish, ShopError, create_portal, list_portals, update_portal,
+    self, Portal, PortalProduct, PortalQuantity, PortalWish, PriceWish, ShopError, create_portal,
+    list_portals, update_portal,
 };
 use tollgate_stripe::{StripeClient, StripeError};
 
@@ -181,18 +182,26 @@ enum Made {
 
 /// What customers may change to: every plan they can buy by themselves, at its current prices.
 pub fn portal_wish(catalog: &Catalog, stock: &Stock, return_url: Option<&str>) -> PortalWish {
-    let mut products: Vec<(String, Vec<PriceId>)> = Vec::new();
+    let mut products: Vec<PortalProduct> = Vec::new();
     for (offer, standing) in agenda(catalog, stock).offers {
         let PriceTarget::Plan(index) = offer.target else { continue };
-        let for_all = catalog.plan(index).is_some_and(|plan| plan.self_serve);
+        let Some(plan) = catalog.plan(index) else { continue };
         let (Standing::Sold(id) | Standing::Adopted(id)) = standing else { continue };
         let Some(price) = stock.price(id.as_str()) else { continue };
-        if !for_all || offer.interval == Interval::OneTime {
+        if !plan.self_serve || offer.interval == Interval::OneTime {
             continue;
         }
-        match products.iter_mut().find(|(product, _)| *product == price.product) {
-            Some((_, prices)) => prices.push(id),
-            None => products.push((price.product.clone(), vec![id])),
+        match products.iter_mut().find(|product| product.id == price.product) {
+            Some(product) => product.prices.push(id),
+            None => products.push(PortalProduct {
+                id: price.product.clone(),
+                prices: vec![id],
+                quantity: if plan.is_per_unit() {
+                    PortalQuantity::UpTo(plan.units_max())
+                } else {
+                    PortalQuantity::Fixed
+                },
+            }),
         }
     }
     PortalWish {

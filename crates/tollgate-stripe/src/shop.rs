@@ -28,7 +28,9 @@ pub use endpoint::{
     Endpoint, EndpointWish, MadeEndpoint, SecretText, create_endpoint, disable_endpoint,
     list_endpoints, note_secret, secret_print, update_endpoint,
 };
-pub use portal::{Portal, PortalWish, create_portal, list_portals, update_portal};
+pub use portal::{
+    Portal, PortalProduct, PortalQuantity, PortalWish, create_portal, list_portals, update_portal,
+};
 pub use stock::{
     PRICES_READ_MAX, PriceWish, ShopError, create_price, create_product, fetch_stock, show_first,
     update_product, use_price, withdraw_price, withdraw_product,

@@ -4,7 +4,7 @@
 //! The catalog says which names (price ids and lookup keys) sell a plan; only Stripe's price says
 //! how often it is paid, in which currency, and whether it is still sold.
 
-use crate::catalog::{Catalog, Interval, Plan, PlanIndex, PriceTarget};
+use crate::catalog::{Allowance, Catalog, Interval, PerUnit, Plan, PlanIndex, PriceTarget};
 use crate::ids::{PriceId, PriceRef, ProductId};
 use crate::money::{Currency, Money};
 
@@ -57,6 +57,13 @@ pub enum OfferRefusal {
     NotSelfServe,
     /// The plan is not sold at this interval.
     NotSoldAt(Interval),
+    /// The plan is not sold by the unit, so more than one would be paid for nothing.
+    NotByUnit,
+    /// More units than the plan gives anything for.
+    TooManyUnits {
+        /// The most of use.
+        max: u64,
+    },
     /// The catalog names no Stripe price for the plan.
     NoPriceMapped,
     /// None of the prices named exists at Stripe, is still sold and is paid at this interval.
@@ -150,6 +157,33 @@ impl Catalog {
     }
 }
 
+impl Plan {
+    /// The most units that give anything; `None` without bound. 1 for a plan that is not sold by the
+    /// unit.
+    pub fn units_max(&self) -> Option<u64> {
+        let mut most = 1;
+        for allowance in self.allowances.values() {
+            if let Allowance::PerUnit(PerUnit { each, max }) = allowance {
+                most = most.max((*max)?.div_ceil((*each).max(1)));
+            }
+        }
+        Some(most)
+    }
+
+    /// How many units are to be bought: what is asked for; else, of a plan that is sold by the unit,
+    /// as many as there are now; else one.
+    pub fn units(&self, asked: Option<u64>, present: Option<u64>) -> Result<u64, OfferRefusal> {
+        match (asked, self.units_max()) {
+            (Some(units), Some(max)) if units > max && !self.is_per_unit() => {
+                Err(OfferRefusal::NotByUnit)
+            }
+            (Some(units), Some(max)) if units > max => Err(OfferRefusal::TooManyUnits { max }),
+            (Some(units), _) => Ok(units),
+            (None, max) => Ok(present.map_or(1, |now| max.map_or(now, |max| now.min(max))).max(1)),
+        }
+    }
+}
+
 impl Interval {
     /// Reads the words people use: `month`, `monthly`, `year`, `yearly`, `annual`, `once`.
     pub fn parse(text: &str) -> Option<Self> {
@@ -174,7 +208,8 @@ impl Interval {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::builtin;
+    use crate::catalog::parse::parse;
+    use crate::catalog::{builtin, builtin_text};
 
     fn catalog() -> Catalog {
         builtin("sietch").unwrap()
@@ -282,6 +317,33 @@ mod tests {
         catalog.prices.clear();
         let wish = catalog.plan_wish("premium", None).unwrap();
         assert_eq!(catalog.choose_price(wish, &[]), Err(OfferRefusal::NoPriceMapped));
+    }
+
+    #[test]
+    fn units_are_bought_where_they_give_something() {
+        let text = builtin_text("saas").unwrap();
+        let capped = text.replace("{ per_unit = 1 }", "{ per_unit = 2, max = 9 }");
+        let capped = parse("saas", "saas", &capped).unwrap();
+        let saas = builtin("saas").unwrap();
+        let units = |catalog: &Catalog, plan, asked, present| {
+            catalog.find_plan(plan).unwrap().1.units(asked, present)
+        };
+        assert_eq!(units(&saas, "pro", None, None), Ok(1));
+        assert_eq!(units(&saas, "pro", None, Some(12)), Ok(12), "seats go with the account");
+        assert_eq!(units(&saas, "pro", Some(3), Some(12)), Ok(3));
+        assert_eq!(
+            units(&saas, "starter", None, Some(12)),
+            Ok(1),
+            "and end where they give nothing"
+        );
+        assert_eq!(units(&saas, "starter", Some(1), None), Ok(1));
+        assert_eq!(units(&saas, "starter", Some(2), None), Err(OfferRefusal::NotByUnit));
+        assert_eq!(units(&capped, "pro", Some(5), None), Ok(5));
+        assert_eq!(
+            units(&capped, "pro", Some(6), None),
+            Err(OfferRefusal::TooManyUnits { max: 5 })
+        );
+        assert_eq!(units(&capped, "pro", None, Some(12)), Ok(5));
     }
 
     #[test]

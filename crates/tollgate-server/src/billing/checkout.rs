@@ -37,8 +37,8 @@ pub struct PlanPurchase<'a> {
     pub plan: &'a str,
     /// How often it is to be paid; `None`: as the catalog says first.
     pub interval: Option<Interval>,
-    /// How many units.
-    pub quantity: u64,
+    /// How many units, for a plan sold by the unit; `None`: one.
+    pub quantity: Option<u64>,
     /// Where to go after paying.
     pub success_url: &'a str,
     /// Where to go instead.
@@ -51,9 +51,7 @@ pub(crate) fn base_subscription(facts: &Facts, catalog: &Catalog) -> Option<Subs
     let live = facts.subscriptions.values().filter_map(|one| {
         let state = one.state().filter(|state| !state.status.is_terminal())?;
         let sells = |target: PriceTarget| {
-            state.items.iter().any(|item| {
-                catalog.price_target(&item.price, item.lookup_key.as_deref()) == Some(target)
-            })
+            state.items.iter().any(|item| catalog.price_target(item.price_ref()) == Some(target))
         };
         let plan = (0..catalog.plans.len())
             .any(|index| sells(PriceTarget::Plan(tollgate_domain::catalog::PlanIndex(index))));
@@ -67,6 +65,7 @@ pub(crate) fn base_subscription(facts: &Facts, catalog: &Catalog) -> Option<Subs
 struct Prepared<'a> {
     purchase: PlanPurchase<'a>,
     wish: PlanWish<'a>,
+    units: u64,
     price: &'a KnownPrice,
     customer: &'a CustomerId,
     trial_days: u32,
@@ -88,7 +87,7 @@ impl Prepared<'_> {
         for part in [
             self.customer.as_str(),
             self.price.id.as_str(),
-            &self.purchase.quantity.to_string(),
+            &self.units.to_string(),
             &self.trial_days.to_string(),
             self.purchase.success_url,
             self.purchase.cancel_url,
@@ -105,7 +104,7 @@ impl Prepared<'_> {
             mark: Mark { account, member, row: attempt },
             customer: self.customer,
             price: self.price.id.as_str(),
-            quantity: self.purchase.quantity,
+            quantity: self.units,
             mode: self.mode(),
             kind: match self.wish.interval {
                 Interval::OneTime => "grant",
@@ -165,6 +164,8 @@ impl App {
         }
         let wish = self.config.catalog.plan_wish(purchase.plan, purchase.interval);
         let wish = wish.map_err(BillingError::offer(purchase.plan))?;
+        let units = wish.plan.units(purchase.quantity, None);
+        let units = units.map_err(BillingError::offer(purchase.plan))?;
         let _one_at_a_time = self.gates.enter(purchase.buyer.account).await;
         let facts = self.engine.load(purchase.buyer.account, 0).await?;
         let recurring = wish.interval != Interval::OneTime;
@@ -179,7 +180,7 @@ impl App {
             let first = recurring && facts.subscriptions.is_empty();
             let trial_days = if first { wish.plan.trial_days } else { 0 };
             let prepared =
-                Prepared { purchase, wish, price: &price, customer: &customer, trial_days };
+                Prepared { purchase, wish, units, price: &price, customer: &customer, trial_days };
             match self.pending(stripe, &facts, &prepared).await {
                 Err(BillingError::Refused { code, param, .. }) if code == "resource_missing" => {
                     let param = param.unwrap_or_default();

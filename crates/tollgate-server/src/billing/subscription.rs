@@ -205,8 +205,7 @@ impl App {
     ) -> Result<Planned<'p>, BillingError> {
         let catalog = &self.config.catalog;
         let sells_plan = |item: &&Item| {
-            let key = item.price.lookup_key.as_deref();
-            matches!(catalog.price_target(&item.price.id, key), Some(PriceTarget::Plan(_)))
+            matches!(catalog.price_target(item.price.price_ref()), Some(PriceTarget::Plan(_)))
         };
         let items = &present.subscription.items;
         let item = items.iter().find(sells_plan).or_else(|| items.first());
@@ -220,7 +219,16 @@ impl App {
             };
             return Err(BillingError::Offer(asked.plan.to_owned(), refusal));
         }
-        let quantity = asked.quantity.unwrap_or(item.quantity);
+        // Seats go along to another plan sold by the unit; a plan that is not keeps a quantity only
+        // where it has one already.
+        let stays =
+            catalog.price_target(item.price.price_ref()) == Some(PriceTarget::Plan(wish.index));
+        let quantity = if stays && asked.quantity.is_none() {
+            item.quantity.max(1)
+        } else {
+            let units = wish.plan.units(asked.quantity, Some(item.quantity));
+            units.map_err(BillingError::offer(asked.plan))?
+        };
         let wanted = charge(&price, quantity);
         let timing = match wanted {
             Some(wanted) => {

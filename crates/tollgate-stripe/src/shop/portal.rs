@@ -26,21 +26,47 @@ pub struct Portal {
     fields: Value,
 }
 
+/// A product customers can change to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortalProduct {
+    /// Its id.
+    pub id: String,
+    /// Its prices.
+    pub prices: Vec<PriceId>,
+    /// Whether customers choose how many.
+    pub quantity: PortalQuantity,
+}
+
+/// Whether customers choose a quantity in the portal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PortalQuantity {
+    /// They do not.
+    Fixed,
+    /// From one to this many, or without bound.
+    UpTo(Option<u64>),
+}
+
 /// The configuration that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortalWish {
     /// The catalog it is for.
     pub catalog: String,
-    /// What customers can change to: products with their prices.
-    pub products: Vec<(String, Vec<PriceId>)>,
+    /// What customers can change to.
+    pub products: Vec<PortalProduct>,
     /// Where they go back to; `None` leaves it as it is.
     pub return_url: Option<String>,
 }
 
 impl PortalWish {
     /// The products that fit in.
-    fn fitting(&self) -> &[(String, Vec<PriceId>)] {
+    fn fitting(&self) -> &[PortalProduct] {
         self.products.get(..PRODUCTS_MAX).unwrap_or(&self.products)
+    }
+
+    /// What customers may change about a subscription.
+    fn allowed_updates(&self) -> &'static [&'static str] {
+        let counted = |product: &PortalProduct| product.quantity != PortalQuantity::Fixed;
+        if self.fitting().iter().any(counted) { &["price", "quantity"] } else { &["price"] }
     }
 
     /// Products that do not fit in.
@@ -65,19 +91,22 @@ impl PortalWish {
         } else {
             form = form
                 .with(format!("{update}[enabled]"), "true")
-                .with(format!("{update}[default_allowed_updates][0]"), "price")
                 .with(format!("{update}[proration_behavior]"), "always_invoice");
+            for (place, kind) in self.allowed_updates().iter().enumerate() {
+                form = form.with(format!("{update}[default_allowed_updates][{place}]"), *kind);
+            }
             for (place, kind) in LATER.iter().enumerate() {
                 let name = format!("{update}[schedule_at_period_end][conditions][{place}][type]");
                 form = form.with(name, *kind);
             }
         }
-        for (place, (product, prices)) in products.iter().enumerate() {
-            let product_name = format!("{update}[products][{place}]");
-            form = form.with(format!("{product_name}[product]"), product);
-            for (number, price) in prices.iter().enumerate() {
-                form = form.with(format!("{product_name}[prices][{number}]"), price.as_str());
+        for (place, product) in products.iter().enumerate() {
+            let name = format!("{update}[products][{place}]");
+            form = form.with(format!("{name}[product]"), &product.id);
+            for (number, price) in product.prices.iter().enumerate() {
+                form = form.with(format!("{name}[prices][{number}]"), price.as_str());
             }
+            form = with_quantity(form, &format!("{name}[adjustable_quantity]"), product.quantity);
         }
         if let Some(url) = &self.return_url {
             form = form.with("default_return_url", url);
@@ -130,16 +159,16 @@ impl Portal {
         };
         base && flag(&format!("{update}/enabled"))
             && word(&format!("{update}/proration_behavior")) == Some("always_invoice")
-            && words(&format!("{update}/default_allowed_updates"), None) == ["price"]
+            && words(&format!("{update}/default_allowed_updates"), None) == wish.allowed_updates()
             && words(&format!("{update}/schedule_at_period_end/conditions"), Some("type")) == LATER
             && self.products() == sorted(products)
     }
 
     /// What customers can change to, sorted.
-    fn products(&self) -> Vec<(String, Vec<String>)> {
+    fn products(&self) -> Vec<Shown> {
         let path = "/features/subscription_update/products";
         let list = self.fields.pointer(path).and_then(Value::as_array);
-        let mut products: Vec<(String, Vec<String>)> = list
+        let mut products: Vec<Shown> = list
             .into_iter()
             .flatten()
             .filter_map(|one| {
@@ -148,7 +177,7 @@ impl Portal {
                 let mut prices: Vec<String> =
                     prices.filter_map(|price| price.as_str().map(str::to_owned)).collect();
                 prices.sort_unstable();
-                Some((product, prices))
+                Some((product, prices, quantity_of(one)))
             })
             .collect();
         products.sort_unstable();
@@ -156,17 +185,45 @@ impl Portal {
     }
 }
 
-fn sorted(products: &[(String, Vec<PriceId>)]) -> Vec<(String, Vec<String>)> {
-    let mut products: Vec<(String, Vec<String>)> = products
+/// A product with its prices and quantity, to be compared.
+type Shown = (String, Vec<String>, PortalQuantity);
+
+fn sorted(products: &[PortalProduct]) -> Vec<Shown> {
+    let mut products: Vec<Shown> = products
         .iter()
-        .map(|(product, prices)| {
-            let mut prices: Vec<String> = prices.iter().map(ToString::to_string).collect();
+        .map(|product| {
+            let prices = product.prices.iter().map(ToString::to_string);
+            let mut prices: Vec<String> = prices.collect();
             prices.sort_unstable();
-            (product.clone(), prices)
+            (product.id.clone(), prices, product.quantity)
         })
         .collect();
     products.sort_unstable();
     products
+}
+
+fn with_quantity(form: Form, name: &str, quantity: PortalQuantity) -> Form {
+    match quantity {
+        PortalQuantity::Fixed => form.with(format!("{name}[enabled]"), "false"),
+        PortalQuantity::UpTo(max) => {
+            let form = form.with(format!("{name}[enabled]"), "true");
+            let form = form.with(format!("{name}[minimum]"), "1");
+            form.with_some(&format!("{name}[maximum]"), max.map(|max| max.to_string()).as_deref())
+        }
+    }
+}
+
+/// Whether customers choose how many of a product; shapes before 2025-07-30 say nothing of it.
+fn quantity_of(product: &Value) -> PortalQuantity {
+    let adjustable = product.get("adjustable_quantity");
+    let enabled = adjustable.and_then(|one| one.get("enabled")).and_then(Value::as_bool);
+    match enabled {
+        Some(true) => {
+            let maximum = adjustable.and_then(|one| one.get("maximum")).and_then(Value::as_u64);
+            PortalQuantity::UpTo(maximum)
+        }
+        Some(false) | None => PortalQuantity::Fixed,
+    }
 }
 
 /// Every configuration of the account.

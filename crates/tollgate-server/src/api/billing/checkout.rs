@@ -89,7 +89,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
             buyer: Buyer { account: &account, member: None, email: asked.email.as_deref() },
             plan: &plan,
             interval: interval(asked.interval.as_deref())?,
-            quantity: quantity(asked.quantity)?.unwrap_or(1),
+            quantity: quantity(asked.quantity)?,
             success_url: &asked.success_url,
             cancel_url: &asked.cancel_url,
         })

@@ -165,6 +165,8 @@ impl BillingRefusal {
             OfferRefusal::UnknownPlan,
             OfferRefusal::NotSelfServe,
             OfferRefusal::NotSoldAt(Interval::Year),
+            OfferRefusal::NotByUnit,
+            OfferRefusal::TooManyUnits { max: 9 },
             OfferRefusal::NoPriceMapped,
             OfferRefusal::NoPriceAtStripe(Interval::Year),
         ];
@@ -200,6 +202,12 @@ const fn offer_row(refusal: &OfferRefusal) -> (StatusCode, &'static str, &'stati
         OfferRefusal::NotSoldAt(_) => {
             (S::BAD_REQUEST, "interval_not_offered", "Plan is not sold at this interval")
         }
+        OfferRefusal::NotByUnit => {
+            (S::BAD_REQUEST, "plan_not_sold_by_unit", "Plan is not sold by the unit")
+        }
+        OfferRefusal::TooManyUnits { .. } => {
+            (S::BAD_REQUEST, "too_many_units", "More units than the plan gives")
+        }
         OfferRefusal::NoPriceMapped => {
             (S::SERVICE_UNAVAILABLE, "price_mapping_missing", "Plan has no Stripe price")
         }
@@ -222,6 +230,13 @@ fn offer_detail(plan: &str, refusal: &OfferRefusal) -> String {
         }
         OfferRefusal::NotSoldAt(interval) => {
             format!("{plan:?} is not sold {}; GET /api/v1/plans shows its prices.", interval.word())
+        }
+        OfferRefusal::NotByUnit => format!(
+            "{plan} gives the same whatever the quantity; leave quantity out, or give the plan a \
+             limit {{ per_unit = 1 }} in the catalog."
+        ),
+        OfferRefusal::TooManyUnits { max } => {
+            format!("{plan} gives nothing for more than {max} units; raise max in the catalog.")
         }
         OfferRefusal::NoPriceMapped => format!(
             "No Stripe price is named for {plan:?}; add a lookup key to the catalog, or set \

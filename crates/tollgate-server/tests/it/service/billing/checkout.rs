@@ -99,7 +99,7 @@ on_both! {
                 buyer: Buyer { account: &account, member: None, email: Some(&email) },
                 plan: "premium",
                 interval: None,
-                quantity: 1,
+                quantity: None,
                 success_url: SUCCESS,
                 cancel_url: CANCEL,
             };
