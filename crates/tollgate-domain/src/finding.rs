@@ -15,6 +15,8 @@ use crate::codec::text_form;
 use crate::entitlement::resolve::resolve;
 use crate::entitlement::{Absence, Considered, SourceKind, Standing};
 use crate::facts::Facts;
+use crate::payment::{Goods, Purchase, PurchaseKind, SessionMode};
+use crate::sale;
 use crate::subscription::SubscriptionStatus;
 use crate::time::Timestamp;
 
@@ -262,12 +264,15 @@ fn closed(known: &Finding, now: Timestamp) -> Change {
 /// Every finding that follows from an account's facts, by key.
 fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, Finding> {
     let mut all = BTreeMap::new();
-    if facts.subscriptions.is_empty() && facts.purchases.is_empty() && facts.grants.is_empty() {
+    let given = facts.grants.is_empty() && facts.waivers.is_empty();
+    if facts.subscriptions.is_empty() && facts.purchases.is_empty() && given {
         return all;
     }
     let considered = resolve(facts, catalog, now).considered;
     let about = considered.iter().filter_map(|source| about_source(source, facts, now));
-    for finding in about.chain(duplicates(&considered, now)) {
+    let bought = facts.purchases.values();
+    let bought = bought.filter_map(|purchase| about_purchase(purchase, facts, catalog, now));
+    for finding in about.chain(duplicates(&considered, now)).chain(bought) {
         all.insert(finding.key(), finding);
     }
     all
@@ -294,25 +299,47 @@ fn about_source(source: &Considered, facts: &Facts, now: Timestamp) -> Option<Fi
                 ..Finding::new(FindingCode::PriceUnknown, id, since, detail)
             })
         }
-        (SourceKind::Grant, Absence::Unconfirmed) => {
-            let purchase = facts.purchases.get(id)?;
-            let paid_at = purchase.paid_at?;
-            let detail = match &purchase.total {
-                Some(total) => {
-                    format!("paid {} {} (minor units)", total.amount_minor, total.currency.as_str())
-                }
-                None => "paid".to_owned(),
-            };
-            let objects = purchase.prices.iter().map(ToString::to_string).collect();
-            let code = FindingCode::PurchaseUnconfirmed;
-            Some(Finding { objects, ..Finding::new(code, id, paid_at, detail) })
-        }
-        (SourceKind::Grant, Absence::PlanUnknown) => {
+        (SourceKind::Grant | SourceKind::Waiver, Absence::PlanUnknown) => {
             let detail = "its plan is not in the catalog";
             Some(Finding::new(FindingCode::GrantLostByCatalog, id, since, detail))
         }
         _ => None,
     }
+}
+
+/// A paid purchase, whose money is still there, that grants nothing or less than it did.
+fn about_purchase(
+    purchase: &Purchase,
+    facts: &Facts,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Option<Finding> {
+    let paid_at = purchase.paid_at.filter(|_| purchase.mode == SessionMode::Payment)?;
+    if sale::undone(purchase, facts.adjustments.values()).is_some() {
+        return None;
+    }
+    let sales = sale::sales(purchase, catalog);
+    let id = purchase.id.as_str();
+    if sales.is_empty() {
+        // A purchase that names nobody and nothing of ours is another product's.
+        if purchase.kind == PurchaseKind::Other && !purchase.names_owner {
+            return None;
+        }
+        let paid = purchase.total.map_or_else(String::new, |total| {
+            format!(" {} {} (minor units)", total.amount_minor, total.currency.as_str())
+        });
+        let objects = purchase.lines.iter().map(|line| line.price.to_string()).collect();
+        let code = FindingCode::PurchaseUnconfirmed;
+        return Some(Finding { objects, ..Finding::new(code, id, paid_at, format!("paid{paid}")) });
+    }
+    let lost = sales.iter().find_map(|sale| {
+        let Goods::Plan { plan, days, .. } = &sale.goods else { return None };
+        let runs = now < paid_at.plus_days(i64::from(*days));
+        let stands = catalog.plan_sold(sale).is_some_and(|plan| !plan.lost);
+        (runs && !stands).then_some(plan)
+    })?;
+    let detail = format!("the catalog has nothing of the rank of {lost}, which was bought");
+    Some(Finding::new(FindingCode::GrantLostByCatalog, id, now, detail))
 }
 
 /// The subscriptions that give plans beside the one that wins.

@@ -207,6 +207,9 @@ pub struct Purchase {
     pub mode: SessionMode,
     /// What it sells by its metadata.
     pub kind: PurchaseKind,
+    /// An observation of it named the account itself, so it was meant for us.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub names_owner: bool,
     /// Who bought, inside the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberId>,

@@ -3,8 +3,9 @@
 //!
 //! Two stores that heard the same events, in whatever order, how often and when, have the same
 //! digest. So Stripe's times and ids are in; what depends on us is out: when something was
-//! received, revisions, sequences, notes of what was reported, and lookup keys, which only some
-//! events carry. The encoding is one JSON list per line, its first value the kind of line.
+//! received, revisions, sequences, notes of what was reported, the catalog a sale was decided by, and
+//! lookup keys and products, which only some events carry. The encoding is one JSON list per line, its
+//! first value the kind of line.
 
 use std::fmt::Write as _;
 
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tollgate_domain::Facts;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::payment::Purchase;
 use tollgate_domain::subscription::{Subscription, SubscriptionState};
 
 use crate::accounts;
@@ -74,14 +76,16 @@ impl Canonical {
         self.put_all("customer", facts.customers.values())?;
         for one in facts.subscriptions.values() {
             let without = |states: &[SubscriptionState]| {
-                states.iter().map(without_lookup_keys).collect::<Vec<_>>()
+                states.iter().map(without_price_names).collect::<Vec<_>>()
             };
             let contenders = without(&one.contenders);
             self.put("subscription", &Subscription { contenders, ..one.clone() })?;
             self.put_all("observation", &without(&one.history))?;
         }
         self.put_all("invoice", facts.invoices.values())?;
-        self.put_all("purchase", facts.purchases.values())?;
+        for one in facts.purchases.values() {
+            self.put("purchase", &without_catalog(one))?;
+        }
         self.put_all("adjustment", facts.adjustments.values())?;
         self.put_all("waiver", &facts.waivers)?;
         self.put_all("grant", &facts.grants)?;
@@ -90,11 +94,22 @@ impl Canonical {
     }
 }
 
-fn without_lookup_keys(state: &SubscriptionState) -> SubscriptionState {
+fn without_price_names(state: &SubscriptionState) -> SubscriptionState {
     let mut state = state.clone();
     let before = state.previous.iter_mut().flat_map(|previous| previous.items.iter_mut().flatten());
     for item in state.items.iter_mut().chain(before) {
-        item.lookup_key = None;
+        (item.lookup_key, item.product) = (None, None);
     }
     state
+}
+
+fn without_catalog(purchase: &Purchase) -> Purchase {
+    let mut purchase = purchase.clone();
+    for line in &mut purchase.lines {
+        (line.lookup_key, line.product) = (None, None);
+    }
+    for sale in &mut purchase.sales {
+        (sale.catalog, sale.product) = (Box::default(), None);
+    }
+    purchase
 }

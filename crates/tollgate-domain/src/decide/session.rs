@@ -18,7 +18,10 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primar
     let observation = draft.observation;
     let known = facts.purchases.get(&seen.id);
     let failed = observation.kind == EventKind::CheckoutAsyncFailed;
-    let shown = Purchase::seen(seen, draft.member(), &observation.event, observation.at, failed);
+    let shown = Purchase {
+        names_owner: observation.claim.is_some(),
+        ..Purchase::seen(seen, draft.member(), &observation.event, observation.at, failed)
+    };
     look_at_prices(draft, seen, &shown);
     let paid = shown.paid_at.is_some();
     let mut after = match known {

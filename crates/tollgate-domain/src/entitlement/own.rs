@@ -58,10 +58,13 @@ struct Given<'f> {
 impl Given<'_> {
     fn consider(&self, catalog: &Catalog, at: Timestamp) -> Considered {
         let plan = catalog.find_plan(self.plan.as_str()).map(|(index, _)| index);
-        let (standing, since) = match plan {
-            None => (Standing::NotInForce(Absence::PlanUnknown), Some(self.granted_at)),
-            Some(_) => standing(self.granted_at, self.expires_at, self.revoked, at),
-        };
+        let (standing, since) =
+            match (plan, standing(self.granted_at, self.expires_at, self.revoked, at)) {
+                (None, (Standing::InForce, since)) => {
+                    (Standing::NotInForce(Absence::PlanUnknown), since)
+                }
+                (_, standing) => standing,
+            };
         let (until, note) = match standing {
             Standing::InForce | Standing::InGrace => (self.expires_at, self.note),
             Standing::NotInForce(absence) => (None, absence.sentence()),

@@ -26,11 +26,12 @@ pub(super) fn consider<'a>(
     missing.into_iter().chain(sold)
 }
 
-/// A purchase that could give a plan and does not: it claims one, or it was paid and sold nothing of
-/// the catalog.
+/// A purchase that could give a plan and does not: it claims one, or it was meant for us, paid, and
+/// sold nothing of the catalog.
 fn consider_missing(purchase: &Purchase) -> Option<Considered> {
     let claims = matches!(purchase.kind, PurchaseKind::Grant { .. });
-    let unknown = purchase.kind == PurchaseKind::Other && purchase.paid_at.is_some();
+    let unknown =
+        purchase.kind == PurchaseKind::Other && purchase.names_owner && purchase.paid_at.is_some();
     if purchase.mode != SessionMode::Payment || !(claims || unknown) {
         return None;
     }

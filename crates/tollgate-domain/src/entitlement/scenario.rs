@@ -14,7 +14,7 @@
 //! boosts b1 3 @0d until=5d
 //! override o1 white_label on|off|limit=5|unlimited @0d until=5d
 //! buy c1 pro paid=3d failed=4d amount=19000 price=price_pro,price_trial*2 subtotal=100 currency=eur
-//! buy c1 - paid=3d product=prod_pro               (no claim; a line of an unknown price)
+//! buy c1 - paid=3d product=prod_pro names_owner   (no claim; a line of an unknown price)
 //! refund r1 c1 500 succeeded @4d                  (also dispute, charge)
 //! ```
 
@@ -353,6 +353,7 @@ impl<'l> Line<'l> {
                 "-" => PurchaseKind::Other,
                 plan => PurchaseKind::Grant { claimed: PlanId::parse(plan).ok() },
             },
+            names_owner: self.has("names_owner"),
             member: None,
             subscription: None,
             payment_intent: Some(ObjectId::parse(&format!("pi_{id}")).unwrap()),

@@ -8,13 +8,13 @@
 use super::{BoostGrant, Customer, Grant, Override, Waiver};
 use crate::catalog::Catalog;
 use crate::catalog::parse::GRACE_HOURS_MAX;
-use crate::payment::{Adjustment, Invoice, InvoiceStatus, Purchase, SessionStatus};
+use crate::payment::{Adjustment, Goods, Invoice, InvoiceStatus, Purchase, SessionStatus};
 use crate::subscription::Subscription;
 use crate::time::{HOUR_MS, Timestamp};
 
-/// How long after its last instant a final invoice can matter: the longest grace a catalog may
-/// give, and a month for news that is late.
-const INVOICE_TAIL_MS: i64 = (GRACE_HOURS_MAX as i64 + 31 * 24) * HOUR_MS;
+/// How long after its last instant a final invoice, or a purchase that ended, can matter: the longest
+/// grace a catalog may give, and a month for news that is late.
+const TAIL_MS: i64 = (GRACE_HOURS_MAX as i64 + 31 * 24) * HOUR_MS;
 /// The span in which a status that is not known here leaves the one before it in force.
 const UNKNOWN_STATUS_DAYS: i64 = 2;
 
@@ -96,7 +96,7 @@ impl Invoice {
                 Timestamp::MAX
             }
             InvoiceStatus::Void | InvoiceStatus::Paid => {
-                known().max().unwrap_or(state.at).plus_ms(INVOICE_TAIL_MS)
+                known().max().unwrap_or(state.at).plus_ms(TAIL_MS)
             }
         };
         Relevance { from: known().min().unwrap_or(state.at), until }
@@ -109,16 +109,35 @@ impl Invoice {
 }
 
 impl Purchase {
-    /// When it can matter: a session that ran out unpaid never does.
+    /// When it can matter: a session that ran out unpaid never does, plans that were sold until they
+    /// end, a badge and what nobody has confirmed for ever.
     pub fn relevance(&self) -> Relevance {
         if self.status == SessionStatus::Expired && self.paid_at.is_none() {
             return Relevance { from: Timestamp::MIN, until: Timestamp::MIN };
         }
         match (self.paid_at, self.failed_at) {
-            (Some(one), Some(other)) => Relevance::since(one.min(other)),
-            (Some(at), None) | (None, Some(at)) => Relevance::since(at),
+            (Some(paid_at), failed_at) => Relevance {
+                from: failed_at.map_or(paid_at, |failed_at| failed_at.min(paid_at)),
+                until: self.sold_until(paid_at).unwrap_or(Timestamp::MAX),
+            },
+            (None, Some(at)) => Relevance::since(at),
             (None, None) => Relevance::ALWAYS,
         }
+    }
+
+    /// When everything it gave is over, with time for whoever tells of the end. `None` where no end
+    /// is known: a badge, or a line that no catalog has confirmed yet.
+    fn sold_until(&self, paid_at: Timestamp) -> Option<Timestamp> {
+        let whole = self.sales.iter().any(|sale| sale.line.is_none());
+        if !whole && self.sales.len() < self.lines.len().max(1) {
+            return None;
+        }
+        let days = self.sales.iter().map(|sale| match &sale.goods {
+            Goods::Plan { days, .. } => Some(*days),
+            Goods::Badge => None,
+        });
+        let longest = days.collect::<Option<Vec<u32>>>()?.into_iter().max()?;
+        Some(paid_at.plus_days(i64::from(longest)).plus_ms(TAIL_MS))
     }
 
     /// What other facts refer to it by: its payment intent, else the subscription it started.

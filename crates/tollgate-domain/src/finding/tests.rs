@@ -27,7 +27,15 @@ fn what_is_paid_and_grants_nothing_is_open() {
         ("catalog levels\nbuy c1 pro paid=3d amount=19000", &[]),
         ("catalog levels\nbuy c1 pro paid=3d amount=17", &["purchase_unconfirmed/c1"]),
         ("catalog levels\nbuy c1 pro amount=17", &[]),
+        ("catalog levels\nbuy c1 pro paid=3d amount=17\nrefund r c1 17 succeeded @4d", &[]),
+        ("catalog levels\nbuy c1 - paid=3d amount=17 names_owner", &["purchase_unconfirmed/c1"]),
+        ("catalog levels\nbuy c1 - paid=3d amount=17", &[]),
+        ("buy c1 badge paid=3d amount=17", &["purchase_unconfirmed/c1"]),
+        ("buy c1 badge paid=3d amount=499", &[]),
         ("grant g1 gone @0d", &["grant_lost_by_catalog/g1"]),
+        ("grant g1 gone @0d until=2d", &[]),
+        ("grant g1 gone @0d revoked=2d", &[]),
+        ("waiver w1 gone @0d", &["grant_lost_by_catalog/w1"]),
         ("sub s1 premium active @0d\nsub s2 basic active @0d", &["duplicate_subscription/s1"]),
         ("sub s1 premium active @0d\nsub s2 basic canceled @0d", &[]),
         ("sub s1 premium active @0d\nsub s2 boost*2 active @0d", &[]),
@@ -35,6 +43,20 @@ fn what_is_paid_and_grants_nothing_is_open() {
     for (scenario, expected) in table {
         assert_eq!(open(scenario, "5d"), expected, "{scenario}");
     }
+}
+
+#[test]
+fn a_sale_whose_plan_is_gone_is_open_as_long_as_it_would_run() {
+    let (today, mut facts) = read("catalog levels\nbuy c1 pro paid=0d amount=19000");
+    for purchase in facts.purchases.values_mut() {
+        purchase.sales = crate::sale::sales(purchase, &today);
+    }
+    let text = crate::catalog::builtin_text("levels").unwrap();
+    let without = text.split("[[plans]]\nid = \"pro\"").next().unwrap();
+    let catalog = crate::catalog::parse::parse("levels", "test.toml", without).unwrap();
+    let open = |at: &str| review(&facts, &catalog, time(at)).len();
+    assert_eq!((open("5d"), open("364d"), open("365d")), (1, 1, 0));
+    assert_eq!(review(&facts, &today, time("5d")), []);
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Purchase {
             id: seen.id.clone(),
             mode: seen.mode,
             kind: seen.kind.clone(),
+            names_owner: false,
             member: member.cloned(),
             subscription: seen.subscription.clone(),
             payment_intent: seen.payment_intent.clone(),
@@ -117,6 +118,7 @@ impl Purchase {
                 &self.kind
             }
             .clone(),
+            names_owner: self.names_owner || other.names_owner,
             member: least(self.member.as_ref(), other.member.as_ref()),
             subscription: least(self.subscription.as_ref(), other.subscription.as_ref()),
             payment_intent: least(self.payment_intent.as_ref(), other.payment_intent.as_ref()),

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -14,12 +14,12 @@ use tollgate_domain::facts::{
 };
 use tollgate_domain::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId,
-    ObjectId, PlanId, PriceId, SessionId, SubscriptionId,
+    ObjectId, PlanId, PriceId, ProductId, SessionId, SubscriptionId,
 };
 use tollgate_domain::money::{Currency, Money};
 use tollgate_domain::payment::{
-    Adjustment, AdjustmentKind, FailedAttempt, Invoice, InvoiceState, InvoiceStatus, Purchase,
-    PurchaseKind, SessionMode, SessionStatus,
+    Adjustment, AdjustmentKind, FailedAttempt, Goods, Invoice, InvoiceState, InvoiceStatus,
+    Purchase, PurchaseKind, PurchaseLine, Sale, SessionMode, SessionStatus,
 };
 use tollgate_domain::subscription::{
     LifecycleRank, PreviousValues, Subscription, SubscriptionItem, SubscriptionState,
@@ -148,6 +148,7 @@ id_strategies! {
     invoice_id -> InvoiceId;
     session_id -> SessionId;
     price_id -> PriceId;
+    product_id -> ProductId;
     adjustment_id -> AdjustmentId;
     object_id -> ObjectId;
     fact_id -> FactId;
@@ -180,10 +181,12 @@ fn status() -> impl Strategy<Value = SubscriptionStatus> {
 }
 
 fn item() -> impl Strategy<Value = SubscriptionItem> {
-    (price_id(), boxed_text(), any::<u64>(), option::of(instant()), option::of(instant())).prop_map(
-        |(price, lookup_key, quantity, period_start, period_end)| SubscriptionItem {
+    let period = (option::of(instant()), option::of(instant()));
+    (price_id(), boxed_text(), option::of(product_id()), any::<u64>(), period).prop_map(
+        |(price, lookup_key, product, quantity, (period_start, period_end))| SubscriptionItem {
             price,
             lookup_key,
+            product,
             quantity,
             period_start,
             period_end,
@@ -326,6 +329,40 @@ pub(crate) fn invoice() -> impl Strategy<Value = Invoice> {
         )
 }
 
+fn line() -> impl Strategy<Value = PurchaseLine> {
+    let names = (boxed_text(), option::of(product_id()));
+    (text(), price_id(), names, any::<u64>(), option::of(money())).prop_map(
+        |(id, price, (lookup_key, product), quantity, total)| PurchaseLine {
+            id: id.into(),
+            price,
+            lookup_key,
+            product,
+            quantity,
+            total,
+        },
+    )
+}
+
+fn sale() -> impl Strategy<Value = Sale> {
+    let plan = (plan_id(), any::<u32>(), any::<u32>());
+    let goods = prop_oneof![
+        Just(Goods::Badge),
+        plan.prop_map(|(plan, rank, days)| Goods::Plan { plan, rank, days }),
+    ];
+    let price = (option::of(price_id()), option::of(product_id()));
+    (goods, boxed_text(), price, any::<u64>(), option::of(money()), text()).prop_map(
+        |(goods, line, (price, product), quantity, amount, catalog)| Sale {
+            line,
+            goods,
+            price,
+            product,
+            quantity,
+            amount,
+            catalog: catalog.into(),
+        },
+    )
+}
+
 fn purchase() -> impl Strategy<Value = Purchase> {
     let modes = prop::sample::select(vec![
         SessionMode::Payment,
@@ -344,25 +381,29 @@ fn purchase() -> impl Strategy<Value = Purchase> {
         SessionStatus::Complete,
     ]);
     (
-        (session_id(), modes, kinds, statuses, event_id()),
+        (session_id(), modes, kinds, statuses, event_id(), any::<bool>()),
         (option::of(member_id()), option::of(subscription_id()), option::of(object_id())),
-        (vec(price_id(), 0..3), option::of(money()), option::of(money())),
+        (vec(line(), 0..3), btree_set(money(), 0..3), option::of(money()), vec(sale(), 0..3)),
         (option::of(instant()), option::of(instant())),
     )
-        .prop_map(|((id, mode, kind, status, event), refs, sums, times)| Purchase {
-            id,
-            mode,
-            kind,
-            member: refs.0,
-            subscription: refs.1,
-            payment_intent: refs.2,
-            prices: sums.0,
-            subtotal: sums.1,
-            total: sums.2,
-            status,
-            paid_at: times.0,
-            failed_at: times.1,
-            event,
+        .prop_map(|((id, mode, kind, status, event, names_owner), refs, sums, times)| {
+            Purchase {
+                id,
+                mode,
+                kind,
+                names_owner,
+                member: refs.0,
+                subscription: refs.1,
+                payment_intent: refs.2,
+                lines: sums.0,
+                amounts: sums.1,
+                total: sums.2,
+                status,
+                paid_at: times.0,
+                failed_at: times.1,
+                event,
+                sales: sums.3,
+            }
         })
 }
 
@@ -535,6 +576,7 @@ pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
             let item = |key: &str, quantity| SubscriptionItem {
                 price: PriceId::parse("price_1").unwrap(),
                 lookup_key: Some(key.into()),
+                product: None,
                 quantity,
                 period_start: None,
                 period_end: None,

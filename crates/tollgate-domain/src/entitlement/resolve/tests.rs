@@ -449,7 +449,7 @@ fn a_purchase_counts_when_paid_and_proven() {
         &["default -: in_force", "grant c: unconfirmed"],
     );
     stands(
-        "catalog levels\nbuy c - paid=2d amount=500\nbuy d - amount=500\nbuy e badge paid=2d amount=1",
+        "catalog levels\nbuy c - paid=2d amount=500 names_owner\nbuy d - paid=2d amount=500\nbuy f - amount=5 names_owner\nbuy e badge paid=2d amount=1",
         "3d",
         &["default -: in_force", "grant c: unconfirmed"],
     );
