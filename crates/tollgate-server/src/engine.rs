@@ -165,6 +165,7 @@ impl Engine {
         let limit = match allowance {
             Allowance::On => Limit::Unlimited,
             Allowance::Limit(limit) => *limit,
+            Allowance::PerUnit(per_unit) => Limit::Count(per_unit.of(resolution.units)),
         };
         let (start, resets_at) = resolution.meter_span(period, metered.at);
         let account = metered.account;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tollgate_domain::catalog::PriceTarget;
-use tollgate_domain::ids::{AccountId, PriceId};
+use tollgate_domain::ids::{AccountId, PriceId, PriceRef};
 use tollgate_domain::observation::Seen;
 use tollgate_domain::payment::InvoiceStatus;
 use tollgate_domain::subscription::{SubscriptionState, SubscriptionStatus};
@@ -13,13 +13,13 @@ use tollgate_stripe::event_kind;
 
 use crate::{NOW, catalog, happenings, observe, options, stories};
 
-/// Leaves out what a version really does not show: lookup keys before prices, payments of an
-/// invoice since basil; and before invoices had statuses, which unpaid ones are drafts or void.
+/// Leaves out what a version really does not show: lookup keys and products before prices, payments
+/// of an invoice since basil; and before invoices had statuses, which unpaid ones are drafts or void.
 fn comparable(mut observation: Observation, statuses: bool) -> Observation {
     if let Seen::Subscription(subscription) = &mut observation.seen {
         let previous = subscription.state.previous.iter_mut().filter_map(|p| p.items.as_mut());
         for item in subscription.state.items.iter_mut().chain(previous.flatten()) {
-            item.lookup_key = None;
+            (item.lookup_key, item.product) = (None, None);
         }
     }
     if let Seen::Invoice(invoice) = &mut observation.seen {
@@ -158,7 +158,7 @@ fn every_price_and_owner_is_one_the_engine_knows() {
                 Vec::new()
             };
             for price in prices {
-                assert!(catalog.price_target(&price, None).is_some(), "{price}");
+                assert!(catalog.price_target(named(&price)).is_some(), "{price}");
             }
             let owned = matches!(
                 seen.seen,
@@ -168,6 +168,10 @@ fn every_price_and_owner_is_one_the_engine_knows() {
             assert!(!owned || claimed.as_deref() == Some("acme"), "{}", happening.kind());
         }
     }
+}
+
+fn named(price: &PriceId) -> PriceRef<'_> {
+    PriceRef { id: price, lookup_key: None, product: None }
 }
 
 #[test]
@@ -192,7 +196,7 @@ fn the_price_map_names_everything_that_is_sold() {
     let targets: Vec<&str> = map.iter().map(|(target, _)| target.as_str()).collect();
     assert_eq!(targets, ["basic", "premium", "exclusive", "elite", "badge", "boost"]);
     let boost = PriceId::parse("price_sietch_boost_monthly").unwrap();
-    assert_eq!(catalog.price_target(&boost, None), Some(PriceTarget::Boost));
+    assert_eq!(catalog.price_target(named(&boost)), Some(PriceTarget::Boost));
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn rendered(
         .allowances
         .iter()
         .filter_map(|(key, allowance)| match allowance {
-            Allowance::On => None,
+            Allowance::On | Allowance::PerUnit(_) => None,
             Allowance::Limit(limit) => Some((key.as_str(), limit.count())),
         })
         .collect();

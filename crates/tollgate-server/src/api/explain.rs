@@ -1,6 +1,8 @@
 //! Explanations on the wire. Owns: what a source and a trace look like, for every reply that shows
 //! one. Must not know: routes.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use tollgate_domain::Catalog;
 use tollgate_domain::catalog::{Allowance, Limit};
@@ -36,6 +38,9 @@ pub struct Trace {
     pub sources: Vec<SourceTrace>,
     /// Every override.
     pub overrides: Vec<OverrideTrace>,
+    /// Limits that are counted by the unit: how each came to its number, such as `12 x 1`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub counted: BTreeMap<String, String>,
 }
 
 /// One source as it was considered.
@@ -54,6 +59,9 @@ pub struct SourceTrace {
     /// The rank of that plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<u32>,
+    /// Units of the plan that were bought, such as seats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units: Option<u64>,
     /// Whether it is the one that decides.
     pub won: bool,
     /// Whether it counts at all.
@@ -107,6 +115,7 @@ impl Trace {
                 id: source.id.clone(),
                 tier: plan.map(|plan| plan.id.to_string()),
                 rank: plan.map(|plan| plan.rank),
+                units: source.units,
                 won: place == 0,
                 in_force,
                 why_not,
@@ -128,6 +137,7 @@ impl Trace {
                     Some(Allowance::On) => "on".to_owned(),
                     Some(Allowance::Limit(Limit::Unlimited)) => "unlimited".to_owned(),
                     Some(Allowance::Limit(Limit::Count(count))) => count.to_string(),
+                    Some(Allowance::PerUnit(per_unit)) => format!("{} per unit", per_unit.each),
                 },
                 until: set.until.map(|at| at.to_string()),
                 cause: set.cause.clone(),
@@ -138,6 +148,11 @@ impl Trace {
             catalog_version: catalog.version.clone(),
             sources: sources.collect(),
             overrides: overrides.collect(),
+            counted: resolution
+                .counted
+                .iter()
+                .map(|(key, counted)| (key.to_string(), counted.to_string()))
+                .collect(),
         }
     }
 }

@@ -9,7 +9,9 @@ use axum::response::Response;
 use http::request::Parts;
 use serde::Serialize;
 use tollgate_domain::Catalog;
-use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Interval, MeterPeriod, Plan};
+use tollgate_domain::catalog::{
+    Allowance, Feature, FeatureKind, Interval, MeterPeriod, PerUnit, Plan,
+};
 
 use super::error::ApiError;
 use super::limits::Class;
@@ -49,8 +51,23 @@ pub struct PlanOut<'a> {
     pub prices: Vec<PriceOut<'a>>,
     /// Keys of the features that are on.
     pub features: Vec<&'a str>,
-    /// Limits and quotas by feature; `null` is unlimited.
+    /// Limits and quotas by feature, with one unit of the plan; `null` is unlimited.
     pub limits: BTreeMap<&'a str, Option<u64>>,
+    /// Limits and quotas that grow with the quantity bought. Where there are any, the plan is sold by
+    /// the unit and `quantity` is how many.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub per_unit: BTreeMap<&'a str, PerUnitOut>,
+}
+
+/// A limit that is multiplied by the quantity bought.
+#[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PlanPerUnit)]
+pub struct PerUnitOut {
+    /// How many for each unit.
+    pub each: u64,
+    /// At most so many in all; `null` without bound.
+    pub max: Option<u64>,
 }
 
 /// One price of a plan.
@@ -64,6 +81,9 @@ pub struct PriceOut<'a> {
     pub currency: &'a str,
     /// `month`, `year` or `one_time`.
     pub interval: &'static str,
+    /// Minor units in further currencies.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub currency_options: BTreeMap<&'a str, i64>,
 }
 
 /// All features.
@@ -143,6 +163,11 @@ pub(crate) fn plan_out<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanOut<'a> 
                     Interval::Year => "year",
                     Interval::OneTime => "one_time",
                 },
+                currency_options: price
+                    .options
+                    .iter()
+                    .map(|(currency, amount)| (currency.as_str(), *amount))
+                    .collect(),
             })
             .collect(),
         features: plan
@@ -157,6 +182,17 @@ pub(crate) fn plan_out<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanOut<'a> 
             .filter_map(|(key, allowance)| match allowance {
                 Allowance::On => None,
                 Allowance::Limit(limit) => Some((key.as_str(), limit.count())),
+                Allowance::PerUnit(per_unit) => Some((key.as_str(), Some(per_unit.of(1)))),
+            })
+            .collect(),
+        per_unit: plan
+            .allowances
+            .iter()
+            .filter_map(|(key, allowance)| match allowance {
+                Allowance::PerUnit(PerUnit { each, max }) => {
+                    Some((key.as_str(), PerUnitOut { each: *each, max: *max }))
+                }
+                Allowance::On | Allowance::Limit(_) => None,
             })
             .collect(),
     }

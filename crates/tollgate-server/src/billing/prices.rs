@@ -79,6 +79,9 @@ impl App {
         for id in ids {
             prices.extend(stripe.price(id).await?);
         }
+        for product in self.config.catalog.products_selling(PriceTarget::Plan(plan)) {
+            prices.extend(stripe.prices_of_product(product).await?);
+        }
         self.prices.keep(plan, now, prices.clone());
         Ok(prices)
     }

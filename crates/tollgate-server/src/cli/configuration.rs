@@ -62,10 +62,10 @@ fn fine(context: &Context, loaded: &Loaded) -> Outcome {
         }));
         let catalog = &loaded.config.catalog;
         lines.push(format!(
-            "  catalog {}: {} plans, {} prices mapped",
+            "  catalog {}: {} plans, {} prices and products mapped",
             catalog.name,
             catalog.plans.len(),
-            catalog.prices.len()
+            catalog.prices.len() + catalog.products.len()
         ));
         lines.join("\n")
     })?;

@@ -198,28 +198,30 @@ fn look_at_secrets(context: &Context, config: &Config) -> Vec<Finding> {
 
 fn look_at_prices(config: &Config) -> Vec<Finding> {
     let catalog = &config.catalog;
-    let sold = |target: PriceTarget| catalog.prices.values().any(|sells| *sells == target);
     let plans = catalog.plans.iter().enumerate().filter(|(_, plan)| !plan.prices.is_empty());
     let mut without: Vec<&str> = plans
-        .filter(|(index, _)| !sold(PriceTarget::Plan(PlanIndex(*index))))
+        .filter(|(index, _)| !catalog.sells(PriceTarget::Plan(PlanIndex(*index))))
         .map(|(_, plan)| plan.id.as_str())
         .collect();
-    if catalog.badge.is_some() && !sold(PriceTarget::Badge) {
+    if catalog.badge.is_some() && !catalog.sells(PriceTarget::Badge) {
         without.push("badge");
     }
-    if catalog.boost.is_some() && !sold(PriceTarget::Boost) {
+    if catalog.boost.is_some() && !catalog.sells(PriceTarget::Boost) {
         without.push("boost");
     }
     if without.is_empty() {
         return vec![fine(
             "prices",
-            format!("everything that is sold has a Stripe price ({})", catalog.prices.len()),
+            format!(
+                "everything that is sold has a Stripe price or product ({})",
+                catalog.prices.len() + catalog.products.len()
+            ),
         )];
     }
     vec![notice(
         "prices",
         format!("no Stripe price is mapped to {}: buying them gives nothing", without.join(", ")),
-        "set STRIPE_PRODUCT_PRICE_MAP, or prices in the catalog",
+        "set STRIPE_PRODUCT_PRICE_MAP, or prices or products in the catalog",
     )]
 }
 

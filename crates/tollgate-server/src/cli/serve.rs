@@ -110,7 +110,7 @@ fn log_summary(loaded: &Loaded) {
         database = %config.database_url,
         catalog = %config.catalog.name,
         plans = config.catalog.plans.len(),
-        prices = config.catalog.prices.len(),
+        prices = config.catalog.prices.len() + config.catalog.products.len(),
         webhook_secrets = config.webhook_secrets.len(),
         mode = config.stripe.mode.map_or("both", config::Livemode::as_str),
         billing = config.billing_enabled,
@@ -121,7 +121,7 @@ fn log_summary(loaded: &Loaded) {
             "no webhook secret is configured: webhooks are answered with 503 (set STRIPE_WEBHOOK_SECRET)"
         );
     }
-    if config.catalog.prices.is_empty() {
+    if !config.catalog.sells_anything() {
         tracing::warn!(
             "no price is mapped to a plan: subscriptions grant nothing (set STRIPE_PRODUCT_PRICE_MAP or prices in the catalog)"
         );

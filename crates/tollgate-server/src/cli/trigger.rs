@@ -189,7 +189,7 @@ fn generated(
     config: &Config,
     build: impl Fn(&ScenarioOptions) -> Result<Vec<StripeEvent>, ScenarioError>,
 ) -> anyhow::Result<Vec<Letter>> {
-    if config.catalog.prices.is_empty() {
+    if !config.catalog.sells_anything() {
         let text = "the catalog maps no Stripe price, so the events name prices of the sandbox, which only \
                     `tollgate dev` knows (map yours with STRIPE_PRODUCT_PRICE_MAP)";
         print_note(styled(FAINT, text));

@@ -159,6 +159,11 @@ impl Story<'_> {
             lines.push(self.source_line(considered, place == 0));
             lines.extend(self.source_details(considered));
         }
+        if !self.resolution.counted.is_empty() {
+            lines.push(format!("\n  {}", styled(STRONG, "Limits by the unit")));
+            let counted = self.resolution.counted.iter();
+            lines.extend(counted.map(|(key, counted)| format!("      {key}  {counted}")));
+        }
         if !self.resolution.overrides.is_empty() {
             lines.push(format!("\n  {}", styled(STRONG, "Overrides")));
             lines.extend(self.resolution.overrides.iter().flat_map(|one| self.override_lines(one)));
@@ -228,6 +233,7 @@ impl Story<'_> {
             Some(Allowance::On) => "on".to_owned(),
             Some(Allowance::Limit(Limit::Unlimited)) => "unlimited".to_owned(),
             Some(Allowance::Limit(Limit::Count(limit))) => format!("limit {limit}"),
+            Some(Allowance::PerUnit(per_unit)) => format!("{} per unit", per_unit.each),
         };
         let (mark, standing) = match &one.standing {
             Standing::InForce | Standing::InGrace => (styled(GOOD, "✓"), styled(GOOD, "in force")),

@@ -154,7 +154,7 @@ impl Values {
             (
                 "stripe.price_map",
                 "STRIPE_PRODUCT_PRICE_MAP",
-                catalog.is_some_and(|catalog| catalog.prices.is_empty()),
+                catalog.is_some_and(|catalog| !catalog.sells_anything()),
             ),
         ];
         let names: Vec<&str> = missing

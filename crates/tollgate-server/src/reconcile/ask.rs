@@ -7,7 +7,8 @@ use tollgate_domain::Timestamp;
 use tollgate_stripe::client::{ApiPath, Form, Operation, Refusal, StripeClient, StripeError};
 use tollgate_stripe::fetched::FetchedKind;
 
-/// Most items of one subscription that are read; Stripe allows 20 by default.
+/// Most items of a subscription or lines of a session that are read; Stripe allows 20 and 100 by
+/// default.
 const ITEMS_MAX: usize = 1_000;
 
 /// What Stripe answers.
@@ -38,9 +39,24 @@ pub async fn ask(
     };
     let object: Box<RawValue> = fetched.json()?;
     let object = match kind {
-        FetchedKind::Subscription => whole(client, id, object).await?,
+        FetchedKind::Subscription => {
+            let operation = Operation::get("subscription_items.list");
+            let filter = Form::new().with("subscription", id);
+            let rest = Rest {
+                field: "items",
+                operation,
+                path: ApiPath::new("/v1/subscription_items"),
+                filter,
+            };
+            whole(client, rest, object).await?
+        }
+        FetchedKind::Session => {
+            let operation = Operation::get("checkout.sessions.line_items");
+            let path = ApiPath::new("/v1/checkout/sessions").id(id).then("/line_items");
+            let rest = Rest { field: "line_items", operation, path, filter: Form::new() };
+            whole(client, rest, object).await?
+        }
         FetchedKind::Customer
-        | FetchedKind::Session
         | FetchedKind::Invoice
         | FetchedKind::Refund
         | FetchedKind::Dispute => object,
@@ -69,25 +85,31 @@ fn place(kind: FetchedKind, id: &str) -> (Operation, ApiPath, Form) {
     }
 }
 
-/// A subscription shows its first items only; the others have a list of their own.
+/// Where the rest of a list inside of an object is found.
+struct Rest {
+    /// The object's field that has the list.
+    field: &'static str,
+    operation: Operation,
+    path: ApiPath,
+    filter: Form,
+}
+
+/// A subscription shows its first items only, a session its first lines; the others have a list of
+/// their own.
 async fn whole(
     client: &StripeClient,
-    id: &str,
+    rest: Rest,
     object: Box<RawValue>,
 ) -> Result<Box<RawValue>, StripeError> {
-    let garbled =
-        || StripeError::Garbled { what: "the object is no subscription", request_id: None };
+    let garbled = || StripeError::Garbled { what: "the object has no such list", request_id: None };
     let mut read: Value = serde_json::from_str(object.get()).map_err(|_| garbled())?;
-    if read.pointer("/items/has_more") != Some(&Value::Bool(true)) {
+    let list = read.get_mut(rest.field).and_then(Value::as_object_mut);
+    let Some(list) = list.filter(|list| list.get("has_more") == Some(&Value::Bool(true))) else {
         return Ok(object);
-    }
-    let operation = Operation::get("subscription_items.list");
-    let path = ApiPath::new("/v1/subscription_items");
-    let filter = Form::new().with("subscription", id);
-    let (items, more) = client.list(operation, &path, &filter, ITEMS_MAX).await?;
+    };
+    let (items, more) = client.list(rest.operation, &rest.path, &rest.filter, ITEMS_MAX).await?;
     let items = items.iter().map(|item| serde_json::from_str(item.get()));
     let items: Vec<Value> = items.collect::<Result<_, _>>().map_err(|_| garbled())?;
-    let list = read.pointer_mut("/items").and_then(Value::as_object_mut).ok_or_else(garbled)?;
     list.insert("data".to_owned(), Value::Array(items));
     list.insert("has_more".to_owned(), Value::Bool(more));
     RawValue::from_string(read.to_string()).map_err(|_| garbled())

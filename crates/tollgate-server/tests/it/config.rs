@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tollgate_domain::catalog::PriceTarget;
-use tollgate_domain::ids::PriceId;
+use tollgate_domain::ids::{PriceId, PriceRef};
 use tollgate_server::config::{self, Environment, Faults, Flags, Livemode, Loaded, Sources};
 
 /// A working directory of its own with the files and variables a test needs.
@@ -264,7 +264,10 @@ fn mapped_prices_reach_the_catalog_and_change_its_version() {
     for place in forms {
         let catalog = place.load().unwrap().config.catalog;
         let (premium, _) = catalog.find_plan("premium").unwrap();
-        let sells = |price: &str| catalog.price_target(&PriceId::parse(price).unwrap(), None);
+        let sells = |price: &str| {
+            let id = PriceId::parse(price).unwrap();
+            catalog.price_target(PriceRef { id: &id, lookup_key: None, product: None })
+        };
         assert_eq!(sells("price_y"), Some(PriceTarget::Plan(premium)));
         assert_eq!(sells("price_b"), Some(PriceTarget::Badge));
         versions.push(catalog.version);

@@ -375,7 +375,7 @@ fn stripe_out(
 ) -> StripeOut {
     let items = state.items.iter().map(|item| ItemOut {
         price_id: item.price.to_string(),
-        tier: match catalog.price_target(&item.price, item.lookup_key.as_deref()) {
+        tier: match catalog.price_target(item.price_ref()) {
             Some(tollgate_domain::catalog::PriceTarget::Plan(plan)) => Some(plan_id(catalog, plan)),
             Some(_) | None => None,
         },

@@ -70,6 +70,7 @@ pub(super) fn value(agenda: &Agenda<'_>, stock: &Stock, portal: &PortalStanding)
         "steps": agenda.steps.iter().map(in_words).collect::<Vec<_>>(),
         "surplus": agenda.surplus.iter().map(in_words).collect::<Vec<_>>(),
         "unknownPrices": agenda.unknown_prices,
+        "unknownProducts": agenda.unknown_products,
         "portal": portal_word(portal),
         "foreignProducts": foreign(stock).map(|product| product.id.as_str()).collect::<Vec<_>>(),
     })
@@ -130,9 +131,11 @@ pub(super) fn report(agenda: &Agenda<'_>, stock: &Stock, portal: &PortalStanding
     parts.extend(list(&styled(STRONG, "to be done"), &agenda.steps));
     let hint = "ours, and in the catalog no more (plan push --prune withdraws them)";
     parts.extend(list(&styled(NOTICE, hint), &agenda.surplus));
-    if !agenda.unknown_prices.is_empty() {
+    let unknown: Vec<&str> =
+        agenda.unknown_prices.iter().chain(&agenda.unknown_products).map(String::as_str).collect();
+    if !unknown.is_empty() {
         let heading = styled(NOTICE, "named in the catalog, and not in this account");
-        parts.push(format!("{heading}\n  {}", agenda.unknown_prices.join(", ")));
+        parts.push(format!("{heading}\n  {}", unknown.join(", ")));
     }
     parts.push(match portal {
         PortalStanding::Right(id) => format!("portal  {} {id}", styled(GOOD, "as it should be")),

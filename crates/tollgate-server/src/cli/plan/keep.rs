@@ -122,11 +122,16 @@ fn section<'d>(document: &'d mut DocumentMut, key: &str) -> Option<&'d mut dyn T
 #[cfg(test)]
 mod tests {
     use tollgate_domain::catalog::{BUILTIN_NAMES, builtin_text};
+    use tollgate_domain::ids::PriceRef;
 
     use super::*;
 
     fn price(id: &str) -> PriceId {
         PriceId::parse(id).unwrap()
+    }
+
+    fn named(price: &PriceId) -> PriceRef<'_> {
+        PriceRef { id: price, lookup_key: None, product: None }
     }
 
     #[test]
@@ -142,7 +147,7 @@ mod tests {
         assert_eq!(with_price(&twice, "premium", &price("price_1")).unwrap(), twice);
         let catalog = parse("c", "c", &twice).unwrap();
         let (index, _) = catalog.find_plan("premium").unwrap();
-        let sold = catalog.price_target(&price("price_2"), None);
+        let sold = catalog.price_target(named(&price("price_2")));
         assert_eq!(sold, Some(tollgate_domain::catalog::PriceTarget::Plan(index)));
     }
 
@@ -154,7 +159,8 @@ mod tests {
             for offer in catalog.offers() {
                 let after = with_price(text, offer.key, &price("price_1")).unwrap();
                 let after = parse(name, name, &after).unwrap();
-                assert_eq!(after.price_target(&price("price_1"), None), Some(offer.target));
+                let sold = after.price_target(named(&price("price_1")));
+                assert_eq!(sold, Some(offer.target));
             }
         }
         let inline = "plans = [{ id = \"free\", rank = 0 }, { id = \"pro\", rank = 1 }]\n";

@@ -3,7 +3,9 @@
 
 use serde_json::json;
 use tollgate_domain::Catalog;
-use tollgate_domain::catalog::{Allowance, FeatureKind, Interval, Limit, MeterPeriod, Offer, Plan};
+use tollgate_domain::catalog::{
+    Allowance, FeatureKind, Interval, Limit, MeterPeriod, Offer, PerUnit, Plan,
+};
 use tollgate_domain::money::Money;
 
 use super::super::context::Context;
@@ -48,7 +50,7 @@ fn offer_value(offer: &Offer<'_>) -> serde_json::Value {
 
 /// Whether anything in Stripe is named that could sell it.
 fn is_covered(offer: &Offer<'_>) -> bool {
-    offer.lookup_key.is_some() || !offer.price_ids.is_empty()
+    offer.lookup_key.is_some() || !offer.price_ids.is_empty() || !offer.products.is_empty()
 }
 
 /// One row per feature, one column per plan.
@@ -85,6 +87,12 @@ fn matrix(catalog: &Catalog) -> String {
                 Some(Allowance::On) => mark(true),
                 Some(Allowance::Limit(Limit::Unlimited)) => "unlimited".to_owned(),
                 Some(Allowance::Limit(Limit::Count(count))) => format!("{count}{period}"),
+                Some(Allowance::PerUnit(PerUnit { each, max: None })) => {
+                    format!("{each} per unit{period}")
+                }
+                Some(Allowance::PerUnit(PerUnit { each, max: Some(max) })) => {
+                    format!("{each} per unit, at most {max}{period}")
+                }
             }
         }));
     }
@@ -107,6 +115,7 @@ fn coverage(offers: &[Offer<'_>]) -> String {
     let rows = offers.iter().map(|offer| {
         let mut names: Vec<&str> = offer.lookup_key.into_iter().collect();
         names.extend(&offer.price_ids);
+        names.extend(&offer.products);
         let names = match names.as_slice() {
             [] => styled(BAD, "no lookup key and no price: buying it gives nothing"),
             names => names.join(", "),
