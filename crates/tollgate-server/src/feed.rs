@@ -3,6 +3,8 @@
 //!
 //! A notification is a hint; reading the feed is the truth. While the feed has not been read to
 //! its end for longer than the bound, the cache is not used: answers then come from the database.
+//! Our own rows are read like those of others: when the answer to a COMMIT was lost, they are what
+//! tells that it took effect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +15,13 @@ use tollgate_store::changes::{self, Follower};
 
 use crate::app::App;
 use crate::metrics::ReasonLabel;
+use crate::supervisor::TaskKind;
 
 /// Pace of pruning the feed.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
+/// Pace of reading the keys: a revoked one dies within a second on every instance. Hints come as often
+/// as others commit, and say nothing of keys.
+const KEYS_EVERY: Duration = Duration::from_millis(500);
 /// Rows of the feed kept; a follower is never this far behind while it is confirmed.
 const KEEP_ROWS: u32 = 100_000;
 
@@ -24,8 +30,9 @@ pub async fn follow(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let pace = Duration::from_millis(app.config.cache.poll_ms);
     let mut hints = changes::listen(&app.engine.db);
     let mut follower: Option<Follower> = None;
-    let mut pruned = Instant::now();
+    let (mut pruned, mut keys_read) = (Instant::now(), Instant::now());
     loop {
+        app.supervisor.turn(TaskKind::Feed);
         if let Err(error) = turn(&app, &mut follower).await {
             let label = ReasonLabel { reason: "feed" };
             app.metrics.worker_errors.get_or_create(&label).inc();
@@ -33,6 +40,12 @@ pub async fn follow(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         }
         let age = app.engine.freshness.age().unwrap_or(Duration::MAX).as_millis();
         app.metrics.feed_age.set(i64::try_from(age).unwrap_or(i64::MAX));
+        if keys_read.elapsed() >= KEYS_EVERY {
+            match app.keys.reload(&app.engine.db, app.clock.now()).await {
+                Ok(()) => keys_read = Instant::now(),
+                Err(error) => tracing::warn!(%error, "API keys not read"),
+            }
+        }
         if pruned.elapsed() > PRUNE_EVERY {
             pruned = Instant::now();
             changes::prune(&app.engine.db, KEEP_ROWS).await.ok();
@@ -41,6 +54,7 @@ pub async fn follow(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             () = tokio::time::sleep(pace) => {}
             () = hints.next() => {}
+            () = app.intake.wake_ups().commit_in_doubt() => {}
             _ = stop.wait_for(|stopped| *stopped) => return,
         }
     }
@@ -61,18 +75,19 @@ async fn turn(
     }
     let Some(following) = follower else { return Ok(()) };
     loop {
-        let rows = following.poll(db, now).await?;
-        let full = rows.len() >= usize::try_from(changes::PAGE_ROWS).unwrap_or(usize::MAX);
-        for row in rows.iter().filter(|row| row.instance != app.intake.instance()) {
-            for (account, _) in &row.accounts {
-                app.engine.cache.raise(account.as_str());
-            }
+        let polled = following.poll(db, now).await?;
+        if polled.gap {
+            tracing::warn!("changes may have been missed: every answer kept in memory is dropped");
+            app.metrics.feed_gaps.inc();
+            app.engine.cache.clear();
         }
-        if !full {
+        for (account, revision) in polled.rows.iter().flat_map(|row| &row.accounts) {
+            app.engine.cache.raise_to(account.as_str(), *revision);
+        }
+        if !polled.more {
             break;
         }
     }
-    app.keys.reload(db, now).await?;
     app.engine.freshness.confirm(begun);
     Ok(())
 }

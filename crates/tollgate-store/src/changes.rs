@@ -3,6 +3,7 @@
 //! what a cache holds. The feed is the truth; a hint may be lost.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
@@ -42,6 +43,8 @@ statements! {
     APPEND = "INSERT INTO change_feed (instance, accounts) VALUES ($1, $2)";
 
     AFTER = "SELECT id, instance, accounts FROM change_feed WHERE id > $1 ORDER BY id LIMIT $2";
+
+    BOUNDS = "SELECT (SELECT MIN(id) FROM change_feed), (SELECT MAX(id) FROM change_feed)";
 
     AT = "WITH {rows:id bigint} SELECT t.id, t.instance, t.accounts \
         FROM r CROSS JOIN change_feed t WHERE t.id = r.id";
@@ -103,47 +106,128 @@ pub async fn prune(db: &Db, keep: u32) -> Result<u64, StoreError> {
 /// A reader of the feed that also sees rows whose commit came late: ids are given out when a row
 /// is written and rows are seen when they are committed, so a smaller id may appear after a
 /// greater one. Ids that were skipped are looked for until their transaction must have ended.
+///
+/// It knows when it may have missed something. The row it stands on is kept by [`prune`] for as
+/// long as the follower is not far behind, and is read again at every poll: when it is gone, or is
+/// another one, then rows after it were pruned, or the database is not the one it was (a restored
+/// backup).
 #[derive(Debug)]
 pub struct Follower {
     /// The greatest id seen.
     last: i64,
+    /// What was read at that id; `None` before the first row.
+    standing: Option<u64>,
+    /// The oldest id when it was last asked for; only pruning raises it.
+    oldest: Option<i64>,
     /// Ids below it that were not seen, with the time they were first missed.
     missing: BTreeMap<i64, i64>,
+}
+
+/// What a poll brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Polled {
+    /// The rows not seen before: at most [`PAGE_ROWS`] new ones and those that came late.
+    pub rows: Vec<FeedRow>,
+    /// Rows may have been missed, or one could not be read: nothing is known of any account, and
+    /// whatever was kept of them is to be dropped. The follower goes on at the feed's end; what is
+    /// kept after this poll is safe.
+    pub gap: bool,
+    /// The end of the feed was not reached; poll again.
+    pub more: bool,
 }
 
 impl Follower {
     /// Starts a little before the feed's present end, so that commits in flight are not missed;
     /// the first poll therefore brings rows of the recent past, which does a cache no harm.
     pub async fn start(db: &Db) -> Result<Self, StoreError> {
-        let last = last_id(db).await?.saturating_sub(MISSING_IDS_MAX).max(0);
-        Ok(Self { last, missing: BTreeMap::new() })
+        let (oldest, newest) = bounds(db).await?;
+        let last = newest.unwrap_or(0).saturating_sub(MISSING_IDS_MAX).max(0);
+        Ok(Self { last, standing: None, oldest, missing: BTreeMap::new() })
     }
 
-    /// The rows not seen before, at most [`PAGE_ROWS`] new ones and those that came late.
-    pub async fn poll(&mut self, db: &Db, now: Timestamp) -> Result<Vec<FeedRow>, StoreError> {
-        let mut rows = self.late(db).await?;
-        for row in &rows {
-            self.missing.remove(&row.id);
+    /// What came since the last poll.
+    pub async fn poll(&mut self, db: &Db, now: Timestamp) -> Result<Polled, StoreError> {
+        let late = self.late(db).await?;
+        let page = i64::from(PAGE_ROWS);
+        // The row it stands on is read as well, as the first one.
+        let from = if self.standing.is_some() { self.last.saturating_sub(1) } else { self.last };
+        let mut new = AFTER.on(db).bigint(from).bigint(page).fetch().await?.into_iter();
+        let full = new.len() >= usize::try_from(PAGE_ROWS).unwrap_or(usize::MAX);
+        let stands = match self.standing {
+            Some(seen) => new.next().is_some_and(|row| fingerprint(&row).ok() == Some(seen)),
+            None => true,
+        };
+        if !stands || self.pruned_past(db).await? {
+            *self = Self::start(db).await?;
+            return Ok(Polled { rows: Vec::new(), gap: true, more: true });
         }
-        let new = after(db, self.last).await?;
-        for row in &new {
-            let from = (self.last + 1).max(row.id.saturating_sub(MISSING_IDS_MAX));
-            self.missing.extend((from..row.id).map(|id| (id, now.millis())));
-            self.last = row.id;
+        let mut polled = Polled { rows: Vec::new(), gap: false, more: full };
+        for row in late {
+            self.missing.remove(&row.cells().bigint()?);
+            polled.take(&row);
         }
-        rows.extend(new);
+        for row in new {
+            let id = row.cells().bigint()?;
+            let from = (self.last + 1).max(id.saturating_sub(MISSING_IDS_MAX));
+            self.missing.extend((from..id).map(|id| (id, now.millis())));
+            self.last = id;
+            self.standing = Some(fingerprint(&row)?);
+            polled.take(&row);
+        }
         self.missing.retain(|_, since| now.millis() - *since < GAP_MS);
-        Ok(rows)
+        Ok(polled)
     }
 
-    async fn late(&self, db: &Db) -> Result<Vec<FeedRow>, StoreError> {
+    /// For a follower that stands on no row yet: whether rows after its place were pruned. (In a feed
+    /// that has just begun, a commit in flight looks the same; an unneeded gap does no harm.) A row
+    /// that is still looked for is pruned no sooner than the one the follower stands on.
+    async fn pruned_past(&mut self, db: &Db) -> Result<bool, StoreError> {
+        if self.standing.is_some() {
+            return Ok(false);
+        }
+        let before = std::mem::replace(&mut self.oldest, bounds(db).await?.0);
+        let rose = |oldest: i64| before.is_none_or(|before| before < oldest);
+        Ok(self.oldest.is_some_and(|oldest| oldest > self.last + 1 && rose(oldest)))
+    }
+
+    async fn late(&self, db: &Db) -> Result<Vec<Row>, StoreError> {
         let ids: Vec<i64> = self.missing.keys().copied().collect();
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let rows = crate::statement::Rows::of(&ids).bigint(|id| *id);
-        AT.on(db).rows(rows).fetch().await?.iter().map(read_row).collect()
+        AT.on(db).rows(rows).fetch().await
     }
+}
+
+impl Polled {
+    /// Takes a row in. One that cannot be read tells of a change of unknown accounts.
+    fn take(&mut self, row: &Row) {
+        match read_row(row) {
+            Ok(row) => self.rows.push(row),
+            Err(error) => {
+                tracing::error!(%error, "a row of the change feed cannot be read");
+                self.gap = true;
+            }
+        }
+    }
+}
+
+/// The oldest and the newest id.
+async fn bounds(db: &Db) -> Result<(Option<i64>, Option<i64>), StoreError> {
+    let Some(row) = BOUNDS.on(db).fetch_one().await? else { return Ok((None, None)) };
+    let mut cells = row.cells();
+    Ok((cells.opt_bigint()?, cells.opt_bigint()?))
+}
+
+/// Tells a row from any other one with the same id.
+fn fingerprint(row: &Row) -> Result<u64, StoreError> {
+    let mut cells = row.cells();
+    let mut hasher = DefaultHasher::new();
+    cells.bigint()?.hash(&mut hasher);
+    cells.prose()?.hash(&mut hasher);
+    cells.text()?.hash(&mut hasher);
+    Ok(hasher.finish())
 }
 
 /// Hints that the feed has grown.
