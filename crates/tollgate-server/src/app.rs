@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
-use tokio::task::JoinHandle;
 use tollgate_domain::catalog::FeatureKind;
 use tollgate_store::Db;
 use tollgate_stripe::{SigningSecret, StripeClient};
@@ -20,14 +19,14 @@ use crate::billing::prices::PriceCache;
 use crate::cache::EntitlementCache;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineParts};
 use crate::findings::FindingCounts;
-use crate::freshness::Freshness;
 use crate::intake::{Intake, IntakeParts, Queue};
 use crate::listener::ConnectionCount;
 use crate::metrics::{Metrics, ReasonLabel};
 use crate::scope::Scope;
 use crate::stripe;
+use crate::supervisor::{OnTurn, Supervisor};
 
 /// Everything a request can reach.
 #[derive(Debug)]
@@ -58,6 +57,8 @@ pub struct App {
     pub findings: FindingCounts,
     /// Who is buying or changing something now.
     pub gates: Gates,
+    /// Watches over background tasks.
+    pub supervisor: Supervisor,
     /// Open connections.
     pub connections: ConnectionCount,
     limits: Limits,
@@ -104,8 +105,9 @@ impl App {
 }
 
 impl App {
-    /// Puts the parts together without listening anywhere; for the command line and tests.
-    pub fn build(config: Config, clock: Clock, db: Db) -> (Arc<Self>, Vec<JoinHandle<()>>) {
+    /// Puts the parts together. Nothing runs yet: see [`crate::run`], and [`Queue::write`] for
+    /// whoever needs no more than the queue.
+    pub fn build(config: Config, clock: Clock, db: Db, on_turn: Option<OnTurn>) -> Arc<Self> {
         let secrets = config.signing_secrets();
         let catalog = Arc::new(config.catalog.clone());
         let metrics = Arc::new(Metrics::new());
@@ -126,18 +128,19 @@ impl App {
             instance: format!("{}-{:08x}", std::process::id(), fastrand::u32(..)),
             asks: stripe.is_some(),
         }));
-        let (queue, writers) = Queue::start(&intake);
+        let supervisor = Supervisor::new(Arc::clone(&metrics), on_turn);
+        let queue = Queue::new(&intake);
         let features = catalog.features.values().enumerate();
         let features = features.map(|(at, f)| (f.key.to_string(), (at, f.kind))).collect();
-        let engine = Engine {
+        let engine = Engine::new(EngineParts {
             db,
             catalog,
             clock: clock.clone(),
             cache,
-            freshness: Arc::new(Freshness::default()),
             metrics: Arc::clone(&metrics),
-        };
-        let app = Arc::new(Self {
+        });
+        Arc::new(Self {
+            supervisor,
             cors: Cors::new(&config.http.cors_origins),
             limits: Limits::new(&config.rate),
             keys: KeyTable::default(),
@@ -155,7 +158,6 @@ impl App {
             features,
             clock,
             config,
-        });
-        (app, writers)
+        })
     }
 }

@@ -9,17 +9,20 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
-use tollgate_domain::{Decision, FindingCode, finding};
-use tollgate_store::{StoreError, accounts, facts, findings, meta};
+use tollgate_domain::{Decision, Facts, FindingCode, finding};
+use tollgate_store::{Db, StoreError, accounts, facts, findings, meta};
 
 use crate::acts::ActError;
 use crate::app::App;
 use crate::metrics::{CodeLabel, ReasonLabel};
+use crate::supervisor::TaskKind;
 
 /// Accounts loaded at once.
 const PAGE_ACCOUNTS: u32 = 100;
 /// How old the counts may be that readiness and metrics show.
 const COUNTS_AGE_MAX: Duration = Duration::from_secs(5);
+/// Wait before a review that failed is begun again.
+const REVIEW_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// The catalog version by which all accounts were last reviewed.
 const REVIEWED: &str = "findings.reviewed_catalog";
 
@@ -52,13 +55,26 @@ impl App {
 }
 
 /// Reviews every account once for each version of the catalog: a price that is mapped now closes
-/// findings, a plan that is gone opens some. Goes on at the next start when it was stopped.
-pub async fn review_after_catalog_change(app: Arc<App>, stop: watch::Receiver<bool>) {
-    if let Err(error) = review(&app, &stop).await {
-        let label = ReasonLabel { reason: "findings" };
-        app.metrics.worker_errors.get_or_create(&label).inc();
-        tracing::warn!(%error, "findings were not reviewed after the catalog changed");
+/// findings, a plan that is gone opens some. Begins again when the database was away, and at the
+/// next start when it was stopped.
+pub async fn review_after_catalog_change(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    loop {
+        app.supervisor.turn(TaskKind::Findings);
+        let reviewed = review(&app, &stop).await;
+        if let Err(error) = &reviewed {
+            count_error(&app);
+            tracing::warn!(%error, "findings were not reviewed after the catalog changed");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(REVIEW_AGAIN_AFTER), if reviewed.is_err() => {}
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        }
     }
+}
+
+fn count_error(app: &App) {
+    let label = ReasonLabel { reason: "findings" };
+    app.metrics.worker_errors.get_or_create(&label).inc();
 }
 
 /// One pass over all accounts, unless this version of the catalog had one.
@@ -74,18 +90,51 @@ pub async fn review(app: &App, stop: &watch::Receiver<bool>) -> Result<(), Store
         let ids: Vec<AccountId> = page.into_iter().map(|row| row.account).collect();
         let Some(end) = ids.last().cloned() else { break };
         let now = app.clock.now();
-        let found = facts::load_many(db, &ids, Window::at(now, now, catalog)).await?;
+        let found = load(db, &ids, Window::at(now, now, catalog)).await?;
         for (account, facts) in &found {
             if *stop.borrow() {
                 return Ok(());
             }
-            if !finding::review(facts, catalog, now).is_empty() {
-                review_account(app, account).await?;
+            if !finding::review(facts, catalog, now).is_empty()
+                && let Err(error) = review_account(app, account).await
+            {
+                passed_over(error, account)?;
             }
         }
         last = Some(end);
     }
     meta::save(db, REVIEWED, &version).await
+}
+
+/// The facts of a page of accounts; those that cannot be read are left out, and the others are there.
+async fn load(
+    db: &Db,
+    ids: &[AccountId],
+    window: Window,
+) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
+    match facts::load_many(db, ids, window).await {
+        Err(error) if !error.is_unavailable() => {}
+        done => return done,
+    }
+    let mut found = BTreeMap::new();
+    for account in ids {
+        match facts::load(db, account, window).await {
+            Ok(facts) => {
+                found.insert(account.clone(), facts);
+            }
+            Err(error) => passed_over(error, account)?,
+        }
+    }
+    Ok(found)
+}
+
+/// What is wrong with one account is logged; a database that is away is everybody's.
+fn passed_over(error: StoreError, account: &AccountId) -> Result<(), StoreError> {
+    if error.is_unavailable() {
+        return Err(error);
+    }
+    tracing::error!(%account, %error, "the findings of an account cannot be reviewed");
+    Ok(())
 }
 
 /// The command reviews what it decides about, so an empty decision is enough.

@@ -13,14 +13,16 @@ pub mod read;
 pub mod squeeze;
 mod work;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use futures_util::FutureExt as _;
+use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tollgate_domain::Catalog;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_store::Db;
+use tollgate_store::{Db, StoreError, Tx};
 
 pub use delivery::{Content, Delivery, Reply, ReplyStatus};
 
@@ -28,6 +30,7 @@ use crate::cache::EntitlementCache;
 use crate::clock::Clock;
 use crate::config::{IntakeLimits, WorkerLimits};
 use crate::metrics::Metrics;
+use crate::supervisor::{Supervisor, TaskKind, panic_text};
 
 /// Most linked objects remembered for waking waiting events; beyond it the net catches them.
 const LINKED_MAX: usize = 4096;
@@ -56,6 +59,7 @@ pub struct WakeUps {
     waiting: std::sync::atomic::AtomicBool,
     notify: Notify,
     doubt: Notify,
+    commit: Notify,
 }
 
 impl WakeUps {
@@ -67,6 +71,11 @@ impl WakeUps {
     /// Waits until there may be something to ask Stripe for.
     pub async fn doubted(&self) {
         self.doubt.notified().await;
+    }
+
+    /// Waits until a commit has ended without telling its outcome.
+    pub async fn commit_in_doubt(&self) {
+        self.commit.notified().await;
     }
 
     /// Takes the objects linked since the last call.
@@ -137,23 +146,30 @@ impl Intake {
         let mut pieces: Vec<&[Delivery]> =
             deliveries.chunks(self.limits.batch_max.max(1)).rev().collect();
         while let Some(piece) = pieces.pop() {
-            match self.commit_batch(piece).await {
-                Ok(done) => replies.extend(done.into_iter().map(Some)),
-                Err(error) if error.is_unavailable() => {
+            // A defect must cost one event, not the neighbours it was taken with nor the writer.
+            let done = AssertUnwindSafe(self.commit_batch(piece)).catch_unwind().await;
+            let trouble = match done {
+                Ok(Ok(done)) => {
+                    replies.extend(done.into_iter().map(Some));
+                    continue;
+                }
+                Ok(Err(error)) if error.is_unavailable() => {
                     replies.extend(piece.iter().map(|_| None));
                     tracing::warn!(%error, events = piece.len(), "events not committed");
+                    continue;
                 }
-                Err(error) if piece.len() > 1 => {
-                    tracing::warn!(%error, events = piece.len(), "batch refused, divided");
-                    let (first, second) = piece.split_at(piece.len() / 2);
-                    pieces.push(second);
-                    pieces.push(first);
-                }
-                Err(error) => {
-                    for delivery in piece {
-                        replies.push(self.store_failed(delivery, &error).await.ok());
-                    }
-                }
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => format!("a defect: {}", panic_text(panic.as_ref())),
+            };
+            if piece.len() > 1 {
+                tracing::warn!(trouble, events = piece.len(), "batch refused, divided");
+                let (first, second) = piece.split_at(piece.len() / 2);
+                pieces.push(second);
+                pieces.push(first);
+                continue;
+            }
+            for delivery in piece {
+                replies.push(self.store_failed(delivery, &trouble).await.ok());
             }
         }
         replies
@@ -189,21 +205,49 @@ impl Intake {
         self.wake.doubt.notify_one();
     }
 
-    /// Tells everyone in this process about a commit.
-    pub(crate) fn after_commit(
+    /// Commits a transaction that changes these accounts: the only way to commit one. Whatever
+    /// comes of it (the answer is lost, or nobody waits for it any more), the accounts are taken
+    /// for changed. Where the outcome is unknown the change feed is read at once; until its row
+    /// is seen there, the old answer may be given for as long as [`STALENESS_MAX`].
+    ///
+    /// [`STALENESS_MAX`]: crate::freshness::STALENESS_MAX
+    pub(crate) async fn commit(
         &self,
-        accounts: &[(AccountId, u64)],
-        linked: Vec<ObjectId>,
-        waiting: bool,
-    ) {
-        for (account, _) in accounts {
-            self.cache.raise(account.as_str());
-        }
+        tx: Tx,
+        changed: &[(AccountId, u64)],
+    ) -> Result<(), StoreError> {
+        let mut outcome = CommitOutcome { intake: self, changed, known: false };
+        let done = tx.commit().await;
+        outcome.known = done.is_ok();
+        done
+    }
+
+    /// Tells the retry worker about a commit.
+    pub(crate) fn after_commit(&self, linked: Vec<ObjectId>, waiting: bool) {
         self.wake.tell(linked, waiting);
     }
 }
 
+/// A commit whose outcome is awaited.
+struct CommitOutcome<'a> {
+    intake: &'a Intake,
+    changed: &'a [(AccountId, u64)],
+    known: bool,
+}
+
+impl Drop for CommitOutcome<'_> {
+    fn drop(&mut self) {
+        for (account, _) in self.changed {
+            self.intake.cache.raise(account.as_str());
+        }
+        if !self.known {
+            self.intake.wake.commit.notify_one();
+        }
+    }
+}
+
 /// A delivery in the queue, with who waits for its reply.
+#[derive(Debug)]
 struct Queued {
     delivery: Delivery,
     reply: oneshot::Sender<Option<Reply>>,
@@ -220,28 +264,48 @@ pub enum NotCommitted {
     Stopping,
 }
 
+/// What the writers share.
+type Receiver = Arc<Mutex<mpsc::Receiver<Queued>>>;
+
 /// The queue in front of the writers.
 #[derive(Debug, Clone)]
 pub struct Queue {
     sender: mpsc::Sender<Queued>,
+    receiver: Receiver,
     ack_timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl Queue {
-    /// Starts the writers. They end when every queue handle is gone and the queue is empty.
-    pub fn start(intake: &Arc<Intake>) -> (Self, Vec<tokio::task::JoinHandle<()>>) {
+    /// An empty queue that nobody takes from yet.
+    pub fn new(intake: &Intake) -> Self {
         let (sender, receiver) = mpsc::channel(intake.limits.queue_max.max(1));
-        let receiver = Arc::new(Mutex::new(receiver));
-        let writers = (0..intake.limits.writers.max(1))
-            .map(|_| tokio::spawn(write(Arc::clone(intake), Arc::clone(&receiver))))
-            .collect();
-        let queue = Self {
+        Self {
             sender,
+            receiver: Arc::new(Mutex::new(receiver)),
             ack_timeout: Duration::from_millis(intake.limits.ack_timeout_ms),
             metrics: Arc::clone(&intake.metrics),
-        };
-        (queue, writers)
+        }
+    }
+
+    /// Starts the writers. At the stop each ends after the batch it is at.
+    pub fn write(
+        &self,
+        intake: &Arc<Intake>,
+        supervisor: &Supervisor,
+        stop: &watch::Receiver<bool>,
+    ) -> Vec<tokio::task::JoinHandle<()>> {
+        let writers = 0..intake.limits.writers.max(1);
+        writers
+            .map(|_| {
+                let (intake, receiver) = (Arc::clone(intake), Arc::clone(&self.receiver));
+                let (watch, stopped) = (supervisor.clone(), stop.clone());
+                supervisor.spawn(TaskKind::Writer, stop.clone(), move || {
+                    let (intake, receiver) = (Arc::clone(&intake), Arc::clone(&receiver));
+                    write(intake, receiver, watch.clone(), stopped.clone())
+                })
+            })
+            .collect()
     }
 
     /// Hands a delivery to the writers and waits for its commit, within the deadline.
@@ -260,16 +324,26 @@ impl Queue {
     }
 }
 
-/// One writer: takes what is there, commits it, answers.
-async fn write(intake: Arc<Intake>, receiver: Arc<Mutex<mpsc::Receiver<Queued>>>) {
+/// One writer: takes what is there, commits it, answers. Should it panic, those whose deliveries it
+/// holds get no reply, which is 503, and send them again.
+async fn write(
+    intake: Arc<Intake>,
+    receiver: Receiver,
+    supervisor: Supervisor,
+    mut stop: watch::Receiver<bool>,
+) {
     let batch_max = intake.limits.batch_max.max(1);
     loop {
         let mut taken = Vec::new();
-        let count = receiver.lock().await.recv_many(&mut taken, batch_max).await;
+        let count = tokio::select! {
+            count = take(&receiver, &mut taken, batch_max) => count,
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        };
         if count == 0 {
             return;
         }
         intake.metrics.intake_queue.dec_by(i64::try_from(count).unwrap_or(i64::MAX));
+        supervisor.turn(TaskKind::Writer);
         // Whoever has given up waiting gets 503 and sends again; committing it anyway is right too,
         // but costs time that those who still wait do not have.
         taken.retain(|queued| !queued.reply.is_closed());
@@ -280,4 +354,9 @@ async fn write(intake: Arc<Intake>, receiver: Arc<Mutex<mpsc::Receiver<Queued>>>
             waiting.send(reply).ok();
         }
     }
+}
+
+/// Waits for the first delivery and takes all that are there with it.
+async fn take(receiver: &Receiver, taken: &mut Vec<Queued>, most: usize) -> usize {
+    receiver.lock().await.recv_many(taken, most).await
 }

@@ -81,12 +81,17 @@ pub async fn serve<S, B, F>(
 {
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(tokio::sync::Semaphore::new(limits.connections_max));
+    let mut connections = tokio::task::JoinSet::new();
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive).pipeline_flush(true);
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            Some(ended) = connections.join_next() => {
+                note_end(ended);
+                continue;
+            }
             _ = stop.wait_for(|stopped| *stopped) => break,
         };
         let (stream, peer) = match accepted {
@@ -103,17 +108,47 @@ pub async fn serve<S, B, F>(
         let io = TokioIo::new(HeadDeadline::new(stream, limits.header_timeout, Arc::clone(&busy)));
         let service = MarkBusy { inner: make(peer), busy };
         let connection = graceful.watch(http.serve_connection(io, service));
-        open.0.fetch_add(1, Ordering::Relaxed);
-        let open = open.clone();
-        tokio::spawn(async move {
+        let counted = Counted::new(&open);
+        connections.spawn(async move {
             connection.await.ok();
-            open.0.fetch_sub(1, Ordering::Relaxed);
-            drop(slot);
+            drop((counted, slot));
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!("connections still open after the drain time were cut");
+    let drained = async {
+        graceful.shutdown().await;
+        while let Some(ended) = connections.join_next().await {
+            note_end(ended);
+        }
+    };
+    if tokio::time::timeout(limits.drain, drained).await.is_err() {
+        tracing::warn!("connections still open after the drain time are cut");
+        connections.shutdown().await;
+    }
+}
+
+/// An open connection, counted until it ends, however it ends.
+struct Counted(ConnectionCount);
+
+impl Counted {
+    fn new(count: &ConnectionCount) -> Self {
+        count.0.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Handlers catch their own panics; one out here is a defect of the front.
+fn note_end(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection ended unexpectedly");
     }
 }
 

@@ -61,6 +61,13 @@ pub struct HeldLabels {
     pub by: &'static str,
 }
 
+/// One label called `task`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TaskLabel {
+    /// A kind of background task.
+    pub task: &'static str,
+}
+
 /// One label called `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StatusLabel {
@@ -90,6 +97,8 @@ pub struct Metrics {
     pub checks_cached: Counter,
     /// Checks that had to ask the database.
     pub checks_loaded: Counter,
+    /// Loads of an account's facts for reading.
+    pub fact_loads: Counter,
     /// Time to answer a check from the database.
     pub check_load: Histogram,
     /// Requests answered, by class of status.
@@ -102,6 +111,10 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Milliseconds since the change feed was last read to its end.
     pub feed_age: Gauge<i64>,
+    /// Times the change feed could not tell what changed, so that the cache was emptied.
+    pub feed_gaps: Counter,
+    /// Unexpected ends of background tasks, by task.
+    pub task_ends: Family<TaskLabel, Counter>,
     /// Failures of background work, by worker.
     pub worker_errors: Family<ReasonLabel, Counter>,
     /// Differences from Stripe that reconciliations found, by class.
@@ -148,12 +161,15 @@ impl Metrics {
             checks_cached,
             checks_loaded,
             checks,
+            fact_loads: Counter::default(),
             check_load: seconds(),
             requests_by_class,
             requests,
             rate_limited: Family::default(),
             connections: Gauge::default(),
             feed_age: Gauge::default(),
+            feed_gaps: Counter::default(),
+            task_ends: Family::default(),
             worker_errors: Family::default(),
             drift: Family::default(),
             stripe_requests: Family::default(),
@@ -180,6 +196,7 @@ impl Metrics {
         r.register("intake_queue_depth", "Deliveries waiting", self.intake_queue.clone());
         r.register("inbox_events", "Events not done, by status", self.inbox_pending.clone());
         r.register("checks", "Checks by where the answer came from", self.checks.clone());
+        r.register("fact_loads", "Loads of an account's facts", self.fact_loads.clone());
         let load = self.check_load.clone();
         r.register_with_unit("check_load_duration", "Time to load facts", Unit::Seconds, load);
         r.register("http_requests", "Requests by class of status", self.requests.clone());
@@ -187,7 +204,11 @@ impl Metrics {
         r.register("http_connections", "Open connections", self.connections.clone());
         let age = self.feed_age.clone();
         r.register("change_feed_age_milliseconds", "Since the feed was last read", age);
+        let gaps = self.feed_gaps.clone();
+        r.register("change_feed_gaps", "Times changes may have been missed", gaps);
         r.register("drift", "Differences from Stripe that were found", self.drift.clone());
+        let ends = self.task_ends.clone();
+        r.register("task_ends", "Unexpected ends of background tasks", ends);
         r.register("worker_errors", "Failures of background work", self.worker_errors.clone());
         let calls = self.stripe_requests.clone();
         r.register("stripe_requests", "Tries of calls to Stripe by operation and result", calls);

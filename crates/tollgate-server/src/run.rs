@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tollgate_store::{Db, DbOptions, Durability, StoreError, migrations};
 
 use crate::api::{self, Front};
@@ -15,15 +16,29 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::intake::squeeze;
 use crate::listener::{self, ListenerLimits};
+use crate::supervisor::{self, OnTurn, TaskKind};
 use crate::{feed, findings, workers};
 
+/// Listeners cut off what is open at the drain time, and get so long for it.
+const LISTENERS_SPARE: Duration = Duration::from_secs(1);
+
 /// Whether workers run by themselves; tests turn them by hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Background {
     /// They do.
+    #[default]
     On,
     /// They do not, and the cache is never trusted.
     Off,
+}
+
+/// How an engine runs.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Whether workers run by themselves.
+    pub background: Background,
+    /// Told of every turn of every task.
+    pub on_turn: Option<OnTurn>,
 }
 
 /// Why the engine does not start.
@@ -42,6 +57,34 @@ pub enum StartError {
     },
 }
 
+/// An engine whose queue is written and nothing else: for commands that take something in.
+#[derive(Debug)]
+pub struct QueueOnly {
+    /// What is there.
+    pub app: Arc<App>,
+    stop: watch::Sender<bool>,
+    writers: Vec<JoinHandle<()>>,
+}
+
+impl QueueOnly {
+    /// Starts the writers.
+    pub fn start(config: Config, clock: Clock, db: Db) -> Self {
+        let app = App::build(config, clock, db, None);
+        let (stop, stopped) = watch::channel(false);
+        let writers = app.queue.write(&app.intake, &app.supervisor, &stopped);
+        Self { app, stop, writers }
+    }
+
+    /// Ends them after the batch they are at, and closes the database.
+    pub async fn end(self) {
+        self.stop.send_replace(true);
+        for writer in self.writers {
+            writer.await.ok();
+        }
+        self.app.engine.db.close().await;
+    }
+}
+
 /// A running engine.
 #[derive(Debug)]
 pub struct RunningApp {
@@ -52,6 +95,7 @@ pub struct RunningApp {
     /// Where the metrics listen, when apart.
     pub metrics_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
+    stop_writers: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     writers: Vec<JoinHandle<()>>,
@@ -59,58 +103,95 @@ pub struct RunningApp {
 
 /// Opens the database, brings its schema up to date, and starts everything.
 pub async fn start(config: Config, clock: Clock) -> Result<RunningApp, StartError> {
-    start_with(config, clock, Background::On).await
+    start_with(config, clock, RunOptions::default()).await
 }
 
-/// [`start`], with or without background work.
+/// [`start`], in another way than usual.
 pub async fn start_with(
     config: Config,
     clock: Clock,
-    background: Background,
+    options: RunOptions,
 ) -> Result<RunningApp, StartError> {
     let db = open(&config, &clock).await?;
-    let (app, writers) = App::build(config, clock, db);
+    let app = App::build(config, clock, db, options.on_turn);
     app.keys.reload(&app.engine.db, app.clock.now()).await?;
     let (stop, stopped) = watch::channel(false);
+    let (stop_writers, writers_stopped) = watch::channel(false);
+    let writers = app.queue.write(&app.intake, &app.supervisor, &writers_stopped);
     let router = api::router(Arc::clone(&app));
-    let (address, main) = listen(&app, app.config.listen, router, stopped.clone())?;
+    let (address, main) = listen(&app, TaskKind::Api, app.config.listen, router, &stopped)?;
     let mut listeners = vec![main];
     let mut metrics_address = None;
     if let Some(wanted) = app.config.metrics_listen {
         let router = api::metrics_router(Arc::clone(&app));
-        let (found, task) = listen(&app, wanted, router, stopped.clone())?;
+        let (found, task) = listen(&app, TaskKind::Metrics, wanted, router, &stopped)?;
         metrics_address = Some(found);
         listeners.push(task);
     }
-    let workers = match background {
+    let workers = match options.background {
         Background::Off => Vec::new(),
-        Background::On => vec![
-            tokio::spawn(feed::follow(Arc::clone(&app), stopped.clone())),
-            tokio::spawn(workers::retry::run(Arc::clone(&app), stopped.clone())),
-            tokio::spawn(workers::refetch::run(Arc::clone(&app), stopped.clone())),
-            tokio::spawn(workers::reconcile::run(Arc::clone(&app), stopped.clone())),
-            tokio::spawn(workers::schedule::run(Arc::clone(&app), stopped.clone())),
-            tokio::spawn(findings::review_after_catalog_change(Arc::clone(&app), stopped)),
-        ],
+        Background::On => start_workers(&app, &stopped),
     };
-    Ok(RunningApp { app, address, metrics_address, stop, listeners, workers, writers })
+    Ok(RunningApp {
+        app,
+        address,
+        metrics_address,
+        stop,
+        stop_writers,
+        listeners,
+        workers,
+        writers,
+    })
+}
+
+/// The background work there is something to do for.
+fn start_workers(app: &Arc<App>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    let mut tasks = vec![
+        worker(TaskKind::Feed, app, stop, feed::follow),
+        worker(TaskKind::Retry, app, stop, workers::retry::run),
+        worker(TaskKind::Schedule, app, stop, workers::schedule::run),
+        worker(TaskKind::Findings, app, stop, findings::review_after_catalog_change),
+    ];
+    if app.stripe.is_some() {
+        tasks.push(worker(TaskKind::Refetch, app, stop, workers::refetch::run));
+        tasks.push(worker(TaskKind::Reconcile, app, stop, workers::reconcile::run));
+    }
+    tasks
+}
+
+fn worker<F: Future<Output = ()> + Send + 'static>(
+    kind: TaskKind,
+    app: &Arc<App>,
+    stop: &watch::Receiver<bool>,
+    run: fn(Arc<App>, watch::Receiver<bool>) -> F,
+) -> JoinHandle<()> {
+    let (own, stopped) = (Arc::clone(app), stop.clone());
+    let make = move || run(Arc::clone(&own), stopped.clone());
+    app.supervisor.spawn(kind, stop.clone(), make)
 }
 
 impl RunningApp {
-    /// Stops: no new connections, open requests finish, workers end, the database is closed.
+    /// Waits until a task has ended without which the process must not go on.
+    pub async fn lost(&self) -> TaskKind {
+        self.app.supervisor.lost().await
+    }
+
+    /// Stops: no new connections, open requests finish, workers end, the database is closed. What
+    /// is still at work after the drain time is cut off.
     pub async fn shutdown(self) {
+        let drain = Duration::from_millis(self.app.config.http.drain_ms);
+        let deadline = Instant::now() + drain;
         self.app.begin_to_stop();
-        self.stop.send(true).ok();
-        for listener in self.listeners {
-            listener.await.ok();
-        }
-        for worker in self.workers {
-            worker.await.ok();
-        }
+        self.stop.send_replace(true);
+        tokio::join!(
+            // They keep to the drain time themselves, and need a moment to say what they cut.
+            supervisor::end(self.listeners, "listeners", deadline + LISTENERS_SPARE),
+            supervisor::end(self.workers, "workers", deadline),
+            self.app.supervisor.end_runs(deadline),
+        );
         // Every request has its answer by now, so the writers have nothing left to commit.
-        for writer in self.writers {
-            writer.abort();
-        }
+        self.stop_writers.send_replace(true);
+        supervisor::end(self.writers, "writers", deadline + LISTENERS_SPARE).await;
         self.app.keys.flush_used(&self.app.engine.db).await.ok();
         self.app.engine.db.close().await;
     }
@@ -137,9 +218,10 @@ pub async fn open(config: &Config, clock: &Clock) -> Result<Db, StoreError> {
 
 fn listen(
     app: &Arc<App>,
+    kind: TaskKind,
     wanted: SocketAddr,
     router: axum::Router,
-    stopped: watch::Receiver<bool>,
+    stopped: &watch::Receiver<bool>,
 ) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
     let refused = |cause| StartError::Listen { address: wanted, cause };
     let socket = listener::bind(wanted).map_err(refused)?;
@@ -152,8 +234,9 @@ fn listen(
         drain: Duration::from_millis(http.drain_ms),
     };
     let (front, open) = (Arc::clone(app), app.connections.clone());
-    let task = tokio::spawn(listener::serve(socket, limits, open, stopped, move |peer| {
+    let serve = listener::serve(socket, limits, open, stopped.clone(), move |peer| {
+        front.supervisor.turn(kind);
         Front::new(Arc::clone(&front), router.clone(), peer)
-    }));
-    Ok((address, task))
+    });
+    Ok((address, app.supervisor.spawn_once(kind, stopped.clone(), serve)))
 }

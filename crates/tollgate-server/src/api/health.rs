@@ -1,8 +1,10 @@
 //! Health and metrics. Owns: what "alive", "ready" and "healthy" mean.
 //!
-//! Alive: the process answers. Ready: the database answers and the engine is not stopping.
+//! Alive: the process answers. Ready: the database answers, every background task runs, and the
+//! engine is not stopping.
 //! Healthy: ready, and nothing is missing that a part of the product needs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::supervisor::TaskKind;
 
 /// How a component stands.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -20,7 +23,7 @@ pub struct Component {
     pub status: &'static str,
     /// Why, where it is not `ok`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<&'static str>,
+    pub detail: Option<Cow<'static, str>>,
 }
 
 /// How everything stands.
@@ -30,6 +33,8 @@ pub struct Health {
     pub status: &'static str,
     /// The version of this binary.
     pub version: &'static str,
+    /// Background tasks.
+    pub tasks: Component,
     /// The database.
     pub database: Component,
     /// Redis; not used by this version.
@@ -53,7 +58,8 @@ pub async fn live() -> &'static str {
 /// `GET /readyz`
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let health = look(&app).await;
-    let ready = health.database.status == "ok" && !app.is_stopping();
+    let running = health.database.status == "ok" && health.tasks.status == "ok";
+    let ready = running && !app.is_stopping();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(health)).into_response()
 }
@@ -79,31 +85,41 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     response
 }
 
+fn component(status: &'static str, detail: impl Into<Cow<'static, str>>) -> Component {
+    Component { status, detail: Some(detail.into()) }
+}
+
 async fn look(app: &App) -> Health {
     let database = match app.engine.db.ping().await {
         Ok(()) => OK,
-        Err(_) => Component { status: "failing", detail: Some("the database does not answer") },
+        Err(_) => component("failing", "the database does not answer"),
+    };
+    let down: Vec<&str> = app.supervisor.down().into_iter().map(TaskKind::as_str).collect();
+    let tasks = match down.as_slice() {
+        [] => OK,
+        down => component("failing", format!("not running: {}; see the log", down.join(", "))),
     };
     let counts = if database.status == "ok" { app.open_findings().await.ok() } else { None };
     let open = counts.iter().flat_map(|counts| counts.iter()).filter(|(_, count)| **count > 0);
     let findings = open.map(|(code, count)| (code.as_str(), *count)).collect();
     let webhook = if app.config.webhook_secrets.is_empty() {
-        Component { status: "off", detail: Some("STRIPE_WEBHOOK_SECRET is not set") }
+        component("off", "STRIPE_WEBHOOK_SECRET is not set")
     } else {
         OK
     };
     let stripe = match app.config.stripe.secret_key {
         Some(_) => OK,
-        None => Component { status: "off", detail: Some("STRIPE_SECRET_KEY is not set") },
+        None => component("off", "STRIPE_SECRET_KEY is not set"),
     };
-    let status = match (database.status, webhook.status) {
-        ("ok", "ok") => "healthy",
-        ("ok", _) => "degraded",
+    let status = match (database.status, tasks.status, webhook.status) {
+        ("ok", "ok", "ok") => "healthy",
+        ("ok", _, _) => "degraded",
         _ => "unhealthy",
     };
     Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
+        tasks,
         database,
         redis: Component { status: "off", detail: None },
         stripe,

@@ -52,7 +52,7 @@ async fn ask(context: &Context, args: &CheckArgs) -> Outcome {
             at: None,
             explain: true,
         };
-        let reply = checks::render(catalog, resolution, &answer, &question);
+        let reply = checks::render(catalog, resolution, &answer, &question)?;
         print_json(&serde_json::from_slice::<serde_json::Value>(&reply)?)?;
     } else {
         let tier = catalog.plan(resolution.plan).map_or("no plan", |plan| plan.name.as_str());

@@ -95,7 +95,8 @@ fn faulty(context: &Context, faults: &Faults) -> Outcome {
 }
 
 fn show(context: &Context, loaded: &Loaded, changed: bool) -> Outcome {
-    let wanted = |one: &&Shown| !changed || one.origin != Origin::Default;
+    // What does nothing is shown only to whoever has set it.
+    let wanted = |one: &&Shown| (!changed && one.used) || one.origin != Origin::Default;
     let settings: Vec<&Shown> = loaded.shown.iter().filter(wanted).collect();
     let value: serde_json::Map<String, serde_json::Value> = settings
         .iter()

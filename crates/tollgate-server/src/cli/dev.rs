@@ -206,7 +206,7 @@ async fn key(app: &App, left: Option<String>) -> anyhow::Result<String> {
     if let Some(text) = left
         && let Some(parsed) = crate::keys::parse(&text)
     {
-        let known = stored::find_all_live(db, now).await?;
+        let (known, _) = stored::find_all_live(db, now).await?;
         let same = |hash: &[u8; 32]| SecretHash::from_bytes(*hash).verify(&parsed.secret_hash);
         if known.iter().any(|key| key.id == parsed.id && same(&key.secret_hash)) {
             return Ok(text);

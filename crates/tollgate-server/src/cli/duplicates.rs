@@ -11,6 +11,7 @@ use super::{Ending, Outcome};
 use crate::api::admin::duplicates::{AccountOut, DuplicateOut, MoneyOut, all, shown};
 use crate::app::App;
 use crate::billing::duplicates::DuplicateChoice;
+use crate::run::QueueOnly;
 
 /// Which accounts, and what to do.
 #[derive(Debug, Args)]
@@ -38,12 +39,9 @@ pub(super) fn run(context: &Context, args: &DuplicatesArgs) -> Outcome {
     block_on(async {
         let config = context.load_for_data()?;
         let db = context.open(&config).await?;
-        let (app, writers) = App::build(config, context.clock.clone(), db.clone());
-        let done = work(context, args, &app).await;
-        for writer in writers {
-            writer.abort();
-        }
-        db.close().await;
+        let engine = QueueOnly::start(config, context.clock.clone(), db);
+        let done = work(context, args, &engine.app).await;
+        engine.end().await;
         done
     })?
 }

@@ -11,8 +11,8 @@ use tollgate_domain::ids::AccountId;
 use super::context::{Context, block_on};
 use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, styled};
 use super::{Ending, Outcome};
-use crate::app::App;
 use crate::reconcile::{self, Kind, Order, Report, Step};
+use crate::run::QueueOnly;
 
 /// What to compare.
 #[derive(Debug, Args)]
@@ -57,14 +57,12 @@ fn carry_out(context: &Context, order: Order) -> anyhow::Result<Report> {
         let config = context.load_for_data()?;
         let db = context.open_or_create(&config).await?;
         crate::intake::squeeze::keep_dictionary(&db).await?;
-        let (app, writers) = App::build(config, context.clock.clone(), db.clone());
+        let engine = QueueOnly::start(config, context.clock.clone(), db);
+        let app = &engine.app;
         let bar = Bar::new(context.output.is_json());
-        let done = reconcile::reconcile(&app, order, &|step, report| bar.show(step, report)).await;
+        let done = reconcile::reconcile(app, order, &|step, report| bar.show(step, report)).await;
         bar.0.finish_and_clear();
-        for writer in writers {
-            writer.abort();
-        }
-        db.close().await;
+        engine.end().await;
         Ok(done?)
     })?
 }

@@ -11,8 +11,8 @@ use tollgate_domain::regrade::Terms;
 use super::context::{Context, block_on};
 use super::output::{FAINT, GOOD, NOTICE, STRONG, styled};
 use super::{Ending, Outcome};
-use crate::app::App;
 use crate::regrade::{self, Order, Report};
+use crate::run::QueueOnly;
 
 /// What is to be decided again.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ async fn carry_out(context: &Context, args: &RegradeArgs) -> anyhow::Result<Repo
     let config = context.load_for_data()?;
     let db = context.open(&config).await?;
     crate::intake::squeeze::keep_dictionary(&db).await?;
-    let (app, writers) = App::build(config, context.clock.clone(), db.clone());
+    let engine = QueueOnly::start(config, context.clock.clone(), db);
     let target = match context.output.is_json() {
         true => ProgressDrawTarget::hidden(),
         false => ProgressDrawTarget::stderr(),
@@ -63,12 +63,9 @@ async fn carry_out(context: &Context, args: &RegradeArgs) -> anyhow::Result<Repo
         dry: args.dry_run,
         terms: Terms { by: &args.by, reason: &args.reason, take_back: args.take_back },
     };
-    let done = regrade::regrade(&app, order, |so_far| bar.set_position(so_far)).await;
+    let done = regrade::regrade(&engine.app, order, |so_far| bar.set_position(so_far)).await;
     bar.finish_and_clear();
-    for writer in writers {
-        writer.abort();
-    }
-    db.close().await;
+    engine.end().await;
     Ok(done?)
 }
 

@@ -44,13 +44,24 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
     })?
 }
 
-/// Serves until a signal, then drains.
+/// Serves until a signal, then drains. The loss of a task the engine cannot do without ends it too,
+/// as a failure, so that whoever runs it starts another.
 pub(super) async fn until_stopped(running: RunningApp, mut signals: Signals) -> Outcome {
-    signals.next().await;
+    let lost = tokio::select! {
+        () = signals.next() => None,
+        task = running.lost() => Some(task),
+    };
     tracing::info!("stopping: requests in flight are finished first");
     tokio::select! {
-        () = running.shutdown() => Ok(Ending::Done),
+        () = running.shutdown() => {}
         () = signals.next() => anyhow::bail!("stopped at once on a second signal"),
+    }
+    match lost {
+        None => Ok(Ending::Done),
+        Some(task) => anyhow::bail!(
+            "the {} task ended unexpectedly; the log says why, and a new start is safe",
+            task.as_str()
+        ),
     }
 }
 

@@ -65,7 +65,7 @@ async fn explain(context: &Context, args: &WhyArgs) -> Outcome {
             at: None,
             explain: true,
         };
-        let reply = checks::render(catalog, &resolved.resolution, &answer, &question);
+        let reply = checks::render(catalog, &resolved.resolution, &answer, &question)?;
         print_json(&serde_json::from_slice::<serde_json::Value>(&reply)?)?;
         return Ok(Ending::Done);
     }

@@ -11,6 +11,7 @@ use tollgate_store::reconciliation_runs;
 use crate::app::App;
 use crate::metrics::ReasonLabel;
 use crate::reconcile::{self, Kind, Order, ReconcileError, Report};
+use crate::supervisor::TaskKind;
 
 /// Events that never came are looked for so often, and when the engine starts.
 const EVENTS_EVERY_MS: i64 = 5 * 60_000;
@@ -24,13 +25,11 @@ const PACE: Duration = Duration::from_secs(5);
 /// The same after one that failed; the client has tried for minutes by then.
 const PACE_AFTER_FAILURE: Duration = Duration::from_mins(1);
 
-/// Works until `stop`. Without an API key there is nothing to do.
+/// Works until `stop`.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    if app.stripe.is_none() {
-        return;
-    }
     let mut started = true;
     loop {
+        app.supervisor.turn(TaskKind::Reconcile);
         let mut pause = PACE;
         match tick(&app, started).await {
             Ok(_) => started = false,

@@ -14,6 +14,7 @@ use tollgate_store::{StoreError, inbox};
 use crate::app::App;
 use crate::intake::{Content, Delivery, Intake, Reply, read, squeeze};
 use crate::metrics::{ReasonLabel, StatusLabel};
+use crate::supervisor::TaskKind;
 
 /// Most events woken at once because a link appeared.
 const WAKE_MAX: u32 = 1_000;
@@ -25,6 +26,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let pace = Duration::from_millis(app.config.workers.poll_ms);
     let mut net = Instant::now();
     loop {
+        app.supervisor.turn(TaskKind::Retry);
         let cast_net = net.elapsed() > NET_EVERY;
         if cast_net {
             net = Instant::now();

@@ -2,10 +2,14 @@
 
 mod billing;
 mod catalog_plan;
+mod envelopes;
 mod fetched;
 mod findings;
 mod hostile;
 mod intake;
+mod loads;
+mod poison;
 mod reads;
 mod reconcile;
 mod refusals;
+mod supervision;

@@ -18,8 +18,9 @@ use tollgate_server::clock::Clock;
 use tollgate_server::config::load::{Flags, Sources, load};
 use tollgate_server::config::{Config, environment::Environment};
 use tollgate_server::keys::{self, KeyEnvironment};
-use tollgate_server::run::{self, Background, RunningApp};
+use tollgate_server::run::{self, Background, RunOptions, RunningApp};
 use tollgate_server::scope::Scope;
+use tollgate_server::supervisor::OnTurn;
 use tollgate_server::workers;
 use tollgate_store::keys::ApiKey;
 use tollgate_stripe::SigningSecret;
@@ -101,6 +102,11 @@ impl Drop for TestDatabase {
     }
 }
 
+/// One statement on the database of a test.
+pub(crate) async fn run_sql_on(url: &str, sql: &str) {
+    run_sql(url, sql).await;
+}
+
 async fn run_sql(admin: &str, sql: &str) {
     let (admin, sql) = (admin.to_owned(), sql.to_owned());
     let done = tokio::task::spawn_blocking(move || psql(&admin, &sql)).await.expect("psql runs");
@@ -121,6 +127,7 @@ pub(crate) struct Settings {
     pub(crate) background: bool,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) catalog: Option<String>,
+    pub(crate) on_turn: Option<OnTurn>,
 }
 
 /// An engine under test.
@@ -145,8 +152,9 @@ impl TestApp {
         let clock = Clock::fixed(Timestamp::parse(NOW).expect("an instant"));
         let config = config(database_url, &settings);
         let background = if settings.background { Background::On } else { Background::Off };
+        let options = RunOptions { background, on_turn: settings.on_turn.clone() };
         let running =
-            run::start_with(config, clock.clone(), background).await.expect("the engine starts");
+            run::start_with(config, clock.clone(), options).await.expect("the engine starts");
         let base = format!("http://{}", running.address);
         let client = Client::builder(TokioExecutor::new()).build_http();
         let mut app = Self { running, clock, key: String::new(), base, client };
@@ -243,7 +251,9 @@ impl TestApp {
     /// Turns the workers until nothing is due.
     pub(crate) async fn run_workers(&self) {
         while workers::retry::tick(self.app(), true).await.expect("the retry worker runs") > 0 {}
-        while workers::schedule::tick(self.app()).await.expect("the scheduler runs") > 0 {}
+        let mut failures = workers::schedule::Failures::default();
+        let app = self.app();
+        while workers::schedule::tick(app, &mut failures).await.expect("the scheduler runs") > 0 {}
     }
 
     /// The hash over all facts.

@@ -102,14 +102,14 @@ pub async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     let order = Order { kind: Kind::Sweep, account, dry: wanted.dry_run };
     let begun = reconcile::begin(&app, order).await.map_err(refusal)?;
     let out = BegunOut { run_id: begun.id.clone(), status: "running" };
-    tokio::spawn(async move {
+    let supervisor = app.supervisor.clone();
+    supervisor.spawn_run(async move {
         let id = begun.id.clone();
         if let Err(error) = reconcile::carry_out(&app, begun, &|_, _| {}).await {
             tracing::warn!(run = id, %error, "reconciliation");
         }
     });
-    let out = serde_json::to_vec(&out).unwrap_or_default();
-    let mut response = (StatusCode::ACCEPTED, reply::json(out.into())).into_response();
+    let mut response = (StatusCode::ACCEPTED, reply::of(&out)?).into_response();
     if let Some(admitted) = admitted {
         admitted.mark(response.headers_mut());
     }
@@ -131,7 +131,7 @@ pub async fn runs(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let full = u32::try_from(found.len()).is_ok_and(|count| count == limit);
     let next_before = found.last().filter(|_| full).map(|run| run.started_at.to_string());
     let out = RunsOut { data: found.into_iter().map(run_out).collect(), next_before };
-    let mut response = reply::json(serde_json::to_vec(&out).unwrap_or_default().into());
+    let mut response = reply::of(&out)?;
     if let Some(admitted) = admitted {
         admitted.mark(response.headers_mut());
     }
@@ -160,8 +160,8 @@ fn refusal(error: ReconcileError) -> ApiError {
         ReconcileError::Stopping => ApiError::Stopping,
         ReconcileError::Store(error) => error.into(),
         ReconcileError::NotCommitted => ApiError::NotCommitted,
-        ReconcileError::WrongAccount { .. } | ReconcileError::Stripe(_) => {
-            ApiError::Internal(error.to_string())
-        }
+        ReconcileError::WrongAccount { .. }
+        | ReconcileError::Stripe(_)
+        | ReconcileError::Unwritable(_) => ApiError::Internal(error.to_string()),
     }
 }
