@@ -85,8 +85,7 @@ impl Intake {
         decision.changes.extend(findings);
         let written = self.write_act(&mut tx, &mut heads, &decision, &facts).await;
         let revision = written.map_err(store)?;
-        tx.commit().await.map_err(store)?;
-        self.after_commit(&[(account.clone(), revision)], Vec::new(), false);
+        self.commit(tx, &[(account.clone(), revision)]).await.map_err(store)?;
         Ok(Acted { revision })
     }
 
@@ -105,7 +104,7 @@ impl Intake {
         let revision = if decision.journal.is_empty() && decision.changes.is_empty() {
             head.revision
         } else {
-            ledger.enter(head, decision, facts);
+            ledger.enter(head, decision, facts, self.catalog())?;
             head.revision
         };
         ledger.look_again(account, next_end(facts, self.catalog(), now));

@@ -96,6 +96,9 @@ pub struct PostgresTx {
 /// Channel of the hints that the change feed has grown.
 pub(crate) const CHANGES_CHANNEL: &str = "tollgate_changes";
 
+/// Longest time spent on telling others of a commit that may have taken effect.
+const HINT_IN_DOUBT_MAX: Duration = Duration::from_millis(200);
+
 /// Most runs of one write, the first included.
 pub const WRITE_ATTEMPTS_MAX: u32 = 5;
 
@@ -322,10 +325,15 @@ impl Tx {
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Postgres(PostgresTx { inner, pool, hint }) => {
-                inner.commit().await?;
-                if hint {
+                let done = inner.commit().await;
+                // After an error too: it may have been committed, and whoever keeps answers from
+                // before has to look.
+                if hint && done.is_ok() {
                     send_hint(&pool).await;
+                } else if hint {
+                    tokio::time::timeout(HINT_IN_DOUBT_MAX, send_hint(&pool)).await.ok();
                 }
+                done?;
             }
             Self::Sqlite(tx) => tx.commit().await?,
         }

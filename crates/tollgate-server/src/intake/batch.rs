@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::{Facts, Timestamp, drift};
+use tollgate_domain::{Catalog, Decision, Facts, Timestamp, drift};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, NewEvent, Outcome};
@@ -33,7 +33,6 @@ const DOUBT_WAIT_MS: i64 = 2_000;
 /// What a committed batch tells this process.
 struct Committed {
     replies: Vec<Reply>,
-    changed: Vec<(AccountId, u64)>,
     linked: Vec<ObjectId>,
     waiting: bool,
     doubts: bool,
@@ -64,7 +63,7 @@ impl Intake {
         loop {
             match self.try_batch(batch).await {
                 Ok(done) => {
-                    self.after_commit(&done.changed, done.linked, done.waiting);
+                    self.after_commit(done.linked, done.waiting);
                     if done.doubts {
                         self.after_doubt();
                     }
@@ -87,10 +86,12 @@ impl Intake {
         let keys: Vec<EventKey> = batch.iter().map(|delivery| delivery.key.clone()).collect();
         let known = inbox::known(&mut tx, &keys).await?;
         let mut facts = facts::load_touched(&mut tx, &work.touched(), &heads, window).await?;
-        let verdicts = work.decide(&known, &mut facts, &self.catalog);
-        let doubts = if self.asks { new_doubts(batch, &verdicts, &facts, now) } else { Vec::new() };
         let mut ledger = Ledger::new(now);
-        enter(&verdicts, &mut heads, &facts, &mut ledger);
+        let verdicts = work.decide(&known, &mut facts, &self.catalog, &mut |decision, facts| {
+            enter(decision, facts, &self.catalog, &mut heads, &mut ledger)
+        })?;
+        ledger.keep_heads(&heads);
+        let doubts = if self.asks { new_doubts(batch, &verdicts, &facts, now) } else { Vec::new() };
         let replies = replies(&verdicts, &heads);
         let rows = self.inbox_rows(batch, &verdicts, &known, now);
         let waiting = !rows.waits.is_empty();
@@ -102,12 +103,12 @@ impl Intake {
         if !changed.is_empty() {
             changes::append(&mut tx, &self.instance, &changed).await?;
         }
-        tx.commit().await?;
+        self.commit(tx, &changed).await?;
         self.metrics
             .intake_batch
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         let doubts = !doubts.is_empty();
-        Ok(Committed { replies, changed, linked: work.linked(), waiting, doubts })
+        Ok(Committed { replies, linked: work.linked(), waiting, doubts })
     }
 
     fn inbox_rows<'a>(
@@ -201,9 +202,9 @@ impl Intake {
     pub(super) async fn store_failed(
         &self,
         delivery: &Delivery,
-        cause: &StoreError,
+        cause: &str,
     ) -> Result<Reply, StoreError> {
-        tracing::error!(event.id = %delivery.key.event, error = %cause, "event failed");
+        tracing::error!(event.id = %delivery.key.event, error = cause, "event failed");
         let failed = Verdict::Failed("the database refused its effects; see the log".to_owned());
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
@@ -213,7 +214,7 @@ impl Intake {
         let rows = self.inbox_rows(batch, &verdicts, &known, now);
         write_inbox(&mut tx, &rows).await?;
         dead::save(&mut tx, &known, rows.outcomes(), now).await?;
-        tx.commit().await?;
+        self.commit(tx, &[]).await?;
         let mut replies = replies(&verdicts, &HashMap::new());
         self.count(batch, &replies);
         Ok(replies.remove(0))
@@ -254,23 +255,21 @@ fn new_doubts(
     doubts
 }
 
-/// Gives every decision its place in its account's journal and feed.
+/// Gives a decision its place in its account's journal and feed, with the facts as it left them.
 fn enter(
-    verdicts: &[Verdict],
+    decision: &Decision,
+    facts: &Facts,
+    catalog: &Catalog,
     heads: &mut HashMap<AccountId, AccountHead>,
-    facts: &BTreeMap<AccountId, Facts>,
     ledger: &mut Ledger,
-) {
-    for verdict in verdicts {
-        let Verdict::Decided(account, decision) = verdict else { continue };
-        let head =
-            heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account.clone()));
-        let told = !decision.changes.is_empty() || !decision.journal.is_empty();
-        if let (Some(facts), true) = (facts.get(account), told) {
-            ledger.enter(head, decision, facts);
-        }
+) -> Result<(), StoreError> {
+    let account = &facts.account;
+    let head =
+        heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account.clone()));
+    if decision.changes.is_empty() && decision.journal.is_empty() {
+        return Ok(());
     }
-    ledger.keep_heads(heads);
+    ledger.enter(head, decision, facts, catalog)
 }
 
 /// A lost race: the same work, done again, sees what the winner wrote.

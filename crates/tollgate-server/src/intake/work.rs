@@ -8,6 +8,7 @@ use tollgate_domain::change::Change;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::owner::{self, Owner};
 use tollgate_domain::{Catalog, Decision, Facts, Link, Observation, Seen, Timestamp, finding};
+use tollgate_store::StoreError;
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent};
 
@@ -29,6 +30,9 @@ pub(super) enum Verdict {
     /// Its decision, for its account.
     Decided(AccountId, Decision),
 }
+
+/// Takes a decision down, with the facts as it left them: the next one changes them again.
+pub(super) type Enter<'a> = dyn FnMut(&Decision, &Facts) -> Result<(), StoreError> + 'a;
 
 /// The links known to a batch: those of the database and those it has made itself.
 #[derive(Debug, Default)]
@@ -102,7 +106,8 @@ impl<'a> Work<'a> {
         known: &HashMap<EventKey, KnownEvent>,
         facts: &mut BTreeMap<AccountId, Facts>,
         catalog: &Catalog,
-    ) -> Vec<Verdict> {
+        enter: &mut Enter<'_>,
+    ) -> Result<Vec<Verdict>, StoreError> {
         self.replayed = known
             .iter()
             .filter(|(_, event)| event.account.is_some())
@@ -115,12 +120,12 @@ impl<'a> Work<'a> {
             verdicts.push(match first.get(&delivery.key) {
                 Some(earlier) => Verdict::Repeats(*earlier),
                 None if done => Verdict::Duplicate,
-                None => self.decide_one(place, facts, catalog),
+                None => self.decide_one(place, facts, catalog, enter)?,
             });
             first.entry(&delivery.key).or_insert(place);
         }
-        while self.decide_waiting(&mut verdicts, facts, catalog) {}
-        verdicts
+        while self.decide_waiting(&mut verdicts, facts, catalog, enter)? {}
+        Ok(verdicts)
     }
 
     /// Tries the waiting ones again; returns whether one of them was decided.
@@ -129,15 +134,16 @@ impl<'a> Work<'a> {
         verdicts: &mut [Verdict],
         facts: &mut BTreeMap<AccountId, Facts>,
         catalog: &Catalog,
-    ) -> bool {
+        enter: &mut Enter<'_>,
+    ) -> Result<bool, StoreError> {
         let mut progress = false;
         for (place, verdict) in verdicts.iter_mut().enumerate() {
             if matches!(verdict, Verdict::Waiting(_)) {
-                *verdict = self.decide_one(place, facts, catalog);
+                *verdict = self.decide_one(place, facts, catalog, enter)?;
                 progress |= !matches!(verdict, Verdict::Waiting(_));
             }
         }
-        progress
+        Ok(progress)
     }
 
     fn decide_one(
@@ -145,26 +151,29 @@ impl<'a> Work<'a> {
         place: usize,
         facts: &mut BTreeMap<AccountId, Facts>,
         catalog: &Catalog,
-    ) -> Verdict {
+        enter: &mut Enter<'_>,
+    ) -> Result<Verdict, StoreError> {
         let Some(delivery) = self.deliveries.get(place) else {
-            return Verdict::Waiting(Vec::new());
+            return Ok(Verdict::Waiting(Vec::new()));
         };
         let seen = match &delivery.content {
-            Content::Ignored(reason) => return Verdict::Ignored(reason),
-            Content::Garbled(why) => return Verdict::Failed(why.clone()),
+            Content::Ignored(reason) => return Ok(Verdict::Ignored(reason)),
+            Content::Garbled(why) => return Ok(Verdict::Failed(why.clone())),
             Content::Effect(seen) => seen,
         };
         let owner = owner::choose(seen, |object| self.links.find(object));
-        let Owner::Found(owner) = owner else { return Verdict::Waiting(self.awaited(seen)) };
+        let Owner::Found(owner) = owner else { return Ok(Verdict::Waiting(self.awaited(seen))) };
         let Some(facts) = facts.get_mut(&owner.account) else {
-            return Verdict::Failed("the owner changed while the event was processed".to_owned());
+            let why = "the owner changed while the event was processed";
+            return Ok(Verdict::Failed(why.to_owned()));
         };
         // A defect in a rule must cost one event, not the neighbours it was committed with.
         let decided = std::panic::catch_unwind(AssertUnwindSafe(|| {
             tollgate_domain::decide(seen, &owner, facts, catalog)
         }));
         let Ok(mut decision) = decided else {
-            return Verdict::Failed("a rule failed on this event; please report it".to_owned());
+            let why = "a rule failed on this event; please report it";
+            return Ok(Verdict::Failed(why.to_owned()));
         };
         // A replay that changes nothing must tell nothing: journal and consumers know already.
         if self.replayed.contains(&delivery.key) && !decision.changes.iter().any(is_news) {
@@ -182,7 +191,8 @@ impl<'a> Work<'a> {
             facts.apply(change);
         }
         decision.changes.extend(findings);
-        Verdict::Decided(owner.account, decision)
+        enter(&decision, facts)?;
+        Ok(Verdict::Decided(owner.account, decision))
     }
 
     /// What a waiting event waits for: those of its objects that have no link yet. One that is

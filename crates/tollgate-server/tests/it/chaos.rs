@@ -2,6 +2,7 @@
 //! acknowledged must be there, once, and the facts must be those of an untroubled run.
 
 mod away;
+mod commits;
 mod instances;
 mod kills;
 mod process;

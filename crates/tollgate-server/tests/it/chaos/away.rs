@@ -8,16 +8,7 @@ use crate::support::{Settings, TestApp, TestDatabase};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_database_the_engine_refuses_and_recovers_by_itself() {
     let Some(database) = TestDatabase::postgres().await else { return };
-    let url = database.url();
-    let (head, rest) = url
-        .rsplit_once('@')
-        .map_or(("postgres://", url.trim_start_matches("postgres://")), |(head, rest)| {
-            (head, rest)
-        });
-    let (server, name) = rest.split_once('/').expect("a database in the URL");
-    let wire = Wire::to(server.to_owned()).await;
-    let joint = if url.contains('@') { "@" } else { "" };
-    let through = format!("{head}{joint}{}/{name}", wire.address);
+    let (wire, through) = Wire::to_database(&database.url()).await;
     let app =
         TestApp::start_at(&through, Settings { background: true, ..Settings::default() }).await;
     let events = app.scenario("checkout", "acme");
