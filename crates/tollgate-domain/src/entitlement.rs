@@ -25,6 +25,7 @@ mod subscription;
 pub mod timeline;
 
 pub use answer::{UnknownFeature, Usage};
+pub use subscription::plan_sold;
 
 /// The kinds of sources a plan can come from, the stronger first at equal ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

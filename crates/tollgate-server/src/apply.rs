@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use tollgate_domain::change::Change;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::subscription::{Subscription, SubscriptionStatus};
-use tollgate_domain::{Decision, Facts, Timestamp};
+use tollgate_domain::{Catalog, Decision, Facts, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::journal::JournalRow;
 use tollgate_store::outbox::OutboxRow;
@@ -41,8 +41,15 @@ impl Ledger {
     }
 
     /// Enters a decision: raises the account's revision when its facts change, and numbers its
-    /// journal entries and billing events. `facts` are those after the decision.
-    pub fn enter(&mut self, head: &mut AccountHead, decision: &Decision, facts: &Facts) {
+    /// journal entries and billing events. `facts` are those after the decision and before
+    /// the next one: billing events show the state they tell of.
+    pub fn enter(
+        &mut self,
+        head: &mut AccountHead,
+        decision: &Decision,
+        facts: &Facts,
+        catalog: &Catalog,
+    ) -> Result<(), StoreError> {
         if !decision.changes.is_empty() {
             head.revision = head.revision.saturating_add(1);
             self.changes.push((head.account.clone(), decision.changes.clone()));
@@ -50,7 +57,9 @@ impl Ledger {
         for entry in &decision.journal {
             self.journal.push(JournalRow::next(head, entry, self.now));
         }
-        for event in &decision.billing {
+        let shown =
+            (!decision.billing.is_empty()).then(|| envelope::Shown::of(facts, catalog, self.now));
+        for (event, shown) in decision.billing.iter().zip(shown.iter().cycle()) {
             head.sequence = head.sequence.saturating_add(1);
             self.outbox.push(OutboxRow {
                 account: head.account.clone(),
@@ -60,13 +69,14 @@ impl Ledger {
                 recorded_at: self.now,
                 revision: head.revision,
                 stripe_event: event.stripe_event.clone(),
-                payload: envelope::render(event, head, facts, self.now),
+                payload: envelope::render(event, head, shown)?,
             });
         }
         self.touched.push(head.account.clone());
         if decision.changes.iter().any(may_end) {
             self.look_again.insert(head.account.clone(), Some(self.now));
         }
+        Ok(())
     }
 
     /// Has the scheduler look at an account at an instant, or not by itself.

@@ -1,13 +1,15 @@
 //! The one envelope of billing events. Owns: its JSON. Must not know: who consumes it.
 //!
-//! It shows our merged state after the change, never Stripe's raw object. The entitlements of the
-//! moment are added by whoever publishes, from the account's facts at that moment.
+//! It shows our merged state as the decision left it that it tells of, never Stripe's raw object and
+//! never what the next event of the same batch made of it.
 
 use serde::Serialize;
 use tollgate_domain::change::{BillingEvent, FieldChange};
+use tollgate_domain::entitlement::plan_sold;
 use tollgate_domain::payment::Invoice;
 use tollgate_domain::subscription::Subscription;
-use tollgate_domain::{Facts, Timestamp};
+use tollgate_domain::{Catalog, Facts, Timestamp};
+use tollgate_store::StoreError;
 use tollgate_store::accounts::AccountHead;
 
 #[derive(Serialize)]
@@ -30,6 +32,7 @@ struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     invoice: Option<InvoiceOut<'a>>,
     usage: [(); 0],
+    entitlements: &'a EntitlementsOut<'a>,
     changes: Vec<ChangeOut<'a>>,
 }
 
@@ -37,6 +40,8 @@ struct Envelope<'a> {
 #[serde(rename_all = "camelCase")]
 struct SubscriptionOut<'a> {
     subscription_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_code: Option<&'a str>,
     status: &'a str,
     prices: Vec<&'a str>,
     seat_count: u64,
@@ -70,6 +75,25 @@ struct InvoiceOut<'a> {
     period_end: Option<String>,
 }
 
+/// What the account has.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EntitlementsOut<'a> {
+    tier: &'a str,
+    source: SourceOut,
+    in_grace_period: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_until: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SourceOut {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+}
+
 #[derive(Serialize)]
 struct ChangeOut<'a> {
     field: &'static str,
@@ -77,13 +101,36 @@ struct ChangeOut<'a> {
     to: Option<&'a str>,
 }
 
+/// The state of an account as a decision left it: what the envelopes of its billing events show.
+#[derive(Debug)]
+pub(crate) struct Shown<'a> {
+    facts: &'a Facts,
+    catalog: &'a Catalog,
+    now: Timestamp,
+    entitlements: EntitlementsOut<'a>,
+}
+
+impl<'a> Shown<'a> {
+    /// Of facts that hold whatever can matter now.
+    pub(crate) fn of(facts: &'a Facts, catalog: &'a Catalog, now: Timestamp) -> Self {
+        let resolution = tollgate_domain::resolve(facts, catalog, now);
+        let entitlements = EntitlementsOut {
+            tier: catalog.plan(resolution.plan).map_or("", |plan| plan.id.as_str()),
+            source: SourceOut { kind: resolution.source.as_str(), id: resolution.source_id },
+            in_grace_period: resolution.in_grace,
+            valid_until: resolution.valid_until.map(|at| at.to_string()),
+        };
+        Self { facts, catalog, now, entitlements }
+    }
+}
+
 /// The envelope of an event that has just got its sequence from the head.
 pub(crate) fn render(
     event: &BillingEvent,
     head: &AccountHead,
-    facts: &Facts,
-    now: Timestamp,
-) -> String {
+    shown: &Shown<'_>,
+) -> Result<String, StoreError> {
+    let facts = shown.facts;
     let subscription = event.subscription.as_ref().and_then(|id| facts.subscriptions.get(id));
     let invoice = event.invoice.as_ref().and_then(|id| facts.invoices.get(id));
     let status = invoice
@@ -95,24 +142,29 @@ pub(crate) fn render(
         account_id: head.account.as_str(),
         kind: event.kind.as_str(),
         occurred_at: event.occurred_at.to_string(),
-        recorded_at: now.to_string(),
+        recorded_at: shown.now.to_string(),
         revision: head.revision,
         stripe_event_id: event.stripe_event.as_ref().map(AsRef::as_ref),
         status: status.unwrap_or("done"),
         summary: &event.summary,
-        subscription: subscription.and_then(subscription_out),
+        subscription: subscription.and_then(|one| subscription_out(one, shown.catalog)),
         invoice: invoice.map(invoice_out),
         usage: [],
+        entitlements: &shown.entitlements,
         changes: event.changes.iter().map(change_out).collect(),
     };
-    serde_json::to_string(&envelope).unwrap_or_default()
+    Ok(serde_json::to_string(&envelope)?)
 }
 
-fn subscription_out(subscription: &Subscription) -> Option<SubscriptionOut<'_>> {
+fn subscription_out<'a>(
+    subscription: &'a Subscription,
+    catalog: &'a Catalog,
+) -> Option<SubscriptionOut<'a>> {
     let state = subscription.state()?;
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     Some(SubscriptionOut {
         subscription_id: subscription.id.as_str(),
+        plan_code: plan_sold(state, catalog).map(|plan| plan.id.as_str()),
         status: state.status.as_str(),
         prices: state.items.iter().map(|item| item.price.as_str()).collect(),
         seat_count: state.items.iter().map(|item| item.quantity).max().unwrap_or(0),

@@ -57,6 +57,11 @@ pub(super) fn sold(state: &SubscriptionState, catalog: &Catalog) -> Sold {
     sold
 }
 
+/// The plan a subscription's items sell, whether or not it gives access now.
+pub fn plan_sold<'c>(state: &SubscriptionState, catalog: &'c Catalog) -> Option<&'c Plan> {
+    sold(state, catalog).plan.and_then(|index| catalog.plan(index))
+}
+
 /// Considers a subscription. `None` for one that sells boosts only: it is part of the boost level.
 pub(super) fn consider(
     subscription: &Subscription,

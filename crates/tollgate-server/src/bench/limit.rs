@@ -173,7 +173,7 @@ impl Side {
             .heads
             .entry(account.clone())
             .or_insert_with(|| AccountHead::unknown(account.clone()));
-        ledger.enter(head, &decision, facts);
+        ledger.enter(head, &decision, facts, catalog).ok()?;
         let outcome = Outcome {
             status: EventStatus::Processed,
             account: Some(account),
