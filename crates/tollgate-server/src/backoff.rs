@@ -18,6 +18,12 @@ pub fn next_attempt(limits: &WorkerLimits, attempts: u32, now: Timestamp) -> Opt
     Some(now.plus_ms(i64::try_from(wait).unwrap_or(i64::MAX)))
 }
 
+/// The same for what is never given up: after the last quick attempt it stays with the slow ones.
+pub fn next_of_many(limits: &WorkerLimits, attempts: u32, now: Timestamp) -> Timestamp {
+    let cap = i64::try_from(limits.backoff_cap_ms).unwrap_or(i64::MAX);
+    next_attempt(limits, attempts, now).unwrap_or_else(|| now.plus_ms(cap))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

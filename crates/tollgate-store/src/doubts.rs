@@ -7,7 +7,7 @@ use tollgate_domain::ids::ObjectId;
 
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
-use crate::statement::{Rows, statements};
+use crate::statement::{Row, Rows, statements};
 use crate::wire;
 
 const TABLE: &str = "doubtful_objects";
@@ -96,18 +96,26 @@ pub async fn claim(
 ) -> Result<Vec<ClaimedDoubt>, StoreError> {
     let call = CLAIM.on(db.writer()).bigint(now.millis()).bigint(lease_until.millis());
     let rows = call.bigint(i64::from(limit)).fetch().await?;
-    rows.iter()
-        .map(|row| {
-            let mut cells = row.cells();
-            Ok(ClaimedDoubt {
-                object: cells.key(TABLE)?,
-                reason: cells.text()?.to_owned(),
-                asked: wire::uncount(cells.bigint()?),
-                attempts: wire::small(cells.bigint()?),
-                lease_generation: wire::uncount(cells.bigint()?),
-            })
-        })
-        .collect()
+    // One that cannot be read stays with its lease, and keeps no other one waiting.
+    let readable = rows.iter().filter_map(|row| match read_claimed(row) {
+        Ok(doubt) => Some(doubt),
+        Err(error) => {
+            tracing::error!(%error, "a doubt cannot be read");
+            None
+        }
+    });
+    Ok(readable.collect())
+}
+
+fn read_claimed(row: &Row) -> Result<ClaimedDoubt, StoreError> {
+    let mut cells = row.cells();
+    Ok(ClaimedDoubt {
+        object: cells.key(TABLE)?,
+        reason: cells.text()?.to_owned(),
+        asked: wire::uncount(cells.bigint()?),
+        attempts: wire::small(cells.bigint()?),
+        lease_generation: wire::uncount(cells.bigint()?),
+    })
 }
 
 /// Ends a claim whose request was answered. Doubts that came after the request was sent stay.

@@ -80,9 +80,20 @@ pub async fn list(db: &Db) -> Result<Vec<ApiKey>, StoreError> {
     LIST.on(db).fetch().await?.iter().map(read_row).collect()
 }
 
-/// The keys that are accepted at an instant.
-pub async fn find_all_live(db: &Db, now: Timestamp) -> Result<Vec<ApiKey>, StoreError> {
-    LIST_LIVE.on(db).bigint(now.millis()).fetch().await?.iter().map(read_row).collect()
+/// The keys that are accepted at an instant, and what is wrong with the rows that cannot be read:
+/// such a key is not accepted, and takes none of the others with it.
+pub async fn find_all_live(
+    db: &Db,
+    now: Timestamp,
+) -> Result<(Vec<ApiKey>, Vec<StoreError>), StoreError> {
+    let (mut keys, mut unreadable) = (Vec::new(), Vec::new());
+    for row in LIST_LIVE.on(db).bigint(now.millis()).fetch().await? {
+        match read_row(&row) {
+            Ok(key) => keys.push(key),
+            Err(error) => unreadable.push(error),
+        }
+    }
+    Ok((keys, unreadable))
 }
 
 fn read_row(row: &Row) -> Result<ApiKey, StoreError> {

@@ -18,6 +18,8 @@ statements! {
     CLEAR = "WITH {rows:account_id text} \
         DELETE FROM account_schedule WHERE account_id IN (SELECT r.account_id FROM r)";
 
+    POSTPONE = "UPDATE account_schedule SET due_at = $2 WHERE account_id = $1 AND due_at <= $3";
+
     DUE = "SELECT account_id FROM account_schedule WHERE due_at <= $1 \
         ORDER BY due_at, account_id LIMIT $2";
 }
@@ -44,9 +46,35 @@ pub async fn save(
     Ok(())
 }
 
+/// An account whose instant has come.
+#[derive(Debug)]
+pub struct Due {
+    /// Its id as it stands in the row.
+    pub row: String,
+    /// Its id; an error where the row cannot be read.
+    pub account: Result<AccountId, StoreError>,
+}
+
 /// Accounts whose instant has come, the longest due first; at most `limit`.
-pub async fn due(db: &Db, now: Timestamp, limit: u32) -> Result<Vec<AccountId>, StoreError> {
+pub async fn due(db: &Db, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
     let call = DUE.on(db).bigint(now.millis());
     let rows = call.bigint(i64::from(limit)).fetch().await?;
-    rows.iter().map(|row| row.cells().key("account_schedule")).collect()
+    rows.iter()
+        .map(|row| {
+            let account = row.cells().key("account_schedule");
+            Ok(Due { row: row.cells().text()?.to_owned(), account })
+        })
+        .collect()
+}
+
+/// Looks at a due account later, for it could not be looked at now. An instant that was set
+/// meanwhile stays.
+pub async fn postpone(
+    db: &Db,
+    row: &str,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let call = POSTPONE.on(db.writer()).text(row).bigint(until.millis());
+    call.bigint(now.millis()).execute().await.map(|_| ())
 }

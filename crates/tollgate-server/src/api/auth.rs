@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, header};
@@ -52,13 +53,21 @@ pub struct KeyTable {
     live: ArcSwap<HashMap<String, std::sync::Arc<Caller>>>,
     used: Mutex<BTreeMap<String, Timestamp>>,
     lookups: Mutex<(i64, u32)>,
+    /// Keys that could not be read the last time.
+    unreadable: AtomicUsize,
 }
 
 impl KeyTable {
-    /// Reads all live keys. Called at start and at every turn of the change feed, so that a
+    /// Reads all live keys. Called at start and then at a pace (`feed`), so that a
     /// revoked key dies within a second on every instance.
     pub async fn reload(&self, db: &Db, now: Timestamp) -> Result<(), StoreError> {
-        let rows = stored::find_all_live(db, now).await?;
+        let (rows, unreadable) = stored::find_all_live(db, now).await?;
+        // Read several times a second, told once.
+        if self.unreadable.swap(unreadable.len(), Ordering::Relaxed) != unreadable.len() {
+            for error in unreadable {
+                tracing::error!(%error, "an API key cannot be read and is not accepted");
+            }
+        }
         let live = rows.into_iter().map(caller).map(|c| (c.id.clone(), c.into()));
         self.live.store(std::sync::Arc::new(live.collect()));
         Ok(())

@@ -10,7 +10,7 @@ use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::owner::{self, Owner};
 use tollgate_domain::payment::{AdjustmentKind, InvoiceStatus, SessionMode, SessionStatus};
 use tollgate_domain::{Drift, Facts, FetchCause, Observation, Seen, Timestamp};
-use tollgate_store::{accounts, facts, links};
+use tollgate_store::{StoreError, accounts, facts, links};
 use tollgate_stripe::client::{ApiPath, Cursor, Form, KeyMode, Operation, PINNED_VERSION, Page};
 use tollgate_stripe::fetched::{self, FetchedKind, Showing};
 
@@ -107,7 +107,8 @@ async fn compare(
         let facts = match known.entry(owner.account.clone()) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
-                let facts = facts::load(&course.app.engine.db, &owner.account, Window::ALL).await?;
+                let loaded = facts::load(&course.app.engine.db, &owner.account, Window::ALL).await;
+                let Some(facts) = readable(course, &owner.account, loaded)? else { continue };
                 entry.insert(facts)
             }
         };
@@ -141,7 +142,7 @@ fn read(
         cause: FetchCause::Doubt,
         covers: &[],
     };
-    fetched::read(&showing.to_body())?.told.ok()
+    fetched::read(&showing.to_body().ok()?)?.told.ok()
 }
 
 /// No event we take in tells of drafts before they are final.
@@ -170,7 +171,16 @@ async fn look_closer(
         Kind::Import => Why::Cause(FetchCause::Import),
         Kind::Sweep | Kind::Events => Why::Compare { whole_since: course.whole_since },
     };
-    let settled = settle(course.app, &course.client, kind, id, why, course.order.dry).await?;
+    let settled = match settle(course.app, &course.client, kind, id, why, course.order.dry).await {
+        Ok(settled) => settled,
+        // What is stored of this object's account cannot be read; the others can.
+        Err(ReconcileError::Store(error)) if !error.is_unavailable() => {
+            tracing::error!(object = id, %error, "an object cannot be compared");
+            course.report.unreadable = course.report.unreadable.saturating_add(1);
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
     count(course, id, &settled);
     Ok(settled.revision.is_some())
 }
@@ -226,7 +236,8 @@ pub(super) async fn known(course: &mut Course<'_>) -> Result<(), ReconcileError>
         };
         course.progress.after = Some(last.account.to_string());
         for head in &page {
-            let facts = facts::load(&course.app.engine.db, &head.account, Window::ALL).await?;
+            let loaded = facts::load(&course.app.engine.db, &head.account, Window::ALL).await;
+            let Some(facts) = readable(course, &head.account, loaded)? else { continue };
             for (kind, id, uncertain) in open_objects(&facts) {
                 let unseen = course.whole && !course.was_listed(&id);
                 if unseen || uncertain {
@@ -236,6 +247,23 @@ pub(super) async fn known(course: &mut Course<'_>) -> Result<(), ReconcileError>
             }
         }
         course.beat(Step::Known).await?;
+    }
+}
+
+/// Facts, unless this account's cannot be read: that is counted, and the run goes on with the others.
+fn readable(
+    course: &mut Course<'_>,
+    account: &AccountId,
+    loaded: Result<Facts, StoreError>,
+) -> Result<Option<Facts>, ReconcileError> {
+    match loaded {
+        Ok(facts) => Ok(Some(facts)),
+        Err(error) if error.is_unavailable() => Err(error.into()),
+        Err(error) => {
+            tracing::error!(%account, %error, "an account cannot be read, and is not compared");
+            course.report.unreadable = course.report.unreadable.saturating_add(1);
+            Ok(None)
+        }
     }
 }
 

@@ -5,10 +5,11 @@
 //! A doubt that comes while a request is under way makes another one: only a request that was sent
 //! after an event covers it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tollgate_domain::FetchCause;
 use tollgate_store::doubts::{self, ClaimedDoubt};
@@ -19,6 +20,7 @@ use crate::app::App;
 use crate::backoff;
 use crate::metrics::ReasonLabel;
 use crate::reconcile::{ReconcileError, Why, settle};
+use crate::supervisor::{TaskKind, panic_text};
 
 /// Objects taken at once.
 const TAKEN: u32 = 16;
@@ -27,13 +29,11 @@ const AT_ONCE: usize = 4;
 /// An object belongs to its worker so long; a request with its retries takes less.
 const LEASE_MS: i64 = 60_000;
 
-/// Works until `stop`. Without an API key there is nothing to do.
+/// Works until `stop`.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    if app.stripe.is_none() {
-        return;
-    }
     let pace = Duration::from_millis(app.config.workers.poll_ms);
     loop {
+        app.supervisor.turn(TaskKind::Refetch);
         match tick(&app).await {
             Ok(count) if count > 0 && !*stop.borrow() => continue,
             Ok(_) => {}
@@ -71,18 +71,22 @@ async fn one(app: &App, client: &StripeClient, doubt: ClaimedDoubt) -> Result<()
     let id = doubt.object.as_str();
     let Some(kind) = FetchedKind::of_id(id) else { return Ok(doubts::settle(db, &doubt).await?) };
     let why = Why::Cause(FetchCause::Doubt);
-    match settle(app, client, kind, id, why, false).await {
+    // A defect costs this object's doubt another attempt, and the others nothing.
+    let settled = AssertUnwindSafe(settle(app, client, kind, id, why, false)).catch_unwind().await;
+    let settled = settled.unwrap_or_else(|panic| {
+        tracing::error!(object = id, panic = panic_text(panic.as_ref()), "a doubt was not settled");
+        Err(ReconcileError::NotCommitted)
+    });
+    match settled {
         Ok(settled) => {
             tracing::debug!(object = id, reason = doubt.reason, outcome = ?settled.outcome, "asked");
             Ok(doubts::settle(db, &doubt).await?)
         }
         Err(error) => {
             let now = app.clock.now();
-            let cap = i64::try_from(app.config.workers.backoff_cap_ms).unwrap_or(i64::MAX);
             let tries = doubt.attempts.saturating_add(1);
-            // A doubt is never given up: after the last quick attempt it stays with the slow ones.
-            let at = backoff::next_attempt(&app.config.workers, tries, now);
-            doubts::postpone(db, &doubt, at.unwrap_or_else(|| now.plus_ms(cap))).await?;
+            let at = backoff::next_of_many(&app.config.workers, tries, now);
+            doubts::postpone(db, &doubt, at).await?;
             Err(error)
         }
     }

@@ -44,6 +44,13 @@ statements! {
         RETURNING event_id, livemode, stripe_account, event_type, api_version, created_at, \
             received_at, status, attempts, body_codec, body_len, body, lease_generation";
 
+    SET_ASIDE = "WITH {rows:event_id text, livemode boolean, stripe_account text, reason text} \
+        UPDATE webhook_events SET attempts = webhook_events.attempts + 1, reason = r.reason, \
+            next_attempt_at = $1, lease_owner = NULL, lease_until = NULL \
+        FROM r \
+        WHERE webhook_events.event_id = r.event_id AND webhook_events.livemode = r.livemode \
+            AND webhook_events.stripe_account = r.stripe_account";
+
     WAKE = "WITH {rows:object_id text} \
         UPDATE webhook_events SET next_attempt_at = $1 \
         WHERE status = 'waiting' AND processed_at IS NULL AND next_attempt_at > $1 \
@@ -81,8 +88,12 @@ statements! {
             AND (lease_until IS NULL OR lease_until <= $1)";
 }
 
+/// How long a row that cannot be read is left alone. It may be one that a newer version wrote.
+const UNREADABLE_WAIT_MS: i64 = 600_000;
+
 /// Takes due events for work until `lease_until`: those whose time has come and that nobody holds.
 /// Fair across accounts. A lease that ran out may be taken again; its generation tells the two apart.
+/// A row that cannot be read keeps its status, says so as its reason and is due again later.
 pub async fn claim(
     db: &Db,
     now: Timestamp,
@@ -99,11 +110,52 @@ pub async fn claim(
         .bigint(i64::from(limit))
         .fetch()
         .await?;
-    let mut claimed = rows.iter().map(read_claimed).collect::<Result<Vec<_>, _>>()?;
+    let mut claimed = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
+    for row in &rows {
+        match read_claimed(row) {
+            Ok(event) => claimed.push(event),
+            Err(error) => unreadable.push(read_unreadable(row, &error)?),
+        }
+    }
+    set_aside(db, &unreadable, now).await?;
     claimed.sort_unstable_by(|a, b| {
         (a.created_at, a.received_at, &a.key).cmp(&(b.created_at, b.received_at, &b.key))
     });
     Ok(claimed)
+}
+
+/// A row of which no more can be told than its key.
+struct Unreadable {
+    event: String,
+    livemode: bool,
+    stripe_account: String,
+    reason: String,
+}
+
+fn read_unreadable(row: &Row, error: &StoreError) -> Result<Unreadable, StoreError> {
+    let mut cells = row.cells();
+    let event = cells.text()?.to_owned();
+    tracing::error!(event.id = event, %error, "an event of the inbox cannot be read");
+    Ok(Unreadable {
+        event,
+        livemode: cells.boolean()?,
+        stripe_account: cells.text()?.to_owned(),
+        reason: format!("its row cannot be read: {error}"),
+    })
+}
+
+async fn set_aside(db: &Db, events: &[Unreadable], now: Timestamp) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let rows = Rows::of(events)
+        .text(|event| &event.event)
+        .boolean(|event| event.livemode)
+        .text(|event| &event.stripe_account)
+        .prose(|event| &event.reason);
+    let call = SET_ASIDE.on(db.writer()).bigint(now.plus_ms(UNREADABLE_WAIT_MS).millis());
+    call.rows(rows).execute().await.map(|_| ())
 }
 
 fn read_claimed(row: &Row) -> Result<ClaimedEvent, StoreError> {

@@ -130,10 +130,32 @@ on_both! {
         };
         save(&[(ids[0].clone(), Some(at(20))), (ids[1].clone(), Some(at(10)))]).await;
         save(&[(ids[2].clone(), Some(at(5))), (ids[2].clone(), Some(at(30)))]).await;
-        assert!(schedule::due(db, at(9), 10).await.unwrap().is_empty());
-        assert_eq!(schedule::due(db, at(30), 10).await.unwrap(), [&ids[1], &ids[0], &ids[2]].map(Clone::clone));
-        assert_eq!(schedule::due(db, at(30), 1).await.unwrap(), [ids[1].clone()]);
+        let due = async |now, limit| {
+            let due = schedule::due(db, at(now), limit).await.unwrap();
+            due.into_iter().map(|due| due.account.unwrap()).collect::<Vec<_>>()
+        };
+        assert!(due(9, 10).await.is_empty());
+        assert_eq!(due(30, 10).await, [&ids[1], &ids[0], &ids[2]].map(Clone::clone));
+        assert_eq!(due(30, 1).await, [ids[1].clone()]);
         save(&[(ids[1].clone(), None), (ids[0].clone(), Some(at(40)))]).await;
-        assert_eq!(schedule::due(db, at(30), 10).await.unwrap(), [ids[2].clone()]);
+        assert_eq!(due(30, 10).await, [ids[2].clone()]);
+    }
+
+    an_account_is_due_later_and_what_was_set_meanwhile_stays: |db| async {
+        for one in ["a", "b"] {
+            let due = [(account(one), Some(at(10)))];
+            write(db, async |tx| schedule::save(tx, &due).await).await.unwrap();
+        }
+        db.sql("INSERT INTO account_schedule (account_id, due_at) VALUES ('no id', 0)").await;
+        let due = schedule::due(db, at(10), 10).await.unwrap();
+        assert_eq!(due.iter().map(|due| due.row.as_str()).collect::<Vec<_>>(), ["no id", "a", "b"]);
+        assert!(due[0].account.is_err() && due[1].account.is_ok());
+        let meanwhile = [(account("b"), Some(at(25)))];
+        write(db, async |tx| schedule::save(tx, &meanwhile).await).await.unwrap();
+        for one in &due {
+            schedule::postpone(db, &one.row, at(60), at(10)).await.unwrap();
+        }
+        let due = schedule::due(db, at(30), 10).await.unwrap();
+        assert_eq!(due.iter().map(|due| due.row.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 }

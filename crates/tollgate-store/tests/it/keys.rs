@@ -29,7 +29,8 @@ on_both! {
         assert!(matches!(twice, StoreError::Conflict { .. }), "{twice}");
         assert_eq!(keys::list(db).await.unwrap(), all);
         let live = async |now| {
-            let live = keys::find_all_live(db, at(now)).await.unwrap();
+            let (live, unreadable) = keys::find_all_live(db, at(now)).await.unwrap();
+            assert!(unreadable.is_empty());
             live.into_iter().map(|one| one.id).collect::<Vec<_>>()
         };
         assert_eq!(live(9).await, ["a", "b", "c"]);
@@ -39,6 +40,16 @@ on_both! {
         assert!(!keys::revoke(db, "none", at(30)).await.unwrap());
         assert_eq!(live(21).await, ["c"]);
         assert_eq!(keys::list(db).await.unwrap()[0].revoked_at, Some(at(20)));
+    }
+
+    a_key_that_cannot_be_read_takes_none_of_the_others_with_it: |db| async {
+        for one in ["a", "b"] {
+            keys::insert(db, &key(one, None)).await.unwrap();
+        }
+        db.sql("UPDATE api_keys SET account_id = 'no id' WHERE id = 'a'").await;
+        let (live, unreadable) = keys::find_all_live(db, at(0)).await.unwrap();
+        assert_eq!(live.iter().map(|key| key.id.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert!(matches!(unreadable[..], [StoreError::Corrupt { .. }]), "{unreadable:?}");
     }
 
     the_newest_use_of_a_key_is_kept: |db| async {

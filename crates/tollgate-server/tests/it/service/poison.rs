@@ -1,0 +1,36 @@
+//! Accounts that cannot be read. Each is looked at later and later; no other one waits for it.
+
+use tollgate_server::workers::schedule::{self, Failures};
+
+use crate::support::{TestApp, TestDatabase, run_sql_on};
+
+/// Damaged by SQL, for which PostgreSQL's own client is at hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_cannot_be_read_keeps_no_other_one_waiting() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let app = TestApp::start(&database).await;
+    for account in ["poison", "fine"] {
+        app.deliver_all(&app.scenario("dunning", account)).await;
+    }
+    app.run_workers().await;
+    app.clock.set(app.now().plus_days(40));
+    let url = database.url();
+    run_sql_on(&url, "UPDATE accounts SET journal_hash = '\\x00' WHERE account_id = 'poison'")
+        .await;
+    run_sql_on(&url, "UPDATE account_schedule SET due_at = 0").await;
+    run_sql_on(&url, "INSERT INTO account_schedule VALUES ('no id at all', 0)").await;
+
+    let mut failures = Failures::default();
+    let looked_at = schedule::tick(app.app(), &mut failures).await.expect("a round");
+    assert!(looked_at >= 2, "{looked_at}");
+    assert_eq!(schedule::tick(app.app(), &mut failures).await.expect("a round"), 0);
+    let errors = app.request("GET", "/metrics", &[], "").await.text;
+    assert!(errors.contains("tollgate_worker_errors_total{reason=\"schedule\"} 2"), "{errors}");
+
+    // Later it is looked at again, and not sooner than a failure before.
+    app.clock.set(app.now().plus_ms(60_000));
+    assert_eq!(schedule::tick(app.app(), &mut failures).await.expect("a round"), 2);
+    app.clock.set(app.now().plus_ms(30_000));
+    assert_eq!(schedule::tick(app.app(), &mut failures).await.expect("a round"), 0);
+    app.stop().await;
+}
