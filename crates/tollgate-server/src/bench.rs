@@ -8,6 +8,7 @@
 
 mod check;
 mod client;
+mod cold;
 mod figures;
 mod hello;
 mod intake;
@@ -69,6 +70,8 @@ pub enum Subject {
     Mixed,
     /// Time to the first answer, memory, size
     Startup,
+    /// Loads of an account to which much has happened, beside one to which little has
+    Cold,
     /// All of these
     All,
     /// A bare axum server, to compare with
@@ -145,6 +148,9 @@ async fn measure_at(bench: &Bench<'_>, place: &Place) -> anyhow::Result<Report> 
     let mut report = Report::new(Settings::of(bench.args), Machine::look(place).await?);
     if subject.includes(Subject::Startup) {
         report.startup = Some(startup::measure(bench, place).await?);
+    }
+    if subject.includes(Subject::Cold) {
+        report.cold = Some(cold::measure(bench, place).await?);
     }
     if subject.includes(Subject::Intake) {
         report.intake = Some(intake::measure(bench, place).await?);

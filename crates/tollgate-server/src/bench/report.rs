@@ -22,6 +22,9 @@ pub struct Report {
     /// Time to the first answer, memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub startup: Option<StartupReport>,
+    /// Accounts that are not in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold: Option<ColdReport>,
     /// Events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intake: Option<IntakeReport>,
@@ -85,6 +88,20 @@ pub struct StartupReport {
     pub known_ms: f64,
     /// Idle.
     pub memory: MemoryReport,
+}
+
+/// Loads of accounts that are not in memory, their resolution included.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ColdReport {
+    /// Invoices, observations, purchases and notes that the account with the long past has, each.
+    pub facts_of_each_kind: usize,
+    /// An account with little in its past.
+    pub short: Figure,
+    /// An account with much in it.
+    pub long: Figure,
+    /// Ratio of their median times.
+    pub growth: f64,
 }
 
 /// Events in.
@@ -183,7 +200,15 @@ fn durable_write(place: &Place) -> anyhow::Result<f64> {
 
 impl Report {
     pub(super) const fn new(settings: Settings, machine: Machine) -> Self {
-        Self { settings, machine, startup: None, intake: None, check: None, mixed: None }
+        Self {
+            settings,
+            machine,
+            startup: None,
+            cold: None,
+            intake: None,
+            check: None,
+            mixed: None,
+        }
     }
 }
 
@@ -203,6 +228,9 @@ impl fmt::Display for Report {
         )?;
         if let Some(startup) = &self.startup {
             startup.fmt(f)?;
+        }
+        if let Some(cold) = &self.cold {
+            cold.fmt(f)?;
         }
         if let Some(intake) = &self.intake {
             intake.fmt(f)?;
@@ -251,6 +279,15 @@ impl fmt::Display for StartupReport {
             "\nstartup\n  first answer after {fresh_ms:.0} ms on a new database, {known_ms:.0} ms on a known one"
         )?;
         memory(f, &self.memory)
+    }
+}
+
+impl fmt::Display for ColdReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        heading(f, "cold")?;
+        row(f, "account with a short past", &self.short)?;
+        row(f, &format!("with {} of each kind", self.facts_of_each_kind), &self.long)?;
+        writeln!(f, "  {:.2} times the time of the short one", self.growth)
     }
 }
 

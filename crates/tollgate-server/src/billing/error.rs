@@ -132,7 +132,9 @@ impl From<ReadError> for BillingError {
         match error {
             ReadError::Store(error) => Self::Store(error),
             // Neither is asked for here.
-            ReadError::RevisionNotReached | ReadError::NotMetered(_) => Self::Contended,
+            ReadError::RevisionNotReached | ReadError::NotMetered(_) | ReadError::Shared(_) => {
+                Self::Contended
+            }
         }
     }
 }

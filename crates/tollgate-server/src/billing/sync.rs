@@ -62,7 +62,7 @@ impl App {
         let facts = Facts::unknown(account.clone());
         let db = &self.engine.db;
         let revision = match session.state {
-            SessionState::Open => self.engine.load(&account, 0).await?.revision,
+            SessionState::Open => self.engine.revision(&account).await?,
             SessionState::Complete | SessionState::Expired => {
                 self.apply_session(stripe, &facts, session, fetched).await?
             }
@@ -105,7 +105,7 @@ impl App {
         }
         match (revision, &session.account) {
             (Some(revision), _) => Ok(revision),
-            (None, Some(account)) => Ok(self.engine.load(account, 0).await?.revision),
+            (None, Some(account)) => Ok(self.engine.revision(account).await?),
             (None, None) => Ok(0),
         }
     }

@@ -1,0 +1,102 @@
+//! What a read costs the database: one load however many wait for it, and next to nothing for what
+//! is not there yet.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tollgate_domain::ids::{AccountId, FactId};
+use tollgate_domain::waiver::{self, NewWaiver};
+use tollgate_server::engine::{ReadAt, ReadError};
+
+use crate::support::{Settings, TestApp, TestDatabase, on_both};
+
+fn live() -> Settings {
+    Settings { background: true, ..Settings::default() }
+}
+
+fn loads(app: &TestApp) -> u64 {
+    app.app().metrics.fact_loads.get()
+}
+
+async fn grant(app: &TestApp, account: &AccountId) -> u64 {
+    let new = NewWaiver {
+        id: FactId::parse("wv_1").expect("an id"),
+        plan: None,
+        reason: "a partner of ours".to_owned(),
+        granted_by: "ann".to_owned(),
+        expires_at: None,
+        internal_notes: None,
+    };
+    let act = app
+        .app()
+        .intake
+        .act(account, |facts, catalog, now| waiver::grant(facts, new.clone(), catalog, now));
+    act.await.expect("a waiver is given").revision
+}
+
+/// Polls once.
+async fn is_pending(work: &mut (impl Future + Unpin)) -> bool {
+    poll_fn(|context| Poll::Ready(Pin::new(&mut *work).poll(context).is_pending())).await
+}
+
+on_both! {
+    async fn a_cold_account_is_loaded_once_for_all_who_ask_together(database: &TestDatabase) {
+        // Without the feed nothing is kept in memory: every later question loads again.
+        let app = TestApp::start(database).await;
+        let account = AccountId::parse("acme").expect("an id");
+        grant(&app, &account).await;
+        let engine = &app.app().engine;
+        let answers = join_all((0..64).map(|_| engine.resolve(&account, ReadAt::default()))).await;
+        assert_eq!(loads(&app), 1);
+        let revisions = answers.into_iter().map(|entry| entry.expect("an answer").resolution.revision);
+        assert!(revisions.eq(std::iter::repeat_n(1, 64)));
+        engine.resolve(&account, ReadAt::default()).await.expect("an answer");
+        assert_eq!(loads(&app), 2);
+        app.stop().await;
+    }
+
+    async fn whoever_goes_away_leaves_the_load_to_the_others(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let account = AccountId::parse("acme").expect("an id");
+        let engine = &app.app().engine;
+        let mut first = Box::pin(engine.resolve(&account, ReadAt::default()));
+        let mut second = Box::pin(engine.resolve(&account, ReadAt::default()));
+        assert!(is_pending(&mut first).await && is_pending(&mut second).await);
+        drop(first);
+        assert_eq!(second.await.expect("an answer").resolution.revision, 0);
+        app.stop().await;
+    }
+
+    async fn a_revision_that_never_comes_costs_no_loads(database: &TestDatabase) {
+        let app = TestApp::start_with(database, live()).await;
+        let account = AccountId::parse("acme").expect("an id");
+        grant(&app, &account).await;
+        let before = loads(&app);
+        let read = ReadAt { at: None, min_revision: 99 };
+        let answers = join_all((0..8).map(|_| app.app().engine.resolve(&account, read))).await;
+        for answer in answers {
+            assert!(matches!(answer, Err(ReadError::RevisionNotReached)), "{answer:?}");
+        }
+        assert!(loads(&app) - before <= 1, "{} loads", loads(&app) - before);
+        app.stop().await;
+    }
+
+    async fn a_revision_is_answered_as_soon_as_it_is_there(database: &TestDatabase) {
+        let app = TestApp::start_with(database, live()).await;
+        let other = TestApp::start_with(database, live()).await;
+        let account = AccountId::parse("acme").expect("an id");
+        let read = ReadAt { at: None, min_revision: 1 };
+        let (begun, engine) = (Instant::now(), &app.app().engine);
+        let mut early = Box::pin(engine.resolve(&account, read));
+        let pending = tokio::time::timeout(Duration::from_millis(100), &mut early).await.is_err();
+        assert!(pending, "there is no revision yet");
+        assert_eq!(grant(&other, &account).await, 1);
+        assert_eq!(early.await.expect("an answer").resolution.revision, 1);
+        assert!(begun.elapsed() < Duration::from_secs(2), "after {:?}", begun.elapsed());
+        app.stop().await;
+        other.stop().await;
+    }
+}
