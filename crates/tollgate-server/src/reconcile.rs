@@ -55,6 +55,9 @@ pub enum ReconcileError {
     /// The database did not.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Something cannot be written as JSON; a defect of this program.
+    #[error("it cannot be written as JSON: {0}")]
+    Unwritable(#[from] serde_json::Error),
     /// Something read could not be committed.
     #[error("what Stripe shows could not be committed")]
     NotCommitted,

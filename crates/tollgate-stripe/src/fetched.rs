@@ -135,8 +135,8 @@ struct WrittenData<'a> {
 
 impl Showing<'_> {
     /// The body to be stored. Its id is a hash of the rest, so the same answer to the same question
-    /// is the same observation, whoever asked.
-    pub fn to_body(&self) -> Vec<u8> {
+    /// is the same observation, whoever asked. An error is a defect of this program.
+    pub fn to_body(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut written = Written {
             id: None,
             object: OBJECT,
@@ -148,16 +148,11 @@ impl Showing<'_> {
             covers: self.covers.iter().map(EventId::as_str).collect(),
             data: WrittenData { object: self.object },
         };
-        let hash = hex::encode(Sha256::digest(bytes_of(&written)));
+        let hash = hex::encode(Sha256::digest(serde_json::to_vec(&written)?));
         let id = format!("{OWN_ID_PREFIX}{}", hash.get(..HASH_DIGITS).unwrap_or(&hash));
         written.id = Some(&id);
-        bytes_of(&written)
+        serde_json::to_vec(&written)
     }
-}
-
-fn bytes_of(written: &Written<'_>) -> Vec<u8> {
-    // Strings, numbers and JSON that has been read once: nothing that could be refused.
-    serde_json::to_vec(written).unwrap_or_default()
 }
 
 /// What stands for a subscription that Stripe does not know any more: it is over. `sold` is what

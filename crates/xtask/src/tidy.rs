@@ -3,6 +3,7 @@
 //! Owns the list of checks and the shape of a finding. A check is a pure function from the tree to
 //! findings; add one by writing `tidy/<rule>.rs` and naming it in [`check`]. Must not read files itself.
 
+mod defaults;
 mod headers;
 mod links;
 mod manifests;
@@ -46,6 +47,7 @@ impl fmt::Display for Finding {
 pub(crate) fn check(tree: &Tree, mode: Mode) -> anyhow::Result<Vec<Finding>> {
     let mut findings = headers::check(tree);
     findings.extend(words::check(tree));
+    findings.extend(defaults::check(tree));
     findings.extend(links::check(tree));
     findings.extend(manifests::check(tree));
     findings.extend(migrations::check(tree));

@@ -82,6 +82,6 @@ fn quantity(asked: Option<u64>) -> Result<Option<u64>, ApiError> {
     }
 }
 
-fn answer(out: &impl Serialize) -> Response {
-    reply::json(serde_json::to_vec(out).unwrap_or_default().into())
+fn answer(out: &impl Serialize) -> Result<Response, ApiError> {
+    reply::of(out)
 }

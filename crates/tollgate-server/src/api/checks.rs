@@ -186,18 +186,25 @@ async fn answer(app: &App, caller: &Caller, ask: CheckIn<'_>) -> Result<Bytes, A
     {
         caller.may_ask_about(account)?;
         app.metrics.checks_cached.inc();
-        return Ok(entry.answer(position, || plain_answer(&app.config.catalog, &entry, &ask)));
+        return entry.answer(position, || plain_answer(&app.config.catalog, &entry, &ask));
     }
     answer_slowly(app, caller, &ask).await
 }
 
 /// The reply to a plain check, from the entry alone.
-fn plain_answer(catalog: &Catalog, entry: &Entry, ask: &CheckIn<'_>) -> Bytes {
-    let answer = tollgate_domain::answer(&entry.resolution, catalog, &ask.feature, 1, None);
-    match answer {
-        Ok(answer) => render(catalog, &entry.resolution, &answer, ask).into(),
-        Err(_) => Bytes::new(),
-    }
+fn plain_answer(catalog: &Catalog, entry: &Entry, ask: &CheckIn<'_>) -> Result<Bytes, ApiError> {
+    let answer = tollgate_domain::answer(&entry.resolution, catalog, &ask.feature, 1, None)
+        .map_err(|_| ApiError::UnknownFeature(ask.feature.to_string()))?;
+    rendered(catalog, &entry.resolution, &answer, ask)
+}
+
+fn rendered(
+    catalog: &Catalog,
+    resolution: &Resolution,
+    answer: &Answer,
+    ask: &CheckIn<'_>,
+) -> Result<Bytes, ApiError> {
+    render(catalog, resolution, answer, ask).map(Bytes::from).map_err(reply::unwritable)
 }
 
 async fn answer_slowly(app: &App, caller: &Caller, ask: &CheckIn<'_>) -> Result<Bytes, ApiError> {
@@ -227,7 +234,7 @@ async fn answer_slowly(app: &App, caller: &Caller, ask: &CheckIn<'_>) -> Result<
     let answer =
         tollgate_domain::answer(&resolution.resolution, catalog, &ask.feature, requested, usage)
             .map_err(|_| ApiError::UnknownFeature(ask.feature.to_string()))?;
-    Ok(render(catalog, &resolution.resolution, &answer, ask).into())
+    rendered(catalog, &resolution.resolution, &answer, ask)
 }
 
 /// The reply in JSON.
@@ -236,7 +243,7 @@ pub(crate) fn render(
     resolution: &Resolution,
     answer: &Answer,
     ask: &CheckIn<'_>,
-) -> Vec<u8> {
+) -> Result<Vec<u8>, serde_json::Error> {
     let required = answer.required_plan.and_then(|index| catalog.plan(index));
     let limit = answer.limit.and_then(tollgate_domain::catalog::Limit::count);
     let out = CheckOut {
@@ -263,5 +270,5 @@ pub(crate) fn render(
         revision: resolution.revision,
         trace: ask.explain.then(|| Trace::of(resolution, catalog)),
     };
-    serde_json::to_vec(&out).unwrap_or_default()
+    serde_json::to_vec(&out)
 }

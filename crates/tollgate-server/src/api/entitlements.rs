@@ -107,12 +107,12 @@ async fn read(app: &App, asked: &Asked) -> Result<(Bytes, HeaderValue), ApiError
     let metered = catalog.features.values().any(|f| matches!(f.kind, FeatureKind::Metered(_)));
     if asked.read.at.is_none() && !asked.explain && !metered {
         let make = || rendered(&asked.account, &entry.resolution, catalog, BTreeMap::new(), None);
-        return Ok(entry.entitlements.get_or_init(make).clone());
+        return entry.entitlements(make);
     }
     let at = asked.read.at.unwrap_or_else(|| app.clock.now());
     let usage = usage(&app.engine, &asked.account, &entry.resolution, (catalog, at)).await?;
     let trace = asked.explain.then(|| Trace::of(&entry.resolution, catalog));
-    Ok(rendered(&asked.account, &entry.resolution, catalog, usage, trace))
+    rendered(&asked.account, &entry.resolution, catalog, usage, trace)
 }
 
 async fn usage<'a>(
@@ -140,7 +140,7 @@ fn rendered(
     catalog: &Catalog,
     usage: BTreeMap<&str, u64>,
     trace: Option<Trace>,
-) -> (Bytes, HeaderValue) {
+) -> Result<(Bytes, HeaderValue), ApiError> {
     let plan = catalog.plan(resolution.plan);
     let limits: BTreeMap<&str, Option<u64>> = resolution
         .allowances
@@ -172,11 +172,11 @@ fn rendered(
         catalog_version: &catalog.version,
         trace,
     };
-    let body: Bytes = serde_json::to_vec(&out).unwrap_or_default().into();
+    let body = reply::bytes(&out)?;
     let hash = hex::encode(Sha256::digest(&body));
     let tag = format!("\"{}\"", hash.get(..32).unwrap_or_default());
     let tag = HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""));
-    (body, tag)
+    Ok((body, tag))
 }
 
 /// Whether a list of entity tags names this one; a weak one does too, for bodies are compared.

@@ -304,7 +304,7 @@ impl ApiError {
             request_id: request_id.to_owned(),
             errors,
         };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let body = serde_json::to_vec(&problem).unwrap_or_else(|_| UNWRITABLE.to_vec());
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -324,6 +324,10 @@ impl ApiError {
     }
 }
 
+/// What is sent where a problem cannot be written as JSON.
+const UNWRITABLE: &[u8] =
+    br#"{"type":"about:blank","title":"Internal error","status":500,"code":"internal"}"#;
+
 impl IntoResponse for ApiError {
     /// Leaves the error in the response's extensions; the outermost layer, which knows the
     /// request's id, renders it.
@@ -340,15 +344,22 @@ impl From<ReadError> for ApiError {
             ReadError::RevisionNotReached => Self::RevisionNotReached,
             ReadError::NotMetered(feature) => Self::NotMetered(feature),
             ReadError::Store(error) => error.into(),
+            ReadError::Shared(error) => error.as_ref().into(),
         }
     }
 }
 
 impl From<tollgate_store::StoreError> for ApiError {
     fn from(error: tollgate_store::StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&tollgate_store::StoreError> for ApiError {
+    fn from(error: &tollgate_store::StoreError) -> Self {
         // The whole chain, for the one log line of this request.
         let mut cause = error.to_string();
-        let mut source = std::error::Error::source(&error);
+        let mut source = std::error::Error::source(error);
         while let Some(inner) = source {
             cause = format!("{cause}: {inner}");
             source = inner.source();

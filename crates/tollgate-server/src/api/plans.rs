@@ -135,7 +135,7 @@ fn public<T: Serialize>(app: &App, parts: &Parts, out: &T) -> Result<Response, A
     let caller = limits::client_address(parts, &app.config).to_string();
     let admitted = app.admit(Class::Public, &caller)?;
     Query::parse(parts.uri.query()).finish()?;
-    let mut response = reply::json(serde_json::to_vec(out).unwrap_or_default().into());
+    let mut response = reply::of(out)?;
     if let Some(admitted) = admitted {
         admitted.mark(response.headers_mut());
     }

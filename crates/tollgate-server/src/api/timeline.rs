@@ -88,7 +88,7 @@ async fn read(app: &App, account: &AccountId, query: Option<&str>) -> Result<Res
         revision: facts.revision,
         spans: spans.iter().map(|span| span_out(catalog, span, now)).collect(),
     };
-    Ok(reply::json(serde_json::to_vec(&out).unwrap_or_default().into()))
+    reply::of(&out)
 }
 
 /// A span as it is shown.

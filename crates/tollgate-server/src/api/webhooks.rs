@@ -88,7 +88,7 @@ async fn take(
         begun,
     };
     match app.queue.submit(delivery).await {
-        Ok(reply) => Ok(answer(event_id.as_str(), &event_type, &reply)),
+        Ok(reply) => answer(event_id.as_str(), &event_type, &reply),
         Err(why) => {
             let result = match why {
                 NotCommitted::Full => "queue_full",
@@ -109,7 +109,7 @@ fn refuse(app: &App, error: SignatureError) -> ApiError {
     ApiError::InvalidSignature
 }
 
-fn answer(event_id: &str, event_type: &str, reply: &Reply) -> Response {
+fn answer(event_id: &str, event_type: &str, reply: &Reply) -> Result<Response, ApiError> {
     let out = WebhookOut {
         received: true,
         status: reply.status.as_str(),
@@ -118,5 +118,5 @@ fn answer(event_id: &str, event_type: &str, reply: &Reply) -> Response {
         message: &reply.message,
         revision: reply.revision,
     };
-    reply::json(serde_json::to_vec(&out).unwrap_or_default().into())
+    reply::of(&out)
 }

@@ -24,7 +24,7 @@ impl App {
     /// Takes an object in as Stripe showed it: the same queue, order and inbox as for an event.
     /// An object that cannot be read is stored as `failed`, as an event would be.
     pub async fn take_fetched(&self, showing: &Showing<'_>) -> Result<Reply, TakeError> {
-        let body = showing.to_body();
+        let body = showing.to_body().map_err(|_| TakeError::NoObject)?;
         // What was just written is read back: what is stored decides, now and in every replay.
         let fetched = fetched::read(&body).ok_or(TakeError::NoObject)?;
         let (object, content) = match fetched.told {

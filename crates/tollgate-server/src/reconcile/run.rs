@@ -7,8 +7,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Drift, Timestamp};
 use tollgate_store::leases::{self, Lease};
+use tollgate_store::meta;
 use tollgate_store::reconciliation_runs::{self as runs, Run};
-use tollgate_store::{StoreError, meta};
 use tollgate_stripe::client::{
     ApiPath, Form, KeyMode, Operation, Patience, StripeClient, StripeError,
 };
@@ -119,12 +119,12 @@ pub async fn begin(app: &App, order: Order) -> Result<Begun, ReconcileError> {
         Ok(begun) => Ok(begun),
         Err(error) => {
             leases::release(db, &lease).await.ok();
-            Err(error.into())
+            Err(error)
         }
     }
 }
 
-async fn begin_under(app: &App, order: Order, lease: &Lease) -> Result<Begun, StoreError> {
+async fn begin_under(app: &App, order: Order, lease: &Lease) -> Result<Begun, ReconcileError> {
     let (db, now) = (&app.engine.db, app.clock.now());
     let kind = order.kind.as_str();
     let broken_off = runs::unfinished(db, kind, order.account.as_ref(), order.dry).await?;
@@ -151,21 +151,21 @@ async fn begin_under(app: &App, order: Order, lease: &Lease) -> Result<Begun, St
     Ok(begun)
 }
 
-async fn note(app: &App, begun: &Begun) -> Result<(), StoreError> {
+async fn note(app: &App, begun: &Begun) -> Result<(), ReconcileError> {
     let run = Run {
         id: begun.id.clone(),
         kind: begun.order.kind.as_str().to_owned(),
         account: begun.order.account.clone(),
         dry_run: begun.order.dry,
         status: "running".to_owned(),
-        progress: text(&begun.progress),
-        report: text(&begun.report),
+        progress: text(&begun.progress)?,
+        report: text(&begun.report)?,
         error: None,
         started_at: begun.started_at,
         updated_at: begun.started_at,
         finished_at: None,
     };
-    runs::insert(&app.engine.db, &run).await
+    Ok(runs::insert(&app.engine.db, &run).await?)
 }
 
 /// Carries a begun run out. One that the engine's stop breaks off is gone on with later.
@@ -201,7 +201,7 @@ pub async fn carry_out(
         Err(ReconcileError::LeaseLost | ReconcileError::Stopping) => {}
         done => {
             let error = done.as_ref().err().map(ToString::to_string);
-            runs::finish(db, &begun.id, &text(&report), error.as_deref(), now).await?;
+            runs::finish(db, &begun.id, &text(&report)?, error.as_deref(), now).await?;
             runs::forget(db, now.plus_days(-KEPT_DAYS)).await?;
         }
     }
@@ -266,7 +266,7 @@ impl Course<'_> {
         if !leases::renew(db, self.lease, now.plus_ms(LEASE_MS)).await? {
             return Err(ReconcileError::LeaseLost);
         }
-        runs::save(db, self.id, &text(&self.progress), &text(&self.report), now).await?;
+        runs::save(db, self.id, &text(&self.progress)?, &text(&self.report)?, now).await?;
         Ok(())
     }
 
@@ -291,9 +291,8 @@ fn hash(id: &str) -> u64 {
     hasher.finish()
 }
 
-fn text(value: &impl serde::Serialize) -> String {
-    // Texts, numbers and lists of them.
-    serde_json::to_string(value).unwrap_or_default()
+fn text(value: &impl serde::Serialize) -> Result<String, ReconcileError> {
+    Ok(serde_json::to_string(value)?)
 }
 
 #[derive(serde::Deserialize)]

@@ -95,7 +95,7 @@ pub async fn settle(
         cause: FetchCause::Doubt,
         covers: &covers,
     };
-    let told = match fetched::read(&showing.to_body()).map(|read| read.told) {
+    let told = match fetched::read(&showing.to_body()?).map(|read| read.told) {
         Some(Ok(told)) => told,
         Some(Err(error)) => {
             return Ok(Settled::only(Outcome::Unreadable(error.to_string()), account));

@@ -49,7 +49,7 @@ fn a_fetched_object_tells_what_an_event_with_it_tells() {
         ("dispute", FetchedKind::Dispute),
     ] {
         let (event, object) = sample(name);
-        let fetched = read(&showing(kind, &object).to_body()).unwrap();
+        let fetched = read(&showing(kind, &object).to_body().unwrap()).unwrap();
         let mut told = fetched.told.unwrap();
         assert_eq!((told.fetched, told.kind), (Some(FetchCause::Doubt), kind.event_kind()));
         assert_eq!(told.kind.journal_kind(), "reconciled");
@@ -77,8 +77,9 @@ fn covered_observations_and_the_cause_come_back() {
     let (_, object) = sample("subscription");
     let covers = [EventId::parse("evt_1").unwrap(), EventId::parse("obs_2").unwrap()];
     let cause = FetchCause::Drift(tollgate_domain::Drift::EditedInStripe);
-    let body =
-        Showing { covers: &covers, cause, ..showing(FetchedKind::Subscription, &object) }.to_body();
+    let body = Showing { covers: &covers, cause, ..showing(FetchedKind::Subscription, &object) }
+        .to_body()
+        .unwrap();
     let told = read(&body).unwrap().told.unwrap();
     let Seen::Subscription(seen) = told.seen else { panic!("no subscription") };
     assert_eq!((told.fetched, seen.state.covers), (Some(cause), covers.to_vec()));
@@ -89,7 +90,7 @@ fn the_same_answer_is_the_same_observation() {
     let (_, object) = sample("customer");
     let one = showing(FetchedKind::Customer, &object);
     let later = Showing { at: Timestamp::from_unix_seconds(AT + 1), ..one };
-    let id = |showing: &Showing<'_>| read(&showing.to_body()).unwrap().id;
+    let id = |showing: &Showing<'_>| read(&showing.to_body().unwrap()).unwrap().id;
     assert_eq!(id(&one), id(&one));
     assert_ne!(id(&one), id(&later));
     assert!(id(&one).as_str().starts_with(OWN_ID_PREFIX));
@@ -98,7 +99,7 @@ fn the_same_answer_is_the_same_observation() {
 #[test]
 fn what_we_make_ourselves_is_no_delivery_and_the_reverse() {
     let (_, object) = sample("customer");
-    let body = showing(FetchedKind::Customer, &object).to_body();
+    let body = showing(FetchedKind::Customer, &object).to_body().unwrap();
     let Parsed::NotAnEvent { why } = event::parse(&body) else { panic!("taken as an event") };
     assert_eq!(why, "not_an_event");
     let text = String::from_utf8(body).unwrap();
@@ -123,13 +124,17 @@ fn what_is_gone_at_stripe_is_over() {
     let id = SubscriptionId::parse("sub_1").unwrap();
     let sold = [(PriceId::parse("price_1").unwrap(), 3)];
     let object = gone_subscription(&id, &sold, Timestamp::from_unix_seconds(AT));
-    let told = read(&showing(FetchedKind::Subscription, &object).to_body()).unwrap().told.unwrap();
+    let told = read(&showing(FetchedKind::Subscription, &object).to_body().unwrap())
+        .unwrap()
+        .told
+        .unwrap();
     let Seen::Subscription(seen) = told.seen else { panic!("no subscription") };
     assert!(seen.state.status.is_terminal());
     assert_eq!((seen.id, seen.state.items[0].quantity), (id, 3));
 
     let object = gone_customer(&CustomerId::parse("cus_1").unwrap());
-    let told = read(&showing(FetchedKind::Customer, &object).to_body()).unwrap().told.unwrap();
+    let told =
+        read(&showing(FetchedKind::Customer, &object).to_body().unwrap()).unwrap().told.unwrap();
     let Seen::Customer(seen) = told.seen else { panic!("no customer") };
     assert!(seen.deleted);
 }

@@ -246,7 +246,7 @@ pub async fn plan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let go_on = |_| begun.elapsed() < time;
     let (summary, next) = compare_all(&app.engine.db, comparison, after, go_on).await?;
     let out = what_if_out(&summary, comparison, next.as_ref());
-    let mut response = reply::json(serde_json::to_vec(&out).unwrap_or_default().into());
+    let mut response = reply::of(&out)?;
     if let Some(admitted) = admitted {
         admitted.mark(response.headers_mut());
     }

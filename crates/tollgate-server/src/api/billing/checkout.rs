@@ -94,11 +94,11 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
             cancel_url: &asked.cancel_url,
         })
         .await?;
-    Ok(answer(&CheckoutOut {
+    answer(&CheckoutOut {
         session_id: session.id.as_str(),
         url: &session.url,
         expires_at: session.expires_at.to_string(),
-    }))
+    })
 }
 
 /// What Stripe would refuse anyway: the rest is its business.
@@ -120,7 +120,7 @@ pub async fn sync(
         SessionId::parse(&id).map_err(|error| ApiError::field("sessionId", error.to_string()))?;
     let may = |account: &tollgate_domain::ids::AccountId| caller.may_ask_about(account.as_str());
     let synced = app.sync_session::<ApiError>(&id, may).await?;
-    Ok(answer(&SyncOut {
+    answer(&SyncOut {
         session_id: id.as_str(),
         account_id: synced.account.as_str(),
         status: match synced.state {
@@ -130,5 +130,5 @@ pub async fn sync(
         },
         payment_status: &synced.payment_status,
         revision: synced.revision,
-    }))
+    })
 }

@@ -95,10 +95,10 @@ pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Respo
         page.pop();
     }
     let last = page.last().map(|invoice| invoice.id.as_str());
-    Ok(answer(&InvoicesOut {
+    answer(&InvoicesOut {
         data: page.iter().map(shown).collect(),
         next_cursor: last.filter(|_| more),
-    }))
+    })
 }
 
 fn shown(invoice: &Invoice) -> InvoiceOut<'_> {

@@ -42,7 +42,7 @@ pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let account = account.ok_or_else(|| ApiError::field("accountId", "is missing"))?;
     caller.may_ask_about(account.as_str())?;
     let url = app.portal(&account, return_url.as_deref()).await?;
-    Ok(answer(&PortalOut { url: &url }))
+    answer(&PortalOut { url: &url })
 }
 
 /// `POST /api/v1/billing/portal`
@@ -51,7 +51,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let asked: PortalIn = read(&app, request.into_body()).await?;
     let account = account(&caller, &asked.account_id)?;
     let url = app.portal(&account, asked.return_url.as_deref()).await?;
-    Ok(answer(&PortalOut { url: &url }))
+    answer(&PortalOut { url: &url })
 }
 
 pub(super) async fn allow_both() -> ApiError {

@@ -264,13 +264,13 @@ pub async fn preview(State(app): State<Arc<App>>, request: Request) -> Result<Re
         description: &line.description,
         amount: line.amount.amount_minor,
     });
-    Ok(answer(&PreviewOut {
+    answer(&PreviewOut {
         timing: cost.timing.as_str(),
         effective_at: cost.at.map(|at| at.to_string()),
         amount_due: cost.preview.due.amount_minor,
         currency: cost.preview.due.currency.as_str(),
         lines: lines.collect(),
-    }))
+    })
 }
 
 fn wanted<'a>(
@@ -320,7 +320,7 @@ async fn standing(
     let facts = app.engine.load(account, min_revision).await?;
     let now = app.clock.now();
     let resolution = app.engine.resolve_facts(&facts, now, now);
-    Ok(answer(&shown(&facts, &app.config.catalog, &resolution, pending)))
+    answer(&shown(&facts, &app.config.catalog, &resolution, pending))
 }
 
 fn plan_id(catalog: &Catalog, plan: PlanIndex) -> String {

@@ -136,7 +136,7 @@ on_both! {
             cause: FetchCause::Doubt,
             covers: &[],
         };
-        let body = String::from_utf8(showing.to_body()).unwrap();
+        let body = String::from_utf8(showing.to_body().unwrap()).unwrap();
         for body in [body.clone(), body.replacen("tollgate.observation", "event", 1)] {
             let answer = app.deliver(&body).await;
             assert_eq!((answer.status, answer.field("status").as_str()), (200, "ignored"));
