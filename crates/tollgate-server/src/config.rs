@@ -18,6 +18,7 @@ pub mod load;
 pub mod price_map;
 mod reader;
 pub mod reference;
+mod replaced_names;
 pub mod secret;
 pub mod settings;
 pub mod value;

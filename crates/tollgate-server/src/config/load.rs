@@ -10,6 +10,7 @@ use super::environment::Environment;
 use super::fault::{Fault, Faults, Origin, Trouble};
 use super::layers::Layers;
 use super::reader::Reader;
+use super::replaced_names;
 use super::settings;
 use super::value::Raw;
 
@@ -77,6 +78,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
     let catalog = catalog_source::load(&values.catalog_wishes(sources), &mut faults);
     values.check_together(&layers, catalog.as_ref(), &mut faults);
     warnings.extend(shown.iter().filter_map(unused));
+    warnings.extend(replaced_names::warnings(&environment));
     match (catalog, faults.is_empty()) {
         (Some(catalog), true) => {
             Ok(Loaded { config: values.into_config(catalog), warnings, shown, environment })
@@ -162,7 +164,7 @@ fn unused(shown: &Shown) -> Option<Fault> {
     set.then(|| {
         let trouble = Trouble::new(
             format!("{} is set, but not used by this version", shown.key),
-            "nothing to do; it is checked and kept for a later version",
+            "leave it out; nothing in this version acts on it",
         );
         Fault::new(shown.origin.clone(), shown.key, trouble)
     })

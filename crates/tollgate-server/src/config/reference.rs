@@ -24,7 +24,9 @@ Later wins:
 4. the environment; a variable of Tollgate's own (`TOLLGATE__SECTION__NAME`) wins over another name of the same setting
 5. flags of the command line
 
-Unknown settings and unknown `TOLLGATE__…` variables are refused. Flags are `true`, `false`, `1` or
+Unknown settings and unknown `TOLLGATE__…` variables are refused. Names of the origin systems that
+this version does nothing with, or that mean nothing here (`STRIPE_PRICE_ID_…`, `ADMIN_API_KEYS`),
+are named once at start and by `tollgate config check`, with what to use instead. Flags are `true`, `false`, `1` or
 `0` and nothing else. A blank variable counts as not set, except for Stripe's secrets, where it is
 refused. Placeholders of example files (`changeme`, `whsec_xxx`, `sk_test_...`, `your_…`) are
 refused. Relative paths start at the working directory, those in a file at that file's directory;
@@ -35,8 +37,13 @@ refused. Relative paths start at the working directory, those in a file at that 
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
     for (section, about) in SECTIONS {
+        let acts = |setting: &&Setting| setting.used && setting.section() == *section;
+        let mut settings = SETTINGS.iter().filter(acts).peekable();
+        if settings.peek().is_none() {
+            continue;
+        }
         let _ = write!(page, "\n## {section}\n\n{about}\n");
-        for setting in SETTINGS.iter().filter(|setting| setting.section() == *section) {
+        for setting in settings {
             write_setting(&mut page, setting);
         }
     }
@@ -55,9 +62,6 @@ fn write_setting(page: &mut String, setting: &Setting) {
     let variables: Vec<String> =
         std::iter::once(setting.variable()).chain(names).map(|name| format!("`{name}`")).collect();
     let _ = writeln!(page, "- Variables: {}", variables.join(", "));
-    if !setting.used {
-        let _ = writeln!(page, "- Accepted and checked, but not used by this version.");
-    }
 }
 
 fn kind(kind: Kind) -> String {

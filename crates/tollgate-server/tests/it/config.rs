@@ -5,7 +5,10 @@ use std::path::Path;
 use proptest::prelude::*;
 use tollgate_domain::catalog::PriceTarget;
 use tollgate_domain::ids::{PriceId, PriceRef};
-use tollgate_server::config::{self, Environment, Faults, Flags, Livemode, Loaded, Sources};
+use tollgate_server::config::settings::SETTINGS;
+use tollgate_server::config::{
+    self, Environment, Faults, Flags, Livemode, Loaded, Sources, reference,
+};
 
 /// A working directory of its own with the files and variables a test needs.
 struct Place {
@@ -297,6 +300,34 @@ fn settings_of_parts_not_built_are_taken_and_honestly_said_to_do_nothing() {
 }
 
 #[test]
+fn names_of_the_origin_systems_without_a_meaning_are_told_once_with_what_to_use() {
+    let place = Place::new()
+        .variable("STRIPE_PRICE_ID_BASIC", "price_1")
+        .variable("STRIPE_PRICE_ID_PREMIUM", "price_2")
+        .variable("STRIPE_PRICE_IDS", "basic:price_1")
+        .variable("ADMIN_API_KEYS", "key:name")
+        .variable("UPSTASH_REDIS_REST_URL", "https://example.com")
+        .variable("UPSTASH_REDIS_REST_TOKEN", "a-token-nobody-is-shown")
+        .variable("BILLING_EVENTS_REDIS_URL", "")
+        .file(".env", "STRIPE_PUBLISHABLE_KEY=pk_test_tollgate\n");
+    let warnings: Vec<String> =
+        place.load().unwrap().warnings.iter().map(ToString::to_string).collect();
+    let told = |needles: &[&str]| {
+        let all = |warning: &&String| needles.iter().all(|needle| warning.contains(needle));
+        assert_eq!(warnings.iter().filter(all).count(), 1, "{needles:?} in {warnings:#?}");
+    };
+    told(&[
+        "STRIPE_PRICE_IDS, STRIPE_PRICE_ID_BASIC, STRIPE_PRICE_ID_PREMIUM mean nothing",
+        "STRIPE_PRODUCT_PRICE_MAP",
+    ]);
+    told(&["ADMIN_API_KEYS means nothing", "tollgate keys create"]);
+    told(&["UPSTASH_REDIS_REST_TOKEN, UPSTASH_REDIS_REST_URL mean nothing"]);
+    told(&["STRIPE_PUBLISHABLE_KEY means nothing", ".env:1"]);
+    assert!(warnings.iter().all(|warning| !warning.contains("a-token-nobody-is-shown")));
+    assert!(warnings.iter().all(|warning| !warning.contains("BILLING_EVENTS_REDIS_URL")));
+}
+
+#[test]
 fn what_is_shown_never_holds_a_secret() {
     let place = Place::new()
         .variable("STRIPE_SECRET_KEY", "sk_test_tollgatesecretvalue1")
@@ -340,13 +371,15 @@ fn a_path_in_a_file_is_relative_to_that_file() {
 }
 
 #[test]
-fn the_reference_page_names_every_setting_and_each_default_is_allowed() {
-    let page = config::reference::page();
-    for setting in config::settings::SETTINGS {
-        assert!(page.contains(&format!("### `{}`", setting.key)), "{}", setting.key);
-        assert!(page.contains(&setting.variable()), "{}", setting.key);
+fn the_reference_page_names_every_setting_that_acts_and_each_default_is_allowed() {
+    let page = reference::page();
+    for setting in SETTINGS {
+        let heading = format!("### `{}`\n", setting.key);
+        assert_eq!(page.contains(&heading), setting.used, "{}", setting.key);
+        assert_eq!(page.contains(&setting.variable()), setting.used, "{}", setting.key);
         let section = format!("\n## {}\n", setting.section());
-        assert_eq!(page.matches(&section).count(), 1, "{}", setting.key);
+        let acts = SETTINGS.iter().any(|one| one.used && one.section() == setting.section());
+        assert_eq!(page.matches(&section).count(), usize::from(acts), "{}", setting.key);
     }
     assert!(Place::new().load().is_ok(), "the defaults themselves have no fault");
 }
