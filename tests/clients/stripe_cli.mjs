@@ -299,17 +299,17 @@ async function forwarded(listening) {
   const [ended] = expected.filter((event) => event.type === 'customer.subscription.deleted');
   tally.check('many events came of it', expected.length >= 10, true);
 
-  const rows = await until('all events in the inbox', async () => {
-    const seen = await inbox();
-    return expected.every((event) => seen.has(event.id)) ? seen : undefined;
-  });
-  const states = (event) => rows.get(event.id).status;
-  const unsettled = expected.filter((event) => !['processed', 'ignored'].includes(states(event)));
-  tally.check(
-    'every event is settled',
-    unsettled.map((event) => [event.type, states(event)]),
-    [],
-  );
+  // An event that comes before the one that tells whose it is waits for that one: to be in the inbox is
+  // not to be settled. How long is the product's affair (a test of the service bounds it); that it ends
+  // is what is asked here.
+  let rows = new Map();
+  const state = (event) => rows.get(event.id)?.status ?? 'not there';
+  const isOpen = (event) => !['processed', 'ignored'].includes(state(event));
+  const open = await until('every event to be settled', async () => {
+    rows = await inbox();
+    return expected.some(isOpen) ? undefined : [];
+  }).catch(() => expected.filter(isOpen).map((event) => [event.type, state(event)]));
+  tally.check('every event is settled', open, []);
   tally.matches('the cancellation is processed for its account', rows.get(ended.id), {
     type: 'customer.subscription.deleted',
     status: 'processed',

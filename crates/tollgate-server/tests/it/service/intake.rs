@@ -243,3 +243,32 @@ on_both! {
 fn without_claim(event: &tollgate_sandbox::StripeEvent) -> String {
     event.body.replace("\"account_id\"", "\"nothing\"")
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_came_before_its_owner_is_settled_as_soon_as_the_owner_comes() {
+    let database = TestDatabase::sqlite();
+    // Only a wake-up can be so quick: nobody looks by himself for a minute.
+    let settings = Settings {
+        background: true,
+        environment: vec![("TOLLGATE__WORKERS__POLL_MS".into(), "60000".into())],
+        ..Settings::default()
+    };
+    let app = TestApp::start_with(&database, settings).await;
+    for round in 0..20 {
+        let events = app.scenario("checkout", &format!("acme_{round}"));
+        let early = events.iter().find(|event| event.kind == "invoice.paid").unwrap();
+        let body = without_claim(early);
+        assert_eq!(app.deliver(&body).await.field("status"), "waiting");
+        app.deliver_all(events.iter().filter(|event| event.id != early.id)).await;
+        let begun = std::time::Instant::now();
+        let id = tollgate_domain::ids::EventId::parse(&early.id).unwrap();
+        loop {
+            let rows = tollgate_store::inbox::find(&app.app().engine.db, &id).await.unwrap();
+            if rows[0].outcome.status == tollgate_store::inbox::EventStatus::Processed {
+                break;
+            }
+            assert!(begun.elapsed().as_secs() < 10, "still {:?}", rows[0].outcome);
+        }
+    }
+    app.stop().await;
+}
