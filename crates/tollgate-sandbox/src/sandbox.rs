@@ -155,6 +155,11 @@ impl Sandbox {
         }
     }
 
+    /// Its id, `acct_…`.
+    pub fn account(&self) -> &str {
+        &self.world.account
+    }
+
     /// The time, in Unix seconds.
     pub fn now(&self) -> i64 {
         self.world.now

@@ -28,6 +28,7 @@ use tower_service::Service as _;
 
 use crate::sandbox::{ApiRequest, Method, Params, Sandbox, SandboxOptions, WebhookEndpoint};
 
+mod access;
 mod api;
 mod clock;
 mod control;
@@ -193,7 +194,7 @@ impl RunningSandbox {
         let call = |path: &str, pairs: &[(&str, &str)]| {
             let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
             let params = Params::from_form(&form).unwrap_or_default();
-            self.stand.call(&ApiRequest::new(Method::Post, path, params), &form);
+            self.stand.answer(&ApiRequest::new(Method::Post, path, params), &form);
         };
         let find = || {
             let all = self.with(|sandbox| sandbox.endpoints());
@@ -250,6 +251,11 @@ impl RunningSandbox {
     /// Requests go well from now on.
     pub fn clear_faults(&self) {
         lock(&self.stand.faults).clear();
+    }
+
+    /// From now on a key opens another account than the one that is served.
+    pub fn give_account(&self, key: &str, account: Sandbox) {
+        lock(&self.stand.accounts).give(key, account);
     }
 
     /// Stops to listen and to deliver.

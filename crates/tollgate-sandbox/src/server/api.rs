@@ -10,6 +10,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
+use super::access::{Accounts, forbidden};
 use super::faults::Fault;
 use super::stand::{Stand, lock};
 use crate::pretty;
@@ -26,7 +27,7 @@ const KEY_BYTES_MAX: usize = 255;
 pub(crate) struct CutOff;
 
 /// A request that never reaches the sandbox.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Refused {
     status: StatusCode,
     kind: &'static str,
@@ -69,10 +70,14 @@ pub(crate) async fn serve(State(stand): State<Arc<Stand>>, request: Request) -> 
     let reply = match &fault {
         Some(fault) if !fault.is_accepted() => None,
         Some(_) | None => {
-            let read = read(&method, &path, parts.uri.query(), &parts.headers, body).await;
-            Some(match read {
-                Ok((request, params)) => stand.call(&request, &params),
-                Err(refused) => refused.reply(),
+            let key = authenticate(&parts.headers, &lock(&stand.accounts));
+            let read = match &key {
+                Ok(_) => read(&method, &path, parts.uri.query(), &parts.headers, body).await,
+                Err(refused) => Err(refused.clone()),
+            };
+            Some(match (key, read) {
+                (Ok(key), Ok((request, params))) => stand.call(&key, &request, &params),
+                (_, Err(refused)) | (Err(refused), _) => refused.reply(),
             })
         }
     };
@@ -126,7 +131,6 @@ async fn read(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(ApiRequest, String), Refused> {
-    authenticate(headers)?;
     let method = match method {
         "GET" => Method::Get,
         "POST" => Method::Post,
@@ -156,8 +160,9 @@ async fn read(
 }
 
 /// The key of a request, by `Authorization: Bearer` or as the user of Basic. Any test key opens
-/// the sandbox: it holds nothing secret, and a key of a live account must never get here.
-fn authenticate(headers: &HeaderMap) -> Result<(), Refused> {
+/// the sandbox: it holds nothing secret, and a key of a live account must never get here, but for
+/// those that were given an account of their own.
+fn authenticate(headers: &HeaderMap, accounts: &Accounts) -> Result<String, Refused> {
     let refused = |message: &str| Err(Refused::new(StatusCode::UNAUTHORIZED, message));
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(key) = header.and_then(key) else {
@@ -166,6 +171,9 @@ fn authenticate(headers: &HeaderMap) -> Result<(), Refused> {
              header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
         );
     };
+    if accounts.has(&key) {
+        return Ok(key);
+    }
     if ["sk_live_", "rk_live_", "pk_live_"].iter().any(|start| key.starts_with(start)) {
         return refused(
             "This is a live key, and the sandbox is not Stripe. Use a test key (sk_test_…).",
@@ -173,7 +181,7 @@ fn authenticate(headers: &HeaderMap) -> Result<(), Refused> {
     }
     let tests = ["sk_test_", "rk_test_", "pk_test_"];
     if tests.iter().any(|start| key.len() > start.len() && key.starts_with(start)) {
-        Ok(())
+        Ok(key)
     } else {
         refused("Invalid API Key provided. The sandbox takes any test key (sk_test_…).")
     }
@@ -278,7 +286,16 @@ fn http_date(seconds: i64) -> Option<HeaderValue> {
 
 impl Stand {
     /// Answers a request of the API, with what only the server can do besides.
-    pub(crate) fn call(&self, request: &ApiRequest, params: &str) -> ApiReply {
+    pub(crate) fn call(&self, key: &str, request: &ApiRequest, params: &str) -> ApiReply {
+        let now = self.clock.now().unix_seconds();
+        if let Some(other) = lock(&self.accounts).of(key, now) {
+            let refused = forbidden(key, request, other.account());
+            return refused.unwrap_or_else(|| other.call(request));
+        }
+        let own = lock(&self.sandbox).account().to_owned();
+        if let Some(refused) = forbidden(key, request, &own) {
+            return refused;
+        }
         if let Some(reply) = self.listening_session(request) {
             return reply;
         }
@@ -319,14 +336,14 @@ mod tests {
     #[test]
     fn any_test_key_opens_and_a_live_key_never_does() {
         for good in ["Bearer sk_test_1", "bearer rk_test_1", "Basic c2tfdGVzdF8xOg=="] {
-            assert!(authenticate(&with(good)).is_ok(), "{good}");
+            assert!(authenticate(&with(good), &Accounts::default()).is_ok(), "{good}");
         }
         for bad in ["Bearer sk_live_1", "Bearer sk_test_", "Bearer x", "Basic !!", "sk_test_1"] {
-            let refused = authenticate(&with(bad)).unwrap_err();
+            let refused = authenticate(&with(bad), &Accounts::default()).unwrap_err();
             assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{bad}");
             assert!(!refused.message.contains("sk_live_1"), "a key is never repeated");
         }
-        assert!(authenticate(&HeaderMap::new()).is_err());
+        assert!(authenticate(&HeaderMap::new(), &Accounts::default()).is_err());
     }
 
     #[test]

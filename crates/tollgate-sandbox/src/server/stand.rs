@@ -8,6 +8,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
 use tollgate_domain::{Catalog, Timestamp};
 
+use super::access::Accounts;
 use super::clock::SandboxClock;
 use super::courier::{Address, Courier, Outcome, Parcel};
 use super::deed::{Deed, DeedError, Done, KeptCall};
@@ -31,6 +32,8 @@ pub(crate) struct Stand {
     pub(crate) sandbox: Arc<Mutex<Sandbox>>,
     pub(crate) clock: SandboxClock,
     pub(crate) faults: Mutex<Faults>,
+    /// Accounts beside this one.
+    pub(crate) accounts: Mutex<Accounts>,
     pub(crate) courier: Mutex<Courier>,
     /// Where the server is, such as `http://127.0.0.1:12111`.
     pub(crate) site: String,
@@ -69,6 +72,7 @@ impl Stand {
             sandbox: Arc::new(Mutex::new(sandbox)),
             clock,
             faults: Mutex::default(),
+            accounts: Mutex::default(),
             courier: Mutex::new(courier),
             site,
             news: broadcast::channel(LISTENERS_LAG_MAX).0,
