@@ -43,13 +43,13 @@ pub struct ResultLabel {
     pub result: &'static str,
 }
 
-/// Labels of [`Metrics::stripe_requests`].
+/// Labels of [`Metrics::stripe_requests`] and [`Metrics::stripe_request`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CallLabels {
     /// The operation's name, such as `customers.create`.
     pub operation: &'static str,
     /// How one try of it ended.
-    pub result: &'static str,
+    pub outcome: &'static str,
 }
 
 /// Labels of [`Metrics::stripe_held`].
@@ -119,10 +119,10 @@ pub struct Metrics {
     pub worker_errors: Family<ReasonLabel, Counter>,
     /// Differences from Stripe that reconciliations found, by class.
     pub drift: Family<ReasonLabel, Counter>,
-    /// Tries of calls to Stripe, by operation and result.
+    /// Tries of calls to Stripe, by operation and outcome.
     pub stripe_requests: Family<CallLabels, Counter>,
-    /// Time of one try.
-    pub stripe_request: Histogram,
+    /// Time of one try, by operation and outcome.
+    pub stripe_request: Family<CallLabels, Histogram>,
     /// Calls that had to wait, or were not made.
     pub stripe_held: Family<HeldLabels, Counter>,
     /// 1 while calls to Stripe are held back because it is down.
@@ -131,6 +131,11 @@ pub struct Metrics {
     pub findings: Family<CodeLabel, Gauge>,
     /// Stripe's view of a customer's features differs from ours.
     pub entitlement_mismatches: Counter<u64, AtomicU64>,
+}
+
+/// From a quarter of a millisecond to eight seconds.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_25, 2.0, 16))
 }
 
 impl Default for Metrics {
@@ -142,7 +147,6 @@ impl Default for Metrics {
 impl Metrics {
     /// Fresh metrics, all at zero.
     pub fn new() -> Self {
-        let seconds = || Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         let checks: Family<ResultLabel, Counter> = Family::default();
         let requests: Family<StatusLabel, Counter> = Family::default();
         let class = |status| requests.get_or_create(&StatusLabel { status }).clone();
@@ -173,7 +177,7 @@ impl Metrics {
             worker_errors: Family::default(),
             drift: Family::default(),
             stripe_requests: Family::default(),
-            stripe_request: seconds(),
+            stripe_request: Family::new_with_constructor(seconds),
             stripe_held: Family::default(),
             stripe_breaker_open: Gauge::default(),
             findings: Family::default(),
@@ -211,7 +215,7 @@ impl Metrics {
         r.register("task_ends", "Unexpected ends of background tasks", ends);
         r.register("worker_errors", "Failures of background work", self.worker_errors.clone());
         let calls = self.stripe_requests.clone();
-        r.register("stripe_requests", "Tries of calls to Stripe by operation and result", calls);
+        r.register("stripe_requests", "Tries of calls to Stripe by operation and outcome", calls);
         let call = self.stripe_request.clone();
         r.register_with_unit("stripe_request_duration", "Time of one try", Unit::Seconds, call);
         let held = self.stripe_held.clone();

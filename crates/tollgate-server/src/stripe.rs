@@ -30,10 +30,11 @@ struct Witness {
 
 impl Watch for Witness {
     fn tried(&self, tried: &Tried<'_>) {
-        let result = tried.result.as_str();
-        let labels = CallLabels { operation: tried.operation, result };
+        let outcome = tried.result.as_str();
+        let labels = CallLabels { operation: tried.operation, outcome };
         self.metrics.stripe_requests.get_or_create(&labels).inc();
-        self.metrics.stripe_request.observe(tried.took.as_secs_f64());
+        let took = self.metrics.stripe_request.get_or_create(&labels);
+        took.observe(tried.took.as_secs_f64());
         let (operation, request_id, code) = (tried.operation, tried.request_id, tried.code);
         let took_ms = tried.took.as_millis();
         if matches!(tried.result, TryResult::Ok | TryResult::Replayed) {
@@ -42,7 +43,7 @@ impl Watch for Witness {
                 attempt = tried.number,
                 request_id,
                 took_ms,
-                result,
+                outcome,
                 "called Stripe"
             );
         } else {
@@ -52,7 +53,7 @@ impl Watch for Witness {
                 request_id,
                 code,
                 took_ms,
-                result,
+                outcome,
                 "a call to Stripe did not succeed"
             );
         }
