@@ -17,6 +17,10 @@ use crate::subscription::{
 };
 use crate::time::Timestamp;
 
+mod ending;
+
+pub use ending::{ends_allowed, would_end};
+
 /// How a difference between our facts and Stripe's came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Drift {

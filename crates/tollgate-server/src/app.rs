@@ -25,7 +25,7 @@ use crate::intake::{Intake, IntakeParts, Queue};
 use crate::listener::ConnectionCount;
 use crate::metrics::{Metrics, ReasonLabel};
 use crate::scope::Scope;
-use crate::stripe;
+use crate::stripe::{self, DatabaseGuard};
 use crate::supervisor::{OnTurn, Supervisor};
 
 /// Everything a request can reach.
@@ -51,6 +51,8 @@ pub struct App {
     pub cors: Cors,
     /// Calls to Stripe; `None` without a key.
     pub stripe: Option<StripeClient>,
+    /// Whether the key opens the account the data belongs to.
+    pub stripe_guard: DatabaseGuard,
     /// Stripe's prices as they were last read.
     pub prices: PriceCache,
     /// Counts of open findings.
@@ -116,7 +118,8 @@ impl App {
         if config.database_url.is_sqlite() {
             limits.writers = 1;
         }
-        let stripe = stripe::client(&config.stripe, &metrics);
+        let stripe_guard = DatabaseGuard::new(db.clone(), &config.catalog);
+        let stripe = stripe::client(&config.stripe, &metrics, &stripe_guard);
         let intake = Arc::new(Intake::new(IntakeParts {
             db: db.clone(),
             catalog: Arc::clone(&catalog),
@@ -145,6 +148,7 @@ impl App {
             limits: Limits::new(&config.rate),
             keys: KeyTable::default(),
             stripe,
+            stripe_guard,
             prices: PriceCache::default(),
             findings: FindingCounts::default(),
             gates: Gates::default(),

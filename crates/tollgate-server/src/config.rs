@@ -121,6 +121,9 @@ pub struct StripeConfig {
     pub secret_key: Option<Secret>,
     /// Set, or read from the key; `None`: events of both modes are taken.
     pub mode: Option<Livemode>,
+    /// The mode is that of the key, not a setting of its own. What the database is bound to goes
+    /// before it.
+    pub mode_of_key: bool,
     /// `acct_…`, for connected accounts; `None`: events of every account are taken.
     pub account: Option<String>,
     /// Where the API is.
@@ -135,6 +138,7 @@ impl Default for StripeConfig {
         Self {
             secret_key: None,
             mode: None,
+            mode_of_key: false,
             account: None,
             api_base: tollgate_stripe::client::ApiBase::stripe(),
             portal_return_url: None,

@@ -10,6 +10,7 @@
 //! that was out of date when it came.
 
 pub mod ask;
+mod ends;
 mod events;
 pub mod report;
 mod run;
@@ -23,7 +24,7 @@ use tollgate_stripe::client::StripeError;
 pub use events::is_due;
 pub use report::{Example, Report};
 pub use run::{Begun, Kind, Order, Watcher, begin, carry_out, reconcile};
-pub use settle::{Outcome, Settled, Why, settle};
+pub use settle::{Outcome, Settled, Take, Why, settle};
 pub use steps::Step;
 
 /// Why nothing, or not everything, was compared.
@@ -32,13 +33,17 @@ pub enum ReconcileError {
     /// No API key is configured.
     #[error("stripe.secret_key is not set; Stripe cannot be asked")]
     NoKey,
-    /// The key is of another Stripe account than the facts.
-    #[error("the API key belongs to the Stripe account {found}, the data to {known}")]
-    WrongAccount {
-        /// The key's account.
-        found: String,
-        /// The account the data came from.
-        known: String,
+    /// More would end than one run may end without being asked.
+    #[error(
+        "{accounts} accounts would lose what they pay for, and a run ends at most {allowed} of them \
+         without being asked; none of them was ended. `tollgate reconcile --dry-run` shows them, \
+         `tollgate reconcile --allow-ends` ends them"
+    )]
+    TooManyEnds {
+        /// Accounts that would lose what they pay for.
+        accounts: u64,
+        /// How many may.
+        allowed: u64,
     },
     /// Another run is under way.
     #[error("another reconciliation is running")]

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::intake::squeeze;
 use crate::listener::{self, ListenerLimits};
+use crate::stripe::binding;
 use crate::supervisor::{self, OnTurn, TaskKind};
 use crate::{feed, findings, workers};
 
@@ -113,6 +114,8 @@ pub async fn start_with(
     options: RunOptions,
 ) -> Result<RunningApp, StartError> {
     let db = open(&config, &clock).await?;
+    let mut config = config;
+    binding::settle_mode(&mut config.stripe, &db).await?;
     let app = App::build(config, clock, db, options.on_turn);
     app.keys.reload(&app.engine.db, app.clock.now()).await?;
     let (stop, stopped) = watch::channel(false);

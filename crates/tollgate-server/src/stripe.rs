@@ -1,6 +1,9 @@
 //! The way out to Stripe. Owns: making the client from the configuration, and what its calls leave
 //! in metrics and logs. Must not know: what is called.
 
+pub mod binding;
+pub mod guard;
+
 use std::sync::Arc;
 
 use tollgate_stripe::StripeClient;
@@ -9,13 +12,21 @@ use tollgate_stripe::client::{ClientOptions, SecretKey, Tried, TryResult, Watch}
 use crate::config::StripeConfig;
 use crate::metrics::{CallLabels, HeldLabels, Metrics};
 
-/// The client, where there is a key for it.
-pub fn client(config: &StripeConfig, metrics: &Arc<Metrics>) -> Option<StripeClient> {
+pub use binding::Binding;
+pub use guard::{DatabaseGuard, KeyStanding};
+
+/// The client, where there is a key for it. Its calls wait for the guard to admit the key.
+pub fn client(
+    config: &StripeConfig,
+    metrics: &Arc<Metrics>,
+    guard: &DatabaseGuard,
+) -> Option<StripeClient> {
     let key = SecretKey::parse(config.secret_key.as_ref()?.expose());
     let key = key.map_err(|error| tracing::error!(%error, "Stripe cannot be called")).ok()?;
     let options = ClientOptions {
         account: config.account.clone(),
         watch: Arc::new(Witness { metrics: Arc::clone(metrics) }),
+        guard: Some(Arc::new(guard.clone())),
         ..ClientOptions::new(config.api_base.clone(), key)
     };
     let client = StripeClient::new(&options);

@@ -13,6 +13,12 @@ use crate::statement::{Handle, Rows, statements};
 statements! {
     FIND = "WITH {rows:object_id text} SELECT t.object_id, t.account_id, t.member_id \
         FROM r CROSS JOIN stripe_links t WHERE t.object_id = r.object_id";
+
+    FIRST = "SELECT object_id FROM stripe_links WHERE object_id >= $1 AND object_id < $2 \
+        ORDER BY object_id LIMIT $3";
+
+    LAST = "SELECT object_id FROM stripe_links WHERE object_id >= $1 AND object_id < $2 \
+        ORDER BY object_id DESC LIMIT $3";
 }
 
 /// The links of objects, in the transaction of a batch. Objects without a link are absent.
@@ -48,4 +54,24 @@ async fn find_on(
         links.insert(object.clone(), Link { object, account, member });
     }
     Ok(links)
+}
+
+/// Some objects whose ids begin with a prefix (`cus_`): up to `limit` of the least ids and as many
+/// of the greatest.
+pub async fn sample(db: &Db, prefix: &str, limit: u32) -> Result<Vec<ObjectId>, StoreError> {
+    // Ids are ASCII, so every one that begins with the prefix is below this.
+    let beyond = format!("{prefix}\u{7f}");
+    let mut found: Vec<ObjectId> = Vec::new();
+    for rows in [
+        FIRST.on(db).text(prefix).text(&beyond).bigint(i64::from(limit)).fetch().await?,
+        LAST.on(db).text(prefix).text(&beyond).bigint(i64::from(limit)).fetch().await?,
+    ] {
+        for row in rows {
+            let object = row.cells().key("stripe_links")?;
+            if !found.contains(&object) {
+                found.push(object);
+            }
+        }
+    }
+    Ok(found)
 }

@@ -9,6 +9,7 @@ statements! {
     FIND = "SELECT value FROM meta WHERE name = $1";
     SAVE = "INSERT INTO meta (name, value) VALUES ($1, $2) \
         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    CLAIM = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 }
 
 /// The value of a name.
@@ -20,4 +21,11 @@ pub async fn find(db: &Db, name: &str) -> Result<Option<String>, StoreError> {
 /// Sets a value, replacing the one before.
 pub async fn save(db: &Db, name: &str, value: &str) -> Result<(), StoreError> {
     SAVE.on(db.writer()).text(name).prose(value).execute().await.map(|_| ())
+}
+
+/// Sets a value where there is none yet. Returns the value that counts: of several that come at the
+/// same time the first one stays, and all are told of it.
+pub async fn claim(db: &Db, name: &str, value: &str) -> Result<String, StoreError> {
+    CLAIM.on(db.writer()).text(name).prose(value).execute().await?;
+    Ok(find(db, name).await?.unwrap_or_else(|| value.to_owned()))
 }

@@ -34,10 +34,23 @@ statements! {
         FROM reconciliation_runs WHERE started_at < $1 \
         ORDER BY started_at DESC, run_id DESC LIMIT $2";
 
-    LAST_DONE = "SELECT MAX(started_at) FROM reconciliation_runs \
-        WHERE kind = $1 AND status = 'done' AND dry_run = false AND account_id IS NULL";
+    LAST_WHOLE = "SELECT MAX(started_at) FROM reconciliation_runs \
+        WHERE kind = $1 AND status IN ('done', 'stopped') AND dry_run = false \
+            AND account_id IS NULL";
 
     FORGET = "DELETE FROM reconciliation_runs WHERE finished_at < $1";
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It came to its end.
+    Done,
+    /// It compared everything and repaired a part: the rest waits for somebody's word, for this
+    /// reason.
+    Stopped(String),
+    /// It was broken off, for this reason.
+    Failed(String),
 }
 
 /// One comparison.
@@ -51,13 +64,13 @@ pub struct Run {
     pub account: Option<AccountId>,
     /// Nothing was repaired.
     pub dry_run: bool,
-    /// `running`, `done` or `failed`.
+    /// `running`, `done`, `stopped` or `failed`.
     pub status: String,
     /// Where to go on (JSON).
     pub progress: String,
     /// What was found so far (JSON).
     pub report: String,
-    /// Why it failed.
+    /// Why it stopped or failed.
     pub error: Option<String>,
     /// When it began.
     pub started_at: Timestamp,
@@ -95,15 +108,19 @@ pub async fn save(
     call.bigint(now.millis()).execute().await.map(|_| ())
 }
 
-/// Ends a run: well, or with an error.
+/// Ends a run.
 pub async fn finish(
     db: &Db,
     id: &str,
     report: &str,
-    error: Option<&str>,
+    end: &RunEnd,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let status = if error.is_none() { "done" } else { "failed" };
+    let (status, error) = match end {
+        RunEnd::Done => ("done", None),
+        RunEnd::Stopped(why) => ("stopped", Some(why.as_str())),
+        RunEnd::Failed(why) => ("failed", Some(why.as_str())),
+    };
     let call = FINISH.on(db.writer()).text(id).text(status).prose(report).opt_prose(error);
     call.bigint(now.millis()).execute().await.map(|_| ())
 }
@@ -128,9 +145,9 @@ pub async fn list(db: &Db, before: Timestamp, limit: u32) -> Result<Vec<Run>, St
     rows.iter().map(read).collect()
 }
 
-/// When the last whole run of a kind began that came to its end and repaired what it found.
-pub async fn last_done(db: &Db, kind: &str) -> Result<Option<Timestamp>, StoreError> {
-    let row = LAST_DONE.on(db).text(kind).fetch_one().await?;
+/// When the last run of a kind began that compared everything.
+pub async fn last_whole(db: &Db, kind: &str) -> Result<Option<Timestamp>, StoreError> {
+    let row = LAST_WHOLE.on(db).text(kind).fetch_one().await?;
     Ok(row.map(|row| row.cells().opt_instant()).transpose()?.flatten())
 }
 

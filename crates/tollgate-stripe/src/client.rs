@@ -11,6 +11,7 @@ pub mod checkout;
 pub mod customer;
 mod error;
 mod exchange;
+mod guard;
 pub mod invoice;
 mod metadata;
 mod options;
@@ -28,8 +29,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use breaker::BreakerOptions;
-pub use error::{Refusal, StripeError, Unreachable};
+pub use error::{KeyMismatch, Refusal, StripeError, Unreachable};
 pub use exchange::{Fetched, SetupError};
+pub use guard::{AccountGuard, Admission};
 pub use metadata::Mark;
 pub use options::{ClientOptions, PINNED_VERSION};
 pub use page::{Cursor, PAGE_LIMIT, Page};
@@ -45,11 +47,13 @@ use budget::Budget;
 use exchange::{Request, Wire};
 use patience::Failure;
 
-/// A client of Stripe's API. Clones share connections, budget and breaker.
+/// A client of Stripe's API. Clones share connections, budget, breaker and guard.
 #[derive(Debug, Clone)]
 pub struct StripeClient {
     shared: Arc<Shared>,
     patience: Patience,
+    /// Whether calls wait for the guard to admit the key.
+    guarded: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +63,9 @@ struct Shared {
     breaker: Breaker,
     watch: Arc<dyn Watch>,
     mode: KeyMode,
+    guard: Option<Arc<dyn AccountGuard>>,
+    /// Set once the guard has admitted the key: neither the key nor its account ever changes.
+    admitted: tokio::sync::OnceCell<()>,
 }
 
 /// How far one call has come.
@@ -84,13 +91,26 @@ impl StripeClient {
             breaker: Breaker::new(options.breaker),
             watch: Arc::clone(&options.watch),
             mode: options.secret_key.mode(),
+            guard: options.guard.clone(),
+            admitted: tokio::sync::OnceCell::new(),
         };
-        Ok(Self { shared: Arc::new(shared), patience: options.patience })
+        Ok(Self { shared: Arc::new(shared), patience: options.patience, guarded: true })
     }
 
     /// The same client for callers with another patience.
     pub fn with_patience(&self, patience: Patience) -> Self {
-        Self { shared: Arc::clone(&self.shared), patience }
+        Self { patience, ..self.clone() }
+    }
+
+    /// Asks the guard whether the key may be used, where that is not settled yet. Every call does
+    /// so by itself.
+    pub async fn admit_key(&self) -> Result<(), StripeError> {
+        let Some(guard) = self.shared.guard.as_ref().filter(|_| self.guarded) else {
+            return Ok(());
+        };
+        let unguarded = Self { guarded: false, ..self.clone() };
+        let admitted = || async { guard.admit(&unguarded).await };
+        self.shared.admitted.get_or_try_init(admitted).await.map(|_| ())
     }
 
     /// Which world the key opens.
@@ -107,6 +127,7 @@ impl StripeClient {
         form: &Form,
         key: Option<&IdempotencyKey>,
     ) -> Result<Fetched, StripeError> {
+        self.admit_key().await?;
         let request = Request { operation, path, form, key };
         let mut progress = Progress { began: Instant::now(), tries: 0, doubt: false };
         loop {

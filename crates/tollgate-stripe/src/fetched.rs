@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use tollgate_domain::ids::{CustomerId, EventId, PriceId, SubscriptionId};
+use tollgate_domain::ids::{EventId, PriceId, SubscriptionId};
 use tollgate_domain::{EventKind, FetchCause, Observation, Seen, Timestamp};
 
 use crate::event::{OWN_ID_PREFIX, parse_own};
@@ -170,11 +170,6 @@ pub fn gone_subscription(
         "ended_at": at.unix_seconds(),
         "items": { "object": "list", "data": sold.iter().map(item).collect::<Vec<_>>() },
     }))
-}
-
-/// What stands for a customer that Stripe does not know any more.
-pub fn gone_customer(id: &CustomerId) -> Box<RawValue> {
-    raw(&serde_json::json!({ "id": id.as_str(), "object": "customer", "deleted": true }))
 }
 
 fn raw(value: &serde_json::Value) -> Box<RawValue> {

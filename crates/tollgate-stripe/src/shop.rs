@@ -23,7 +23,7 @@ use tollgate_domain::catalog::stock::Mark;
 
 use crate::client::{Form, IdempotencyKey, StripeError};
 
-pub use account::{Account, fetch_account};
+pub use account::{Account, fetch_account, fetch_account_id};
 pub use endpoint::{
     Endpoint, EndpointWish, MadeEndpoint, SecretText, create_endpoint, disable_endpoint,
     list_endpoints, note_secret, secret_print, update_endpoint,

@@ -4,6 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tollgate_stripe::client::{KeyMismatch, KeyMode};
 
 use super::billing::refusal::BillingRefusal;
 use super::limits::Quota;
@@ -53,6 +54,8 @@ pub enum ApiError {
     WebhookNotConfigured,
     /// No API key of Stripe is configured.
     StripeNotConfigured,
+    /// The API key does not open the Stripe account the data belongs to.
+    WrongStripeKey(KeyMismatch),
     /// A comparison with Stripe is under way.
     ReconciliationRunning,
     /// The event could not be committed; Stripe will send it again.
@@ -146,6 +149,9 @@ impl ApiError {
             Self::StripeNotConfigured => {
                 (S::SERVICE_UNAVAILABLE, "stripe_not_configured", "No API key of Stripe")
             }
+            Self::WrongStripeKey(why) => {
+                (S::SERVICE_UNAVAILABLE, why.code(), "The API key is of another Stripe account")
+            }
             Self::ReconciliationRunning => {
                 (S::CONFLICT, "reconciliation_running", "A reconciliation is running")
             }
@@ -204,6 +210,10 @@ impl ApiError {
             Self::StripeNotConfigured => {
                 "Set STRIPE_SECRET_KEY and restart; without it Stripe cannot be asked.".to_owned()
             }
+            Self::WrongStripeKey(_) => "STRIPE_SECRET_KEY does not open the Stripe account this \
+                database belongs to, so nothing was asked of Stripe and nothing was changed; \
+                `tollgate doctor` tells the two apart."
+                .to_owned(),
             Self::ReconciliationRunning => {
                 "One runs at a time; GET /admin/reconcile/runs tells how it goes.".to_owned()
             }
@@ -225,7 +235,9 @@ impl ApiError {
             Self::NotCommitted | Self::DatabaseUnavailable(_) | Self::Timeout => Some(5),
             Self::Billing(refusal) => refusal.retry_after(),
             Self::ReconciliationRunning => Some(30),
-            Self::WebhookNotConfigured | Self::StripeNotConfigured => Some(60),
+            Self::WebhookNotConfigured | Self::StripeNotConfigured | Self::WrongStripeKey(_) => {
+                Some(60)
+            }
             Self::InvalidRequest(_)
             | Self::InvalidJson(_)
             | Self::InvalidCatalog(_)
@@ -272,6 +284,15 @@ impl ApiError {
             Self::Timeout,
             Self::Internal(String::new()),
         ];
+        let any = String::new;
+        all.extend(
+            [
+                KeyMismatch::Account { found: any(), known: any() },
+                KeyMismatch::Mode { found: KeyMode::Test, known: KeyMode::Live },
+                KeyMismatch::Unproven { asked: Vec::new() },
+            ]
+            .map(Self::WrongStripeKey),
+        );
         all.extend(BillingRefusal::all().into_iter().map(Self::Billing));
         all
     }

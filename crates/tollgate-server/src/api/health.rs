@@ -14,6 +14,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::stripe::KeyStanding;
 use crate::supervisor::TaskKind;
 
 /// How a component stands.
@@ -50,6 +51,12 @@ pub struct Health {
 
 const OK: Component = Component { status: "ok", detail: None };
 
+impl Component {
+    fn because(status: &'static str, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, detail: Some(why.into()) }
+    }
+}
+
 /// `GET /livez`
 pub async fn live() -> &'static str {
     "ok\n"
@@ -85,35 +92,34 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     response
 }
 
-fn component(status: &'static str, detail: impl Into<Cow<'static, str>>) -> Component {
-    Component { status, detail: Some(detail.into()) }
-}
-
 async fn look(app: &App) -> Health {
     let database = match app.engine.db.ping().await {
         Ok(()) => OK,
-        Err(_) => component("failing", "the database does not answer"),
+        Err(_) => Component::because("failing", "the database does not answer"),
     };
     let down: Vec<&str> = app.supervisor.down().into_iter().map(TaskKind::as_str).collect();
     let tasks = match down.as_slice() {
         [] => OK,
-        down => component("failing", format!("not running: {}; see the log", down.join(", "))),
+        down => {
+            Component::because("failing", format!("not running: {}; see the log", down.join(", ")))
+        }
     };
     let counts = if database.status == "ok" { app.open_findings().await.ok() } else { None };
     let open = counts.iter().flat_map(|counts| counts.iter()).filter(|(_, count)| **count > 0);
     let findings = open.map(|(code, count)| (code.as_str(), *count)).collect();
     let webhook = if app.config.webhook_secrets.is_empty() {
-        component("off", "STRIPE_WEBHOOK_SECRET is not set")
+        Component::because("off", "STRIPE_WEBHOOK_SECRET is not set")
     } else {
         OK
     };
-    let stripe = match app.config.stripe.secret_key {
-        Some(_) => OK,
-        None => component("off", "STRIPE_SECRET_KEY is not set"),
+    let stripe = match (&app.config.stripe.secret_key, app.stripe_guard.standing()) {
+        (None, _) => Component::because("off", "STRIPE_SECRET_KEY is not set"),
+        (Some(_), KeyStanding::Wrong(why)) => Component::because("failing", why.code()),
+        (Some(_), KeyStanding::Right(_) | KeyStanding::Unasked) => OK,
     };
-    let status = match (database.status, tasks.status, webhook.status) {
-        ("ok", "ok", "ok") => "healthy",
-        ("ok", _, _) => "degraded",
+    let status = match (database.status, tasks.status, webhook.status, stripe.status) {
+        ("ok", "ok", "ok", "ok" | "off") => "healthy",
+        ("ok", ..) => "degraded",
         _ => "unhealthy",
     };
     Health {

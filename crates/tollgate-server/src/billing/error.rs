@@ -7,6 +7,7 @@ use tollgate_domain::buying::OfferRefusal;
 use tollgate_domain::catalog::Interval;
 use tollgate_store::StoreError;
 use tollgate_stripe::StripeError;
+use tollgate_stripe::client::KeyMismatch;
 
 use crate::engine::ReadError;
 use crate::intake::fetched::TakeError;
@@ -26,6 +27,9 @@ pub enum BillingError {
     /// The plan cannot be bought so.
     #[error("the offer is refused")]
     Offer(String, OfferRefusal),
+    /// The key does not open the account the data belongs to.
+    #[error(transparent)]
+    WrongKey(KeyMismatch),
     /// The key belongs to the other of Stripe's worlds than what was asked for.
     #[error("the key is of the other mode")]
     WrongKeyMode,
@@ -118,7 +122,9 @@ impl From<StripeError> for BillingError {
             StripeError::Held { retry_after, .. } => {
                 Self::Unavailable { cause, retry_after: *retry_after }
             }
+            StripeError::WrongKey { why } => Self::WrongKey(why.clone()),
             StripeError::Busy { .. }
+            | StripeError::Unchecked { .. }
             | StripeError::Failed { .. }
             | StripeError::Unreachable { .. } => {
                 Self::Unavailable { cause, retry_after: Duration::from_secs(5) }

@@ -2,19 +2,21 @@
 //! finding what `tollgate dev` left. Must not know: any single command.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tollgate_sandbox::server::SandboxClock;
 use tollgate_store::{Db, DbOptions, migrations};
 use tollgate_stripe::StripeClient;
-use tollgate_stripe::client::{ClientOptions, Patience, SecretKey};
+use tollgate_stripe::client::{AccountGuard, ClientOptions, Patience, SecretKey};
 
 use super::dev_state::{DevState, JOURNAL, stripe_of_dev, with_sandbox_prices};
 use super::output::Output;
 use super::{Global, Start};
 use crate::clock::Clock;
 use crate::config::{self, Config, Flags, Loaded, Sources};
+use crate::stripe::DatabaseGuard;
 
 /// How long a command goes on with one call to Stripe.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -105,22 +107,45 @@ impl Context {
         Ok(db)
     }
 
-    /// The way to Stripe, patient as a command may be.
-    pub(super) fn stripe(config: &Config) -> anyhow::Result<StripeClient> {
+    /// The way to Stripe, patient as a command may be, for keys of the database's account only.
+    pub(super) async fn stripe(&self, config: &Config) -> anyhow::Result<StripeClient> {
         let key = config.stripe.secret_key.as_ref().context(
             "no key for Stripe's API: set STRIPE_SECRET_KEY, or run `tollgate setup stripe`",
         )?;
-        Self::stripe_with(config, SecretKey::parse(key.expose())?)
+        self.stripe_with(config, SecretKey::parse(key.expose())?).await
     }
 
     /// The same with a key that is not configured yet.
-    pub(super) fn stripe_with(config: &Config, key: SecretKey) -> anyhow::Result<StripeClient> {
+    pub(super) async fn stripe_with(
+        &self,
+        config: &Config,
+        key: SecretKey,
+    ) -> anyhow::Result<StripeClient> {
+        let guard = self.guard(config).await?;
         let options = ClientOptions {
             account: config.stripe.account.clone(),
+            guard: guard.map(|guard| Arc::new(guard) as Arc<dyn AccountGuard>),
             patience: Patience { total: PATIENCE, ..Patience::background() },
             ..ClientOptions::new(config.stripe.api_base.clone(), key)
         };
         Ok(StripeClient::new(&options)?)
+    }
+
+    /// Whoever keeps keys of other accounts from being used with the configured database; `None`
+    /// while there is no database yet.
+    async fn guard(&self, config: &Config) -> anyhow::Result<Option<DatabaseGuard>> {
+        let path = sqlite_path(config.database_url.expose());
+        if path.is_some_and(|path| !self.path(path).exists()) {
+            return Ok(None);
+        }
+        let why = "whether the key belongs to the database's Stripe account cannot be told";
+        let db = self.connect(config, false).await.context(why)?;
+        let steps = migrations::status(&db).await.context(why)?;
+        if steps.iter().all(|step| step.applied_at.is_none()) {
+            return Ok(None);
+        }
+        migrations::check(&db).await.context(why)?;
+        Ok(Some(DatabaseGuard::new(db, &config.catalog)))
     }
 
     /// Connects without looking at the schema.

@@ -2,6 +2,7 @@
 //! Must not know: how the parts it looks at work.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use clap::Args;
 use http::Uri;
@@ -10,6 +11,8 @@ use tollgate_domain::catalog::{PlanIndex, PriceTarget};
 use tollgate_domain::{FindingCode, Timestamp};
 use tollgate_store::findings::FindingFilter;
 use tollgate_store::{Db, Durability, migrations};
+use tollgate_stripe::client::{ClientOptions, Patience, SecretKey};
+use tollgate_stripe::{StripeClient, StripeError};
 
 use super::context::{Context, block_on, sqlite_path};
 use super::dev_state::FILE;
@@ -18,6 +21,7 @@ use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, styled};
 use super::{Ending, Outcome};
 use crate::config::load::open_to_others;
 use crate::config::{self, Config, Loaded, secret};
+use crate::stripe::{DatabaseGuard, KeyStanding};
 
 /// A clock before this is wrong: Tollgate did not exist.
 const CLOCK_MIN_SECONDS: i64 = 1_767_225_600;
@@ -249,6 +253,7 @@ async fn look_at_database(context: &Context, config: &Config) -> Vec<Finding> {
             findings.extend(look_at_schema(&db).await);
             findings.push(look_at_durability(&db).await);
             findings.extend(look_at_open_findings(&db).await);
+            findings.extend(look_at_key(config, &db).await);
             db.close().await;
         }
         Err(error) => findings.push(fault(
@@ -310,6 +315,40 @@ async fn look_at_durability(db: &Db) -> Finding {
         ),
         Err(error) => fault("durability", error.to_string(), "check the database's log"),
     }
+}
+
+/// Whether the key opens the account the data belongs to; `None` without a key.
+async fn look_at_key(config: &Config, db: &Db) -> Option<Finding> {
+    let key = SecretKey::parse(config.stripe.secret_key.as_ref()?.expose()).ok()?;
+    let guard = DatabaseGuard::new(db.clone(), &config.catalog);
+    let options = ClientOptions {
+        account: config.stripe.account.clone(),
+        guard: Some(Arc::new(guard.clone())),
+        patience: Patience { tries_max: 1, ..Patience::request() },
+        ..ClientOptions::new(config.stripe.api_base.clone(), key)
+    };
+    let admitted = match StripeClient::new(&options) {
+        Ok(client) => client.admit_key().await,
+        Err(error) => return Some(fault("stripe", error.to_string(), "see the system's log")),
+    };
+    Some(match (admitted, guard.standing()) {
+        (Ok(()), KeyStanding::Right(binding)) => {
+            let account = binding.account.as_deref().unwrap_or("an account without a name");
+            let mode = binding.mode.as_str();
+            fine("stripe", format!("the key opens the database's account: {account}, {mode} mode"))
+        }
+        (Ok(()), _) => fine("stripe", "the key opens the database's account"),
+        (Err(error @ StripeError::WrongKey { .. }), _) => fault(
+            "stripe",
+            format!("{}: {error}", error.code()),
+            "set the right STRIPE_SECRET_KEY; where the data really moved to another account, `tollgate setup rebind`",
+        ),
+        (Err(error), _) => notice(
+            "stripe",
+            format!("whether the key opens the database's account cannot be told: {error}"),
+            "check STRIPE_SECRET_KEY and that Stripe can be reached",
+        ),
+    })
 }
 
 async fn look_at_server(url: &Uri) -> Vec<Finding> {

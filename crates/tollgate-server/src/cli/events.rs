@@ -411,7 +411,9 @@ async fn replay(
     };
     // A running server may take some of them first; each is worked on once all the same.
     let clock = context.clock.clone();
-    let app = App::build(asking.config.clone(), clock, asking.db.clone(), None);
+    let mut config = asking.config.clone();
+    crate::stripe::binding::settle_mode(&mut config.stripe, db).await?;
+    let app = App::build(config, clock, asking.db.clone(), None);
     while retry::tick(&app, true).await? > 0 {}
     let after = outcomes(asking, &chosen).await?;
     let failed = after.get("failed").copied().unwrap_or(0);

@@ -23,6 +23,12 @@ pub(super) struct ReconcileArgs {
     /// Compare this account only
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     account: Option<AccountId>,
+    /// Also end what Stripe says is over where that concerns many accounts
+    ///
+    /// A run that would take what they pay for from more than five accounts and more than one in a
+    /// hundred repairs everything else, says so and ends nothing, unless this is given.
+    #[arg(long)]
+    allow_ends: bool,
 }
 
 /// What to bring in.
@@ -38,7 +44,12 @@ fn account(text: &str) -> Result<AccountId, String> {
 }
 
 pub(super) fn run(context: &Context, args: &ReconcileArgs) -> Outcome {
-    let order = Order { kind: Kind::Sweep, account: args.account.clone(), dry: args.dry_run };
+    let order = Order {
+        kind: Kind::Sweep,
+        account: args.account.clone(),
+        dry: args.dry_run,
+        allow_ends: args.allow_ends,
+    };
     let report = carry_out(context, order)?;
     context.output.either(&report, || shown(&report, args.dry_run))?;
     let found = args.dry_run && report.drifted() > 0;
@@ -46,7 +57,7 @@ pub(super) fn run(context: &Context, args: &ReconcileArgs) -> Outcome {
 }
 
 pub(super) fn import(context: &Context, args: &ImportArgs) -> Outcome {
-    let order = Order { kind: Kind::Import, account: None, dry: args.dry_run };
+    let order = Order { kind: Kind::Import, account: None, dry: args.dry_run, allow_ends: false };
     let report = carry_out(context, order)?;
     context.output.either(&report, || shown(&report, args.dry_run))?;
     Ok(Ending::Done)
@@ -54,8 +65,9 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Outcome {
 
 fn carry_out(context: &Context, order: Order) -> anyhow::Result<Report> {
     block_on(async {
-        let config = context.load_for_data()?;
+        let mut config = context.load_for_data()?;
         let db = context.open_or_create(&config).await?;
+        crate::stripe::binding::settle_mode(&mut config.stripe, &db).await?;
         crate::intake::squeeze::keep_dictionary(&db).await?;
         let engine = QueueOnly::start(config, context.clock.clone(), db);
         let app = &engine.app;
@@ -118,6 +130,18 @@ fn shown(report: &Report, dry: bool) -> String {
         if count > 0 {
             let _ = writeln!(text, "{}", styled(FAINT, format_args!("{count} {what}")));
         }
+    }
+    if report.ends > 0 {
+        let word = if dry { "would lose" } else { "lost" };
+        let what = format!("{} accounts {word} what they paid for", report.ends);
+        let _ = writeln!(text, "{}", styled(NOTICE, what));
+    }
+    if report.unproven > 0 {
+        let what = format!(
+            "{} that live here are not found at Stripe, and nothing says they are over: left as they are",
+            report.unproven
+        );
+        let _ = writeln!(text, "{}", styled(BAD, what));
     }
     if report.unreadable > 0 {
         let _ = writeln!(text, "{} could not be read", styled(BAD, report.unreadable));

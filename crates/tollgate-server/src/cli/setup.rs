@@ -11,7 +11,7 @@ use tollgate_domain::catalog::push::{self, Standing, Step};
 use tollgate_store::meta;
 use tollgate_stripe::StripeClient;
 use tollgate_stripe::client::{KeyMode, SecretKey};
-use tollgate_stripe::shop::{Account, fetch_account, fetch_stock};
+use tollgate_stripe::shop::{fetch_account_id, fetch_stock};
 
 use super::context::{Context, block_on, sqlite_path};
 use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, print_note, styled, table};
@@ -24,12 +24,15 @@ use crate::catalog_sync::{
     PortalStanding, Push, in_words, look_at_portal, portal_wish, settle_portal,
 };
 use crate::config::Config;
+use crate::stripe::Binding;
 
 mod endpoint;
 mod private;
+mod rebind;
 
 use endpoint::EndpointSetup;
 use private::DotEnv;
+use rebind::RebindArgs;
 
 /// What to set up.
 #[derive(Debug, Subcommand)]
@@ -40,6 +43,11 @@ pub(super) enum SetupCommand {
     /// exactly the events that have effects, and the customer portal's configuration, and saves the
     /// webhook's secret into .env without showing it.
     Stripe(StripeArgs),
+    /// Let the database belong to the Stripe account of the configured key
+    ///
+    /// A database belongs to the account and mode of the first key that was used with it, and works
+    /// with no other. This is for the rare case that the data really moved to another account.
+    Rebind(RebindArgs),
 }
 
 /// How to set Stripe up.
@@ -122,7 +130,10 @@ impl Report {
 }
 
 pub(super) fn run(context: &Context, command: &SetupCommand) -> Outcome {
-    let SetupCommand::Stripe(args) = command;
+    let args = match command {
+        SetupCommand::Stripe(args) => args,
+        SetupCommand::Rebind(args) => return rebind::run(context, args),
+    };
     let somebody_there = std::io::stdin().is_terminal() && !context.output.is_json();
     if !args.non_interactive && !somebody_there {
         let why = "nobody can be asked here: add --non-interactive";
@@ -135,15 +146,27 @@ async fn set_up(context: &Context, args: &StripeArgs) -> Outcome {
     let config = context.load()?.config;
     let mut env = DotEnv::open(context)?;
     let mut report = Report::default();
-    let client = open(&config, args, &mut env, &mut report)?;
+    let client = open(context, &config, args, &mut env, &mut report).await?;
     let account = check_key(&client, args).await?;
     let mode = client.mode().as_str();
-    report.add("key", Became::Found, format!("opens {} in {mode} mode", account.id));
+    let named = account.as_deref().unwrap_or("an account it may not name (a restricted key)");
+    report.add("key", Became::Found, format!("opens {named} in {mode} mode"));
+    let binding = Binding { mode: client.mode(), account: account.clone() };
     // The key was accepted, so it is worth keeping.
     env.save()?;
     let nonce = nonce(context);
     let pushed = push_catalog(context, &config, args, (&client, &nonce), &mut report).await?;
-    set_up_portal((context, &config), args, (&client, &nonce), &pushed, &mut report).await?;
+    let id = set_up_portal(&config, args, (&client, &nonce), &pushed, &mut report).await?;
+    match remember(context, &config, &id, &binding).await {
+        Ok(changed) => {
+            let result = if changed { Became::Changed } else { Became::Found };
+            report.add("database", result, "knows its account and the portal of its customers");
+        }
+        Err(error) => {
+            let what = format!("{error:#}; `tollgate migrate up`, then run it again");
+            report.add("database", Became::Blocked, what);
+        }
+    }
     let url = address(args)?;
     match url {
         Some(url) => {
@@ -164,19 +187,20 @@ async fn set_up(context: &Context, args: &StripeArgs) -> Outcome {
             "no address was given; run it again with --url https://… once the server has one",
         ),
     }
-    tell(context, &account, mode, &report)?;
+    tell(context, account.as_deref(), mode, &report)?;
     Ok(if report.is_blocked() { Ending::Found } else { Ending::Done })
 }
 
 /// The client, with the key that is configured or typed in.
-fn open(
+async fn open(
+    context: &Context,
     config: &Config,
     args: &StripeArgs,
     env: &mut DotEnv,
     report: &mut Report,
 ) -> anyhow::Result<StripeClient> {
     if config.stripe.secret_key.is_some() {
-        return Context::stripe(config);
+        return context.stripe(config).await;
     }
     if args.non_interactive {
         let why = "no key: set STRIPE_SECRET_KEY in the environment or in .env";
@@ -188,13 +212,14 @@ fn open(
     )?;
     let text = term.read_secure_line()?;
     let key = SecretKey::parse(&text)?;
-    let client = Context::stripe_with(config, key)?;
+    let client = context.stripe_with(config, key).await?;
     env.set("STRIPE_SECRET_KEY", text.trim());
     report.add(".env", Became::Changed, "STRIPE_SECRET_KEY saved");
     Ok(client)
 }
 
-async fn check_key(client: &StripeClient, args: &StripeArgs) -> anyhow::Result<Account> {
+/// The account the key opens, where it may name it.
+async fn check_key(client: &StripeClient, args: &StripeArgs) -> anyhow::Result<Option<String>> {
     match (client.mode(), args.live) {
         (KeyMode::Live, false) if args.non_interactive => {
             let why =
@@ -214,7 +239,8 @@ async fn check_key(client: &StripeClient, args: &StripeArgs) -> anyhow::Result<A
         }
         (KeyMode::Live, true) | (KeyMode::Test, false) => {}
     }
-    fetch_account(client).await.context("Stripe does not take the key")
+    client.admit_key().await.context("the key is not used")?;
+    fetch_account_id(client).await.context("Stripe does not take the key")
 }
 
 /// Where the server is, as given or typed in.
@@ -294,13 +320,14 @@ async fn push_catalog<'c>(
     Ok(run)
 }
 
+/// Makes the portal's configuration what it should be; returns its id.
 async fn set_up_portal(
-    (context, config): (&Context, &Config),
+    config: &Config,
     args: &StripeArgs,
     (client, nonce): (&StripeClient, &str),
     pushed: &Push<'_>,
     report: &mut Report,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<String> {
     let url = args.return_url.as_deref().or(config.stripe.portal_return_url.as_deref());
     let wish = portal_wish(&pushed.catalog, &pushed.stock, url);
     let standing = look_at_portal(client, &wish)
@@ -318,32 +345,28 @@ async fn set_up_portal(
         wish.products.len(),
     );
     report.add("portal", result, format!("{id}: customers choose among {plans} products"));
-    match remember_portal(context, config, &id).await {
-        Ok(changed) => {
-            let result = if changed { Became::Changed } else { Became::Found };
-            report.add("database", result, "knows the portal customers are led to");
-        }
-        Err(error) => {
-            let what = format!("{error:#}; `tollgate migrate up`, then run it again");
-            report.add("database", Became::Blocked, what);
-        }
-    }
     if wish.left_out() > 0 {
         let what = format!("{} products do not fit into Stripe's portal", wish.left_out());
         report.add("portal", Became::Blocked, what);
     }
-    Ok(())
+    Ok(id)
 }
 
-/// Tells the servers which portal is ours; made with the database where that is not there yet.
-/// Returns whether they knew another.
-async fn remember_portal(context: &Context, config: &Config, id: &str) -> anyhow::Result<bool> {
+/// Tells the servers which account is theirs and which portal is ours; made with the database where
+/// that is not there yet. Returns whether they knew another portal.
+async fn remember(
+    context: &Context,
+    config: &Config,
+    id: &str,
+    binding: &Binding,
+) -> anyhow::Result<bool> {
     let path = sqlite_path(config.database_url.expose());
     let db = if path.is_some_and(|path| !context.path(path).exists()) {
         context.open_or_create(config).await?
     } else {
         context.open(config).await?
     };
+    binding.claim(&db).await?;
     let known = meta::find(&db, CONFIGURATION).await?;
     let changed = known.as_deref() != Some(id);
     if changed {
@@ -353,9 +376,14 @@ async fn remember_portal(context: &Context, config: &Config, id: &str) -> anyhow
     Ok(changed)
 }
 
-fn tell(context: &Context, account: &Account, mode: &str, report: &Report) -> anyhow::Result<()> {
+fn tell(
+    context: &Context,
+    account: Option<&str>,
+    mode: &str,
+    report: &Report,
+) -> anyhow::Result<()> {
     let value = json!({
-        "account": account.id,
+        "account": account,
         "mode": mode,
         "ok": !report.is_blocked(),
         "parts": report.0,

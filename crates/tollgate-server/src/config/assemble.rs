@@ -188,6 +188,7 @@ impl Values {
             stripe: StripeConfig {
                 secret_key: self.secret_key,
                 mode,
+                mode_of_key: self.mode.is_none(),
                 account: self.account,
                 api_base: ApiBase::parse(&self.api_base).unwrap_or_else(|_| ApiBase::stripe()),
                 portal_return_url: self.portal_return_url,

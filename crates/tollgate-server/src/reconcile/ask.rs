@@ -4,7 +4,10 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tollgate_domain::Timestamp;
-use tollgate_stripe::client::{ApiPath, Form, Operation, Refusal, StripeClient, StripeError};
+use tollgate_domain::ids::{CustomerId, SubscriptionId};
+use tollgate_stripe::client::{
+    ApiPath, Cursor, Form, Operation, Refusal, StripeClient, StripeError,
+};
 use tollgate_stripe::fetched::FetchedKind;
 
 /// Most items of a subscription or lines of a session that are read; Stripe allows 20 and 100 by
@@ -62,6 +65,39 @@ pub async fn ask(
         | FetchedKind::Dispute => object,
     };
     Ok(Answer::Shown { object, at: fetched.date })
+}
+
+/// Whether a customer that is there has no such subscription, neither a living one nor one that is
+/// over; then Stripe's time of that answer. `None` where the customer is not there either, or has
+/// it.
+pub async fn lacks(
+    client: &StripeClient,
+    customer: &CustomerId,
+    subscription: &SubscriptionId,
+) -> Result<Option<Timestamp>, StripeError> {
+    if matches!(ask(client, FetchedKind::Customer, customer.as_str()).await?, Answer::Gone) {
+        return Ok(None);
+    }
+    let filter = Form::new().with("customer", customer.as_str()).with("status", "all");
+    let (operation, path) =
+        (Operation::get("subscriptions.list"), ApiPath::new("/v1/subscriptions"));
+    let mut cursor = Cursor::Newest;
+    loop {
+        let page = client.page(operation, &path, &filter, &cursor).await?;
+        let ids = page.items.iter().filter_map(|item| serde_json::from_str(item.get()).ok());
+        if ids.into_iter().any(|Identified { id }| id == subscription.as_str()) {
+            return Ok(None);
+        }
+        match page.last_id() {
+            Some(last) if page.has_more => cursor = Cursor::After(last),
+            _ => return Ok(Some(page.date)),
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Identified {
+    id: String,
 }
 
 /// The object is not there; any other 404 (a path, a feature of the account) says nothing of it.

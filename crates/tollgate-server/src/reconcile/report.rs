@@ -32,6 +32,13 @@ pub struct Report {
     pub foreign: u64,
     /// Objects that could not be read.
     pub unreadable: u64,
+    /// Objects we know as living that Stripe does not find, without anything else that says they are
+    /// over. They are left as they are.
+    #[serde(default)]
+    pub unproven: u64,
+    /// Accounts that lose (or would lose) what they pay for.
+    #[serde(default)]
+    pub ends: u64,
     /// The first differences, one by one.
     pub examples: Vec<Example>,
 }

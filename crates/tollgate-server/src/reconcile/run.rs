@@ -7,15 +7,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Drift, Timestamp};
 use tollgate_store::leases::{self, Lease};
-use tollgate_store::meta;
-use tollgate_store::reconciliation_runs::{self as runs, Run};
-use tollgate_stripe::client::{
-    ApiPath, Form, KeyMode, Operation, Patience, StripeClient, StripeError,
-};
+use tollgate_store::reconciliation_runs::{self as runs, Run, RunEnd};
+use tollgate_stripe::client::{Patience, StripeClient};
 
+use super::ends::Ends;
 use super::events::Whole;
 use super::steps::Progress;
-use super::{ReconcileError, Report, Step, events, sweep};
+use super::{ReconcileError, Report, Step, ends, events, sweep};
 use crate::app::App;
 use crate::metrics::ReasonLabel;
 
@@ -59,6 +57,8 @@ pub struct Order {
     pub account: Option<AccountId>,
     /// Find, and repair nothing.
     pub dry: bool,
+    /// End whatever Stripe says is over, however many accounts that concerns.
+    pub allow_ends: bool,
 }
 
 impl Order {
@@ -94,6 +94,8 @@ pub(super) struct Course<'a> {
     pub(super) order: &'a Order,
     pub(super) report: Report,
     pub(super) progress: Progress,
+    /// What ends somebody's subscription, kept until it is known how many there are.
+    pub(super) ends: Ends,
     /// Hashes of the ids that lists have shown.
     listed: HashSet<u64>,
     /// Since when no event can have been missed, as far as this run knows.
@@ -107,9 +109,8 @@ pub(super) struct Course<'a> {
 
 /// Begins a run, or goes on with one like it that was broken off.
 pub async fn begin(app: &App, order: Order) -> Result<Begun, ReconcileError> {
-    if app.stripe.is_none() {
-        return Err(ReconcileError::NoKey);
-    }
+    // To a key of another account everything we know would be gone.
+    app.stripe.as_ref().ok_or(ReconcileError::NoKey)?.admit_key().await?;
     let (db, now) = (&app.engine.db, app.clock.now());
     let owner = app.intake.instance();
     let lease = leases::take(db, LEASE, owner, now, now.plus_ms(LEASE_MS)).await?;
@@ -184,6 +185,7 @@ pub async fn carry_out(
         whole: begun.progress == Progress::default(),
         progress: begun.progress.clone(),
         whole_since: Whole::find(app).await?.map(|whole| whole.since),
+        ends: Ends::default(),
         listed: HashSet::new(),
         id: &begun.id,
         lease: &begun.lease,
@@ -200,8 +202,14 @@ pub async fn carry_out(
     match &done {
         Err(ReconcileError::LeaseLost | ReconcileError::Stopping) => {}
         done => {
-            let error = done.as_ref().err().map(ToString::to_string);
-            runs::finish(db, &begun.id, &text(&report)?, error.as_deref(), now).await?;
+            let ended = match done {
+                Ok(()) => RunEnd::Done,
+                Err(error @ ReconcileError::TooManyEnds { .. }) => {
+                    RunEnd::Stopped(error.to_string())
+                }
+                Err(error) => RunEnd::Failed(error.to_string()),
+            };
+            runs::finish(db, &begun.id, &text(&report)?, &ended, now).await?;
             runs::forget(db, now.plus_days(-KEPT_DAYS)).await?;
         }
     }
@@ -228,7 +236,6 @@ pub async fn reconcile(
 
 impl Course<'_> {
     async fn walk(&mut self) -> Result<(), ReconcileError> {
-        check_account(self.app, &self.client).await?;
         let began = self.app.clock.now();
         let at = self.progress.step;
         let left = self.order.steps().iter().skip_while(|step| at.is_some_and(|at| **step != at));
@@ -250,6 +257,7 @@ impl Course<'_> {
                 | Step::Disputes => sweep::list(self, step).await?,
             }
         }
+        ends::settle_all(self).await?;
         if self.order.kind == Kind::Import && !self.order.dry {
             events::begin_at(self.app, began).await?;
         }
@@ -293,32 +301,4 @@ fn hash(id: &str) -> u64 {
 
 fn text(value: &impl serde::Serialize) -> Result<String, ReconcileError> {
     Ok(serde_json::to_string(value)?)
-}
-
-#[derive(serde::Deserialize)]
-struct Account {
-    id: String,
-}
-
-/// Refuses a key of another Stripe account than the one the data came from: to it, everything we
-/// know would be gone.
-pub(super) async fn check_account(app: &App, client: &StripeClient) -> Result<(), ReconcileError> {
-    let name = match client.mode() {
-        KeyMode::Live => "stripe_account_live",
-        KeyMode::Test => "stripe_account_test",
-    };
-    let operation = Operation::get("account.retrieve");
-    let path = ApiPath::new("/v1/account");
-    let fetched = match client.call(operation, &path, &Form::new(), None).await {
-        Ok(fetched) => fetched,
-        // A restricted key may not read its account; then nobody can tell.
-        Err(StripeError::Refused { .. }) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let Account { id: found } = fetched.json()?;
-    match meta::find(&app.engine.db, name).await? {
-        None => Ok(meta::save(&app.engine.db, name, &found).await?),
-        Some(known) if known == found => Ok(()),
-        Some(known) => Err(ReconcileError::WrongAccount { found, known }),
-    }
 }

@@ -1,6 +1,7 @@
 //! One object, asked for and taken in where it tells something new. Owns: the order of it: what is
 //! known first, then the request, then the comparison. Must not know: lists, runs, queues.
 
+use serde_json::value::RawValue;
 use tollgate_domain::change::FieldChange;
 use tollgate_domain::drift::{self, Comparison, Drift, Evidence};
 use tollgate_domain::facts::Window;
@@ -12,7 +13,7 @@ use tollgate_stripe::client::{KeyMode, PINNED_VERSION, StripeClient};
 use tollgate_stripe::fetched::{self, FetchedKind, Showing};
 
 use super::ReconcileError;
-use super::ask::{Answer, ask};
+use super::ask::{Answer, ask, lacks};
 use crate::app::App;
 use crate::intake::ReplyStatus;
 use crate::intake::fetched::TakeError;
@@ -29,6 +30,17 @@ pub enum Why {
     },
 }
 
+/// How much of what is found is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// All of it.
+    All,
+    /// All but what ends a subscription that is paid for.
+    AllButEnds,
+    /// Nothing: it is only said what would be.
+    Nothing,
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -42,6 +54,9 @@ pub enum Outcome {
     Foreign,
     /// Stripe does not know it, and neither did we know it as living.
     Gone,
+    /// We know it as living, Stripe answers that there is no such object, and nothing else says that
+    /// it is over. Nothing ends by that.
+    Unproven,
     /// It cannot be read, for this reason.
     Unreadable(String),
 }
@@ -57,22 +72,24 @@ pub struct Settled {
     pub revision: Option<u64>,
     /// It sells something the catalog does not map.
     pub sells_unknown: bool,
+    /// Taking it in ends (or would end) what the account pays for.
+    pub ends: bool,
 }
 
 impl Settled {
     const fn only(outcome: Outcome, account: Option<AccountId>) -> Self {
-        Self { outcome, account, revision: None, sells_unknown: false }
+        Self { outcome, account, revision: None, sells_unknown: false, ends: false }
     }
 }
 
-/// Asks for one object and takes it in where it tells something new. With `dry` nothing is written.
+/// Asks for one object and takes it in where it tells something new.
 pub async fn settle(
     app: &App,
     client: &StripeClient,
     kind: FetchedKind,
     id: &str,
     why: Why,
-    dry: bool,
+    take: Take,
 ) -> Result<Settled, ReconcileError> {
     // What is known before the request is sent is what the reply covers.
     let before = known(app, id).await?;
@@ -81,9 +98,10 @@ pub async fn settle(
     let account = before.as_ref().map(|facts| facts.account.clone());
     let (object, at) = match ask(client, kind, id).await? {
         Answer::Shown { object, at } => (object, at),
-        Answer::Gone => match gone(kind, id, before.as_ref(), app.clock.now()) {
-            Some(object) => (object, app.clock.now()),
-            None => return Ok(Settled::only(Outcome::Gone, account)),
+        Answer::Gone => match absent(client, kind, id, before.as_ref()).await? {
+            Absence::Ended { object, at } => (object, at),
+            Absence::Unknown => return Ok(Settled::only(Outcome::Gone, account)),
+            Absence::Unproven => return Ok(Settled::only(Outcome::Unproven, account)),
         },
     };
     let showing = Showing {
@@ -126,13 +144,14 @@ pub async fn settle(
         Comparison::Differs(changes) => Outcome::Differs(cause, changes),
         Comparison::Same | Comparison::Unsettled => Outcome::Settled,
     };
-    if !dry {
-        settled.revision = take(app, &Showing { cause, ..showing }).await?;
+    settled.ends = drift::would_end(&told.seen, &facts);
+    if take == Take::All || (take == Take::AllButEnds && !settled.ends) {
+        settled.revision = take_in(app, &Showing { cause, ..showing }).await?;
     }
     Ok(settled)
 }
 
-async fn take(app: &App, showing: &Showing<'_>) -> Result<Option<u64>, ReconcileError> {
+async fn take_in(app: &App, showing: &Showing<'_>) -> Result<Option<u64>, ReconcileError> {
     let reply = app.take_fetched(showing).await.map_err(|error| match error {
         TakeError::NoObject | TakeError::NotCommitted(_) => ReconcileError::NotCommitted,
     })?;
@@ -159,30 +178,54 @@ async fn owner_of(app: &App, told: &Observation) -> Result<Option<FoundOwner>, R
     }
 }
 
-/// What stands for an object that Stripe does not know, where we hold it as living.
-fn gone(
+/// What an object that Stripe does not know is to us.
+enum Absence {
+    /// A subscription that is over; this stands for it.
+    Ended { object: Box<RawValue>, at: Timestamp },
+    /// Nothing that we know as living.
+    Unknown,
+    /// Alive as far as we know, and "not found" proves nothing.
+    Unproven,
+}
+
+/// "Not found" alone never ends anything: a wrong key is answered so, too. A subscription is over
+/// when its customer is there and the customer's own list does not have it. Stripe shows a deleted
+/// customer as deleted, so one it does not find has never been there.
+async fn absent(
+    client: &StripeClient,
     kind: FetchedKind,
     id: &str,
     facts: Option<&Facts>,
-    now: Timestamp,
-) -> Option<Box<serde_json::value::RawValue>> {
+) -> Result<Absence, ReconcileError> {
     match kind {
         FetchedKind::Subscription => {
-            let id = SubscriptionId::parse(id).ok()?;
-            let state = facts?.subscriptions.get(&id)?.state()?;
+            let known = facts.zip(SubscriptionId::parse(id).ok());
+            let known = known.and_then(|(facts, id)| facts.subscriptions.get(&id));
+            let Some((known, state)) = known.and_then(|one| Some((one, one.state()?))) else {
+                return Ok(Absence::Unknown);
+            };
+            if state.status.is_terminal() {
+                return Ok(Absence::Unknown);
+            }
+            let Some(customer) = &known.customer else { return Ok(Absence::Unproven) };
+            let Some(at) = lacks(client, customer, &known.id).await? else {
+                return Ok(Absence::Unproven);
+            };
             let sold: Vec<(PriceId, u64)> =
                 state.items.iter().map(|item| (item.price.clone(), item.quantity)).collect();
-            (!state.status.is_terminal()).then(|| fetched::gone_subscription(&id, &sold, now))
+            let object = fetched::gone_subscription(&known.id, &sold, at);
+            Ok(Absence::Ended { object, at })
         }
         FetchedKind::Customer => {
-            let id = CustomerId::parse(id).ok()?;
-            let known = facts?.customers.get(&id)?;
-            (!known.deleted).then(|| fetched::gone_customer(&id))
+            let known = facts.zip(CustomerId::parse(id).ok());
+            let known = known.and_then(|(facts, id)| facts.customers.get(&id));
+            let alive = known.is_some_and(|known| !known.deleted);
+            Ok(if alive { Absence::Unproven } else { Absence::Unknown })
         }
         FetchedKind::Session
         | FetchedKind::Invoice
         | FetchedKind::Refund
-        | FetchedKind::Dispute => None,
+        | FetchedKind::Dispute => Ok(Absence::Unknown),
     }
 }
 

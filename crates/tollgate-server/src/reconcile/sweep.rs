@@ -15,7 +15,7 @@ use tollgate_stripe::client::{ApiPath, Cursor, Form, KeyMode, Operation, PINNED_
 use tollgate_stripe::fetched::{self, FetchedKind, Showing};
 
 use super::run::{Course, Kind};
-use super::settle::{Outcome, Settled, Why, class_of, settle};
+use super::settle::{Outcome, Settled, Take, Why, class_of, settle};
 use super::{Example, ReconcileError, Step, report};
 
 /// How far back lists are walked that only grow; an import walks them whole.
@@ -167,11 +167,12 @@ async fn look_closer(
     kind: FetchedKind,
     id: &str,
 ) -> Result<bool, ReconcileError> {
-    let why = match course.order.kind {
-        Kind::Import => Why::Cause(FetchCause::Import),
-        Kind::Sweep | Kind::Events => Why::Compare { whole_since: course.whole_since },
+    let take = match (course.order.dry, course.order.allow_ends) {
+        (true, _) => Take::Nothing,
+        (false, true) => Take::All,
+        (false, false) => Take::AllButEnds,
     };
-    let settled = match settle(course.app, &course.client, kind, id, why, course.order.dry).await {
+    let settled = match settle(course.app, &course.client, kind, id, reason(course), take).await {
         Ok(settled) => settled,
         // What is stored of this object's account cannot be read; the others can.
         Err(ReconcileError::Store(error)) if !error.is_unavailable() => {
@@ -181,20 +182,44 @@ async fn look_closer(
         }
         Err(error) => return Err(error),
     };
-    count(course, id, &settled);
+    let kept = settled.ends && take == Take::AllButEnds;
+    if settled.ends {
+        course.ends.found(kind, id, &settled, kept);
+    }
+    if !kept {
+        count(course, id, &settled, !course.order.dry);
+    }
     Ok(settled.revision.is_some())
 }
 
-fn count(course: &mut Course<'_>, id: &str, settled: &Settled) {
+/// Why a run asks for objects.
+pub(super) fn reason(course: &Course<'_>) -> Why {
+    match course.order.kind {
+        Kind::Import => Why::Cause(FetchCause::Import),
+        Kind::Sweep | Kind::Events => Why::Compare { whole_since: course.whole_since },
+    }
+}
+
+/// Counts what came of asking for one object.
+pub(super) fn count(course: &mut Course<'_>, id: &str, settled: &Settled, repaired: bool) {
     let report = &mut course.report;
     let one_more = |count: &mut u64| *count = count.saturating_add(1);
     match &settled.outcome {
         Outcome::Same | Outcome::Gone => {}
         Outcome::Settled => one_more(&mut report.settled),
         Outcome::Foreign => one_more(&mut report.foreign),
+        Outcome::Unproven => {
+            one_more(&mut report.unproven);
+            report.show(|| Example {
+                object: id.to_owned(),
+                account_id: settled.account.as_ref().map(ToString::to_string),
+                drift: "not_found".to_owned(),
+                changes: Vec::new(),
+                repaired: false,
+            });
+        }
         Outcome::Unreadable(_) => one_more(&mut report.unreadable),
         Outcome::Differs(cause, changes) => {
-            let repaired = !course.order.dry;
             match class_of(*cause) {
                 Some(class) => report.found(class, repaired),
                 None => one_more(&mut report.imported),

@@ -37,6 +37,11 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             Err(ReconcileError::Busy | ReconcileError::LeaseLost | ReconcileError::Stopping) => {
                 started = false;
             }
+            // Everything was compared; the ends found wait for somebody's word.
+            Err(error @ ReconcileError::TooManyEnds { .. }) => {
+                started = false;
+                tracing::error!(%error, "reconciliation stopped");
+            }
             Err(error) => {
                 let label = ReasonLabel { reason: "reconcile" };
                 app.metrics.worker_errors.get_or_create(&label).inc();
@@ -60,7 +65,7 @@ pub async fn tick(app: &App, started: bool) -> Result<Option<Report>, ReconcileE
     } else {
         return Ok(None);
     };
-    let order = Order { kind, account: None, dry: false };
+    let order = Order { kind, account: None, dry: false, allow_ends: false };
     let report = reconcile::reconcile(app, order, &|_, _| {}).await?;
     if report.drifted() > 0 {
         tracing::warn!(
@@ -75,7 +80,7 @@ pub async fn tick(app: &App, started: bool) -> Result<Option<Report>, ReconcileE
 
 async fn is_sweep_due(app: &App) -> Result<bool, ReconcileError> {
     let kind = Kind::Sweep.as_str();
-    let Some(last) = reconciliation_runs::last_done(&app.engine.db, kind).await? else {
+    let Some(last) = reconciliation_runs::last_whole(&app.engine.db, kind).await? else {
         return Ok(true);
     };
     let now = app.clock.now();

@@ -19,7 +19,7 @@ use tollgate_stripe::fetched::FetchedKind;
 use crate::app::App;
 use crate::backoff;
 use crate::metrics::ReasonLabel;
-use crate::reconcile::{ReconcileError, Why, settle};
+use crate::reconcile::{ReconcileError, Take, Why, settle};
 use crate::supervisor::{TaskKind, panic_text};
 
 /// Objects taken at once.
@@ -72,7 +72,8 @@ async fn one(app: &App, client: &StripeClient, doubt: ClaimedDoubt) -> Result<()
     let Some(kind) = FetchedKind::of_id(id) else { return Ok(doubts::settle(db, &doubt).await?) };
     let why = Why::Cause(FetchCause::Doubt);
     // A defect costs this object's doubt another attempt, and the others nothing.
-    let settled = AssertUnwindSafe(settle(app, client, kind, id, why, false)).catch_unwind().await;
+    let asked = settle(app, client, kind, id, why, Take::All);
+    let settled = AssertUnwindSafe(asked).catch_unwind().await;
     let settled = settled.unwrap_or_else(|panic| {
         tracing::error!(object = id, panic = panic_text(panic.as_ref()), "a doubt was not settled");
         Err(ReconcileError::NotCommitted)

@@ -26,7 +26,7 @@ const SIDE_BY_SIDE: usize = 4;
 const DAYS: i64 = 25;
 
 async fn reconcile(world: &World, dry: bool) -> Report {
-    let order = Order { kind: Kind::Sweep, account: None, dry };
+    let order = Order { kind: Kind::Sweep, account: None, dry, allow_ends: false };
     reconcile::reconcile(world.app.app(), order, &|_, _| {}).await.expect("it comes to its end")
 }
 

@@ -13,3 +13,4 @@ mod reads;
 mod reconcile;
 mod refusals;
 mod supervision;
+mod wrong_key;

@@ -2,7 +2,7 @@
 
 use tollgate_domain::Timestamp;
 use tollgate_store::doubts::{self, ClaimedDoubt, NewDoubt};
-use tollgate_store::reconciliation_runs::{self as runs, Run};
+use tollgate_store::reconciliation_runs::{self as runs, Run, RunEnd};
 use tollgate_store::{Db, leases};
 
 use crate::database::write;
@@ -95,11 +95,11 @@ on_both! {
         assert_eq!(runs::unfinished(db, "sweep", None, true).await.unwrap(), None);
         let of = runs::unfinished(db, "sweep", Some(&account("acme")), false).await.unwrap();
         assert_eq!(of.unwrap().id, "rec_2");
-        assert_eq!(runs::last_done(db, "sweep").await.unwrap(), None);
-        runs::finish(db, "rec_1", "all", None, at(9)).await.unwrap();
-        runs::finish(db, "rec_2", "some", Some("why"), at(9)).await.unwrap();
+        assert_eq!(runs::last_whole(db, "sweep").await.unwrap(), None);
+        runs::finish(db, "rec_1", "all", &RunEnd::Done, at(9)).await.unwrap();
+        runs::finish(db, "rec_2", "some", &RunEnd::Failed("why".to_owned()), at(9)).await.unwrap();
         assert_eq!(runs::unfinished(db, "sweep", None, false).await.unwrap(), None);
-        assert_eq!(runs::last_done(db, "sweep").await.unwrap(), Some(at(0)));
+        assert_eq!(runs::last_whole(db, "sweep").await.unwrap(), Some(at(0)));
         // What ended is not begun again.
         runs::save(db, "rec_1", "there", "more", at(10)).await.unwrap();
         let all = runs::list(db, at(100), 10).await.unwrap();

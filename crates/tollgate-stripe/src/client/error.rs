@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::client::secret::mask_foreign;
+use crate::client::secret::{KeyMode, mask_foreign};
 
 /// Stripe's own account of why it did not do something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,6 +83,22 @@ impl Refusal {
         self.message.as_deref().is_some_and(|text| text.contains("a similar object exists in"))
     }
 
+    /// The key may not do this: a restricted key without the permission.
+    pub fn is_forbidden(&self) -> bool {
+        self.status == 403
+    }
+
+    /// The account (`acct_…`) the refusal names: Stripe says so to a restricted key that lacks a
+    /// permission, and lets no such key read its account.
+    pub fn account(&self) -> Option<&str> {
+        let message = self.message.as_deref()?;
+        let begin = message.find("acct_")?;
+        let rest = message.get(begin..)?;
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let id = rest.get(..end.unwrap_or(rest.len()))?;
+        (id.len() > "acct_".len()).then_some(id)
+    }
+
     /// The same idempotency key came with other parameters before.
     pub fn is_key_reuse(&self) -> bool {
         self.kind.as_deref() == Some("idempotency_error") && self.status == 400
@@ -98,6 +114,54 @@ pub enum Unreachable {
     Cut,
     /// No complete reply within the time allowed.
     Timeout,
+}
+
+/// In which way a key does not fit the data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyMismatch {
+    /// The key is of another Stripe account.
+    #[error(
+        "the API key belongs to the Stripe account {found}, the database to {known}; set the key \
+         of {known}"
+    )]
+    Account {
+        /// The key's account.
+        found: String,
+        /// The account the data came from.
+        known: String,
+    },
+    /// The key is of the other of Stripe's two worlds.
+    #[error(
+        "the API key opens Stripe's {} mode, the database belongs to {} mode; set a {} key",
+        .found.as_str(), .known.as_str(), .known.as_str()
+    )]
+    Mode {
+        /// The key's mode.
+        found: KeyMode,
+        /// The mode the data came from.
+        known: KeyMode,
+    },
+    /// Nothing the data speaks of exists in the account the key opens.
+    #[error(
+        "the Stripe account the API key opens knows nothing of what the database knows ({}); set \
+         the key of the account the data came from",
+        .asked.join(", ")
+    )]
+    Unproven {
+        /// The objects that were asked for.
+        asked: Vec<String>,
+    },
+}
+
+impl KeyMismatch {
+    /// A stable word.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Account { .. } => "stripe_wrong_account",
+            Self::Mode { .. } => "stripe_wrong_mode",
+            Self::Unproven { .. } => "stripe_account_unproven",
+        }
+    }
 }
 
 /// Why a call has no result.
@@ -144,6 +208,18 @@ pub enum StripeError {
         /// An earlier try of this call may have been carried out.
         may_have_happened: bool,
     },
+    /// Not sent: the key does not open the Stripe account the data belongs to.
+    #[error("{why}")]
+    WrongKey {
+        /// In which way.
+        why: KeyMismatch,
+    },
+    /// Not sent: whether the key opens the right Stripe account could not be found out.
+    #[error("whether the key opens the right Stripe account cannot be told: {detail}")]
+    Unchecked {
+        /// The cause, for operators.
+        detail: String,
+    },
     /// A success that cannot be read.
     #[error("Stripe's reply is garbled: {what}")]
     Garbled {
@@ -159,7 +235,7 @@ impl StripeError {
     /// was learnt.
     pub const fn may_have_happened(&self) -> bool {
         match self {
-            Self::Refused { .. } => false,
+            Self::Refused { .. } | Self::WrongKey { .. } | Self::Unchecked { .. } => false,
             Self::Busy { may_have_happened, .. }
             | Self::Unreachable { may_have_happened, .. }
             | Self::Held { may_have_happened, .. } => *may_have_happened,
@@ -170,10 +246,11 @@ impl StripeError {
     /// Whether the same call may succeed later.
     pub const fn is_passing(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Garbled { .. } => false,
+            Self::Refused { .. } | Self::Garbled { .. } | Self::WrongKey { .. } => false,
             Self::Busy { .. }
             | Self::Failed { .. }
             | Self::Unreachable { .. }
+            | Self::Unchecked { .. }
             | Self::Held { .. } => true,
         }
     }
@@ -184,7 +261,11 @@ impl StripeError {
             Self::Refused { refusal } | Self::Busy { refusal, .. } | Self::Failed { refusal } => {
                 Some(refusal)
             }
-            Self::Unreachable { .. } | Self::Held { .. } | Self::Garbled { .. } => None,
+            Self::Unreachable { .. }
+            | Self::Held { .. }
+            | Self::WrongKey { .. }
+            | Self::Unchecked { .. }
+            | Self::Garbled { .. } => None,
         }
     }
 
@@ -207,6 +288,8 @@ impl StripeError {
             Self::Unreachable { how: Unreachable::Timeout, .. } => "stripe_timeout",
             Self::Unreachable { .. } => "stripe_unreachable",
             Self::Held { .. } => "stripe_held",
+            Self::WrongKey { why } => why.code(),
+            Self::Unchecked { .. } => "stripe_account_unchecked",
             Self::Garbled { .. } => "stripe_reply_garbled",
         }
     }
@@ -219,6 +302,8 @@ impl StripeError {
             | Self::Busy { .. }
             | Self::Failed { .. }
             | Self::Unreachable { .. }
+            | Self::WrongKey { .. }
+            | Self::Unchecked { .. }
             | Self::Held { .. } => self.refusal().and_then(|refusal| refusal.request_id.as_deref()),
         }
     }
@@ -260,6 +345,15 @@ mod tests {
             "Stripe refused: status 404, type invalid_request_error, code resource_missing, \
              parameter items[0][price]"
         );
+    }
+
+    #[test]
+    fn a_refusal_for_want_of_a_permission_names_the_account() {
+        let body = br#"{"error":{"type":"invalid_request_error","message":"The provided key 'rk_test_***abc' does not have the required permissions for this endpoint on account 'acct_1PJb'. Having the 'rak_x' permission would help."}}"#;
+        let refusal = Refusal::read(403, body);
+        assert!(refusal.is_forbidden());
+        assert_eq!(refusal.account(), Some("acct_1PJb"));
+        assert_eq!(Refusal { message: Some("acct_".into()), ..refusal }.account(), None);
     }
 
     #[test]

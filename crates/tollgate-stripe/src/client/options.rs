@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::breaker::BreakerOptions;
+use crate::client::guard::AccountGuard;
 use crate::client::patience::Patience;
 use crate::client::secret::{ApiBase, SecretKey};
 use crate::client::watch::{Unwatched, Watch};
@@ -40,6 +41,8 @@ pub struct ClientOptions {
     pub breaker: BreakerOptions,
     /// Who looks on.
     pub watch: Arc<dyn Watch>,
+    /// Who decides whether the key may be used at all; `None`: whoever has the client does.
+    pub guard: Option<Arc<dyn AccountGuard>>,
 }
 
 impl ClientOptions {
@@ -52,6 +55,7 @@ impl ClientOptions {
             version: PINNED_VERSION,
             connect_timeout: Duration::from_secs(5),
             try_timeout: Duration::from_secs(30),
+            guard: None,
             patience: Patience::request(),
             rate_per_second: RATE_PER_SECOND,
             breaker: BreakerOptions::default(),

@@ -343,3 +343,38 @@ async fn a_list_is_walked_to_its_end_or_to_its_cap() {
     assert_eq!(lines[0], "GET /v1/customers?email=a%40b.c&limit=100 HTTP/1.1");
     assert_eq!(lines[1], "GET /v1/customers?email=a%40b.c&limit=100&starting_after=b HTTP/1.1");
 }
+
+/// Admits the key at the second question, after asking Stripe itself.
+#[derive(Debug, Default)]
+struct SecondTime(Mutex<u32>);
+
+impl AccountGuard for SecondTime {
+    fn admit<'a>(&'a self, client: &'a StripeClient) -> Admission<'a> {
+        Box::pin(async move {
+            client.call(RETRIEVE, &customers().id("cus_known"), &Form::new(), None).await?;
+            let mut asked = self.0.lock().unwrap();
+            *asked += 1;
+            if *asked == 2 {
+                return Ok(());
+            }
+            let why = KeyMismatch::Mode { found: KeyMode::Test, known: KeyMode::Live };
+            Err(StripeError::WrongKey { why })
+        })
+    }
+}
+
+#[tokio::test]
+async fn nothing_leaves_before_the_guard_admits_the_key_and_it_is_asked_until_then() {
+    let server = Scripted::start(vec![Reply::ok("{}"); 5]).await;
+    let guard: Arc<dyn AccountGuard> = Arc::new(SecondTime::default());
+    let options = ClientOptions { guard: Some(guard), ..options(&server) };
+    let client = StripeClient::new(&options).unwrap();
+    let refused = create(&client).await.unwrap_err();
+    assert_eq!(refused.code(), "stripe_wrong_mode");
+    assert!(!refused.may_have_happened() && !refused.is_passing());
+    assert!(server.seen().iter().all(|request| request.line.starts_with("GET")));
+    create(&client).await.unwrap();
+    create(&client.with_patience(Patience::background())).await.unwrap();
+    let posts = server.seen().iter().filter(|one| one.line.starts_with("POST")).count();
+    assert_eq!((posts, server.seen().len()), (2, 4), "admitted once, it is asked no more");
+}

@@ -16,6 +16,18 @@ pub struct Account {
     pub charges_enabled: bool,
 }
 
+/// The id of the account a key opens. A restricted key may not read its account; Stripe's refusal
+/// names it all the same. `None` where it does not.
+pub async fn fetch_account_id(client: &StripeClient) -> Result<Option<String>, StripeError> {
+    match fetch_account(client).await {
+        Ok(account) => Ok(Some(account.id)),
+        Err(StripeError::Refused { refusal }) if refusal.is_forbidden() => {
+            Ok(refusal.account().map(str::to_owned))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads the key's own account.
 pub async fn fetch_account(client: &StripeClient) -> Result<Account, StripeError> {
     let operation = Operation::get("account.retrieve");

@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
 use tollgate_store::reconciliation_runs::{self as runs, Run};
+use tollgate_stripe::StripeError;
 
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
 use crate::api::query::Query;
 use crate::api::{body, reply};
 use crate::app::App;
+use crate::billing::BillingError;
 use crate::reconcile::{self, Kind, Order, ReconcileError, Report};
 use crate::scope::Scope;
 
@@ -35,6 +37,10 @@ pub struct OrderIn {
     /// Compare this account only.
     #[serde(default)]
     pub account_id: Option<String>,
+    /// End whatever Stripe says is over, also where that concerns more than five accounts and one in
+    /// a hundred; without it such a run repairs everything else and ends as `stopped`.
+    #[serde(default)]
+    pub allow_ends: bool,
 }
 
 /// A run that has begun.
@@ -74,9 +80,9 @@ pub struct RunOut {
     pub account_id: Option<String>,
     /// Whether nothing was repaired.
     pub dry_run: bool,
-    /// `running`, `done` or `failed`.
+    /// `running`, `done`, `stopped` (something waits for your word) or `failed`.
     pub status: String,
-    /// Why it failed.
+    /// Why it stopped or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// When it began.
@@ -99,7 +105,8 @@ pub async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     let wanted: OrderIn = body::json(content, app.config.http.body_bytes_max).await?;
     let account = wanted.account_id.as_deref().map(AccountId::parse).transpose();
     let account = account.map_err(|error| ApiError::field("accountId", error.to_string()))?;
-    let order = Order { kind: Kind::Sweep, account, dry: wanted.dry_run };
+    let (dry, allow_ends) = (wanted.dry_run, wanted.allow_ends);
+    let order = Order { kind: Kind::Sweep, account, dry, allow_ends };
     let begun = reconcile::begin(&app, order).await.map_err(refusal)?;
     let out = BegunOut { run_id: begun.id.clone(), status: "running" };
     let supervisor = app.supervisor.clone();
@@ -158,10 +165,12 @@ fn refusal(error: ReconcileError) -> ApiError {
         ReconcileError::NoKey => ApiError::StripeNotConfigured,
         ReconcileError::Busy | ReconcileError::LeaseLost => ApiError::ReconciliationRunning,
         ReconcileError::Stopping => ApiError::Stopping,
+        // Found out at the end of a run only, long after the reply.
+        ReconcileError::TooManyEnds { .. } => ApiError::Internal(error.to_string()),
         ReconcileError::Store(error) => error.into(),
         ReconcileError::NotCommitted => ApiError::NotCommitted,
-        ReconcileError::WrongAccount { .. }
-        | ReconcileError::Stripe(_)
-        | ReconcileError::Unwritable(_) => ApiError::Internal(error.to_string()),
+        ReconcileError::Unwritable(_) => ApiError::Internal(error.to_string()),
+        ReconcileError::Stripe(StripeError::WrongKey { why }) => ApiError::WrongStripeKey(why),
+        ReconcileError::Stripe(error) => BillingError::from(error).into(),
     }
 }

@@ -278,6 +278,7 @@ impl From<BillingError> for ApiError {
                 R::StripeError { code, param, request_id, cause }
             }
             BillingError::Contended => R::Contended,
+            BillingError::WrongKey(why) => return Self::WrongStripeKey(why),
             BillingError::Store(error) => return error.into(),
             BillingError::NotCommitted => {
                 return Self::DatabaseUnavailable(

@@ -28,7 +28,7 @@ impl Sides {
     /// Reads the configuration and what is for sale.
     pub(super) async fn read(context: &Context) -> anyhow::Result<Self> {
         let config = context.load()?.config;
-        let client = Context::stripe(&config)?;
+        let client = context.stripe(&config).await?;
         let stock = fetch_stock(&client).await.context("what is for sale cannot be read")?;
         Ok(Self { config, client, stock })
     }

@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context, args: &PullArgs) -> Outcome {
 
 async fn pull(context: &Context, args: &PullArgs) -> Outcome {
     let config = context.load()?.config;
-    let client = Context::stripe(&config)?;
+    let client = context.stripe(&config).await?;
     let stock = fetch_stock(&client).await.context("what is for sale cannot be read")?;
     let draft = draft(&stock);
     // A draft is always a catalog; should it not be, that is a defect and nothing is written.
