@@ -3,11 +3,13 @@
 //! repeated. Must not know: how Stripe is called, what is kept where.
 
 pub mod change;
+pub mod managed;
 pub mod offer;
 pub mod redirect;
 pub mod repeat;
 
 pub use change::{ChangeTiming, Charge, TimingWish};
+pub use managed::{Candidates, Managed, Unmanaged};
 pub use offer::{KnownPrice, OfferRefusal, PlanWish};
 pub use redirect::{RedirectRefusal, RedirectRule, RedirectRuleError, RedirectRules};
 pub use repeat::NextCall;

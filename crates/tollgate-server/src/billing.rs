@@ -14,6 +14,7 @@ pub mod duplicates;
 pub mod error;
 pub mod gate;
 pub mod portal;
+pub mod present;
 pub mod prices;
 pub mod subscription;
 pub mod sync;

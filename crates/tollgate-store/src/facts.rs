@@ -11,6 +11,7 @@ use tollgate_domain::ids::{
     AccountId, AdjustmentId, CustomerId, InvoiceId, ObjectId, SessionId, SubscriptionId,
 };
 use tollgate_domain::payment::Invoice;
+use tollgate_domain::subscription::Subscription;
 
 use crate::accounts::AccountHead;
 use crate::db::{Db, Tx};
@@ -102,6 +103,15 @@ pub async fn list_invoices(
     limit: u32,
 ) -> Result<Option<Vec<Invoice>>, StoreError> {
     load::invoices(db, account, after, limit).await
+}
+
+/// The subscriptions an account has or ever had, at most `limit` of them.
+pub async fn list_subscriptions(
+    db: &Db,
+    account: &AccountId,
+    limit: u32,
+) -> Result<Vec<Subscription>, StoreError> {
+    load::subscriptions(db, account, limit).await
 }
 
 fn one(mut all: BTreeMap<AccountId, Facts>, account: &AccountId) -> Facts {

@@ -110,7 +110,7 @@ impl StripeClient {
         };
         let unguarded = Self { guarded: false, ..self.clone() };
         let admitted = || async { guard.admit(&unguarded).await };
-        self.shared.admitted.get_or_try_init(admitted).await.map(|_| ())
+        self.shared.admitted.get_or_try_init(admitted).await.copied()
     }
 
     /// Which world the key opens.

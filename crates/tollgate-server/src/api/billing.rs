@@ -2,6 +2,7 @@
 //! them must have. Must not know: what is done.
 
 pub mod checkout;
+pub mod existing;
 pub mod invoices;
 pub mod portal;
 pub mod refusal;

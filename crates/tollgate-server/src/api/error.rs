@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tollgate_stripe::client::{KeyMismatch, KeyMode};
 
+use super::billing::existing::{ActionOut, ExistingOut, actions};
 use super::billing::refusal::BillingRefusal;
 use super::limits::Quota;
 use crate::engine::ReadError;
@@ -106,6 +107,12 @@ pub struct Problem {
     /// The fields at fault.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// The subscription that stands in the way, for refusals of a purchase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<ExistingOut>,
+    /// What can be done instead, the best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ActionOut>,
 }
 
 impl ApiError {
@@ -316,6 +323,11 @@ impl ApiError {
         } else {
             Vec::new()
         };
+        let existing = if let Self::Billing(BillingRefusal::AlreadySubscribed(existing)) = self {
+            existing.as_deref()
+        } else {
+            None
+        };
         let problem = Problem {
             kind: format!("{TYPE_BASE}{code}"),
             title,
@@ -324,6 +336,8 @@ impl ApiError {
             code,
             request_id: request_id.to_owned(),
             errors,
+            subscription: existing.map(|one| ExistingOut::of(&one.id, &one.status)),
+            actions: existing.map(actions).unwrap_or_default(),
         };
         let body = serde_json::to_vec(&problem).unwrap_or_else(|_| UNWRITABLE.to_vec());
         let mut response = (status, body).into_response();

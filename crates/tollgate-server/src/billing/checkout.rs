@@ -3,19 +3,21 @@
 
 use sha2::{Digest, Sha256};
 use tollgate_domain::Facts;
+use tollgate_domain::Timestamp;
+use tollgate_domain::buying::managed::sells;
 use tollgate_domain::buying::{KnownPrice, PlanWish};
-use tollgate_domain::catalog::{Interval, PriceTarget};
-use tollgate_domain::ids::{CustomerId, SessionId, SubscriptionId};
+use tollgate_domain::catalog::Interval;
+use tollgate_domain::ids::{AccountId, CustomerId, SessionId};
 use tollgate_domain::payment::SessionStatus;
-use tollgate_domain::{Catalog, Timestamp};
 use tollgate_store::checkout_attempts::{self, Attempt, AttemptSession, AttemptStatus, NewAttempt};
-use tollgate_store::stripe_requests;
+use tollgate_store::{StoreError, facts, stripe_requests};
 use tollgate_stripe::client::checkout::{NewSession, PaymentMode, Session, SessionState};
 use tollgate_stripe::client::{Form, IdempotencyKey, Mark};
 use tollgate_stripe::{StripeClient, StripeError};
 
 use super::call::{Made, Making, Subject};
 use super::customer::Buyer;
+use super::present::Found;
 use super::{BillingError, new_id};
 use crate::app::App;
 
@@ -23,6 +25,8 @@ use crate::app::App;
 const PAYABLE_HOURS: i64 = 23;
 /// A session that ends sooner than this is not handed out any more.
 const SPARE_MS: i64 = 60_000;
+/// Subscriptions of one account that are looked at for a trial; Stripe allows 500 of a customer.
+const SUBSCRIPTIONS_MAX: u32 = 1_000;
 /// How often the rows of a purchase may change under it before it is given up.
 const ROUNDS_MAX: u32 = 6;
 /// The kind of purchase that plans are; there is one pending of each kind.
@@ -43,22 +47,6 @@ pub struct PlanPurchase<'a> {
     pub success_url: &'a str,
     /// Where to go instead.
     pub cancel_url: &'a str,
-}
-
-/// The subscription an account has to its plan: one that is not over and sells no boosts. Of
-/// several the one that is paid goes first, then the newest.
-pub(crate) fn base_subscription(facts: &Facts, catalog: &Catalog) -> Option<SubscriptionId> {
-    let live = facts.subscriptions.values().filter_map(|one| {
-        let state = one.state().filter(|state| !state.status.is_terminal())?;
-        let sells = |target: PriceTarget| {
-            state.items.iter().any(|item| catalog.price_target(item.price_ref()) == Some(target))
-        };
-        let plan = (0..catalog.plans.len())
-            .any(|index| sells(PriceTarget::Plan(tollgate_domain::catalog::PlanIndex(index))));
-        let addon = sells(PriceTarget::Boost) || sells(PriceTarget::Badge);
-        (plan || (!addon && facts.buyer(one).is_none())).then_some((plan, state.created, &one.id))
-    });
-    live.max().map(|(_, _, id)| id.clone())
 }
 
 /// A purchase whose plan, price and customer are known.
@@ -167,18 +155,23 @@ impl App {
         let units = wish.plan.units(purchase.quantity, None);
         let units = units.map_err(BillingError::offer(purchase.plan))?;
         let _one_at_a_time = self.gates.enter(purchase.buyer.account).await;
-        let facts = self.engine.load(purchase.buyer.account, 0).await?;
+        let mut facts = self.engine.load(purchase.buyer.account, 0).await?;
         let recurring = wish.interval != Interval::OneTime;
-        if recurring && base_subscription(&facts, &self.config.catalog).is_some() {
-            return Err(BillingError::AlreadySubscribed);
+        if recurring {
+            facts = match self.find_present(stripe, facts).await? {
+                Found::Ours(present) => {
+                    let existing = self.existing(stripe, &present).await?;
+                    return Err(BillingError::AlreadySubscribed(Some(Box::new(existing))));
+                }
+                // Another product's subscriptions are nobody's business here.
+                Found::Others(facts) | Found::Nothing(facts) => facts,
+            };
         }
         let mut gone: Option<CustomerId> = None;
         loop {
             let price = self.price_of(stripe, wish).await?;
             let customer = self.customer(stripe, &facts, purchase.buyer, gone.as_ref()).await?;
-            // A trial is for those who have not had the product yet.
-            let first = recurring && facts.subscriptions.is_empty();
-            let trial_days = if first { wish.plan.trial_days } else { 0 };
+            let trial_days = self.trial_days(&facts.account, wish).await?;
             let prepared =
                 Prepared { purchase, wish, units, price: &price, customer: &customer, trial_days };
             match self.pending(stripe, &facts, &prepared).await {
@@ -196,6 +189,17 @@ impl App {
                 done => return done,
             }
         }
+    }
+
+    /// Days of trial: for those who have had nothing of the catalog by subscription yet.
+    async fn trial_days(&self, account: &AccountId, wish: PlanWish<'_>) -> Result<u32, StoreError> {
+        if wish.interval == Interval::OneTime || wish.plan.trial_days == 0 {
+            return Ok(0);
+        }
+        let db = &self.engine.db;
+        let all = facts::list_subscriptions(db, account, SUBSCRIPTIONS_MAX).await?;
+        let had = all.iter().any(|one| sells(one, &self.config.catalog, |_| true));
+        Ok(if had { 0 } else { wish.plan.trial_days })
     }
 
     async fn pending(
@@ -297,7 +301,7 @@ impl App {
                     SessionState::Complete => {
                         self.apply_session(stripe, facts, &session, &fetched).await?;
                         checkout_attempts::close(db, attempt, AttemptStatus::Complete, now).await?;
-                        return Err(BillingError::AlreadySubscribed);
+                        return Err(BillingError::AlreadySubscribed(None));
                     }
                 }
             }

@@ -1,8 +1,9 @@
 //! Who pays. Owns: finding the customer of an account or member, and making one where there is
 //! none. Must not know: what is bought.
 
+use tollgate_domain::buying::managed::sells;
 use tollgate_domain::ids::{AccountId, CustomerId, MemberId};
-use tollgate_domain::{Facts, Timestamp};
+use tollgate_domain::{Catalog, Facts, Timestamp};
 use tollgate_store::customer_claims::{self, Claimant};
 use tollgate_stripe::client::customer::new_customer;
 use tollgate_stripe::client::{Form, IdempotencyKey, Mark};
@@ -32,12 +33,18 @@ impl<'a> Buyer<'a> {
     }
 }
 
-/// The customer the facts know: the one of a live subscription first, then the latest seen.
-pub(crate) fn known(facts: &Facts, member: Option<&MemberId>) -> Option<CustomerId> {
+/// The customer the facts know: the one of a live subscription to something of the catalog first,
+/// then the latest seen.
+pub(crate) fn known(
+    facts: &Facts,
+    catalog: &Catalog,
+    member: Option<&MemberId>,
+) -> Option<CustomerId> {
     let pays = |customer: &CustomerId| {
         facts.subscriptions.values().any(|subscription| {
             subscription.customer.as_ref() == Some(customer)
                 && subscription.state().is_some_and(|state| !state.status.is_terminal())
+                && sells(subscription, catalog, |_| true)
         })
     };
     let of_buyer = facts
@@ -87,7 +94,8 @@ impl App {
         buyer: Buyer<'_>,
         gone: Option<&CustomerId>,
     ) -> Result<CustomerId, BillingError> {
-        if let Some(known) = known(facts, buyer.member).filter(|known| Some(known) != gone) {
+        let known = known(facts, &self.config.catalog, buyer.member);
+        if let Some(known) = known.filter(|known| Some(known) != gone) {
             return Ok(known);
         }
         let db = &self.engine.db;
@@ -124,7 +132,7 @@ impl App {
         &self,
         facts: &Facts,
     ) -> Result<Option<CustomerId>, BillingError> {
-        if let Some(known) = known(facts, None) {
+        if let Some(known) = known(facts, &self.config.catalog, None) {
             return Ok(Some(known));
         }
         let who = Claimant { account: &facts.account, member: None };

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use tollgate_domain::buying::OfferRefusal;
+use tollgate_domain::buying::{OfferRefusal, Unmanaged};
 use tollgate_domain::catalog::Interval;
 use tollgate_store::StoreError;
 use tollgate_stripe::StripeError;
 use tollgate_stripe::client::KeyMismatch;
 
+use super::present::Existing;
 use crate::engine::ReadError;
 use crate::intake::fetched::TakeError;
 
@@ -35,7 +36,10 @@ pub enum BillingError {
     WrongKeyMode,
     /// There is a subscription already.
     #[error("there is a subscription already")]
-    AlreadySubscribed,
+    AlreadySubscribed(Option<Box<Existing>>),
+    /// What is there is not ours to change.
+    #[error("it is not ours to change")]
+    NotManaged(Unmanaged),
     /// There is none.
     #[error("there is no subscription")]
     NoSubscription,

@@ -1,6 +1,9 @@
 //! The customer portal. Owns: the way into it for an account. Must not know: what can be done there.
 
-use tollgate_domain::ids::AccountId;
+use tollgate_domain::buying::{Unmanaged, managed};
+use tollgate_domain::ids::{AccountId, CustomerId};
+use tollgate_domain::{Facts, sale};
+use tollgate_store::customer_claims::{self, Claimant};
 use tollgate_store::meta;
 use tollgate_stripe::client::IdempotencyKey;
 
@@ -24,6 +27,9 @@ impl App {
         }
         let facts = self.engine.load(account, 0).await?;
         let customer = self.find_customer(&facts).await?.ok_or(BillingError::NoCustomer)?;
+        if !self.may_manage(&facts, &customer).await? {
+            return Err(BillingError::NotManaged(Unmanaged::Foreign));
+        }
         let configuration = meta::find(&self.engine.db, CONFIGURATION).await?;
         let return_url = return_url.or(self.config.stripe.portal_return_url.as_deref());
         // A way in is no object of consequence: one more of them does no harm, so its key needs no
@@ -39,5 +45,23 @@ impl App {
             }
             made => Ok(made?),
         }
+    }
+
+    /// Whether a customer is led to the portal: what can be ended there must not be another product's
+    /// alone.
+    async fn may_manage(&self, facts: &Facts, customer: &CustomerId) -> Result<bool, BillingError> {
+        let catalog = &self.config.catalog;
+        let mut live = facts.subscriptions.values().filter(|one| {
+            one.customer.as_ref() == Some(customer)
+                && one.state().is_some_and(|state| !state.status.is_terminal())
+        });
+        let ours = |one| managed::sells(one, catalog, |_| true);
+        let bought = || facts.purchases.values().any(|one| !sale::sales(one, catalog).is_empty());
+        if live.clone().next().is_none() || live.any(ours) || bought() {
+            return Ok(true);
+        }
+        let who = Claimant { account: &facts.account, member: None };
+        let claim = customer_claims::find(&self.engine.db, who).await?;
+        Ok(claim.is_some_and(|claim| claim.customer.as_ref() == Some(customer)))
     }
 }

@@ -1,11 +1,11 @@
 //! Changing a subscription: its plan, its end. Owns: the steps at Stripe and applying what comes of
 //! them. Must not know: when a change takes effect (the domain's rule).
 
+use tollgate_domain::Timestamp;
 use tollgate_domain::buying::{ChangeTiming, Charge, KnownPrice, PlanWish, TimingWish};
 use tollgate_domain::catalog::{Interval, PriceTarget};
-use tollgate_domain::ids::{AccountId, SubscriptionId};
+use tollgate_domain::ids::AccountId;
 use tollgate_domain::subscription::SubscriptionStatus;
-use tollgate_domain::{Facts, Timestamp};
 use tollgate_stripe::client::Form;
 use tollgate_stripe::client::invoice::Preview;
 use tollgate_stripe::client::schedule::change_at_end;
@@ -15,7 +15,7 @@ use tollgate_stripe::client::subscription::{
 use tollgate_stripe::{Fetched, StripeClient, StripeError};
 
 use super::call::Subject;
-use super::checkout::base_subscription;
+use super::present::Present;
 use super::{BillingError, new_id};
 use crate::app::App;
 
@@ -63,13 +63,6 @@ pub struct ChangeCost {
     pub preview: Preview,
 }
 
-/// A subscription as Stripe has it now, with the facts that were known before it was read.
-struct Present {
-    facts: Facts,
-    id: SubscriptionId,
-    subscription: Subscription,
-}
-
 /// A change with all that it needs.
 struct Planned<'p> {
     item: &'p Item,
@@ -103,6 +96,7 @@ impl App {
             if present.subscription.schedule.is_none() {
                 return Ok(Changed::Nothing);
             }
+            present.as_whole()?;
             // To stay on the present plan takes back what was to come.
             self.release(stripe, &present).await?;
             self.refresh(stripe, &present).await?;
@@ -110,7 +104,11 @@ impl App {
         }
         match planned.timing {
             ChangeTiming::Immediate => self.change_at_once(stripe, &present, &planned).await,
-            ChangeTiming::PeriodEnd => self.change_later(stripe, &present, &planned).await,
+            ChangeTiming::PeriodEnd => {
+                // A schedule says anew what all items are.
+                present.as_whole()?;
+                self.change_later(stripe, &present, &planned).await
+            }
         }
     }
 
@@ -137,6 +135,7 @@ impl App {
         let stripe = self.billing()?;
         let _one_at_a_time = self.gates.enter(account).await;
         let present = self.present(stripe, account).await?;
+        present.as_whole()?;
         if at_period_end {
             if present.subscription.is_ending() {
                 return self.refresh(stripe, &present).await;
@@ -158,6 +157,7 @@ impl App {
         let stripe = self.billing()?;
         let _one_at_a_time = self.gates.enter(account).await;
         let present = self.present(stripe, account).await?;
+        present.as_whole()?;
         let subscription = &present.subscription;
         if subscription.status == SubscriptionStatus::Paused {
             let row = format!("{}.resume", present.id);
@@ -176,27 +176,6 @@ impl App {
         self.update(stripe, &present, &form).await.map(|_| ())
     }
 
-    async fn present(
-        &self,
-        stripe: &StripeClient,
-        account: &AccountId,
-    ) -> Result<Present, BillingError> {
-        let facts = self.engine.load(account, 0).await?;
-        let id = base_subscription(&facts, &self.config.catalog);
-        let id = id.ok_or(BillingError::NoSubscription)?;
-        let (subscription, fetched) = match stripe.subscription(&id).await {
-            Err(error) if error.is_missing() && !error.is_wrong_mode() => {
-                return Err(BillingError::NoSubscription);
-            }
-            read => read?,
-        };
-        if subscription.status.is_terminal() {
-            self.apply_subscription(stripe, &facts, &id, fetched).await?;
-            return Err(BillingError::NoSubscription);
-        }
-        Ok(Present { facts, id, subscription })
-    }
-
     async fn plan_change<'p>(
         &self,
         stripe: &StripeClient,
@@ -204,12 +183,7 @@ impl App {
         asked: PlanChange<'_>,
     ) -> Result<Planned<'p>, BillingError> {
         let catalog = &self.config.catalog;
-        let sells_plan = |item: &&Item| {
-            matches!(catalog.price_target(item.price.price_ref()), Some(PriceTarget::Plan(_)))
-        };
-        let items = &present.subscription.items;
-        let item = items.iter().find(sells_plan).or_else(|| items.first());
-        let item = item.ok_or(BillingError::NoSubscription)?;
+        let item = present.item()?;
         let wish = self.recurring_wish(asked, item.price.interval)?;
         let price = self.price_of(stripe, wish).await?;
         if price.currency != item.price.currency {
@@ -311,6 +285,8 @@ impl App {
     /// Takes a subscription out of the schedule it is in, if it is in one.
     async fn release(&self, stripe: &StripeClient, present: &Present) -> Result<(), BillingError> {
         let Some(schedule) = &present.subscription.schedule else { return Ok(()) };
+        // What else it plans may be another product's.
+        present.as_whole()?;
         let row = format!("{schedule}.release");
         let subject = Subject { account: &present.facts.account, row: &row };
         let change = self.begin_change(subject, &Form::new()).await?;

@@ -72,7 +72,7 @@ impl DatabaseGuard {
 
     async fn find_out(&self, client: &StripeClient) -> Result<(), StripeError> {
         for _ in 0..ROUNDS_MAX {
-            let known = Binding::find(&self.db).await.map_err(unchecked)?;
+            let known = Binding::find(&self.db).await.map_err(|error| unchecked(&error))?;
             let mode = client.mode();
             if let Some(Err(why)) = known.as_ref().map(|known| known.check_mode(mode)) {
                 return self.refuse(why);
@@ -86,7 +86,8 @@ impl DatabaseGuard {
             match verdict {
                 Verdict::Refused(why) => return self.refuse(why),
                 Verdict::Bind(binding) if known.is_none() => {
-                    if binding.claim(&self.db).await.map_err(unchecked)? != binding {
+                    if binding.claim(&self.db).await.map_err(|error| unchecked(&error))? != binding
+                    {
                         // Somebody else bound it meanwhile: that counts.
                         continue;
                     }
@@ -94,7 +95,7 @@ impl DatabaseGuard {
                     return Ok(());
                 }
                 Verdict::Bind(binding) => {
-                    binding.save(&self.db).await.map_err(unchecked)?;
+                    binding.save(&self.db).await.map_err(|error| unchecked(&error))?;
                     self.note(KeyStanding::Right(binding));
                     return Ok(());
                 }
@@ -118,7 +119,7 @@ impl DatabaseGuard {
     /// that where nobody's objects are known yet the deployment's own are asked for.
     async fn seek_proof(&self, client: &StripeClient, weak: bool) -> Result<Proof, StripeError> {
         let mut asked = Vec::new();
-        for id in self.known_objects(weak).await.map_err(unchecked)? {
+        for id in self.known_objects(weak).await.map_err(|error| unchecked(&error))? {
             let Some((operation, path)) = place(&id) else { continue };
             match client.call(operation, &path, &Form::new(), None).await {
                 Ok(_) => return Ok(Proof::Given),
@@ -151,7 +152,7 @@ impl AccountGuard for DatabaseGuard {
     }
 }
 
-fn unchecked(error: StoreError) -> StripeError {
+fn unchecked(error: &StoreError) -> StripeError {
     StripeError::Unchecked { detail: error.to_string() }
 }
 

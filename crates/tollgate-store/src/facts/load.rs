@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, InvoiceId};
 use tollgate_domain::payment::Invoice;
+use tollgate_domain::subscription::Subscription;
 use tollgate_domain::{Facts, note};
 
 use super::row::{INSTANT_KEY_CHARS, StoredRow, instant_key, kind};
@@ -77,6 +78,9 @@ statements! {
         WHERE account_id = $1 AND kind = 'invoice' AND (relevant_from < CAST($2 AS BIGINT) \
             OR (relevant_from = CAST($2 AS BIGINT) AND fact_id < CAST($3 AS TEXT))) \
         ORDER BY relevant_from DESC, fact_id DESC LIMIT $4";
+
+    SUBSCRIPTIONS = "SELECT account_id, kind, fact_id, body FROM facts \
+        WHERE account_id = $1 AND kind = 'subscription' ORDER BY fact_id LIMIT $2";
 
     INVOICE = "SELECT relevant_from FROM facts \
         WHERE account_id = $1 AND kind = 'invoice' AND fact_id = $2";
@@ -186,6 +190,16 @@ pub(super) async fn invoices(
     let found = call.bigint(i64::from(limit)).fetch().await?;
     let page = found.iter().map(|row| stored(row)?.fact()).collect::<Result<_, _>>()?;
     Ok(Some(page))
+}
+
+pub(super) async fn subscriptions(
+    db: &Db,
+    account: &AccountId,
+    limit: u32,
+) -> Result<Vec<Subscription>, StoreError> {
+    let call = SUBSCRIPTIONS.on(db).text(account.as_str()).bigint(i64::from(limit));
+    let found = call.fetch().await?;
+    found.iter().map(|row| stored(row)?.fact()).collect()
 }
 
 fn sorted(accounts: &[AccountId]) -> Vec<&AccountId> {

@@ -1,4 +1,5 @@
-//! Invoices. Owns: what a change would cost. Must not know: whether it is made.
+//! Invoices. Owns: what a change would cost, and where an open one can be paid. Must not know: whether
+//! a change is made.
 
 use serde::Deserialize;
 use tollgate_domain::ids::SubscriptionId;
@@ -11,6 +12,8 @@ use crate::client::secret::IdempotencyKey;
 use crate::client::subscription::ItemChange;
 
 const PREVIEW: Operation = Operation::post("invoices.create_preview");
+const LIST: Operation = Operation::get("invoices.list");
+const PATH: &str = "/v1/invoices";
 
 /// What would be billed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +51,23 @@ struct Line {
     amount: i64,
 }
 
+#[derive(Deserialize)]
+struct Open {
+    hosted_invoice_url: Option<String>,
+}
+
 impl StripeClient {
+    /// Where the newest open invoice of a subscription can be paid; `None` where there is none.
+    pub async fn open_invoice_url(
+        &self,
+        subscription: &SubscriptionId,
+    ) -> Result<Option<String>, StripeError> {
+        let filter = Form::new().with("subscription", subscription.as_str()).with("status", "open");
+        let (items, _) = self.list(LIST, &ApiPath::new(PATH), &filter, 100).await?;
+        let mut open = items.iter().filter_map(|item| serde_json::from_str(item.get()).ok());
+        Ok(open.find_map(|one: Open| one.hosted_invoice_url))
+    }
+
     /// What a change of a subscription would bill: now (with the difference), or with the first
     /// invoice after it.
     pub async fn preview_change(

@@ -1,13 +1,17 @@
 //! Subscriptions. Owns: reading one to change it, and the changes. Must not know: when a change is
 //! due, what a price sells.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use tollgate_domain::Timestamp;
 use tollgate_domain::buying::KnownPrice;
+use tollgate_domain::ids::PriceRef;
 use tollgate_domain::ids::SubscriptionId;
 
 use crate::client::error::StripeError;
 use crate::client::exchange::Fetched;
+use crate::client::metadata::ROW;
 use crate::client::price;
 use crate::client::request::{ApiPath, Form, Operation};
 use crate::client::secret::IdempotencyKey;
@@ -57,8 +61,12 @@ pub struct Subscription {
     pub cancel_at: Option<Timestamp>,
     /// A change that waits for its payment.
     pub pending_update: Option<PendingUpdate>,
-    /// Where the newest invoice can be paid.
+    /// Where the newest invoice can be paid, or could be before it was.
     pub invoice_url: Option<String>,
+    /// The newest invoice waits for its payment.
+    pub invoice_open: bool,
+    /// A row of ours stands in its metadata: it was made by us.
+    pub we_made: bool,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +81,8 @@ struct Body {
     pending_update: Option<PendingBody>,
     latest_invoice: Option<InvoiceBody>,
     current_period_end: Option<i64>,
+    #[serde(default)]
+    metadata: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +114,7 @@ enum Reference {
 #[serde(untagged)]
 enum InvoiceBody {
     Object {
+        status: Option<String>,
         hosted_invoice_url: Option<String>,
     },
     #[expect(dead_code, reason = "only that it is one is of interest")]
@@ -118,6 +129,12 @@ impl Subscription {
         };
         let body: Body = fetched.json()?;
         let ends = body.current_period_end;
+        let (invoice_open, invoice_url) = match body.latest_invoice {
+            Some(InvoiceBody::Object { status, hosted_invoice_url }) => {
+                (status.as_deref() == Some("open"), hosted_invoice_url)
+            }
+            Some(InvoiceBody::Id(_)) | None => (false, None),
+        };
         let mut items = Vec::with_capacity(body.items.data.len());
         for item in body.items.data {
             items.push(Item {
@@ -139,11 +156,15 @@ impl Subscription {
             pending_update: body.pending_update.map(|pending| PendingUpdate {
                 expires_at: Timestamp::from_unix_seconds(pending.expires_at),
             }),
-            invoice_url: match body.latest_invoice {
-                Some(InvoiceBody::Object { hosted_invoice_url }) => hosted_invoice_url,
-                Some(InvoiceBody::Id(_)) | None => None,
-            },
+            invoice_url,
+            invoice_open,
+            we_made: body.metadata.is_some_and(|metadata| metadata.contains_key(ROW)),
         })
+    }
+
+    /// Its items, as far as it matters what they sell.
+    pub fn sold(&self) -> Vec<PriceRef<'_>> {
+        self.items.iter().map(|item| item.price.price_ref()).collect()
     }
 
     /// Whether its end has been asked for.

@@ -2,12 +2,14 @@
 //! they come about.
 
 use http::StatusCode;
-use tollgate_domain::buying::OfferRefusal;
+use tollgate_domain::buying::{OfferRefusal, Unmanaged};
 use tollgate_domain::catalog::Interval;
 use tollgate_domain::money::Currency;
 
+use super::existing::{examples, existing_detail, existing_row};
 use crate::api::error::ApiError;
 use crate::billing::BillingError;
+use crate::billing::present::Existing;
 
 /// Why a billing route did not do what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +24,10 @@ pub enum BillingRefusal {
     Offer(String, OfferRefusal),
     /// The key is of the other mode than the objects.
     WrongKeyMode,
-    /// There is a subscription already.
-    AlreadySubscribed,
+    /// There is a subscription already; which, where it was read.
+    AlreadySubscribed(Option<Box<Existing>>),
+    /// What is there is not ours to change.
+    NotManaged(Unmanaged),
     /// There is none.
     SubscriptionNotFound,
     /// Stripe has no customer for the account.
@@ -65,9 +69,9 @@ impl BillingRefusal {
             }
             Self::Offer(_, refusal) => offer_row(refusal),
             Self::WrongKeyMode => (S::CONFLICT, "wrong_key_mode", "Key of the other mode"),
-            Self::AlreadySubscribed => {
-                (S::CONFLICT, "already_subscribed", "There is a subscription already")
-            }
+            Self::AlreadySubscribed(None) => existing_row(None),
+            Self::AlreadySubscribed(Some(existing)) => existing_row(Some(&existing.status)),
+            Self::NotManaged(_) => (S::CONFLICT, "not_managed", "Not ours to change"),
             Self::SubscriptionNotFound => {
                 (S::NOT_FOUND, "subscription_not_found", "No subscription")
             }
@@ -101,8 +105,14 @@ impl BillingRefusal {
             Self::WrongKeyMode => "What was asked for exists in the other of Stripe's modes (test \
                 or live) than the key's; use the key of that mode."
                 .to_owned(),
-            Self::AlreadySubscribed => "The account has a subscription; change it with POST \
-                /api/v1/billing/subscription/change or in the portal."
+            Self::AlreadySubscribed(existing) => existing_detail(existing.as_deref()),
+            Self::NotManaged(Unmanaged::Foreign) => "What the account pays for in this Stripe account \
+                is not of the catalog and was not made by Tollgate, so it is left alone. If it should \
+                be a plan, name its price in the catalog."
+                .to_owned(),
+            Self::NotManaged(Unmanaged::Shared) => "The subscription also sells something that is \
+                not of the catalog, and this would change or end that, too. Plans are changed at \
+                once (timing: immediate); anything else is done in Stripe."
                 .to_owned(),
             Self::SubscriptionNotFound => {
                 "The account has no subscription that could be changed.".to_owned()
@@ -175,9 +185,10 @@ impl BillingRefusal {
         let mut all =
             vec![Self::Disabled, Self::ConfigMissing, Self::RedirectNotAllowed("successUrl")];
         all.extend(offers.into_iter().map(|refusal| Self::Offer(any(), refusal)));
+        all.extend(examples().into_iter().map(Self::AlreadySubscribed));
         all.extend([
             Self::WrongKeyMode,
-            Self::AlreadySubscribed,
+            Self::NotManaged(Unmanaged::Foreign),
             Self::SubscriptionNotFound,
             Self::CustomerNotFound,
             Self::NothingToResume,
@@ -264,7 +275,8 @@ impl From<BillingError> for ApiError {
             BillingError::RedirectNotAllowed(field) => R::RedirectNotAllowed(field),
             BillingError::Offer(plan, refusal) => R::Offer(plan, refusal),
             BillingError::WrongKeyMode => R::WrongKeyMode,
-            BillingError::AlreadySubscribed => R::AlreadySubscribed,
+            BillingError::AlreadySubscribed(existing) => R::AlreadySubscribed(existing),
+            BillingError::NotManaged(why) => R::NotManaged(why),
             BillingError::NoSubscription => R::SubscriptionNotFound,
             BillingError::NoCustomer => R::CustomerNotFound,
             BillingError::NothingToResume => R::NothingToResume,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use tollgate_domain::buying::TimingWish;
+use tollgate_domain::buying::{Candidates, TimingWish};
 use tollgate_domain::catalog::{Allowance, PlanIndex};
 use tollgate_domain::entitlement::{Resolution, SourceKind};
 use tollgate_domain::ids::AccountId;
@@ -18,7 +18,6 @@ use crate::api::error::ApiError;
 use crate::api::explain::Source;
 use crate::api::query::Query;
 use crate::app::App;
-use crate::billing::checkout::base_subscription;
 use crate::billing::subscription::{Changed, PlanChange};
 
 /// How an account stands: its plan and what it pays for.
@@ -333,7 +332,7 @@ fn shown(
     resolution: &Resolution,
     pending_change: Option<PendingOut>,
 ) -> SubscriptionOut {
-    let base = base_subscription(facts, catalog);
+    let base = Candidates::of(facts, catalog).plans.into_iter().next();
     let base = base.and_then(|id| facts.subscriptions.get(&id));
     let state = base.and_then(|one| one.state());
     let Source { kind, id } = Source::of(resolution);

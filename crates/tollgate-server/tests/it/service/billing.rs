@@ -4,6 +4,8 @@
 mod changes;
 mod checkout;
 mod duplicates;
+mod existing;
+mod others;
 mod paid;
 mod refusals;
 mod shop;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tollgate_domain::Timestamp;
 use tollgate_domain::catalog::Interval;
+use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::sandbox::{
     ApiRequest, CheckoutOutcome, Method, Params, Sandbox, SandboxOptions,
@@ -118,7 +119,7 @@ async fn sweep(app: &TestApp, allow_ends: bool) -> Result<Report, ReconcileError
 
 async fn statuses(app: &TestApp, account: &str) -> Vec<String> {
     let account = AccountId::parse(account).unwrap();
-    let facts = facts::load(&app.app().engine.db, &account).await.unwrap();
+    let facts = facts::load(&app.app().engine.db, &account, Window::ALL).await.unwrap();
     let states = facts.subscriptions.values().filter_map(|one| one.state());
     states.map(|state| state.status.as_str().to_owned()).collect()
 }

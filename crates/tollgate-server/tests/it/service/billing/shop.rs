@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tollgate_sandbox::ApiVersion;
-use tollgate_sandbox::sandbox::{ApiRequest, CheckoutOutcome, Method, Params};
+use tollgate_sandbox::sandbox::{
+    ApiRequest, CheckoutOutcome, Method, Params, Sandbox, SandboxOptions,
+    Settings as StripeSettings,
+};
 use tollgate_sandbox::server::{self, RunningSandbox, ServerOptions};
 use tollgate_server::scope::Scope;
 
@@ -53,6 +56,19 @@ impl Shop {
     /// Another engine on the same database and Stripe.
     pub(crate) async fn second_instance(&self, database: &TestDatabase) -> TestApp {
         Self::engine(database, &self.stripe, Vec::new(), None).await
+    }
+
+    /// The same at a Stripe account with other settings.
+    pub(crate) async fn open_at(database: &TestDatabase, settings: StripeSettings) -> Self {
+        let sold = catalog();
+        let now = tollgate_domain::Timestamp::parse(crate::support::NOW).expect("an instant");
+        let mut options = ServerOptions::standing(&sold, now, 7);
+        options.sandbox =
+            Sandbox::new(SandboxOptions { seed: 7, now: now.unix_seconds(), settings });
+        options.sandbox.stock(&sold);
+        let stripe = server::start(options).await.expect("the sandbox starts");
+        let app = Self::engine(database, &stripe, Vec::new(), None).await;
+        Self { app, stripe, delivered: 0 }
     }
 
     async fn stripe(sold: &tollgate_domain::Catalog) -> RunningSandbox {
@@ -151,9 +167,27 @@ impl Shop {
 
     /// A call that somebody else makes.
     pub(crate) fn call(&self, method: Method, path: &str) {
-        let request = ApiRequest::new(method, path, Params::empty());
+        self.at_stripe(method, path, &[]);
+    }
+
+    /// A call that somebody else makes, with parameters; returns the object.
+    pub(crate) fn at_stripe(&self, method: Method, path: &str, pairs: &[(&str, &str)]) -> Value {
+        let params = Params::from_pairs(pairs.iter().copied()).expect("parameters");
+        let request = ApiRequest::new(method, path, params);
         let reply = self.stripe.with(|stripe| stripe.call(&request));
-        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+        reply.body
+    }
+
+    /// The id of what such a call makes.
+    pub(crate) fn made(&self, path: &str, pairs: &[(&str, &str)]) -> String {
+        self.at_stripe(Method::Post, path, pairs)["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// A route of the subscription, for `acme`.
+    pub(crate) async fn subscription_route(&self, what: &str, mut body: Value) -> Answer {
+        body["accountId"] = json!("acme");
+        self.app.post(&format!("/api/v1/billing/subscription/{what}"), &body).await
     }
 
     /// The account's customers at Stripe.
