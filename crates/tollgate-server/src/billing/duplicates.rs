@@ -49,6 +49,7 @@ impl App {
         for one in all.into_iter().skip(1) {
             let id = one.subscription;
             let facts = self.engine.load(choice.account, 0).await?;
+            self.check_whole(stripe, &id).await?;
             let fetched = match stripe.end_subscription(&id, choice.credit).await {
                 Ok(fetched) => fetched,
                 // Ended by an earlier try of this call, or by somebody else: it is over.

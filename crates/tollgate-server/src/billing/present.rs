@@ -106,6 +106,17 @@ impl App {
         Ok(if others { Found::Others(facts) } else { Found::Nothing(facts) })
     }
 
+    /// Refuses a subscription that is not ours as a whole, as Stripe has it now.
+    pub(super) async fn check_whole(
+        &self,
+        stripe: &StripeClient,
+        id: &SubscriptionId,
+    ) -> Result<(), BillingError> {
+        let (subscription, _) = stripe.subscription(id).await?;
+        let managed = self.config.catalog.managed(&subscription.sold(), subscription.we_made);
+        managed.and_then(Managed::as_whole).map_err(BillingError::NotManaged)
+    }
+
     /// What an account with a subscription can do instead of buying another one.
     pub(super) async fn existing(
         &self,

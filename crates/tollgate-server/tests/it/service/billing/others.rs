@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tollgate_domain::catalog::Interval;
 use tollgate_sandbox::sandbox::{CheckoutOutcome, Method};
 use tollgate_sandbox::sandbox_price_id;
+use tollgate_server::scope::Scope;
 
 use super::shop::Shop;
 use crate::support::{Answer, TestDatabase, catalog, on_both};
@@ -155,6 +156,29 @@ on_both! {
         let ended = shop.subscription_route("cancel", json!({"atPeriodEnd": false})).await;
         assert_eq!(ended.status, 200, "{}", ended.text);
         assert_eq!(read(&shop, &id)["status"], "canceled");
+        shop.close().await;
+    }
+
+    async fn of_duplicates_one_that_sells_more_is_not_ended(database: &TestDatabase) {
+        let mut shop = Shop::open(database).await;
+        shop.buy("acme", "premium").await;
+        let all = shop.list("/v1/subscriptions", "status=all");
+        let (id, customer) = (all[0]["id"].as_str().expect("an id"), &all[0]["customer"]);
+        let elite = sandbox_price_id(&catalog(), "elite", Interval::Month);
+        sell(&shop, customer.as_str().expect("an id"), &elite);
+        shop.at_stripe(
+            Method::Post,
+            &format!("/v1/subscriptions/{id}"),
+            &[("items[0][price]", &newsletter(&shop))],
+        );
+        shop.deliver_events().await;
+        let before = read(&shop, id);
+        let key = shop.app.make_key(&[Scope::Admin], None).await;
+        let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
+        let path = "/admin/duplicates/acme/resolve";
+        let answer = shop.app.request("POST", path, &headers, "{}").await;
+        is_refused(&answer, "not_managed");
+        assert_eq!(read(&shop, id), before);
         shop.close().await;
     }
 }
