@@ -142,6 +142,12 @@ impl Push<'_> {
         Ok(())
     }
 
+    /// Whether a lookup key is at a price of ours, by what was read.
+    fn is_ours(&self, lookup_key: &str) -> bool {
+        let mark = self.stock.holder(lookup_key).and_then(|holder| holder.mark.as_ref());
+        mark.is_some_and(|mark| mark.catalog == self.catalog.name)
+    }
+
     async fn call(&self, step: &Step) -> Result<Made, StripeError> {
         let (client, nonce) = (self.client, self.nonce.as_str());
         Ok(match step {
@@ -160,11 +166,13 @@ impl Push<'_> {
             }
             Step::CreatePrice { product, lookup_key, money, interval, mark } => {
                 let (money, interval) = (*money, *interval);
-                let wish = PriceWish { product, lookup_key, money, interval, mark };
+                let takes_over = self.is_ours(lookup_key);
+                let wish = PriceWish { product, lookup_key, takes_over, money, interval, mark };
                 Made::Price(shop::create_price(client, wish).await?)
             }
             Step::UsePrice { price, lookup_key } => {
-                Made::Price(shop::use_price(client, price, lookup_key.as_deref(), nonce).await?)
+                let lookup_key = lookup_key.as_deref().map(|key| (key, self.is_ours(key)));
+                Made::Price(shop::use_price(client, price, lookup_key, nonce).await?)
             }
             Step::WithdrawPrice { price } => {
                 Made::Price(shop::withdraw_price(client, price, nonce).await?)

@@ -153,7 +153,7 @@ fn read_price(fetched: &Fetched) -> Result<StockPrice, StripeError> {
 }
 
 /// Makes a product under an id of ours. One that is there already (an earlier answer was lost) is
-/// read instead.
+/// read instead, if it is ours: one that somebody else made meanwhile stays theirs.
 pub async fn create_product(
     client: &StripeClient,
     id: &str,
@@ -170,7 +170,13 @@ pub async fn create_product(
             if refusal.code.as_deref() == Some("resource_already_exists") =>
         {
             let operation = Operation::get("products.retrieve");
-            read_product(&client.call(operation, &path.id(id), &Form::new(), None).await?)
+            let found =
+                read_product(&client.call(operation, &path.id(id), &Form::new(), None).await?)?;
+            if found.mark.as_ref() == Some(mark) {
+                Ok(found)
+            } else {
+                Err(StripeError::Refused { refusal })
+            }
         }
         Err(error) => Err(error),
     }
@@ -224,8 +230,11 @@ async fn change_product(
 pub struct PriceWish<'w> {
     /// The product it is a price of.
     pub product: &'w str,
-    /// The name it is found by; taken over from the price that has it.
+    /// The name it is found by.
     pub lookup_key: &'w str,
+    /// A price of ours has the name now and gives it up. Without this a name that somebody else's
+    /// price has taken meanwhile stays there, and no price is made.
+    pub takes_over: bool,
     /// Amount and currency.
     pub money: Money,
     /// How often.
@@ -240,13 +249,13 @@ pub async fn create_price(
     client: &StripeClient,
     wish: PriceWish<'_>,
 ) -> Result<StockPrice, StripeError> {
-    let PriceWish { product, lookup_key, money, interval, mark } = wish;
+    let PriceWish { product, lookup_key, takes_over, money, interval, mark } = wish;
     let form = Form::new()
         .with("product", product)
         .with("currency", money.currency.as_str())
         .with("unit_amount", money.amount_minor.to_string())
         .with("lookup_key", lookup_key)
-        .with("transfer_lookup_key", "true")
+        .with_some("transfer_lookup_key", takes_over.then_some("true"))
         .with("nickname", interval.word());
     let form = match interval {
         Interval::Month => form.with("recurring[interval]", "month"),
@@ -259,16 +268,19 @@ pub async fn create_price(
     read_price(&client.call(Operation::post("prices.create"), &path, &form, key.as_ref()).await?)
 }
 
-/// Puts a price on sale, and gives it its lookup key where it lacks it.
+/// Puts a price on sale, and gives it its lookup key where it lacks it; with the key it is said
+/// whether a price of ours has it now and gives it up.
 pub async fn use_price(
     client: &StripeClient,
     id: &PriceId,
-    lookup_key: Option<&str>,
+    lookup_key: Option<(&str, bool)>,
     nonce: &str,
 ) -> Result<StockPrice, StripeError> {
     let mut form = Form::new().with("active", "true");
-    if let Some(lookup_key) = lookup_key {
-        form = form.with("lookup_key", lookup_key).with("transfer_lookup_key", "true");
+    if let Some((lookup_key, takes_over)) = lookup_key {
+        form = form
+            .with("lookup_key", lookup_key)
+            .with_some("transfer_lookup_key", takes_over.then_some("true"));
     }
     change_price(client, id, &form, nonce).await
 }
