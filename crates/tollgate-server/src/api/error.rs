@@ -53,6 +53,8 @@ pub enum ApiError {
     WebhookNotConfigured,
     /// No API key of Stripe is configured.
     StripeNotConfigured,
+    /// No event has named this Stripe object.
+    ObjectUnknown(String),
     /// A comparison with Stripe is under way.
     ReconciliationRunning,
     /// The event could not be committed; Stripe will send it again.
@@ -146,6 +148,7 @@ impl ApiError {
             Self::StripeNotConfigured => {
                 (S::SERVICE_UNAVAILABLE, "stripe_not_configured", "No API key of Stripe")
             }
+            Self::ObjectUnknown(_) => (S::NOT_FOUND, "object_unknown", "Unknown Stripe object"),
             Self::ReconciliationRunning => {
                 (S::CONFLICT, "reconciliation_running", "A reconciliation is running")
             }
@@ -204,6 +207,10 @@ impl ApiError {
             Self::StripeNotConfigured => {
                 "Set STRIPE_SECRET_KEY and restart; without it Stripe cannot be asked.".to_owned()
             }
+            Self::ObjectUnknown(object) => format!(
+                "No event has named {object:?}; copy the id from Stripe's dashboard or from \
+                 `tollgate events show`."
+            ),
             Self::ReconciliationRunning => {
                 "One runs at a time; GET /admin/reconcile/runs tells how it goes.".to_owned()
             }
@@ -240,6 +247,7 @@ impl ApiError {
             | Self::NotFound
             | Self::MethodNotAllowed(_)
             | Self::BodyTooLarge(_)
+            | Self::ObjectUnknown(_)
             | Self::Internal(_) => None,
         }
     }
@@ -265,6 +273,7 @@ impl ApiError {
             Self::RevisionNotReached,
             Self::WebhookNotConfigured,
             Self::StripeNotConfigured,
+            Self::ObjectUnknown(String::new()),
             Self::ReconciliationRunning,
             Self::NotCommitted,
             Self::DatabaseUnavailable(String::new()),
