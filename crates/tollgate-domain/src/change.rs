@@ -3,29 +3,30 @@
 
 use crate::facts::{BoostGrant, Customer, Facts, Grant, Override, Waiver};
 use crate::finding::Finding;
-use crate::ids::{AccountId, EventId, InvoiceId, MemberId, ObjectId, SubscriptionId};
+use crate::ids::{AccountId, EventId, InvoiceId, ObjectId, SubscriptionId};
 use crate::payment::{Adjustment, Invoice, Purchase};
 use crate::subscription::{Subscription, SubscriptionState};
 use crate::time::Timestamp;
-
-/// That a Stripe object belongs to an account (and to one of its members).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// The object.
-    pub object: ObjectId,
-    /// Its account.
-    pub account: AccountId,
-    /// Its member, for members' own customers and purchases.
-    pub member: Option<MemberId>,
-}
 
 /// One change of an account's facts. Saving replaces the fact with the same id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The account begins to exist.
     CreateAccount,
-    /// An object is found to belong to the account; the first link of an object stays.
-    Link(Link),
+    /// The facts of these objects leave for another account; first of all changes of a decision.
+    HandOver {
+        /// The account they belong to from now on.
+        to: AccountId,
+        /// The objects, sorted.
+        objects: Vec<ObjectId>,
+    },
+    /// The facts of these objects come from another account, by its `HandOver`.
+    TakeOver {
+        /// The account they belonged to.
+        from: AccountId,
+        /// The objects, sorted.
+        objects: Vec<ObjectId>,
+    },
     /// A customer.
     SaveCustomer(Customer),
     /// A subscription (its `history` is not written; see `AppendSubscriptionState`).
@@ -221,7 +222,9 @@ impl Facts {
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::CreateAccount => self.known = true,
-            Change::Link(_) => {}
+            Change::HandOver { objects, .. } => self.forget(objects),
+            // What comes is not in the change: see `Facts::hand_over`.
+            Change::TakeOver { .. } => {}
             Change::SaveCustomer(customer) => {
                 self.customers.insert(customer.id.clone(), customer.clone());
             }

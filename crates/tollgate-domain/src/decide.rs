@@ -14,11 +14,12 @@
 use crate::act;
 use crate::catalog::Catalog;
 use crate::change::{
-    Actor, BillingEvent, BillingEventKind, Change, Decision, FieldChange, JournalEntry, Link,
+    Actor, BillingEvent, BillingEventKind, Change, Decision, FieldChange, JournalEntry,
 };
 use crate::entitlement::resolve::GraceWindow;
 use crate::facts::{Customer, Facts};
-use crate::ids::{CustomerId, MemberId, ObjectId, SubscriptionId};
+use crate::finding::{self, Finding, FindingCode};
+use crate::ids::{CustomerId, MemberId, SubscriptionId};
 use crate::note;
 use crate::observation::{Observation, Seen};
 use crate::owner::FoundOwner;
@@ -53,7 +54,7 @@ pub fn decide(
         Seen::Subscription(seen) => subscription::decide(&mut draft, seen),
         Seen::Session(seen) => session::decide(&mut draft, seen),
         Seen::Invoice(seen) => invoice::decide(&mut draft, seen),
-        Seen::InvoicePayment(seen) => invoice::decide_payment(&mut draft, seen),
+        Seen::InvoicePayment(seen) => invoice::decide_payment(seen),
         Seen::Adjustment(seen) => adjustment::decide(&mut draft, seen),
         Seen::CatalogObject(seen) => Primary {
             subject: seen.id.to_string(),
@@ -163,20 +164,9 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The member that facts name: the one this very event claims. What links say of members
-    /// depends on which event made them first, so facts never take it over.
+    /// The member that facts name: the one this very event claims, whoever owns the object.
     fn member(&self) -> Option<&'a MemberId> {
-        let claim = self.observation.claim.as_ref();
-        claim.filter(|_| self.owner.contradicted.is_none())?.member.as_ref()
-    }
-
-    /// Links an object to the owner, so that later events that name it find the way.
-    fn link(&mut self, object: &str) {
-        // Every Stripe id is an object id: the same alphabet and length.
-        if let Ok(object) = ObjectId::parse(object) {
-            let account = self.owner.account.clone();
-            self.change(Change::Link(Link { object, account, member: self.owner.member.clone() }));
-        }
+        self.observation.claim.as_ref()?.member.as_ref()
     }
 
     /// Takes in that the event's object belongs to a customer.
@@ -188,7 +178,6 @@ impl<'a> Draft<'a> {
 
     fn meet(&mut self, id: &CustomerId) {
         let Some(known) = self.facts.customers.get(id) else {
-            self.link(id.as_str());
             let member = self.member().cloned();
             let new = Customer {
                 id: id.clone(),
@@ -251,6 +240,7 @@ impl<'a> Draft<'a> {
                 vec![("claimed", claimed.to_string()), ("linked", self.owner.account.to_string())];
             self.journal("owner.contradicted", subject.clone(), details);
         }
+        self.hear_of_claims(&subject);
         if !self.unknown_prices.is_empty() {
             self.unknown_prices.sort_unstable();
             self.unknown_prices.dedup();
@@ -270,6 +260,30 @@ impl<'a> Draft<'a> {
             self.bill(milestone.billing_kind(), milestone.summary(), about, Vec::new());
         }
         self.decision
+    }
+
+    /// A claim against another account's link is open until the object's claim agrees again, or a
+    /// person moves it.
+    fn hear_of_claims(&mut self, subject: &str) {
+        let Some(claim) = &self.observation.claim else { return };
+        let subject = self.observation.claims_about().unwrap_or(subject);
+        let (code, at) = (FindingCode::ClaimContradicts, self.observation.at);
+        if self.owner.contradicted.is_some() {
+            let detail = format!("names {}, belongs to {}", claim.account, self.owner.account);
+            let finding = Finding::new(code, subject, at, detail);
+            let known = self.facts.findings.get(&finding.key());
+            if known.is_none_or(|known| known.closed_at.is_some()) {
+                self.change(Change::SaveFinding(finding));
+            }
+            return;
+        }
+        let known = self.facts.findings.values();
+        let answered = known
+            .filter(|known| known.code == code && known.subject == subject)
+            .any(|known| known.since <= at);
+        if answered && let Some(change) = finding::close(self.facts, code, subject, at) {
+            self.change(change);
+        }
     }
 
     /// Milestones the changes so far have reached.

@@ -367,7 +367,7 @@ fn about_subscription(
     }
     let event = &observation.event;
     let saved = |change: &Change| matches!(change, Change::SaveSubscription(_));
-    let first = known.contenders.len() == 1 && decision.changes.iter().any(is_first_link(known));
+    let first = known.contenders.len() == 1 && was_unknown(decision);
     if items_cut && state.version.event == *event {
         Some(Doubt::ItemsCut)
     } else if known.is_uncertain() && decision.changes.iter().any(saved) {
@@ -385,8 +385,10 @@ fn about_subscription(
     }
 }
 
-fn is_first_link(known: &Subscription) -> impl Fn(&Change) -> bool {
-    move |change| matches!(change, Change::Link(link) if link.object.as_str() == known.id.as_str())
+/// A state that follows none changes the status from nothing.
+fn was_unknown(decision: &Decision) -> bool {
+    let mut changed = decision.billing.iter().flat_map(|told| &told.changes);
+    changed.any(|change| change.field == "status" && change.from.is_none())
 }
 
 #[cfg(test)]

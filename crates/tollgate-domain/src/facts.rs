@@ -14,6 +14,7 @@ use crate::payment::{Adjustment, Invoice, Purchase};
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
+mod hand_over;
 mod past;
 mod relevance;
 

@@ -1,8 +1,10 @@
 //! Identifiers. Owns: the newtypes and what text each may be. Must not know: where ids are kept.
 //!
-//! Application ids (`AccountId`, `MemberId`) are `[A-Za-z0-9_.:-]{1,128}`; Stripe's own ids are
-//! `[A-Za-z0-9_.:-]{1,255}`. Both sets are free of white space, quotes and NUL, so an id is safe
-//! in a log line, a URL path and a PostgreSQL text column.
+//! Application ids (`AccountId`, `MemberId`) are 1 to 128 printable ASCII characters without
+//! space, quotes, backslash, `<` and `>`, so that `auth0|5f…`, `ann@example.com` and `org/7` are
+//! ids; Stripe's own ids are `[A-Za-z0-9_.:-]{1,255}`. Both sets are free of white space, quotes
+//! and NUL, so an id is safe in a log line and a PostgreSQL text column. In the path of a URL an
+//! application id stands percent-encoded.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,23 +36,50 @@ pub enum IdError {
         /// The first character that is not allowed.
         found: char,
     },
+    /// A character is outside the set allowed for ids that applications choose.
+    #[error(
+        "an id may hold printable ASCII without spaces, quotes, backslash, < and >, found {found:?}"
+    )]
+    ApplicationCharacter {
+        /// The first character that is not allowed.
+        found: char,
+    },
+    /// What a program writes that has no id.
+    #[error("null and undefined are no ids: the code that wrote this had none")]
+    Placeholder,
 }
 
-fn check(text: &str, max: usize) -> Result<(), IdError> {
+fn check_length(text: &str, max: usize) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
     if text.len() > max {
         return Err(IdError::TooLong { len: text.len(), max });
     }
+    Ok(())
+}
+
+fn check_stripe(text: &str) -> Result<(), IdError> {
+    check_length(text, STRIPE_ID_BYTES_MAX)?;
     match text.chars().find(|c| !(c.is_ascii_alphanumeric() || "_.:-".contains(*c))) {
         Some(found) => Err(IdError::Character { found }),
         None => Ok(()),
     }
 }
 
+fn check_application(text: &str) -> Result<(), IdError> {
+    check_length(text, APPLICATION_ID_BYTES_MAX)?;
+    if ["null", "undefined"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+        return Err(IdError::Placeholder);
+    }
+    match text.chars().find(|c| !c.is_ascii_graphic() || "\"'`\\<>".contains(*c)) {
+        Some(found) => Err(IdError::ApplicationCharacter { found }),
+        None => Ok(()),
+    }
+}
+
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $max:expr) => {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
@@ -58,7 +87,7 @@ macro_rules! id {
         impl $name {
             /// Takes a text as an id after checking its length and characters.
             pub fn parse(text: &str) -> Result<Self, IdError> {
-                check(text, $max)?;
+                $check(text)?;
                 Ok(Self(text.into()))
             }
 
@@ -90,18 +119,18 @@ macro_rules! id {
     };
 }
 
-id!(/** Who is entitled: a community, an organisation or a user; chosen by the application. */ AccountId, APPLICATION_ID_BYTES_MAX);
-id!(/** A person inside an account; chosen by the application. */ MemberId, APPLICATION_ID_BYTES_MAX);
-id!(/** A Stripe event, `evt_…`. */ EventId, STRIPE_ID_BYTES_MAX);
-id!(/** A Stripe customer, `cus_…`. */ CustomerId, STRIPE_ID_BYTES_MAX);
-id!(/** A Stripe subscription, `sub_…`. */ SubscriptionId, STRIPE_ID_BYTES_MAX);
-id!(/** A Stripe invoice, `in_…`. */ InvoiceId, STRIPE_ID_BYTES_MAX);
-id!(/** A Stripe checkout session, `cs_…`. */ SessionId, STRIPE_ID_BYTES_MAX);
-id!(/** A Stripe price, `price_…`, or a legacy plan id. */ PriceId, STRIPE_ID_BYTES_MAX);
-id!(/** A Stripe product, `prod_…` or an id its maker chose. */ ProductId, STRIPE_ID_BYTES_MAX);
-id!(/** A Stripe refund, dispute or charge: `re_…`, `dp_…`, `ch_…`. */ AdjustmentId, STRIPE_ID_BYTES_MAX);
-id!(/** Any Stripe object that can lead to its owner: customer, subscription, session, payment intent, charge. */ ObjectId, STRIPE_ID_BYTES_MAX);
-id!(/** One of our own facts (waiver, grant, override, boost): `wv_…`, `gr_…`, `ov_…`, `bo_…`. */ FactId, APPLICATION_ID_BYTES_MAX);
+id!(/** Who is entitled: a community, an organisation or a user; chosen by the application. */ AccountId, check_application);
+id!(/** A person inside an account; chosen by the application. */ MemberId, check_application);
+id!(/** A Stripe event, `evt_…`. */ EventId, check_stripe);
+id!(/** A Stripe customer, `cus_…`. */ CustomerId, check_stripe);
+id!(/** A Stripe subscription, `sub_…`. */ SubscriptionId, check_stripe);
+id!(/** A Stripe invoice, `in_…`. */ InvoiceId, check_stripe);
+id!(/** A Stripe checkout session, `cs_…`. */ SessionId, check_stripe);
+id!(/** A Stripe price, `price_…`, or a legacy plan id. */ PriceId, check_stripe);
+id!(/** A Stripe product, `prod_…` or an id its maker chose. */ ProductId, check_stripe);
+id!(/** A Stripe refund, dispute or charge: `re_…`, `dp_…`, `ch_…`. */ AdjustmentId, check_stripe);
+id!(/** Any Stripe object that can lead to its owner: customer, subscription, session, payment intent, charge. */ ObjectId, check_stripe);
+id!(/** One of our own facts (waiver, grant, override, boost): `wv_…`, `gr_…`, `ov_…`, `bo_…`. */ FactId, check_stripe);
 
 /// A Stripe price as an object shows it, for asking what it sells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,13 +233,29 @@ mod tests {
     fn ids_refuse_what_could_hurt_elsewhere() {
         assert!(AccountId::parse("acme").is_ok());
         assert_eq!(AccountId::parse(""), Err(IdError::Empty));
-        assert_eq!(AccountId::parse("a b"), Err(IdError::Character { found: ' ' }));
-        assert_eq!(AccountId::parse("a\0"), Err(IdError::Character { found: '\0' }));
+        for (text, found) in
+            [("a b", ' '), ("a\0", '\0'), ("a\"", '"'), ("a\\", '\\'), ("<a>", '<'), ("é", 'é')]
+        {
+            assert_eq!(AccountId::parse(text), Err(IdError::ApplicationCharacter { found }));
+        }
+        assert_eq!(EventId::parse("a|b"), Err(IdError::Character { found: '|' }));
         assert!(AccountId::parse(&"x".repeat(128)).is_ok());
         assert_eq!(
             AccountId::parse(&"x".repeat(129)),
             Err(IdError::TooLong { len: 129, max: 128 })
         );
+    }
+
+    #[test]
+    fn accounts_are_named_as_applications_name_them() {
+        for good in ["auth0|5f7c", "ann@example.com", "org/7", "a+b=c", "{7}", "~", "%20", "#1"] {
+            assert!(AccountId::parse(good).is_ok(), "{good}");
+            assert!(MemberId::parse(good).is_ok(), "{good}");
+        }
+        for word in ["null", "undefined", "NULL", "Undefined"] {
+            assert_eq!(AccountId::parse(word), Err(IdError::Placeholder), "{word}");
+        }
+        assert!(AccountId::parse("nullius").is_ok());
     }
 
     #[test]

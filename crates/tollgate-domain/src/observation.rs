@@ -167,6 +167,8 @@ pub struct OwnerClaim {
     pub account: AccountId,
     /// The member named.
     pub member: Option<MemberId>,
+    /// The event says that the object's metadata was changed by what it tells of.
+    pub edited: bool,
 }
 
 /// Why Stripe was asked for an object. What it showed is an observation like any other: it takes
@@ -225,11 +227,18 @@ pub struct Observation {
     pub fetched: Option<FetchCause>,
     /// The owner the object names, if it names one.
     pub claim: Option<OwnerClaim>,
+    /// The object names an owner in a way that cannot be an account id, and in no other: the names
+    /// under which it does so, such as `userId`.
+    pub invalid_claim: Option<&'static str>,
     /// Objects that may lead to the owner, the most telling first: the object itself, its
     /// subscription, session, customer, payment intent, charge, invoice.
     pub references: Vec<ObjectId>,
     /// The customer the object belongs to.
     pub customer: Option<CustomerId>,
+    /// The account (`acct_…`) that stands for the customer in newer versions of the API.
+    pub customer_account: Option<ObjectId>,
+    /// The customer's e-mail, as far as the event shows it.
+    pub email: Option<Box<str>>,
     /// The object.
     pub seen: Seen,
 }

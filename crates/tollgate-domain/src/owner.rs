@@ -1,113 +1,346 @@
-//! Owners. Owns: which account an event belongs to, given what its object claims and which links
-//! are stored. Must not know: where links are kept, what the event does.
+//! Owners. Owns: which account an event belongs to, given what its object claims and what is known
+//! of the objects it names; how that knowledge grows. Must not know: where links are kept, what
+//! the event does.
 //!
-//! The rules: metadata names the owner unless a stored link says otherwise;
-//! then the link wins and the claim is reported. Metadata can be edited by whoever holds a
-//! restricted key and `client_reference_id` by whoever opens the page, links cannot.
+//! Objects that hang together (a subscription with its sessions, invoices, payments and refunds; a
+//! one-time purchase with its payment and refunds) are one **group** and belong to one account.
+//! Whoever pays (a customer) stands for itself: one customer may pay for several accounts.
+//!
+//! The account of a group follows from all that was ever told of it, whatever the order of
+//! arrival: the strongest [`Basis`] decides. So an object that names its own account belongs to it
+//! even if its customer is another's, and an event that arrives before the one that names the
+//! account moves with its group when that one comes. Of two claims the earlier one (by Stripe's
+//! time) decides: what contradicts a claim made before moves nothing and is reported. Metadata can
+//! be edited by whoever holds a restricted key, so only a person moves what was claimed.
 
-use crate::change::Link;
-use crate::ids::{AccountId, MemberId, ObjectId};
-use crate::observation::{Observation, OwnerClaim, Seen};
-use crate::payment::AdjustmentKind;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use crate::catalog::Catalog;
+use crate::ids::{AccountId, EventId, ObjectId, PriceRef};
+use crate::observation::{Observation, Seen};
+use crate::payment::{PurchaseKind, PurchaseLine};
+use crate::subscription::SubscriptionItem;
+use crate::time::Timestamp;
+
+mod group;
+
+pub use group::{Group, Links};
+
+/// To which account a Stripe object belongs, and by which group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The object.
+    pub object: ObjectId,
+    /// Its account.
+    pub account: AccountId,
+    /// The object that stands for its group; itself for one that stands for a group.
+    pub root: ObjectId,
+    /// Why the group belongs to the account.
+    pub basis: Basis,
+}
+
+/// Why a group belongs to its account; `lesser` is stronger. Two that are equal name the same
+/// account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Basis {
+    /// A person said so. The latest word counts.
+    Relinked {
+        /// When it was said.
+        at: Timestamp,
+    },
+    /// An object of the group named the account, or one that names the customer did.
+    Claimed(Claimed),
+    /// It belongs to whom its customer belongs to.
+    Followed(ObjectId),
+    /// Its customer's e-mail is the verified e-mail of the account.
+    Matched,
+    /// A purchase that a person gave to the account names it.
+    Met,
+}
+
+/// A claim as evidence: the least of all claims decides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Claimed {
+    /// Stripe's time of the event.
+    pub at: Timestamp,
+    /// The event says that the metadata was changed by what it tells of.
+    pub edited: bool,
+    /// Another object than the one that stands for the group said so.
+    pub named: bool,
+    /// The event.
+    pub event: EventId,
+}
+
+impl Basis {
+    fn rank(&self) -> (u8, Reverse<Option<Timestamp>>, Option<&Claimed>, Option<&ObjectId>) {
+        match self {
+            Self::Relinked { at } => (0, Reverse(Some(*at)), None, None),
+            Self::Claimed(claimed) => (1, Reverse(None), Some(claimed), None),
+            Self::Followed(customer) => (2, Reverse(None), None, Some(customer)),
+            Self::Matched => (3, Reverse(None), None, None),
+            Self::Met => (4, Reverse(None), None, None),
+        }
+    }
+
+    /// Whether it decides against another.
+    pub fn is_stronger(&self, other: &Self) -> bool {
+        self.rank() < other.rank()
+    }
+}
+
+/// What is known of the objects an event names.
+pub trait Directory {
+    /// The link of an object.
+    fn link(&self, object: &ObjectId) -> Option<&Link>;
+
+    /// The account whose verified e-mail this is; nobody's where e-mails do not count.
+    fn by_email(&self, _email: &str) -> Option<&AccountId> {
+        None
+    }
+}
+
+impl<S: std::hash::BuildHasher> Directory for HashMap<ObjectId, Link, S> {
+    fn link(&self, object: &ObjectId) -> Option<&Link> {
+        self.get(object)
+    }
+}
 
 /// The owner an event was found to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundOwner {
     /// The account.
     pub account: AccountId,
-    /// The member the object stands for.
-    pub member: Option<MemberId>,
-    /// The account the object's metadata names although a stored link says otherwise.
+    /// The account the object names although it belongs to another.
     pub contradicted: Option<AccountId>,
+    /// What is to be written before the event is decided.
+    pub links: LinkChanges,
+}
+
+impl FoundOwner {
+    /// An account that is known to be the owner, with nothing to write.
+    pub fn known(account: AccountId) -> Self {
+        Self { account, contradicted: None, links: LinkChanges::default() }
+    }
+}
+
+/// How links change by an event, in the order in which the parts are to be written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkChanges {
+    /// Links that are new or say something else than before.
+    pub links: Vec<Link>,
+    /// Groups that become part of another group or belong to another account than before.
+    pub regroupings: Vec<Regrouping>,
+}
+
+/// A whole group that becomes part of a group, of the same account or of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regrouping {
+    /// What stood for the group; the same as `into` for one that moves and stays itself.
+    pub root: ObjectId,
+    /// The account it belonged to.
+    pub from: AccountId,
+    /// What stands for it now.
+    pub into: ObjectId,
+    /// The account it belongs to now.
+    pub to: AccountId,
+    /// It stands for a customer, so the groups that follow it go along.
+    pub is_payer: bool,
+}
+
+impl Regrouping {
+    /// Whether facts go from one account to another.
+    pub fn is_move(&self) -> bool {
+        self.from != self.to
+    }
 }
 
 /// What the search for an event's owner came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     /// It belongs to this account.
-    Found(FoundOwner),
+    Found(Box<FoundOwner>),
     /// Nobody yet: the event waits until one of its references is linked.
     Nobody,
 }
 
-/// Finds the owner of an event. `links` answers for one object; the event's references are asked
-/// in their order, the most telling first.
-///
-/// A member's own Stripe customer may pay for several accounts. Its link therefore contradicts no
-/// claim that names the same member, gives way to any other link, and does not decide alone over
-/// something that belongs to another object (an invoice to its subscription, a refund to its
-/// payment): that one waits for the object's own link, or the order of arrival would choose.
-pub fn choose<'l>(
-    observation: &Observation,
-    links: impl Fn(&ObjectId) -> Option<&'l Link>,
-) -> Owner {
-    let mut own: Option<&Link> = None;
-    let mut shared: Option<&Link> = None;
-    for object in &observation.references {
-        match links(object) {
-            Some(link) if link.member.is_some() && is_customer(observation, object) => {
-                shared = shared.or(Some(link));
+impl Observation {
+    /// Who pays: the customer, and the account that stands for it in newer versions of the API.
+    pub fn payers(&self) -> impl Iterator<Item = &ObjectId> {
+        let is_payer = |object: &&ObjectId| {
+            let same = |id: &str| id == object.as_str();
+            self.customer.as_ref().is_some_and(|customer| same(customer.as_str()))
+                || self.customer_account.as_ref().is_some_and(|account| same(account.as_str()))
+                || matches!(&self.seen, Seen::Customer(seen) if same(seen.id.as_str()))
+        };
+        self.references.iter().filter(is_payer)
+    }
+
+    /// The objects of the event's group: all references but those who pay.
+    pub fn members_of_group(&self) -> impl Iterator<Item = &ObjectId> {
+        let payers: Vec<&ObjectId> = self.payers().collect();
+        self.references.iter().filter(move |object| !payers.contains(object))
+    }
+
+    /// The object whose metadata a claim of this event is taken from, where it is not the event's
+    /// own: an invoice and a session show those of their subscription.
+    pub(crate) fn claims_about(&self) -> Option<&str> {
+        match &self.seen {
+            Seen::Invoice(seen) => seen.subscription.as_ref().map(AsRef::as_ref),
+            Seen::Session(seen) => seen.subscription.as_ref().map(AsRef::as_ref),
+            Seen::Customer(_)
+            | Seen::Subscription(_)
+            | Seen::InvoicePayment(_)
+            | Seen::Adjustment(_)
+            | Seen::CatalogObject(_)
+            | Seen::EntitlementSummary(_) => None,
+        }
+    }
+
+    /// The event's claim as evidence.
+    fn evidence(&self, named: bool) -> Option<(Basis, &AccountId)> {
+        let claim = self.claim.as_ref()?;
+        let event = self.event.clone();
+        let claimed = Claimed { at: self.at, edited: claim.edited, named, event };
+        Some((Basis::Claimed(claimed), &claim.account))
+    }
+
+    /// The prices of what is sold, as far as the event shows them.
+    fn prices(&self) -> Vec<PriceRef<'_>> {
+        match &self.seen {
+            Seen::Subscription(seen) => {
+                seen.state.items.iter().map(SubscriptionItem::price_ref).collect()
             }
-            Some(link) => own = own.or(Some(link)),
-            None => {}
-        }
-        if own.is_some() {
-            break;
+            Seen::Session(seen) => seen.lines.iter().map(PurchaseLine::price_ref).collect(),
+            Seen::Invoice(seen) => {
+                let bare = |id| PriceRef { id, lookup_key: None, product: None };
+                seen.prices.iter().map(bare).collect()
+            }
+            Seen::Customer(_)
+            | Seen::InvoicePayment(_)
+            | Seen::Adjustment(_)
+            | Seen::CatalogObject(_)
+            | Seen::EntitlementSummary(_) => Vec::new(),
         }
     }
-    match (&observation.claim, own, shared) {
-        (Some(claim), Some(link), _) if link.account == claim.account => {
-            by_claim(claim, Some(link))
-        }
-        (Some(claim), None, Some(link))
-            if link.account == claim.account || link.member == claim.member =>
-        {
-            by_claim(claim, Some(link))
-        }
-        (Some(claim), None, None) => by_claim(claim, None),
-        (Some(claim), Some(link), _) | (Some(claim), None, Some(link)) => {
-            by_link(link, Some(&claim.account))
-        }
-        (None, Some(link), _) => by_link(link, None),
-        (None, None, Some(link)) if !belongs_to_another(observation) => by_link(link, None),
-        (None, None, _) => Owner::Nobody,
+
+    /// What the catalog would have to map for the event to sell something, as keys to wait for: the
+    /// prices and, where shown, their lookup keys and products.
+    pub fn price_keys(&self) -> Vec<ObjectId> {
+        let keys = |price: PriceRef<'_>| {
+            let product = price.product.and_then(|id| ObjectId::parse(id.as_str()).ok());
+            let id = ObjectId::parse(price.id.as_str()).ok();
+            [id, price.lookup_key.and_then(lookup_key), product]
+        };
+        self.prices().into_iter().flat_map(keys).flatten().collect()
+    }
+
+    /// Whether it tells of something the catalog sells, or says itself that it does. Somebody paid
+    /// or will pay for it, so an event without an owner that does is never set aside as foreign.
+    pub fn sells(&self, catalog: &Catalog) -> bool {
+        let says_so = matches!(&self.seen, Seen::Session(seen) if seen.kind != PurchaseKind::Other);
+        let sold = |price: PriceRef<'_>| catalog.price_target(price).is_some();
+        says_so || self.prices().into_iter().any(sold)
     }
 }
 
-fn by_claim(claim: &OwnerClaim, link: Option<&Link>) -> Owner {
-    let member = claim.member.clone().or_else(|| link.and_then(|link| link.member.clone()));
-    Owner::Found(FoundOwner { account: claim.account.clone(), member, contradicted: None })
+/// A lookup key as something an event can wait for; `None` for one with characters no id has.
+fn lookup_key(key: &str) -> Option<ObjectId> {
+    ObjectId::parse(&format!("lookup_key:{key}")).ok()
 }
 
-fn by_link(link: &Link, contradicted: Option<&AccountId>) -> Owner {
-    Owner::Found(FoundOwner {
-        account: link.account.clone(),
-        member: link.member.clone(),
-        contradicted: contradicted.cloned(),
-    })
-}
-
-fn is_customer(observation: &Observation, object: &ObjectId) -> bool {
-    let same = |id: &str| id == object.as_str();
-    observation.customer.as_ref().is_some_and(|customer| same(customer.as_str()))
-        || matches!(&observation.seen, Seen::Customer(seen) if same(seen.id.as_str()))
-}
-
-/// Whether the object is part of another one, which will be linked by its own events.
-fn belongs_to_another(observation: &Observation) -> bool {
-    match &observation.seen {
-        Seen::Invoice(invoice) => invoice.subscription.is_some(),
-        Seen::InvoicePayment(_) => true,
-        Seen::Adjustment(seen) => {
-            seen.payment_intent.is_some()
-                || (seen.charge.is_some() && seen.kind != AdjustmentKind::ChargeRefunds)
-        }
-        Seen::Customer(_)
-        | Seen::Subscription(_)
-        | Seen::Session(_)
-        | Seen::CatalogObject(_)
-        | Seen::EntitlementSummary(_) => false,
+impl Catalog {
+    /// All that its prices may be called by events that wait for them (see
+    /// [`Observation::price_keys`]).
+    pub fn price_keys(&self) -> Vec<ObjectId> {
+        let both = |text: &String| [ObjectId::parse(text).ok(), lookup_key(text)];
+        self.prices.keys().chain(self.products.keys()).flat_map(both).flatten().collect()
     }
+}
+
+/// Finds the owner of an event by what is known of its references.
+///
+/// In this order: what a person said of the group; what objects of the group claim, the earliest
+/// first; whom the customer belongs to, by a person's word, by its own metadata or by what was
+/// claimed for others who name it; the account that stands for the customer; a verified e-mail.
+pub fn choose(observation: &Observation, known: &impl Directory) -> Owner {
+    let Some(decided) = Decided::of(observation, known) else { return Owner::Nobody };
+    let mut changes = LinkChanges::default();
+    let members: Vec<&ObjectId> = observation.members_of_group().collect();
+    if let Some(root) = decided.root.clone().or_else(|| members.first().map(|id| (*id).clone())) {
+        let group = Group { root, account: decided.account.clone(), basis: decided.basis.clone() };
+        group.take_in(&members, known, &mut changes);
+    }
+    let by_payer = members.is_empty();
+    let payers: Vec<&ObjectId> = observation.payers().collect();
+    let mut account = decided.account.clone();
+    for payer in &payers {
+        let group = payer_group(observation, payer, &decided, known);
+        if by_payer && Some(payer) == payers.first() {
+            account = group.account.clone();
+        }
+        group.stand_for(payer, known, &mut changes);
+    }
+    let claimed = observation.claim.as_ref().map(|claim| &claim.account);
+    let contradicted = claimed.filter(|claimed| **claimed != account).cloned();
+    Owner::Found(Box::new(FoundOwner { account, contradicted, links: changes }))
+}
+
+/// What decides over the event's group, and what stands for it where anything did before.
+struct Decided {
+    account: AccountId,
+    basis: Basis,
+    root: Option<ObjectId>,
+}
+
+impl Decided {
+    fn of(observation: &Observation, known: &impl Directory) -> Option<Self> {
+        let own = observation
+            .members_of_group()
+            .filter_map(|object| known.link(object))
+            .min_by(|a, b| (a.basis.rank(), &a.root).cmp(&(b.basis.rank(), &b.root)));
+        let named = !matches!(observation.seen, Seen::Subscription(_));
+        let claimed = observation.evidence(named);
+        let followed = observation
+            .payers()
+            .find_map(|payer| known.link(payer))
+            .map(|link| (Basis::Followed(link.object.clone()), &link.account));
+        let matched = observation.email.as_deref().and_then(|email| known.by_email(email));
+        let candidates = own
+            .map(|link| (link.basis.clone(), &link.account))
+            .into_iter()
+            .chain(claimed)
+            .chain(followed)
+            .chain(matched.map(|account| (Basis::Matched, account)));
+        let (basis, account) = candidates.min_by(|(a, _), (b, _)| a.rank().cmp(&b.rank()))?;
+        let root = own.map(|link| link.root.clone());
+        Some(Self { account: account.clone(), basis, root })
+    }
+}
+
+/// Whom a customer belongs to after an event that names it: as before, unless the event says more.
+fn payer_group(
+    observation: &Observation,
+    payer: &ObjectId,
+    decided: &Decided,
+    known: &impl Directory,
+) -> Group {
+    let before = known.link(payer).map(|link| (link.basis.clone(), &link.account));
+    let itself = matches!(observation.seen, Seen::Customer(_));
+    let told = observation.evidence(!itself).or_else(|| {
+        let basis = match &decided.basis {
+            Basis::Claimed(claimed) => Basis::Claimed(Claimed { named: true, ..claimed.clone() }),
+            // What a person said of one purchase says nothing of who pays, and what follows a
+            // customer says nothing of it.
+            Basis::Relinked { .. } => Basis::Met,
+            Basis::Followed(other) if other == payer => return None,
+            weaker @ (Basis::Followed(_) | Basis::Matched | Basis::Met) => weaker.clone(),
+        };
+        Some((basis, &decided.account))
+    });
+    let strongest = before.into_iter().chain(told).min_by(|(a, _), (b, _)| a.rank().cmp(&b.rank()));
+    let (basis, account) = strongest.unwrap_or_else(|| (decided.basis.clone(), &decided.account));
+    Group { root: payer.clone(), account: account.clone(), basis }
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ pub fn router(app: Arc<App>) -> Router {
             post(admin::duplicates::resolve).fallback(allow_post),
         )
         .route("/admin/findings", get(admin::findings::list).fallback(allow_get))
+        .route("/admin/relink", post(admin::relink::relink).fallback(allow_post))
         .route("/admin/reconcile", post(admin::reconcile::begin).fallback(allow_post))
         .route("/admin/reconcile/runs", get(admin::reconcile::runs).fallback(allow_get))
         .route("/livez", get(health::live).fallback(allow_get))

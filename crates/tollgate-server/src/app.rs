@@ -18,13 +18,14 @@ use crate::billing::gate::Gates;
 use crate::billing::prices::PriceCache;
 use crate::cache::EntitlementCache;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Livemode};
 use crate::engine::{Engine, EngineParts};
 use crate::findings::FindingCounts;
 use crate::intake::{Intake, IntakeParts, Queue};
 use crate::listener::ConnectionCount;
 use crate::metrics::{Metrics, ReasonLabel};
 use crate::scope::Scope;
+use crate::seldom::Seldom;
 use crate::stripe::{self, DatabaseGuard};
 use crate::supervisor::{OnTurn, Supervisor};
 
@@ -61,6 +62,8 @@ pub struct App {
     pub gates: Gates,
     /// Watches over background tasks.
     pub supervisor: Supervisor,
+    /// Signatures that were refused.
+    pub refused_signatures: Seldom,
     /// Open connections.
     pub connections: ConnectionCount,
     limits: Limits,
@@ -130,6 +133,8 @@ impl App {
             workers: config.workers.clone(),
             instance: format!("{}-{:08x}", std::process::id(), fastrand::u32(..)),
             asks: stripe.is_some(),
+            match_email: config.match_email,
+            livemode: config.stripe.mode.map(|mode| mode == Livemode::Live),
         }));
         let supervisor = Supervisor::new(Arc::clone(&metrics), on_turn);
         let queue = Queue::new(&intake);
@@ -152,6 +157,7 @@ impl App {
             prices: PriceCache::default(),
             findings: FindingCounts::default(),
             gates: Gates::default(),
+            refused_signatures: Seldom::default(),
             connections: ConnectionCount::default(),
             stopping: AtomicBool::new(false),
             engine,

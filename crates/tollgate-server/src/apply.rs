@@ -133,9 +133,10 @@ fn may_end(change: &Change) -> bool {
         Change::SaveWaiver(_)
         | Change::SaveGrant(_)
         | Change::SaveBoost(_)
-        | Change::SaveOverride(_) => true,
+        | Change::SaveOverride(_)
+        | Change::HandOver { .. }
+        | Change::TakeOver { .. } => true,
         Change::CreateAccount
-        | Change::Link(_)
         | Change::SaveCustomer(_)
         | Change::AppendSubscriptionState(..)
         | Change::SavePurchase(_)

@@ -37,7 +37,6 @@ mod tests {
             attempts_max: 12,
             backoff_base_ms: 30_000,
             backoff_cap_ms: 600_000,
-            waiting_retry_ms: 3_600_000,
             waiting_days_max: 30,
         };
         let now = Timestamp::from_millis(0);

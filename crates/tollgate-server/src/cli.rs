@@ -32,6 +32,7 @@ mod output;
 mod plan;
 mod reconcile;
 mod regrade;
+mod relink;
 mod sandbox;
 mod serve;
 mod setup;
@@ -139,6 +140,8 @@ enum Command {
     Import(reconcile::ImportArgs),
     /// Decide past one-time purchases again by today's catalog
     Regrade(regrade::RegradeArgs),
+    /// Give a Stripe object to another account, with all that belongs to it
+    Relink(relink::RelinkArgs),
     /// Make, list, rotate and revoke API keys
     Keys {
         #[command(subcommand)]
@@ -176,7 +179,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["dev", "serve", "init", "setup", "migrate"]),
     ("Ask", &["check", "why", "timeline"]),
     ("Catalog", &["plan", "regrade"]),
-    ("Stripe's events", &["trigger", "sandbox", "events", "reconcile", "import"]),
+    ("Stripe's events", &["trigger", "sandbox", "events", "reconcile", "import", "relink"]),
     (
         "Operate",
         &["findings", "duplicates", "keys", "config", "doctor", "bench", "state", "completions"],
@@ -264,6 +267,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Reconcile(args) => reconcile::run(&context, &args),
         Command::Import(args) => reconcile::import(&context, &args),
         Command::Regrade(args) => regrade::run(&context, &args),
+        Command::Relink(args) => relink::run(&context, &args),
         Command::Keys { command } => keys::run(&context, command),
         Command::Config { command } => configuration::run(&context, command),
         Command::Doctor(args) => doctor::run(&context, &args),
@@ -320,7 +324,7 @@ mod tests {
             "tollgate chek",
             "tollgate check",
             "tollgate check acme",
-            "tollgate check ac!me weekly_digest",
+            "tollgate check ac<me weekly_digest",
             "tollgate check acme Weekly-Digest",
             "tollgate why acme --at yesterday",
             "tollgate serve --listen",

@@ -50,6 +50,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// Where customers may be sent after Stripe's pages.
     pub redirects: tollgate_domain::buying::RedirectRules,
+    /// A customer's e-mail may tell the account, where nothing else does.
+    pub match_email: bool,
     /// Billing routes are open. Checks and the webhook work without.
     pub billing_enabled: bool,
     /// Limits of the HTTP side.
@@ -119,13 +121,15 @@ impl Livemode {
 pub struct StripeConfig {
     /// API key.
     pub secret_key: Option<Secret>,
-    /// Set, or read from the key; `None`: events of both modes are taken.
+    /// Set, or read from the key; `None`: that of the first event seen.
     pub mode: Option<Livemode>,
     /// The mode is that of the key, not a setting of its own. What the database is bound to goes
     /// before it.
     pub mode_of_key: bool,
-    /// `acct_…`, for connected accounts; `None`: events of every account are taken.
+    /// The connected account (`acct_…`) that calls are made for and whose events are ours.
     pub account: Option<String>,
+    /// More connected accounts whose events are taken as ours.
+    pub accounts: Vec<String>,
     /// Where the API is.
     pub api_base: tollgate_stripe::client::ApiBase,
     /// Where the customer portal leads back to unless the caller says.
@@ -133,13 +137,14 @@ pub struct StripeConfig {
 }
 
 impl Default for StripeConfig {
-    /// Stripe itself, without a key; events of both modes and all accounts are taken.
+    /// Stripe itself, without a key, of the mode seen first; no connected accounts.
     fn default() -> Self {
         Self {
             secret_key: None,
             mode: None,
             mode_of_key: false,
             account: None,
+            accounts: Vec::new(),
             api_base: tollgate_stripe::client::ApiBase::stripe(),
             portal_return_url: None,
         }
@@ -228,8 +233,6 @@ pub struct WorkerLimits {
     pub backoff_base_ms: u64,
     /// Longest wait after a failure.
     pub backoff_cap_ms: u64,
-    /// Pace of retrying events without an owner.
-    pub waiting_retry_ms: u64,
     /// Days after which an event without an owner is dead.
     pub waiting_days_max: u32,
 }

@@ -9,20 +9,22 @@ mod batch;
 mod dead;
 pub mod delivery;
 pub mod fetched;
+mod heard;
 pub mod read;
 pub mod squeeze;
 mod work;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tollgate_domain::Catalog;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_store::{Db, StoreError, Tx};
+use tollgate_store::{Db, StoreError, Tx, inbox};
+
+use batch::NotDone;
 
 pub use delivery::{Content, Delivery, Reply, ReplyStatus};
 
@@ -31,9 +33,6 @@ use crate::clock::Clock;
 use crate::config::{IntakeLimits, WorkerLimits};
 use crate::metrics::Metrics;
 use crate::supervisor::{Supervisor, TaskKind, panic_text};
-
-/// Most linked objects remembered for waking waiting events; beyond it the net catches them.
-const LINKED_MAX: usize = 4096;
 
 /// Everything an event needs on its way into the database.
 #[derive(Debug)]
@@ -49,14 +48,16 @@ pub struct Intake {
     instance: String,
     /// Stripe can be asked, so doubts are noted.
     asks: bool,
+    /// Whether a customer's e-mail may tell the account.
+    match_email: bool,
+    /// Live or test mode: as configured, else as the first event seen had it.
+    livemode: OnceLock<bool>,
     wake: WakeUps,
 }
 
 /// What the retry worker is told after a commit. Hints only; its polling is the truth.
 #[derive(Debug, Default)]
 pub struct WakeUps {
-    linked: std::sync::Mutex<Vec<ObjectId>>,
-    waiting: std::sync::atomic::AtomicBool,
     notify: Notify,
     doubt: Notify,
     commit: Notify,
@@ -76,31 +77,6 @@ impl WakeUps {
     /// Waits until a commit has ended without telling its outcome.
     pub async fn commit_in_doubt(&self) {
         self.commit.notified().await;
-    }
-
-    /// Takes the objects linked since the last call.
-    pub fn take_linked(&self) -> Vec<ObjectId> {
-        self.linked.lock().map(|mut linked| std::mem::take(&mut *linked)).unwrap_or_default()
-    }
-
-    /// Whether an event began to wait since the last call.
-    pub fn take_waiting(&self) -> bool {
-        self.waiting.swap(false, Ordering::AcqRel)
-    }
-
-    fn tell(&self, linked: Vec<ObjectId>, waiting: bool) {
-        if linked.is_empty() && !waiting {
-            return;
-        }
-        if let Ok(mut known) = self.linked.lock()
-            && known.len() < LINKED_MAX
-        {
-            known.extend(linked);
-        }
-        if waiting {
-            self.waiting.store(true, Ordering::Release);
-        }
-        self.notify.notify_one();
     }
 }
 
@@ -125,15 +101,29 @@ pub struct IntakeParts {
     pub instance: String,
     /// Whether Stripe can be asked about what events leave in doubt.
     pub asks: bool,
+    /// Whether a customer's e-mail may tell the account.
+    pub match_email: bool,
+    /// Live or test mode, where it is configured.
+    pub livemode: Option<bool>,
 }
 
 impl Intake {
     /// Puts the parts together.
     pub fn new(parts: IntakeParts) -> Self {
-        let IntakeParts { db, catalog, clock, cache, metrics, limits, workers, instance, asks } =
-            parts;
-        let wake = WakeUps::default();
-        Self { db, catalog, clock, cache, metrics, limits, workers, instance, asks, wake }
+        Self {
+            db: parts.db,
+            catalog: parts.catalog,
+            clock: parts.clock,
+            cache: parts.cache,
+            metrics: parts.metrics,
+            limits: parts.limits,
+            workers: parts.workers,
+            instance: parts.instance,
+            asks: parts.asks,
+            match_email: parts.match_email,
+            livemode: parts.livemode.map_or_else(OnceLock::new, OnceLock::from),
+            wake: WakeUps::default(),
+        }
     }
 
     /// Processes deliveries in as few transactions as possible, in order. Each has its reply at
@@ -153,12 +143,16 @@ impl Intake {
                     replies.extend(done.into_iter().map(Some));
                     continue;
                 }
-                Ok(Err(error)) if error.is_unavailable() => {
+                Ok(Err(NotDone::Alone(place))) => {
+                    pieces.extend(around(piece, place));
+                    continue;
+                }
+                Ok(Err(NotDone::Store(error))) if error.is_unavailable() => {
                     replies.extend(piece.iter().map(|_| None));
                     tracing::warn!(%error, events = piece.len(), "events not committed");
                     continue;
                 }
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(NotDone::Store(error))) => error.to_string(),
                 Err(panic) => format!("a defect: {}", panic_text(panic.as_ref())),
             };
             if piece.len() > 1 {
@@ -222,10 +216,27 @@ impl Intake {
         done
     }
 
-    /// Tells the retry worker about a commit.
-    pub(crate) fn after_commit(&self, linked: Vec<ObjectId>, waiting: bool) {
-        self.wake.tell(linked, waiting);
+    /// Tells the retry worker about a commit by which events may have become due.
+    pub(crate) fn after_wake(&self) {
+        self.wake.notify.notify_one();
     }
+
+    /// Looks whether what events of a batch began to wait for was linked while they did. Where it
+    /// cannot, the net does so later.
+    async fn look_back(&self, awaited: &[ObjectId]) {
+        match inbox::look_back(&self.db, awaited).await {
+            Ok(0) => {}
+            Ok(_) => self.wake.notify.notify_one(),
+            Err(error) => tracing::warn!(%error, "looking for links that came meanwhile"),
+        }
+    }
+}
+
+/// A piece in three, the last first: what comes before a place, what is there, and what comes after.
+fn around(piece: &[Delivery], place: usize) -> impl Iterator<Item = &[Delivery]> {
+    let (before, rest) = piece.split_at(place.min(piece.len()));
+    let (alone, after) = rest.split_at(rest.len().min(1));
+    [after, alone, before].into_iter().filter(|part| !part.is_empty())
 }
 
 /// A commit whose outcome is awaited.

@@ -10,15 +10,27 @@ CREATE TABLE accounts (
     journal_sequence BIGINT NOT NULL,
     journal_hash     {bytes} NOT NULL,
     email            {text},
+    -- The e-mail in lower case, for finding the account by it.
+    email_key        {text},
     created_at       BIGINT NOT NULL,
     updated_at       BIGINT NOT NULL
 ) {updated_in_place};
 
+CREATE INDEX accounts_email ON accounts (email_key) WHERE email_key IS NOT NULL;
+
+-- root_id: the object that stands for the group, itself for one that does. basis: why the group
+-- belongs to the account, on the row of its root, else empty. follows: the customer whose account it
+-- is, where that is why.
 CREATE TABLE stripe_links (
     object_id  {text} PRIMARY KEY,
     account_id {text} NOT NULL,
-    member_id  {text}
+    root_id    {text} NOT NULL,
+    basis      {text} NOT NULL,
+    follows    {text}
 ) {clustered};
+
+CREATE INDEX stripe_links_group ON stripe_links (root_id) WHERE root_id <> object_id;
+CREATE INDEX stripe_links_follows ON stripe_links (follows) WHERE follows IS NOT NULL;
 
 -- Everything known of an account, one row for each fact. body: the JSON of the fact, opaque to the
 -- product's statements. relevant_from, relevant_until: the span of time in which the fact can

@@ -1,3 +1,4 @@
 DROP TABLE body_dictionaries;
+DROP TABLE event_wakes;
 DROP TABLE event_waits;
 DROP TABLE webhook_events;

@@ -39,6 +39,10 @@ CREATE INDEX webhook_events_due ON webhook_events (next_attempt_at) WHERE proces
 CREATE INDEX webhook_events_open ON webhook_events (account_id, received_at)
     WHERE processed_at IS NULL;
 
+CREATE INDEX webhook_events_pending ON webhook_events (status) WHERE processed_at IS NULL;
+
+-- What events without an owner wait for: objects that may be linked, prices that may be mapped,
+-- e-mails that may become an account's.
 CREATE TABLE event_waits (
     object_id      {text} NOT NULL,
     event_id       {text} NOT NULL,
@@ -48,6 +52,12 @@ CREATE TABLE event_waits (
 ) {clustered};
 
 CREATE INDEX event_waits_event ON event_waits (event_id, livemode, stripe_account);
+
+-- What came about of what events wait for; taken away when they were woken.
+CREATE TABLE event_wakes (
+    id        {identity},
+    object_id {text} NOT NULL
+);
 
 CREATE TABLE body_dictionaries (
     id    BIGINT PRIMARY KEY,

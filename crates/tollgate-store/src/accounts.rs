@@ -92,7 +92,13 @@ statements! {
 
     COUNT = "SELECT COUNT(*) FROM accounts";
 
-    SET_EMAIL = "UPDATE accounts SET email = CAST($2 AS TEXT) WHERE account_id = $1";
+    SET_EMAIL = "UPDATE accounts SET email = CAST($2 AS TEXT), email_key = CAST($3 AS TEXT) \
+        WHERE account_id = $1";
+
+    /// Of an e-mail that several accounts have, none.
+    BY_EMAIL = "WITH {rows:email_key text} SELECT t.email_key, MIN(t.account_id) \
+        FROM r CROSS JOIN accounts t WHERE t.email_key = r.email_key \
+        GROUP BY t.email_key HAVING COUNT(*) = 1";
 
     REMOVE = "DELETE FROM accounts WHERE account_id = $1";
     REMOVE_LINKS = "DELETE FROM stripe_links WHERE account_id = $1";
@@ -224,8 +230,27 @@ pub async fn set_email(
     account: &AccountId,
     email: Option<&str>,
 ) -> Result<bool, StoreError> {
+    let key = email.map(str::to_lowercase);
     let call = SET_EMAIL.on(tx).text(account.as_str()).opt_prose(email);
-    Ok(call.execute().await? == 1)
+    Ok(call.opt_prose(key.as_deref()).execute().await? == 1)
+}
+
+/// The accounts whose verified e-mail is one of these (in lower case), by e-mail. Of one that
+/// several accounts have, none.
+pub async fn by_email(
+    tx: &mut Tx,
+    emails: &[String],
+) -> Result<HashMap<String, AccountId>, StoreError> {
+    if emails.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = Rows::of(emails).prose(|email| email);
+    let found = BY_EMAIL.on(tx).rows(rows).fetch().await?;
+    let read = |row: &Row| {
+        let mut cells = row.cells();
+        Ok((cells.prose()?.into_owned(), cells.key("accounts")?))
+    };
+    found.iter().map(read).collect()
 }
 
 /// Removes an account and every row that is keyed by it; raw events stay, without their account.

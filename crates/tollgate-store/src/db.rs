@@ -340,6 +340,11 @@ impl Tx {
         Ok(())
     }
 
+    /// Whether nobody else can write before it ends.
+    pub const fn writes_alone(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
     /// Takes everything back.
     pub async fn rollback(self) -> Result<(), StoreError> {
         match self {

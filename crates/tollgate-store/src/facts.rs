@@ -59,8 +59,8 @@ pub async fn load_touched<S: BuildHasher>(
     load::touched(tx, touched, |account| heads.get(account), window).await
 }
 
-/// Writes the changes of a batch, all facts in one statement and all links in another. For one
-/// object the last change counts. Links, notes and observations that are there already stay.
+/// Writes the changes of a batch, all facts in one statement; before that what changes hands. For
+/// one object the last change counts. Notes and observations that are there already stay.
 /// `Change::CreateAccount` writes nothing: save the head.
 pub async fn save(tx: &mut Tx, changes: &[(&AccountId, &[Change])]) -> Result<(), StoreError> {
     save::changes(tx, changes).await

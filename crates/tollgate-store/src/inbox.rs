@@ -12,13 +12,15 @@ use crate::wire;
 
 pub(crate) mod intake;
 pub(crate) mod read;
+pub(crate) mod wake;
 pub(crate) mod work;
 
 pub use intake::{
     clear_waits, count_duplicates, finish, insert, is_stuck, known, known_now, set_waits,
 };
-pub use read::{body, count_open, find, list, stats};
-pub use work::{claim, next_due, set_for_replay, set_ids_for_replay, wake, wake_linked};
+pub use read::{body, count_open, find, list, stats, was_ignored_since};
+pub use wake::{FOREIGN, email_key, look_back, look_back_at_all, run_wakes, wake, wake_for};
+pub use work::{claim, set_for_replay, set_ids_for_replay};
 
 const TABLE: &str = "webhook_events";
 

@@ -55,6 +55,7 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         findings::STATEMENTS,
         inbox::intake::STATEMENTS,
         inbox::read::STATEMENTS,
+        inbox::wake::STATEMENTS,
         inbox::work::STATEMENTS,
         journal::STATEMENTS,
         keys::STATEMENTS,

@@ -1,18 +1,55 @@
-//! Which account a Stripe object belongs to. Owns: the lookup table. Must not know: who may claim
-//! an object. Links are written with the facts ([`crate::facts::save()`]); the first one stays.
+//! Which account a Stripe object belongs to, by which group and why. Owns: the lookup table. Must
+//! not know: who may claim an object, which of two reasons is the stronger one.
+//!
+//! One row for each object. The row of the object that stands for a group (its root) also says why
+//! the group belongs to the account and, where it follows a customer, whom.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 
-use tollgate_domain::Link;
-use tollgate_domain::ids::ObjectId;
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::{EventId, ObjectId};
+use tollgate_domain::owner::{Basis, Claimed, Link};
 
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
-use crate::statement::{Handle, Rows, statements};
+use crate::statement::{Cells, Handle, Row, Rows, statements};
+
+const TABLE: &str = "stripe_links";
+
+macro_rules! columns {
+    () => {
+        "t.object_id, t.account_id, t.root_id, g.basis, g.follows"
+    };
+}
 
 statements! {
-    FIND = "WITH {rows:object_id text} SELECT t.object_id, t.account_id, t.member_id \
-        FROM r CROSS JOIN stripe_links t WHERE t.object_id = r.object_id";
+    FIND = concat!("WITH {rows:object_id text} SELECT ", columns!(), " \
+        FROM r CROSS JOIN stripe_links t CROSS JOIN stripe_links g \
+        WHERE t.object_id = r.object_id AND g.object_id = t.root_id");
+
+    /// All objects of groups, for moving them.
+    GROUPS = concat!("WITH {rows:root_id text} SELECT ", columns!(), " \
+        FROM r CROSS JOIN stripe_links g CROSS JOIN stripe_links t \
+        WHERE g.object_id = r.root_id AND g.root_id = g.object_id AND t.object_id = g.object_id \
+        UNION ALL SELECT ", columns!(), " \
+        FROM r CROSS JOIN stripe_links g CROSS JOIN stripe_links t \
+        WHERE g.object_id = r.root_id AND t.root_id = g.object_id AND t.root_id <> t.object_id");
+
+    FOLLOWERS = "WITH {rows:object_id text} SELECT t.object_id \
+        FROM r CROSS JOIN stripe_links t WHERE t.follows = r.object_id";
+
+    /// A row that is there already means that another transaction was first.
+    INSERT = "WITH {rows:object_id text, account_id text, root_id text, basis text, \
+            follows text} \
+        INSERT INTO stripe_links (object_id, account_id, root_id, basis, follows) \
+        SELECT object_id, account_id, root_id, basis, follows FROM r";
+
+    UPDATE = "WITH {rows:object_id text, account_id text, root_id text, basis text, \
+            follows text} \
+        UPDATE stripe_links SET account_id = r.account_id, root_id = r.root_id, \
+            basis = r.basis, follows = r.follows \
+        FROM r WHERE stripe_links.object_id = r.object_id";
 
     FIRST = "SELECT object_id FROM stripe_links WHERE object_id >= $1 AND object_id < $2 \
         ORDER BY object_id LIMIT $3";
@@ -45,15 +82,157 @@ async fn find_on(
         return Ok(HashMap::new());
     }
     let rows = Rows::of(objects).text(ObjectId::as_str);
-    let mut links = HashMap::with_capacity(objects.len());
-    for row in FIND.on(handle).rows(rows).fetch().await? {
-        let mut cells = row.cells();
-        let object: ObjectId = cells.key("stripe_links")?;
-        let account = cells.key("stripe_links")?;
-        let member = cells.opt_key("stripe_links")?;
-        links.insert(object.clone(), Link { object, account, member });
+    FIND.on(handle).rows(rows).fetch().await?.iter().map(read).collect()
+}
+
+/// All links of the groups that these roots stand for, and of the groups that follow one of them
+/// where it stands for a customer, directly or by another.
+pub async fn groups(
+    tx: &mut Tx,
+    roots: &[ObjectId],
+) -> Result<HashMap<ObjectId, Link>, StoreError> {
+    let mut seen: BTreeSet<ObjectId> = roots.iter().cloned().collect();
+    let mut next: Vec<ObjectId> = seen.iter().cloned().collect();
+    while !next.is_empty() {
+        let rows = Rows::of(&next).text(ObjectId::as_str);
+        let found = FOLLOWERS.on(&mut *tx).rows(rows).fetch().await?;
+        let found = found.iter().map(|row| row.cells().key(TABLE));
+        let found = found.collect::<Result<Vec<ObjectId>, _>>()?;
+        next = found.into_iter().filter(|root| seen.insert(root.clone())).collect();
     }
-    Ok(links)
+    if seen.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let all: Vec<ObjectId> = seen.into_iter().collect();
+    let rows = Rows::of(&all).text(ObjectId::as_str);
+    GROUPS.on(tx).rows(rows).fetch().await?.iter().map(read).collect()
+}
+
+/// Writes the links of objects that have none yet. [`StoreError::Conflict`]: another transaction
+/// linked one of them meanwhile, and what was decided by its absence is to be decided again.
+pub async fn insert(tx: &mut Tx, links: &[&Link]) -> Result<(), StoreError> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    let sorted = sorted(links);
+    INSERT.on(tx).rows(rows(&sorted)).execute().await.map(|_| ())
+}
+
+/// Writes links that say something else than before. The accounts before and after must be locked.
+pub async fn update(tx: &mut Tx, links: &[&Link]) -> Result<(), StoreError> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    let sorted = sorted(links);
+    UPDATE.on(tx).rows(rows(&sorted)).execute().await.map(|_| ())
+}
+
+/// By rising key, so that batches of several instances cannot lock each other out.
+fn sorted<'l>(links: &[&'l Link]) -> Vec<&'l Link> {
+    let mut sorted = links.to_vec();
+    sorted.sort_unstable_by(|a, b| a.object.cmp(&b.object));
+    sorted
+}
+
+fn rows<'r>(links: &'r [&'r Link]) -> Rows<'r, &'r Link> {
+    let is_root = |link: &&Link| link.object == link.root;
+    Rows::of(links)
+        .text(|link| link.object.as_str())
+        .text(|link| link.account.as_str())
+        .text(|link| link.root.as_str())
+        .made_text(move |link| match is_root(link) {
+            true => Cow::Owned(write_basis(&link.basis)),
+            false => Cow::Borrowed(""),
+        })
+        .opt_text(move |link| match &link.basis {
+            Basis::Followed(customer) if is_root(link) => Some(customer.as_str()),
+            Basis::Followed(_)
+            | Basis::Relinked { .. }
+            | Basis::Claimed(_)
+            | Basis::Matched
+            | Basis::Met => None,
+        })
+}
+
+/// `relinked:<ms>`, `claimed:<ms>:<edited><named>:<event>`, `followed`, `matched`, `met`.
+fn write_basis(basis: &Basis) -> String {
+    match basis {
+        Basis::Relinked { at } => format!("relinked:{}", at.millis()),
+        Basis::Claimed(claimed) => {
+            let Claimed { at, edited, named, event } = claimed;
+            format!("claimed:{}:{}{}:{event}", at.millis(), u8::from(*edited), u8::from(*named))
+        }
+        Basis::Followed(_) => "followed".to_owned(),
+        Basis::Matched => "matched".to_owned(),
+        Basis::Met => "met".to_owned(),
+    }
+}
+
+fn read_basis(text: &str, follows: Option<ObjectId>) -> Option<Basis> {
+    let millis = |text: &str| text.parse().ok().map(Timestamp::from_millis);
+    match (text, follows) {
+        ("followed", Some(customer)) => Some(Basis::Followed(customer)),
+        ("matched", _) => Some(Basis::Matched),
+        ("met", _) => Some(Basis::Met),
+        _ => {
+            if let Some(at) = text.strip_prefix("relinked:") {
+                return Some(Basis::Relinked { at: millis(at)? });
+            }
+            let mut parts = text.strip_prefix("claimed:")?.splitn(3, ':');
+            let (at, flags, event) = (parts.next()?, parts.next()?, parts.next()?);
+            let (edited, named) = (flags.starts_with('1'), flags.ends_with('1'));
+            let event = EventId::parse(event).ok()?;
+            Some(Basis::Claimed(Claimed { at: millis(at)?, edited, named, event }))
+        }
+    }
+}
+
+fn read(row: &Row) -> Result<(ObjectId, Link), StoreError> {
+    let mut cells = row.cells();
+    let object: ObjectId = cells.key(TABLE)?;
+    let account = cells.key(TABLE)?;
+    let root = cells.key(TABLE)?;
+    let basis = read_reason(&mut cells, &object)?;
+    Ok((object.clone(), Link { object, account, root, basis }))
+}
+
+fn read_reason(cells: &mut Cells<'_>, object: &ObjectId) -> Result<Basis, StoreError> {
+    let text = cells.text()?.to_owned();
+    let follows = cells.opt_key(TABLE)?;
+    read_basis(&text, follows).ok_or_else(|| StoreError::Corrupt {
+        table: TABLE,
+        reason: format!("{text:?} is no basis"),
+        row: object.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_basis_comes_back_as_it_was_written() {
+        let (at, event) =
+            (Timestamp::from_millis(1_700_000_000_123), EventId::parse("evt_a:1").unwrap());
+        let claimed =
+            |edited, named| Basis::Claimed(Claimed { at, edited, named, event: event.clone() });
+        let customer = ObjectId::parse("cus_1").unwrap();
+        for basis in [
+            Basis::Relinked { at },
+            claimed(false, false),
+            claimed(true, false),
+            claimed(false, true),
+            Basis::Followed(customer.clone()),
+            Basis::Matched,
+            Basis::Met,
+        ] {
+            let follows = matches!(basis, Basis::Followed(_)).then(|| customer.clone());
+            assert_eq!(read_basis(&write_basis(&basis), follows), Some(basis));
+        }
+        for text in ["", "claimed", "claimed:x:00:evt_1", "claimed:1:00", "followed", "relinked:"] {
+            assert_eq!(read_basis(text, None), None, "{text}");
+        }
+    }
 }
 
 /// Some objects whose ids begin with a prefix (`cus_`): up to `limit` of the least ids and as many

@@ -1,7 +1,7 @@
 //! Single values of a deployment, such as the Stripe account it belongs to. Owns: a table of names
 //! and texts. Must not know: what they mean.
 
-use crate::db::Db;
+use crate::db::{Db, Tx};
 use crate::error::StoreError;
 use crate::statement::statements;
 
@@ -10,6 +10,13 @@ statements! {
     SAVE = "INSERT INTO meta (name, value) VALUES ($1, $2) \
         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     CLAIM = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+}
+
+/// [`claim`] in a transaction.
+pub async fn claim_in(tx: &mut Tx, name: &str, value: &str) -> Result<String, StoreError> {
+    CLAIM.on(&mut *tx).text(name).prose(value).execute().await?;
+    let row = FIND.on(tx).text(name).fetch_one().await?;
+    row.map_or_else(|| Ok(value.to_owned()), |row| Ok(row.cells().prose()?.into_owned()))
 }
 
 /// The value of a name.

@@ -8,11 +8,12 @@
 use serde::Deserialize;
 use tollgate_domain::ids::{CustomerId, IdError, ObjectId, PriceId, ProductId};
 use tollgate_domain::money::{Currency, Money};
-use tollgate_domain::{EventKind, Observation, OwnerClaim, Seen};
+use tollgate_domain::{EventKind, Observation, Seen};
 
 use crate::event::Envelope;
-use crate::field::{Field, Reference, Text, Value, object_value, read_map};
+use crate::field::{Field, Present, Reference, Text, Value, object_value, read_map};
 use crate::observe::ObserveError;
+use crate::owner::Named;
 
 mod adjustment;
 mod catalog;
@@ -74,24 +75,45 @@ pub(crate) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Observati
         EventKind::EntitlementSummaryUpdated => entitlement::read,
     };
     let told = read(kind, envelope)?;
+    let Named { mut claim, invalid } = told.named;
+    if let Some(claim) = &mut claim {
+        claim.edited = edits_metadata(envelope);
+    }
     Ok(Observation {
         event: envelope.id.clone(),
         at: envelope.created,
         kind,
         fetched: None,
-        claim: told.claim,
+        claim,
+        invalid_claim: invalid,
         references: told.references.0,
         customer: told.customer,
+        customer_account: told.customer_account,
+        email: told.email,
         seen: told.seen,
     })
 }
 
 /// What an object tells, before the envelope's part is added.
 struct Told {
-    claim: Option<OwnerClaim>,
+    named: Named,
     references: References,
     customer: Option<CustomerId>,
+    customer_account: Option<ObjectId>,
+    email: Option<Box<str>>,
     seen: Seen,
+}
+
+/// Whether the event says that the object's metadata was something else before.
+fn edits_metadata(envelope: &Envelope<'_>) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Before {
+        metadata: Field<Present>,
+    }
+    let before: Option<Before> =
+        envelope.previous_attributes.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    before.is_some_and(|before| before.metadata.is_listed())
 }
 
 /// The objects that may lead to the owner, each once, the most telling first.
@@ -173,6 +195,11 @@ impl Reader {
         parse: impl Fn(&str) -> Result<I, IdError>,
     ) -> Result<I, ObserveError> {
         self.optional_id(field, name, parse)?.ok_or(self.missing(name))
+    }
+
+    /// The account (`acct_…`) that stands for the customer in newer versions of the API.
+    fn payer(self, field: &Field<Reference<'_>>) -> Result<Option<ObjectId>, ObserveError> {
+        self.optional_id(field, "customer_account", ObjectId::parse)
     }
 
     fn optional_id<I>(

@@ -57,10 +57,16 @@ impl<'a> Metadata<'a> {
     }
 
     /// The owner named: the first name whose value can be an account id. A value that cannot be
-    /// one (empty, with spaces, too long) is no claim, and neither is a member without an account.
-    pub(crate) fn claim(&self) -> Option<OwnerClaim> {
-        let account = first(&self.accounts, |text| AccountId::parse(text).ok())?;
-        Some(OwnerClaim { account, member: self.member() })
+    /// one (with spaces, too long, `null` as a text) is told of when no other can; a member without
+    /// an account is no claim.
+    pub(crate) fn named(&self) -> Named {
+        if let Some(account) = first(&self.accounts, |text| AccountId::parse(text).ok()) {
+            return Named::account(account, self.member());
+        }
+        let meant = |(name, text): (&&'static str, &Option<Cow<'_, str>>)| {
+            text.as_deref().is_some_and(|text| !text.is_empty()).then_some(*name)
+        };
+        Named { claim: None, invalid: ACCOUNT_NAMES.iter().zip(&self.accounts).find_map(meant) }
     }
 
     /// The member named.
@@ -78,6 +84,34 @@ impl<'a> Metadata<'a> {
             Some("grant") => PurchaseKind::Grant { claimed },
             None if claimed.is_some() => PurchaseKind::Grant { claimed },
             Some(_) | None => PurchaseKind::Other,
+        }
+    }
+}
+
+/// Whom an object names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// The owner.
+    pub(crate) claim: Option<OwnerClaim>,
+    /// Where it names one that cannot be one.
+    pub(crate) invalid: Option<&'static str>,
+}
+
+impl Named {
+    /// An account, and a member where one is named.
+    pub(crate) fn account(account: AccountId, member: Option<MemberId>) -> Self {
+        Self { claim: Some(OwnerClaim { account, member, edited: false }), invalid: None }
+    }
+
+    /// This one, or another where this one names nobody.
+    pub(crate) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self.claim.is_some() {
+            return self;
+        }
+        let other = other();
+        match other.claim {
+            Some(_) => other,
+            None => Self { claim: None, invalid: self.invalid.or(other.invalid) },
         }
     }
 }

@@ -14,13 +14,6 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) -> Pri
         Some(known) => known.merged(&shown),
         None => shown,
     };
-    if known.is_none() {
-        draft.link(seen.id.as_str());
-    }
-    let charge = seen.charge.as_ref().filter(|charge| charge.as_str() != seen.id.as_str());
-    for object in [seen.payment_intent.as_ref(), charge].into_iter().flatten() {
-        draft.link(object.as_str());
-    }
     draft.meet_customer();
     take_notes(draft, seen);
     draft.touched.extend(after.payment_intent.clone().map(Touched::Payment));

@@ -28,9 +28,6 @@ pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
             known.and_then(|known| known.event.clone())
         },
     };
-    if known.is_none() {
-        draft.link(seen.id.as_str());
-    }
     if known != Some(&customer) {
         draft.change(Change::SaveCustomer(customer));
     }

@@ -15,7 +15,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenInvoice) -> Primar
         Some(known) => known.merged(&shown),
         None => shown,
     };
-    link(draft, seen, known.is_none());
+    draft.meet_customer();
     take_notes(draft, seen);
     draft.touched.push(Touched::Invoice(&seen.id));
     let applied = after.state.event == seen.state.event;
@@ -23,23 +23,6 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenInvoice) -> Primar
         draft.change(Change::SaveInvoice(after));
     }
     Primary { subject: seen.id.to_string(), details: details(seen, applied) }
-}
-
-/// Before the version that moved them, an invoice names its payment intent and charge: refunds
-/// and disputes find the account through them.
-fn link(draft: &mut Draft<'_>, seen: &SeenInvoice, first: bool) {
-    if first {
-        draft.link(seen.id.as_str());
-        if let Some(subscription) = &seen.subscription
-            && !draft.facts.subscriptions.contains_key(subscription)
-        {
-            draft.link(subscription.as_str());
-        }
-    }
-    draft.meet_customer();
-    for payment in &seen.payments {
-        draft.link(payment.as_str());
-    }
 }
 
 /// What this one observation proves and the merged invoice does not keep.
@@ -73,10 +56,8 @@ fn details(seen: &SeenInvoice, applied: bool) -> Vec<(&'static str, String)> {
     details
 }
 
-/// Since `basil` an invoice's payments come as objects of their own; they link, no more.
-pub(super) fn decide_payment(draft: &mut Draft<'_>, seen: &SeenInvoicePayment) -> Primary {
-    for payment in &seen.payments {
-        draft.link(payment.as_str());
-    }
+/// Since `basil` an invoice's payments come as objects of their own; they make the payment known as
+/// one of the invoice's, no more.
+pub(super) fn decide_payment(seen: &SeenInvoicePayment) -> Primary {
     Primary { subject: seen.invoice.to_string(), details: Vec::new() }
 }

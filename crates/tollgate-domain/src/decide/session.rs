@@ -32,30 +32,12 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primar
         after.sales = sale::sales(&after, draft.catalog);
     }
     let details = details(seen, paid, &after.sales);
-    link(draft, known, seen);
     draft.meet_customer();
     draft.touched.push(Touched::Purchase(&seen.id));
     if known != Some(&after) {
         draft.change(Change::SavePurchase(after));
     }
     Primary { subject: seen.id.to_string(), details }
-}
-
-/// Links what the session started, as soon as an event names it.
-fn link(draft: &mut Draft<'_>, known: Option<&Purchase>, seen: &SeenSession) {
-    if known.is_none() {
-        draft.link(seen.id.as_str());
-    }
-    if let Some(subscription) = &seen.subscription
-        && known.is_none_or(|known| known.subscription.is_none())
-    {
-        draft.link(subscription.as_str());
-    }
-    if let Some(payment) = &seen.payment_intent
-        && known.is_none_or(|known| known.payment_intent.is_none())
-    {
-        draft.link(payment.as_str());
-    }
 }
 
 /// An alert for a paid purchase that claims to sell something and whose price confirms nothing.

@@ -14,9 +14,6 @@ use crate::time::Timestamp;
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> Primary {
     let facts = draft.facts;
     let known = facts.subscriptions.get(&seen.id);
-    if known.is_none() {
-        draft.link(seen.id.as_str());
-    }
     draft.meet_customer();
     let after = merge(draft, known, seen);
     let before_state = known.and_then(Subscription::state);

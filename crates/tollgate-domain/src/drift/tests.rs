@@ -20,8 +20,11 @@ fn seen(id: &str, status: &str, second: i64) -> Observation {
         kind: if fetched { EventKind::SubscriptionFetched } else { EventKind::SubscriptionUpdated },
         fetched: fetched.then_some(FetchCause::Doubt),
         claim: None,
+        invalid_claim: None,
         references: vec![ObjectId::parse("sub_1").unwrap()],
         customer: Some(CustomerId::parse("cus_1").unwrap()),
+        customer_account: None,
+        email: None,
         seen: Seen::Subscription(SeenSubscription {
             id: SubscriptionId::parse("sub_1").unwrap(),
             state: SubscriptionState {
@@ -52,8 +55,7 @@ fn seen(id: &str, status: &str, second: i64) -> Observation {
 }
 
 fn owner() -> FoundOwner {
-    let account = AccountId::parse("acme").unwrap();
-    FoundOwner { account, member: None, contradicted: None }
+    FoundOwner::known(AccountId::parse("acme").unwrap())
 }
 
 /// The facts after events, and the doubts each left.

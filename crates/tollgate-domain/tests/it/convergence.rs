@@ -12,6 +12,7 @@ use tollgate_domain::payment::AdjustmentKind;
 use tollgate_domain::subscription::{LifecycleRank, SubscriptionState, Version};
 use tollgate_domain::{BillingEventKind, Observation, Timestamp};
 
+mod owners;
 pub(crate) mod scenarios;
 mod soup;
 
@@ -47,6 +48,10 @@ fn assert_every_order_agrees(story: &Story, catalog: &Catalog) {
 }
 
 fn difference(a: &World, b: &World) -> String {
+    lines_that_differ(a, b)
+}
+
+fn lines_that_differ(a: &impl std::fmt::Debug, b: &impl std::fmt::Debug) -> String {
     let (a, b) = (format!("{a:#?}"), format!("{b:#?}"));
     let lines = a.lines().zip(b.lines()).filter(|(a, b)| a != b).take(12);
     lines.map(|(a, b)| ["-", a, "\n+", b, "\n"].concat()).collect()

@@ -192,7 +192,11 @@ impl Story {
         Self {
             name,
             events: Vec::new(),
-            claim: OwnerClaim { account: AccountId::parse("acme").unwrap(), member: None },
+            claim: OwnerClaim {
+                account: AccountId::parse("acme").unwrap(),
+                member: None,
+                edited: false,
+            },
             customer: CustomerId::parse("cus_acme").unwrap(),
             last: Vec::new(),
             clock: START,
@@ -245,8 +249,11 @@ impl Story {
             kind,
             fetched: (kind == EventKind::SubscriptionFetched).then_some(FetchCause::Doubt),
             claim: Some(self.claim.clone()),
+            invalid_claim: None,
             references: distinct,
             customer: Some(self.customer.clone()),
+            customer_account: None,
+            email: None,
         });
         self.clock += 1;
         self

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_domain::catalog::builtin_text;
 use tollgate_domain::catalog::parse::parse;
-use tollgate_domain::ids::{AccountId, EventId, MemberId, ObjectId};
+use tollgate_domain::handover::Handover;
+use tollgate_domain::ids::{AccountId, EventId, ObjectId};
+use tollgate_domain::owner::{Links, Regrouping};
 use tollgate_domain::subscription::SubscriptionState;
 use tollgate_domain::{
-    BillingEventKind, Catalog, Change, Decision, Facts, Link, Observation, Owner, decide, owner,
+    Actor, BillingEventKind, Catalog, Decision, Facts, JournalEntry, Observation, Owner, decide,
+    owner,
 };
 
 /// The `sietch` catalog, with a plan sold one-time as in `levels`, and our test prices.
@@ -30,20 +33,6 @@ pub(crate) fn catalog() -> Catalog {
 /// How often each kind was told, by name.
 pub(crate) type Counts = BTreeMap<&'static str, usize>;
 
-/// To whom an object is linked. The first link stays, so the member is whom the first event named;
-/// only the account is the same in every order.
-#[derive(Debug, Clone)]
-pub(crate) struct Linked {
-    account: AccountId,
-    member: Option<MemberId>,
-}
-
-impl PartialEq for Linked {
-    fn eq(&self, other: &Self) -> bool {
-        self.account == other.account
-    }
-}
-
 /// The part of the facts that `decide` says it reads, as a store loads it.
 fn touched(facts: &Facts, observation: &Observation) -> Facts {
     let named = |id: &str| observation.references.iter().any(|object| object.as_str() == id);
@@ -63,10 +52,10 @@ fn touched(facts: &Facts, observation: &Observation) -> Facts {
 }
 
 /// Everything that must not depend on the order of arrival.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct World {
     pub(crate) facts: BTreeMap<AccountId, Facts>,
-    pub(crate) links: BTreeMap<ObjectId, Linked>,
+    pub(crate) links: Links,
     pub(crate) journal: Counts,
     pub(crate) billing: Counts,
     pub(crate) processed: BTreeSet<EventId>,
@@ -110,41 +99,63 @@ impl World {
     }
 
     fn owner(&self, observation: &Observation) -> Owner {
-        let links: BTreeMap<&ObjectId, Link> = observation
-            .references
-            .iter()
-            .filter_map(|object| {
-                let Linked { account, member } = self.links.get(object)?.clone();
-                Some((object, Link { object: object.clone(), account, member }))
-            })
-            .collect();
-        owner::choose(observation, |object| links.get(object))
+        owner::choose(observation, &self.links)
     }
 
     fn process(&mut self, observation: &Observation, catalog: &Catalog) -> Option<Decision> {
         let Owner::Found(found) = self.owner(observation) else { return None };
-        let facts = self
-            .facts
-            .entry(found.account.clone())
-            .or_insert_with(|| Facts::unknown(found.account.clone()));
+        for (regrouping, objects) in self.links.moves(&found.links) {
+            self.hand_over(regrouping, &objects, observation);
+        }
+        self.links.apply(&found.links);
+        let facts = self.account(&found.account);
         let decision = decide(observation, &found, &touched(facts, observation), catalog);
+        self.take(&found.account, &decision);
+        self.processed.insert(observation.event.clone());
+        Some(decision)
+    }
+
+    fn account(&mut self, account: &AccountId) -> &mut Facts {
+        self.facts.entry(account.clone()).or_insert_with(|| Facts::unknown(account.clone()))
+    }
+
+    fn hand_over(
+        &mut self,
+        regrouping: &Regrouping,
+        objects: &BTreeSet<ObjectId>,
+        observation: &Observation,
+    ) {
+        let mut from = self.account(&regrouping.from).clone();
+        let mut to = self.account(&regrouping.to).clone();
+        let handover = Handover {
+            subject: &regrouping.root,
+            objects,
+            is_payer: regrouping.is_payer,
+            actor: Actor::Stripe(observation.event.clone()),
+            reason: "evidence",
+            at: observation.at,
+        };
+        let (gives, takes) = handover.decide(&from, &to);
+        from.hand_over(&mut to, objects);
+        self.facts.insert(from.account.clone(), from);
+        self.facts.insert(to.account.clone(), to);
+        self.take(&regrouping.from, &gives);
+        self.take(&regrouping.to, &takes);
+    }
+
+    fn take(&mut self, account: &AccountId, decision: &Decision) {
+        let facts = self.account(account);
         for change in &decision.changes {
             facts.apply(change);
-            if let Change::Link(link) = change {
-                self.links.entry(link.object.clone()).or_insert_with(|| Linked {
-                    account: link.account.clone(),
-                    member: link.member.clone(),
-                });
-            }
         }
-        for entry in &decision.journal {
+        // That something changed hands depends on the order; where it ends does not.
+        let told = |entry: &&JournalEntry| !entry.kind.starts_with("object.");
+        for entry in decision.journal.iter().filter(told) {
             *self.journal.entry(entry.kind).or_default() += 1;
         }
         for event in &decision.billing {
             *self.billing.entry(event.kind.as_str()).or_default() += 1;
         }
-        self.processed.insert(observation.event.clone());
-        Some(decision)
     }
 
     pub(crate) fn told(&self, kind: BillingEventKind) -> usize {
@@ -159,5 +170,17 @@ impl World {
     /// The state of one of its subscriptions.
     pub(crate) fn state(&self, id: &str) -> &SubscriptionState {
         self.acme().subscriptions[id].state().expect("a subscription has a state")
+    }
+}
+
+impl PartialEq for World {
+    /// What stands for a group, and why it belongs to its account, may differ; the account may not.
+    fn eq(&self, other: &Self) -> bool {
+        self.facts == other.facts
+            && self.links.accounts() == other.links.accounts()
+            && self.journal == other.journal
+            && self.billing == other.billing
+            && self.processed == other.processed
+            && self.waiting == other.waiting
     }
 }

@@ -3,15 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tollgate_domain::change::{Change, Link};
-use tollgate_domain::ids::{AccountId, EventId, ObjectId};
-use tollgate_domain::owner::choose;
+use tollgate_domain::ids::{AccountId, EventId};
+use tollgate_domain::owner::{Links, choose};
 use tollgate_domain::{Catalog, Facts, Observation, Owner, decide};
 
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Engine {
     pub(crate) facts: BTreeMap<AccountId, Facts>,
-    pub(crate) links: BTreeMap<ObjectId, Link>,
+    pub(crate) links: Links,
     /// How often which kind of thing was told: to the journal, to consumers.
     pub(crate) told: BTreeMap<(&'static str, &'static str), usize>,
     pub(crate) processed: BTreeSet<EventId>,
@@ -45,7 +44,7 @@ impl Engine {
         if self.processed.contains(&observation.event) && !self.forgetful {
             return true;
         }
-        let Owner::Found(owner) = choose(observation, |id| self.links.get(id)) else {
+        let Owner::Found(owner) = choose(observation, &self.links) else {
             return false;
         };
         let unknown = || Facts::unknown(owner.account.clone());
@@ -53,10 +52,8 @@ impl Engine {
         let decision = decide(observation, &owner, facts, catalog);
         for change in &decision.changes {
             facts.apply(change);
-            if let Change::Link(link) = change {
-                self.links.entry(link.object.clone()).or_insert_with(|| link.clone());
-            }
         }
+        self.links.apply(&owner.links);
         for entry in &decision.journal {
             *self.told.entry(("journal", entry.kind)).or_default() += 1;
         }

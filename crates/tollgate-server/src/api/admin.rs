@@ -4,3 +4,4 @@ pub mod catalog;
 pub mod duplicates;
 pub mod findings;
 pub mod reconcile;
+pub mod relink;

@@ -57,6 +57,8 @@ pub enum ApiError {
     StripeNotConfigured,
     /// The API key does not open the Stripe account the data belongs to.
     WrongStripeKey(KeyMismatch),
+    /// No event has named this Stripe object.
+    ObjectUnknown(String),
     /// A comparison with Stripe is under way.
     ReconciliationRunning,
     /// The event could not be committed; Stripe will send it again.
@@ -159,6 +161,7 @@ impl ApiError {
             Self::WrongStripeKey(why) => {
                 (S::SERVICE_UNAVAILABLE, why.code(), "The API key is of another Stripe account")
             }
+            Self::ObjectUnknown(_) => (S::NOT_FOUND, "object_unknown", "Unknown Stripe object"),
             Self::ReconciliationRunning => {
                 (S::CONFLICT, "reconciliation_running", "A reconciliation is running")
             }
@@ -221,6 +224,10 @@ impl ApiError {
                 database belongs to, so nothing was asked of Stripe and nothing was changed; \
                 `tollgate doctor` tells the two apart."
                 .to_owned(),
+            Self::ObjectUnknown(object) => format!(
+                "No event has named {object:?}; copy the id from Stripe's dashboard or from \
+                 `tollgate events show`."
+            ),
             Self::ReconciliationRunning => {
                 "One runs at a time; GET /admin/reconcile/runs tells how it goes.".to_owned()
             }
@@ -259,6 +266,7 @@ impl ApiError {
             | Self::NotFound
             | Self::MethodNotAllowed(_)
             | Self::BodyTooLarge(_)
+            | Self::ObjectUnknown(_)
             | Self::Internal(_) => None,
         }
     }
@@ -284,6 +292,7 @@ impl ApiError {
             Self::RevisionNotReached,
             Self::WebhookNotConfigured,
             Self::StripeNotConfigured,
+            Self::ObjectUnknown(String::new()),
             Self::ReconciliationRunning,
             Self::NotCommitted,
             Self::DatabaseUnavailable(String::new()),

@@ -22,7 +22,7 @@ use super::{
     ),
     paths(
         routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
-        routes::features, routes::webhook, routes::catalog_plan, routes::duplicates, routes::resolve_duplicates, routes::findings, routes::reconcile, routes::reconcile_runs, routes::live, routes::ready,
+        routes::features, routes::webhook, routes::catalog_plan, routes::duplicates, routes::resolve_duplicates, routes::findings, routes::reconcile, routes::reconcile_runs, routes::relink, routes::live, routes::ready,
         routes::health,
         billing::checkout, billing::sync, billing::portal, billing::subscription, billing::change,
         billing::preview, billing::cancel, billing::resume, billing::invoices,
@@ -33,7 +33,7 @@ use super::{
         plans::PlansOut<'static>, plans::FeaturesOut<'static>, webhooks::WebhookOut<'static>,
         admin::catalog::ProposalIn, admin::catalog::WhatIfOut<'static>,
         admin::duplicates::DuplicatesOut, admin::duplicates::ResolveIn,
-        admin::duplicates::ResolvedOut, admin::findings::FindingsOut, admin::reconcile::OrderIn, admin::reconcile::BegunOut, admin::reconcile::RunsOut, health::Health,
+        admin::duplicates::ResolvedOut, admin::findings::FindingsOut, admin::relink::RelinkIn, admin::relink::RelinkOut, admin::reconcile::OrderIn, admin::reconcile::BegunOut, admin::reconcile::RunsOut, health::Health,
         error::Problem,
         api_billing::checkout::CheckoutIn, api_billing::checkout::CheckoutOut<'static>,
         api_billing::checkout::SyncOut<'static>, api_billing::portal::PortalIn,
@@ -237,6 +237,23 @@ mod routes {
         security(("bearer" = ["admin:read"]), ("apiKey" = ["admin:read"]))
     )]
     fn findings() {}
+
+    #[utoipa::path(
+        post, path = "/admin/relink", tag = "admin", summary = "Give a Stripe object to an account",
+        description = "With all that belongs to it: a subscription with its sessions, invoices, \
+            payments and refunds; a customer with what the account it leaves has of it. Written to \
+            both accounts' journals. Later claims and replays of old events do not move it back.",
+        request_body = admin::relink::RelinkIn,
+        responses(
+            (status = 200, body = admin::relink::RelinkOut),
+            (status = 400, body = error::Problem, description = "`invalid_request`, `invalid_json`"),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 403, body = error::Problem, description = "`scope_missing`"),
+            (status = 404, body = error::Problem, description = "`object_unknown`"),
+        ),
+        security(("bearer" = ["admin"]), ("apiKey" = ["admin"]))
+    )]
+    fn relink() {}
 
     #[utoipa::path(
         post, path = "/admin/reconcile", tag = "admin", summary = "Compare with Stripe",

@@ -106,6 +106,9 @@ async fn take(
 fn refuse(app: &App, error: SignatureError) -> ApiError {
     let label = ReasonLabel { reason: error.reason() };
     app.metrics.signatures_rejected.get_or_create(&label).inc();
+    if let Some(unsaid) = app.refused_signatures.admit(Instant::now()) {
+        tracing::warn!(reason = error.reason(), unsaid, "signature refused");
+    }
     ApiError::InvalidSignature
 }
 

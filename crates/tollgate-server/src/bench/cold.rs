@@ -2,16 +2,14 @@
 //! an account with a long past and one with a short one, and loading both. Must not know: how a
 //! load is made.
 
-use std::collections::HashMap;
-
 use anyhow::Context as _;
 use tokio::time::Instant;
 use tollgate_domain::change::Change;
 use tollgate_domain::facts::Window;
-use tollgate_domain::ids::{AccountId, EventId, InvoiceId, ObjectId, SessionId};
-use tollgate_domain::owner::{self, Owner};
+use tollgate_domain::ids::{AccountId, EventId, InvoiceId, SessionId};
+use tollgate_domain::owner::{self, Links, Owner};
 use tollgate_domain::payment::SessionStatus;
-use tollgate_domain::{Facts, Link, Timestamp};
+use tollgate_domain::{Facts, Timestamp};
 use tollgate_sandbox::{Scenario, ScenarioOptions};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::{Db, DbOptions, accounts, facts, migrations};
@@ -102,22 +100,20 @@ async fn write(
 /// The facts a short life leaves: a subscription with its invoice, and something bought once.
 fn lived(bench: &Bench<'_>, account: &AccountId, now: Timestamp) -> anyhow::Result<Facts> {
     let mut facts = Facts::unknown(account.clone());
-    let mut links: HashMap<ObjectId, Link> = HashMap::new();
+    let mut links = Links::default();
     let ours = StripeConfig::default();
     for scenario in ["checkout", "badge"] {
         let options = ScenarioOptions::new(account.clone(), now);
         for event in Scenario::build(scenario, &bench.catalog, &options)? {
             let reading = read::read(event.body.as_bytes(), &ours);
             let Content::Effect(seen) = &reading.content else { continue };
-            let chosen = owner::choose(seen, |object| links.get(object));
+            let chosen = owner::choose(seen, &links);
             let Owner::Found(owner) = chosen else { continue };
             let decision = tollgate_domain::decide(seen, &owner, &facts, &bench.catalog);
             for change in &decision.changes {
                 facts.apply(change);
-                if let Change::Link(link) = change {
-                    links.insert(link.object.clone(), link.clone());
-                }
             }
+            links.apply(&owner.links);
         }
     }
     Ok(facts)

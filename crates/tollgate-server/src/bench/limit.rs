@@ -9,13 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tollgate_domain::change::Change;
-use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::owner::{self, Owner};
+use tollgate_domain::ids::AccountId;
+use tollgate_domain::owner::{self, Directory as _, Links, Owner};
 use tollgate_domain::{Catalog, Facts, Link, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::inbox::{EventStatus, NewEvent, Outcome};
-use tollgate_store::{Db, DbOptions, StoreError, changes, inbox, migrations};
+use tollgate_store::{Db, DbOptions, StoreError, changes, inbox, links, migrations};
 
 use super::client::Sample;
 use super::figures::{CpuUsed, Figure};
@@ -47,11 +46,12 @@ struct Side {
     lives: Lives,
     facts: BTreeMap<AccountId, Facts>,
     heads: HashMap<AccountId, AccountHead>,
-    links: HashMap<ObjectId, Link>,
+    links: Links,
 }
 
 /// One transaction, ready to be written.
 struct Batch {
+    links: Vec<Link>,
     ledger: Ledger,
     events: Vec<NewEvent<'static>>,
     changed: Vec<(AccountId, u64)>,
@@ -113,6 +113,7 @@ async fn write_side(db: &Db, batches: Vec<Batch>, end: Instant) -> Result<Vec<u3
         // A batch left out would leave gaps in what later ones build on: those after the end are
         // still written, only not counted.
         let mut tx = db.begin().await?;
+        links::insert(&mut tx, &batch.links.iter().collect::<Vec<_>>()).await?;
         batch.ledger.write(&mut tx).await?;
         inbox::insert(&mut tx, &batch.events).await?;
         changes::append(&mut tx, INSTANCE, &batch.changed).await?;
@@ -127,19 +128,24 @@ async fn write_side(db: &Db, batches: Vec<Batch>, end: Instant) -> Result<Vec<u3
 
 impl Side {
     fn new(lives: Lives) -> Self {
-        Self { lives, facts: BTreeMap::new(), heads: HashMap::new(), links: HashMap::new() }
+        Self { lives, facts: BTreeMap::new(), heads: HashMap::new(), links: Links::default() }
     }
 
     fn prepare(&mut self, catalog: &Catalog, now: Timestamp) -> Batch {
         let mut ledger = Ledger::new(now);
-        let mut events = Vec::with_capacity(BATCH);
+        let (mut links, mut events) = (Vec::new(), Vec::with_capacity(BATCH));
         while events.len() < BATCH {
             let Some(event) = self.lives.next() else { break };
-            events.extend(self.enter(event.body.as_bytes(), catalog, &mut ledger, now));
+            events.extend(self.enter(
+                event.body.as_bytes(),
+                catalog,
+                (&mut ledger, &mut links),
+                now,
+            ));
         }
         ledger.keep_heads(&self.heads);
         let changed = ledger.changed();
-        Batch { ledger, events, changed }
+        Batch { links, ledger, events, changed }
     }
 
     /// Decides about one event as the intake would. `None` for one without an owner, which the
@@ -148,13 +154,13 @@ impl Side {
         &mut self,
         body: &[u8],
         catalog: &Catalog,
-        ledger: &mut Ledger,
+        (ledger, links): (&mut Ledger, &mut Vec<Link>),
         now: Timestamp,
     ) -> Option<NewEvent<'static>> {
         let ours = StripeConfig::default();
         let reading = read::read(body, &ours);
         let Content::Effect(seen) = &reading.content else { return None };
-        let Owner::Found(owner) = owner::choose(seen, |object| self.links.get(object)) else {
+        let Owner::Found(owner) = owner::choose(seen, &self.links) else {
             return None;
         };
         let facts = self
@@ -164,10 +170,10 @@ impl Side {
         let decision = tollgate_domain::decide(seen, &owner, facts, catalog);
         for change in &decision.changes {
             facts.apply(change);
-            if let Change::Link(link) = change {
-                self.links.entry(link.object.clone()).or_insert_with(|| link.clone());
-            }
         }
+        let new = owner.links.links.iter().filter(|link| self.links.link(&link.object).is_none());
+        links.extend(new.cloned());
+        self.links.apply(&owner.links);
         let account = owner.account;
         let head = self
             .heads

@@ -374,11 +374,10 @@ fn stats_value(one: &TypeStats) -> serde_json::Value {
     })
 }
 
-/// Of the events that have come to an end, how many well, in tenths of a percent.
+/// How many of all came to a good end, in tenths of a percent: one that waits has not.
 fn success(one: &TypeStats) -> String {
     let well = one.processed.saturating_add(one.ignored);
-    let ended = well.saturating_add(one.failed).saturating_add(one.dead);
-    match well.saturating_mul(1000).checked_div(ended) {
+    match well.saturating_mul(1000).checked_div(one.total) {
         Some(permille) => format!("{}.{} %", permille / 10, permille % 10),
         None => String::new(),
     }
@@ -414,7 +413,7 @@ async fn replay(
     let mut config = asking.config.clone();
     crate::stripe::binding::settle_mode(&mut config.stripe, db).await?;
     let app = App::build(config, clock, asking.db.clone(), None);
-    while retry::tick(&app, true).await? > 0 {}
+    while retry::round(&app).await? > 0 {}
     let after = outcomes(asking, &chosen).await?;
     let failed = after.get("failed").copied().unwrap_or(0);
     let value = json!({"replayed": set, "statuses": after});

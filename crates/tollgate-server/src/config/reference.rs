@@ -77,6 +77,7 @@ fn kind(kind: Kind) -> String {
         Kind::Origins => "a list of web origins; in a variable separated by commas".to_owned(),
         Kind::LogFilter => "a level, or directives separated by commas".to_owned(),
         Kind::Ranges => "a list of address ranges; in a variable separated by commas".to_owned(),
+        Kind::StripeAccounts => "a list of `acct_…`; in a variable separated by commas".to_owned(),
         Kind::Redirects => {
             "a list of origins, perhaps with a path; in a variable separated by commas".to_owned()
         }

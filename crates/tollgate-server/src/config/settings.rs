@@ -28,6 +28,8 @@ pub enum Kind {
     LogFilter,
     /// A list of address ranges.
     Ranges,
+    /// A list of Stripe accounts, `acct_…`.
+    StripeAccounts,
     /// A list of places customers may be sent to.
     Redirects,
     /// An address with one of these schemes.
@@ -92,6 +94,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where Tollgate listens."),
     ("catalog", "Plans, features and prices."),
     ("stripe", "The Stripe account this deployment belongs to."),
+    ("identity", "How accounts are recognised."),
     ("billing", "What is switched on."),
     ("http", "Limits of the HTTP side."),
     ("rate", "Requests per minute: per key, else per client address. `none` for no limit."),
@@ -202,14 +205,21 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Choice(&["live", "test"]),
         "",
         &[],
-        "Events of the other mode are stored and ignored. Unset: read from the key; without a key both modes are taken.",
+        "Events of the other mode are stored and ignored. Unset: read from the key; without a key the mode of the first event seen is kept.",
     ),
     setting(
         "stripe.account",
         Kind::Text,
         "",
         &[],
-        "`acct_…`: events of other accounts are stored and ignored. Unset: all are taken.",
+        "`acct_…`: the connected account this deployment is for. Calls are made for it, and its events are ours. Unset: the account the key belongs to.",
+    ),
+    setting(
+        "stripe.accounts",
+        Kind::StripeAccounts,
+        "",
+        &[],
+        "More connected accounts (`acct_…`) whose events are taken as ours. Events of all other connected accounts are stored and ignored (`foreign_account`); those of your own account name none.",
     ),
     setting(
         "stripe.price_map",
@@ -231,6 +241,13 @@ pub const SETTINGS: &[Setting] = &[
         "https://api.stripe.com",
         &["STRIPE_API_BASE"],
         "Where Stripe's API is. `http:` only on this machine, for the sandbox.",
+    ),
+    setting(
+        "identity.match_email",
+        Kind::Flag,
+        "false",
+        &[],
+        "A customer nobody claims belongs to the one account whose verified e-mail is the customer's. Anybody can give any e-mail at a checkout, so switch it on only where Stripe's customers are made by you.",
     ),
     setting(
         "billing.enabled",
@@ -363,12 +380,6 @@ pub const SETTINGS: &[Setting] = &[
         "First wait after a failure; doubles each time.",
     ),
     number("workers.backoff_cap_ms", (10, 86_400_000), "600000", "Longest wait after a failure."),
-    number(
-        "workers.waiting_retry_ms",
-        (1000, 86_400_000),
-        "3600000",
-        "Pace of retrying events without an owner.",
-    ),
     number(
         "workers.waiting_days_max",
         (1, 365),

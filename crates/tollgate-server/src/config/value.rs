@@ -38,7 +38,7 @@ pub enum Value {
     Address(SocketAddr),
     /// Of [`Kind::Text`], [`Kind::Choice`] and [`Kind::Url`].
     Text(String),
-    /// Of [`Kind::Origins`].
+    /// Of [`Kind::Origins`] and [`Kind::StripeAccounts`].
     List(Vec<String>),
     /// Of [`Kind::Ranges`].
     Ranges(Vec<Cidr>),
@@ -84,6 +84,7 @@ pub fn parse(kind: Kind, raw: &Raw) -> Result<Value, Vec<Trouble>> {
         Kind::WebhookSecrets => webhook_secrets(raw).map(Value::WebhookSecrets),
         Kind::PriceMap => price_map::parse(raw).map(Value::PriceMap),
         Kind::Origins => texts(raw).and_then(origins).map_err(one),
+        Kind::StripeAccounts => texts(raw).and_then(stripe_accounts).map_err(one),
         Kind::Ranges => texts(raw).and_then(|texts| ranges(&texts)).map_err(one),
         Kind::Redirects => texts(raw).and_then(|texts| redirects(&texts)).map_err(one),
         Kind::Secret(which) => scalar(raw).and_then(|text| secret(which, text)).map_err(one),
@@ -121,6 +122,7 @@ fn plain(kind: Kind, text: &str) -> Result<Value, Trouble> {
         Kind::Text
         | Kind::Origins
         | Kind::Ranges
+        | Kind::StripeAccounts
         | Kind::Redirects
         | Kind::Secret(_)
         | Kind::WebhookSecrets
@@ -211,6 +213,19 @@ fn origins(texts: Vec<String>) -> Result<Value, Trouble> {
                 format!("{:?} is no origin as browsers send it", shorten(text)),
                 "write it like https://app.example.com: scheme and host in lower case, no path; \
                  every origin is listed, * is not taken",
+            ));
+        }
+    }
+    Ok(Value::List(texts))
+}
+
+fn stripe_accounts(texts: Vec<String>) -> Result<Value, Trouble> {
+    for text in &texts {
+        let rest = text.strip_prefix("acct_").unwrap_or_default();
+        if rest.is_empty() || !rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(Trouble::new(
+                format!("{:?} does not begin with acct_", shorten(text)),
+                "copy the ids of connected accounts from Stripe's dashboard, Connect",
             ));
         }
     }

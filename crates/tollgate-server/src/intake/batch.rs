@@ -15,15 +15,19 @@ use tollgate_domain::{Catalog, Decision, Facts, Timestamp, drift};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, NewEvent, Outcome};
-use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links};
+use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links, meta};
 
 use super::delivery::{Content, Delivery, Reply, ReplyStatus};
-use super::work::{Verdict, Work};
-use super::{Intake, dead};
+use super::read::ignored;
+use super::work::{Known, Undecided, Verdict, Work};
+use super::{Intake, dead, heard};
 use crate::apply::Ledger;
 use crate::backoff;
+use crate::config::Livemode;
 use crate::metrics::EventLabels;
 
+/// Where the mode of the first event seen is kept.
+const FIRST_MODE: &str = "first_event_mode";
 /// Most runs of one batch when others get in the way, the first included.
 const ATTEMPTS_MAX: u32 = 8;
 /// A doubt that can wait is asked about after so long: a burst of events is then one request, and
@@ -33,9 +37,26 @@ const DOUBT_WAIT_MS: i64 = 2_000;
 /// What a committed batch tells this process.
 struct Committed {
     replies: Vec<Reply>,
-    linked: Vec<ObjectId>,
-    waiting: bool,
+    /// Events may have been woken by links.
+    woken: bool,
+    /// What events of the batch began to wait for.
+    awaited: Vec<ObjectId>,
     doubts: bool,
+}
+
+/// Why a batch was not committed.
+#[derive(Debug)]
+pub(super) enum NotDone {
+    /// The database refused it, or is away.
+    Store(StoreError),
+    /// The delivery at this place is to be committed alone.
+    Alone(usize),
+}
+
+impl From<StoreError> for NotDone {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// The rows of the inbox a batch writes.
@@ -46,6 +67,8 @@ struct InboxRows<'a> {
     duplicates: Vec<EventKey>,
     waits: Vec<(EventKey, Vec<ObjectId>)>,
     old_waits: Vec<EventKey>,
+    /// Of each delivery, what is written of it; `None` for a duplicate.
+    outcomes: Vec<Option<(EventStatus, u32)>>,
 }
 
 impl InboxRows<'_> {
@@ -58,46 +81,72 @@ impl InboxRows<'_> {
 
 impl Intake {
     /// Commits a batch, again and again while other transactions get in the way.
-    pub(super) async fn commit_batch(&self, batch: &[Delivery]) -> Result<Vec<Reply>, StoreError> {
+    pub(super) async fn commit_batch(&self, batch: &[Delivery]) -> Result<Vec<Reply>, NotDone> {
         let mut attempt = 1;
         loop {
             match self.try_batch(batch).await {
                 Ok(done) => {
-                    self.after_commit(done.linked, done.waiting);
+                    if done.woken {
+                        self.after_wake();
+                    }
+                    self.look_back(&done.awaited).await;
                     if done.doubts {
                         self.after_doubt();
                     }
                     self.count(batch, &done.replies);
                     return Ok(done.replies);
                 }
-                Err(error) if is_race(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
-                Err(error) => return Err(error),
+                Err(NotDone::Store(error)) if is_race(&error) && attempt < ATTEMPTS_MAX => {
+                    attempt += 1;
+                }
+                Err(why) => return Err(why),
             }
         }
     }
 
-    async fn try_batch(&self, batch: &[Delivery]) -> Result<Committed, StoreError> {
+    async fn try_batch(&self, batch: &[Delivery]) -> Result<Committed, NotDone> {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
-        let stored = links::find(&mut tx, &Work::references(batch)).await?;
-        let mut work = Work::new(batch, stored, now);
-        let mut heads = accounts::lock(&mut tx, &work.accounts()).await?;
-        let window = Window::at(now, now, &self.catalog);
+        let known = self.known(&mut tx, batch).await?;
         let keys: Vec<EventKey> = batch.iter().map(|delivery| delivery.key.clone()).collect();
-        let known = inbox::known(&mut tx, &keys).await?;
-        let mut facts = facts::load_touched(&mut tx, &work.touched(), &heads, window).await?;
+        let livemode = known.livemode;
+        let mut work = Work::new(batch, known.clone(), now);
+        let mut heads = accounts::lock(&mut tx, &work.accounts()).await?;
+        check_links(&mut tx, batch, &known).await?;
+        let events = inbox::known(&mut tx, &keys).await?;
+        let mut facts = self.facts(&mut tx, &work, &heads, now).await?;
         let mut ledger = Ledger::new(now);
-        let verdicts = work.decide(&known, &mut facts, &self.catalog, &mut |decision, facts| {
+        let mut enter = |decision: &Decision, facts: &Facts| {
             enter(decision, facts, &self.catalog, &mut heads, &mut ledger)
-        })?;
+        };
+        let verdicts = match work.decide(&events, &mut facts, &self.catalog, &mut enter) {
+            Ok(verdicts) => verdicts,
+            Err(Undecided::Store(error)) => return Err(error.into()),
+            Err(Undecided::NeedsGroups { place, .. }) if batch.len() > 1 => {
+                return Err(NotDone::Alone(place));
+            }
+            Err(Undecided::NeedsGroups { roots, .. }) => {
+                let links = links::groups(&mut tx, &roots).await?;
+                work = Work::new(batch, known.with_groups(links), now);
+                let decided = work.decide(&events, &mut facts, &self.catalog, &mut enter);
+                decided.map_err(|undecided| match undecided {
+                    Undecided::Store(error) => error,
+                    Undecided::NeedsGroups { .. } => groups_unknown(),
+                })?
+            }
+        };
         ledger.keep_heads(&heads);
         let doubts = if self.asks { new_doubts(batch, &verdicts, &facts, now) } else { Vec::new() };
-        let replies = replies(&verdicts, &heads);
-        let rows = self.inbox_rows(batch, &verdicts, &known, now);
-        let waiting = !rows.waits.is_empty();
+        let rows = self.inbox_rows(batch, &verdicts, &events, now);
+        let replies = replies(&verdicts, &heads, &rows);
+        let links = work.link_writes();
+        links::insert(&mut tx, &links.new).await?;
+        links::update(&mut tx, &links.changed).await?;
         ledger.write(&mut tx).await?;
         write_inbox(&mut tx, &rows).await?;
-        dead::save(&mut tx, &known, rows.outcomes(), now).await?;
+        dead::save(&mut tx, &events, rows.outcomes(), now).await?;
+        heard::save(&mut tx, batch, &verdicts, &events, now).await?;
+        let woken = inbox::wake(&mut tx, &links.new).await? > 0;
         doubts::raise(&mut tx, &doubts).await?;
         let changed = ledger.changed();
         if !changed.is_empty() {
@@ -107,8 +156,48 @@ impl Intake {
         self.metrics
             .intake_batch
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        if let Some(livemode) = livemode {
+            self.livemode.get_or_init(|| livemode);
+        }
         let doubts = !doubts.is_empty();
-        Ok(Committed { replies, linked: work.linked(), waiting, doubts })
+        let awaited = rows.waits.into_iter().flat_map(|(_, objects)| objects).collect();
+        Ok(Committed { replies, woken, awaited, doubts })
+    }
+
+    /// The mode of this deployment: as configured, else the first one seen, which is kept. What a
+    /// transaction keeps counts for all as soon as it is committed.
+    async fn livemode(&self, tx: &mut Tx, batch: &[Delivery]) -> Result<Option<bool>, StoreError> {
+        if let Some(livemode) = self.livemode.get() {
+            return Ok(Some(*livemode));
+        }
+        let first = batch.iter().find(|one| matches!(one.content, Content::Effect(_)));
+        let Some(first) = first else { return Ok(None) };
+        let mode = if first.key.livemode { Livemode::Live } else { Livemode::Test };
+        let kept = meta::claim_in(tx, FIRST_MODE, mode.as_str()).await?;
+        Ok(Livemode::parse(&kept).map(|kept| kept == Livemode::Live))
+    }
+
+    /// What the database knows of the objects and people of a batch.
+    async fn known(&self, tx: &mut Tx, batch: &[Delivery]) -> Result<Known, StoreError> {
+        let links = links::find(tx, &Work::references(batch)).await?;
+        let emails = if self.match_email {
+            accounts::by_email(tx, &Work::emails(batch)).await?
+        } else {
+            HashMap::new()
+        };
+        let livemode = self.livemode(tx, batch).await?;
+        Ok(Known { links, whole_groups: false, emails, match_email: self.match_email, livemode })
+    }
+
+    async fn facts(
+        &self,
+        tx: &mut Tx,
+        work: &Work<'_>,
+        heads: &HashMap<AccountId, AccountHead>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
+        let window = Window::at(now, now, &self.catalog);
+        facts::load_touched(tx, &work.touched(), heads, window).await
     }
 
     fn inbox_rows<'a>(
@@ -123,15 +212,22 @@ impl Intake {
             let before = known.get(&delivery.key);
             if matches!(verdict, Verdict::Duplicate | Verdict::Repeats(_)) {
                 rows.duplicates.push(delivery.key.clone());
+                rows.outcomes.push(None);
                 continue;
             }
             let outcome = self.outcome(delivery, verdict, before, now);
-            if before.is_some_and(|known| known.status == EventStatus::Waiting) {
+            rows.outcomes.push(Some((outcome.status, outcome.attempts)));
+            if before.is_some() {
                 rows.old_waits.push(delivery.key.clone());
             }
-            if let (Verdict::Waiting(objects), EventStatus::Waiting) = (verdict, outcome.status) {
-                rows.waits.push((delivery.key.clone(), objects.clone()));
-            }
+            let awaited = match verdict {
+                Verdict::Foreign(objects) => Some(objects),
+                Verdict::Waiting(waiting) if outcome.status == EventStatus::Waiting => {
+                    Some(&waiting.objects)
+                }
+                _ => None,
+            };
+            rows.waits.extend(awaited.map(|objects| (delivery.key.clone(), objects.clone())));
             match before {
                 Some(_) => rows.finished.push(Finished {
                     key: delivery.key.clone(),
@@ -170,20 +266,34 @@ impl Intake {
                 outcome.status = EventStatus::Ignored;
                 outcome.reason = Some((*reason).to_owned());
             }
-            Verdict::Waiting(_) => {
+            Verdict::Foreign(_) => {
+                outcome.status = EventStatus::Ignored;
+                outcome.reason = Some(ignored::FOREIGN.to_owned());
+            }
+            Verdict::Waiting(waiting) => {
                 let days = i64::from(limits.waiting_days_max);
+                let end = delivery.received_at.plus_days(days);
+                let waited = before.is_some_and(|known| known.status == EventStatus::Waiting);
                 outcome.processed_at = None;
                 // Waiting is no failure: only time ends it.
                 outcome.attempts = before.map_or(0, |known| known.attempts);
-                if delivery.received_at.plus_days(days) <= now {
+                outcome.reason = Some(match waiting.invalid_claim {
+                    Some(name) => format!("claim_invalid: {name} cannot be an account id"),
+                    None => "no account is linked to its objects yet".to_owned(),
+                });
+                if waited && end <= now {
                     outcome.status = EventStatus::Dead;
-                    outcome.reason = Some("no account claimed it in time".to_owned());
                 } else {
                     outcome.status = EventStatus::Waiting;
-                    outcome.reason = Some("no account is linked to its objects yet".to_owned());
-                    let wait = i64::try_from(limits.waiting_retry_ms).unwrap_or(i64::MAX);
-                    outcome.next_attempt_at = Some(now.plus_ms(wait));
+                    // One that was set aside or given up before begins to wait only now.
+                    outcome.next_attempt_at =
+                        Some(if end > now { end } else { now.plus_days(days) });
                 }
+            }
+            Verdict::Dead(why) => {
+                outcome.processed_at = None;
+                outcome.status = EventStatus::Dead;
+                outcome.reason = Some(format!("no event: {why}"));
             }
             Verdict::Failed(why) => {
                 outcome.processed_at = None;
@@ -204,7 +314,7 @@ impl Intake {
         delivery: &Delivery,
         cause: &str,
     ) -> Result<Reply, StoreError> {
-        tracing::error!(event.id = %delivery.key.event, error = cause, "event failed");
+        tracing::warn!(event.id = %delivery.key.event, error = cause, "effects refused");
         let failed = Verdict::Failed("the database refused its effects; see the log".to_owned());
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
@@ -215,7 +325,7 @@ impl Intake {
         write_inbox(&mut tx, &rows).await?;
         dead::save(&mut tx, &known, rows.outcomes(), now).await?;
         self.commit(tx, &[]).await?;
-        let mut replies = replies(&verdicts, &HashMap::new());
+        let mut replies = replies(&verdicts, &HashMap::new(), &rows);
         self.count(batch, &replies);
         Ok(replies.remove(0))
     }
@@ -223,11 +333,62 @@ impl Intake {
     fn count(&self, batch: &[Delivery], replies: &[Reply]) {
         for (delivery, reply) in batch.iter().zip(replies) {
             let event_type = match &delivery.content {
-                Content::Ignored(_) => "other".to_owned(),
+                Content::Ignored(_) | Content::NoEvent(_) => "other".to_owned(),
                 Content::Effect(_) | Content::Garbled(_) => delivery.event_type.clone(),
             };
             let labels = EventLabels { event_type, result: reply.status.as_str() };
             self.metrics.webhook_events.get_or_create(&labels).inc();
+            log(delivery, reply);
+        }
+    }
+}
+
+/// One line for each event, whatever came of it.
+fn log(delivery: &Delivery, reply: &Reply) {
+    let ms = u64::try_from(delivery.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let id = delivery.key.event.as_str();
+    let (event_type, status) = (delivery.event_type.as_str(), reply.status.as_str());
+    let account = reply.account.as_ref().map(AccountId::as_str);
+    let (revision, attempts) = (reply.revision, reply.attempts);
+    match reply.status {
+        ReplyStatus::Failed => {
+            let status = if reply.dead { "dead" } else { status };
+            let reason = reply.message.as_str();
+            tracing::error!(
+                event.id = id,
+                event.type = event_type,
+                account,
+                status,
+                attempts,
+                ms,
+                reason,
+                "event failed"
+            );
+        }
+        ReplyStatus::Duplicate => tracing::info!(
+            event.id = id,
+            event.type = event_type,
+            account,
+            status,
+            ms,
+            "skipped replay"
+        ),
+        ReplyStatus::Processed | ReplyStatus::Ignored | ReplyStatus::Waiting => {
+            if reply.dead {
+                tracing::error!(event.id = id, event.type = event_type, attempts, ms, "event dead");
+                return;
+            }
+            tracing::info!(
+                event.id = id,
+                event.type = event_type,
+                account,
+                status,
+                revision,
+                attempts,
+                ms,
+                reason = (reply.status != ReplyStatus::Processed).then_some(&*reply.message),
+                "event"
+            );
         }
     }
 }
@@ -272,9 +433,23 @@ fn enter(
     ledger.enter(head, decision, facts, catalog)
 }
 
+/// Groups that are not among those that were asked for: somebody else has joined them meanwhile.
+fn groups_unknown() -> StoreError {
+    StoreError::Conflict { constraint: "stripe_links groups".to_owned() }
+}
+
 /// A lost race: the same work, done again, sees what the winner wrote.
 fn is_race(error: &StoreError) -> bool {
     matches!(error, StoreError::Contention(_) | StoreError::Conflict { .. })
+}
+
+/// Links read before the accounts were locked must still be so: what changes hands does so under
+/// the locks. On SQLite nobody else writes meanwhile.
+async fn check_links(tx: &mut Tx, batch: &[Delivery], known: &Known) -> Result<(), StoreError> {
+    if tx.writes_alone() || links::find(tx, &Work::references(batch)).await? == known.links {
+        return Ok(());
+    }
+    Err(StoreError::Conflict { constraint: "stripe_links".to_owned() })
 }
 
 async fn write_inbox(tx: &mut Tx, rows: &InboxRows<'_>) -> Result<(), StoreError> {
@@ -321,16 +496,22 @@ fn new_event(delivery: &Delivery, outcome: Outcome) -> NewEvent<'_> {
     }
 }
 
-fn replies(verdicts: &[Verdict], heads: &HashMap<AccountId, AccountHead>) -> Vec<Reply> {
+fn replies(
+    verdicts: &[Verdict],
+    heads: &HashMap<AccountId, AccountHead>,
+    rows: &InboxRows<'_>,
+) -> Vec<Reply> {
     let reply = |status, message: &str| Reply {
         status,
         message: message.to_owned(),
         account: None,
         revision: None,
+        attempts: 0,
+        dead: false,
     };
     let mut replies: Vec<Reply> = Vec::with_capacity(verdicts.len());
-    for verdict in verdicts {
-        let made = match verdict {
+    for (verdict, outcome) in verdicts.iter().zip(&rows.outcomes) {
+        let mut made = match verdict {
             Verdict::Decided(account, _) => Reply {
                 account: Some(account.clone()),
                 revision: heads.get(account).map(|head| head.revision),
@@ -343,11 +524,23 @@ fn replies(verdicts: &[Verdict], heads: &HashMap<AccountId, AccountHead>) -> Vec
                 _ => reply(ReplyStatus::Duplicate, "it was processed before"),
             },
             Verdict::Ignored(reason) => reply(ReplyStatus::Ignored, reason),
+            Verdict::Foreign(_) => reply(
+                ReplyStatus::Ignored,
+                "foreign: it names no account and sells nothing of the catalog",
+            ),
+            Verdict::Waiting(waiting) if waiting.invalid_claim.is_some() => {
+                reply(ReplyStatus::Waiting, "claim_invalid: what it names cannot be an account id")
+            }
             Verdict::Waiting(_) => {
                 reply(ReplyStatus::Waiting, "stored until an account is linked to its objects")
             }
+            Verdict::Dead(why) => reply(ReplyStatus::Failed, why),
             Verdict::Failed(why) => reply(ReplyStatus::Failed, why),
         };
+        if let Some((status, attempts)) = outcome {
+            made.attempts = *attempts;
+            made.dead = *status == EventStatus::Dead;
+        }
         replies.push(made);
     }
     replies

@@ -39,6 +39,8 @@ pub enum Content {
     Effect(Box<Observation>),
     /// Nothing for us, for this reason.
     Ignored(&'static str),
+    /// No event at all, for this reason, although the signature holds; stored as `dead`.
+    NoEvent(&'static str),
     /// Something we should understand and do not; stored as `failed`.
     Garbled(String),
 }
@@ -54,6 +56,10 @@ pub struct Reply {
     pub account: Option<AccountId>,
     /// The account's revision after it.
     pub revision: Option<u64>,
+    /// Attempts so far, this one included; 0 where none was made.
+    pub attempts: u32,
+    /// It was given up.
+    pub dead: bool,
 }
 
 /// What became of a delivery, in one word.

@@ -14,8 +14,10 @@ use crate::config::{Livemode, StripeConfig};
 pub mod ignored {
     /// It is of the other of Stripe's two worlds.
     pub const OTHER_MODE: &str = "other_mode";
-    /// It is of another Stripe account.
-    pub const OTHER_ACCOUNT: &str = "other_account";
+    /// It is of a Stripe account that is not ours, connected to ours.
+    pub const FOREIGN_ACCOUNT: &str = "foreign_account";
+    /// It names no account of ours and sells nothing of the catalog.
+    pub const FOREIGN: &str = tollgate_store::inbox::FOREIGN;
     /// It names an object instead of carrying it.
     pub const THIN_EVENT: &str = "thin_event";
     /// Something of Stripe's product catalog changed; nobody's entitlements do.
@@ -61,7 +63,7 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
             api_version: None,
             created_at: None,
             object: None,
-            content: Content::Ignored(why),
+            content: Content::NoEvent(why),
         },
     }
 }
@@ -83,7 +85,7 @@ fn read_event(envelope: &Envelope<'_>, ours: &StripeConfig) -> Reading {
     let content = content(envelope, ours);
     let object = match &content {
         Content::Effect(seen) => seen.references.first().cloned(),
-        Content::Ignored(_) | Content::Garbled(_) => envelope.object_id(),
+        Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => envelope.object_id(),
     };
     Reading {
         key: EventKey {
@@ -103,13 +105,8 @@ fn content(envelope: &Envelope<'_>, ours: &StripeConfig) -> Content {
     if ours.mode.is_some_and(|mode: Livemode| !mode.matches(envelope.livemode)) {
         return Content::Ignored(ignored::OTHER_MODE);
     }
-    let account = envelope.account.as_ref().map(AsRef::as_ref);
-    if ours
-        .account
-        .as_deref()
-        .is_some_and(|expected| account.is_some_and(|sent: &str| sent != expected))
-    {
-        return Content::Ignored(ignored::OTHER_ACCOUNT);
+    if is_foreign_account(envelope.account.as_ref(), ours) {
+        return Content::Ignored(ignored::FOREIGN_ACCOUNT);
     }
     match observe(envelope) {
         Ok(Observed::Effect(seen)) if matches!(seen.seen, Seen::CatalogObject(_)) => {
@@ -119,6 +116,16 @@ fn content(envelope: &Envelope<'_>, ours: &StripeConfig) -> Content {
         Ok(Observed::Ignored { reason }) => Content::Ignored(reason),
         Err(error) => Content::Garbled(error.to_string()),
     }
+}
+
+/// Whether an event happened in a connected account that is not named as ours. Whoever runs that
+/// account writes its metadata, its prices and its lookup keys.
+fn is_foreign_account(account: Option<&ObjectId>, ours: &StripeConfig) -> bool {
+    let is_ours = |account: &ObjectId| {
+        let mut known = ours.account.iter().chain(&ours.accounts);
+        known.any(|known| known == account.as_str())
+    };
+    account.is_some_and(|account| !is_ours(account))
 }
 
 /// A body without an id is the same body when it has the same bytes.
@@ -152,11 +159,25 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_left_alone() {
         let event = r#"{"id":"evt_1","object":"event","type":"ping","created":1,"livemode":true,"account":"acct_2","data":{"object":{}}}"#;
+        let own = event.replace(r#""account":"acct_2","#, "");
         let test = StripeConfig { mode: Some(Livemode::Test), ..any() };
-        let other = StripeConfig { account: Some("acct_1".into()), ..any() };
+        let named = |account: &str| StripeConfig { accounts: vec![account.to_owned()], ..any() };
         assert_eq!(ignored(event, &test), ignored::OTHER_MODE);
-        assert_eq!(ignored(event, &other), ignored::OTHER_ACCOUNT);
-        assert_eq!(ignored(event, &any()), "type_without_effects");
+        assert_eq!(ignored(event, &any()), ignored::FOREIGN_ACCOUNT);
+        assert_eq!(ignored(event, &named("acct_1")), ignored::FOREIGN_ACCOUNT);
+        assert_eq!(ignored(event, &named("acct_2")), "type_without_effects");
+        let own_account = StripeConfig { account: Some("acct_2".into()), ..any() };
+        assert_eq!(ignored(event, &own_account), "type_without_effects");
+        assert_eq!(ignored(&own, &named("acct_2")), "type_without_effects");
+        assert_eq!(ignored(&own, &any()), "type_without_effects");
+    }
+
+    #[test]
+    fn a_signed_body_that_cannot_be_read_is_nothing_to_be_ignored() {
+        for body in ["hello", "[]", "{}", r#"{"object":"customer","id":"cus_1"}"#] {
+            let content = read(body.as_bytes(), &any()).content;
+            assert!(matches!(content, Content::NoEvent(_)), "{body}: {content:?}");
+        }
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! One batch in memory. Owns: which accounts and objects it touches, and the decisions about its
 //! events in order. Must not know: SQL, transactions, time. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 
 use tollgate_domain::change::Change;
+use tollgate_domain::handover::Handover;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::owner::{self, Owner};
-use tollgate_domain::{Catalog, Decision, Facts, Link, Observation, Seen, Timestamp, finding};
+use tollgate_domain::owner::{self, Directory, FoundOwner, Links, Owner, Regrouping};
+use tollgate_domain::{
+    Actor, Catalog, Decision, Facts, Link, Observation, Seen, Timestamp, finding,
+};
 use tollgate_store::StoreError;
 use tollgate_store::facts::{Touched, TouchedObjects};
-use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent};
+use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent};
 
 use super::delivery::{Content, Delivery};
+use super::read::ignored;
 
 /// What came of one delivery, before anything is written.
 #[derive(Debug)]
@@ -23,8 +27,13 @@ pub(super) enum Verdict {
     Repeats(usize),
     /// Stored without effects.
     Ignored(&'static str),
-    /// Stored until its owner is known, which a link of one of these objects may tell.
-    Waiting(Vec<ObjectId>),
+    /// Nobody's and nothing of the catalog: set aside until one of these objects is linked or one
+    /// of these prices is mapped.
+    Foreign(Vec<ObjectId>),
+    /// Stored until its owner is known.
+    Waiting(Waiting),
+    /// Stored and given up: trying again cannot help.
+    Dead(&'static str),
     /// Stored to be tried again.
     Failed(String),
     /// Its decision, for its account.
@@ -34,23 +43,90 @@ pub(super) enum Verdict {
 /// Takes a decision down, with the facts as it left them: the next one changes them again.
 pub(super) type Enter<'a> = dyn FnMut(&Decision, &Facts) -> Result<(), StoreError> + 'a;
 
-/// The links known to a batch: those of the database and those it has made itself.
-#[derive(Debug, Default)]
-struct Links {
-    stored: HashMap<ObjectId, Link>,
-    made: HashMap<ObjectId, Link>,
+/// An event without an owner that sells something of ours, or that names an owner in vain.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    /// A link of one of these objects may tell the owner.
+    pub(super) objects: Vec<ObjectId>,
+    /// Where it names an owner that cannot be one.
+    pub(super) invalid_claim: Option<&'static str>,
 }
 
-impl Links {
-    fn find(&self, object: &ObjectId) -> Option<&Link> {
-        self.stored.get(object).or_else(|| self.made.get(object))
+/// Why a batch was not decided.
+#[derive(Debug)]
+pub(super) enum Undecided {
+    /// A delivery moves or joins groups of objects that were linked before: all of their links are
+    /// needed, and it is committed alone.
+    NeedsGroups {
+        /// Which delivery.
+        place: usize,
+        /// What stands for the groups.
+        roots: Vec<ObjectId>,
+    },
+    /// A decision could not be taken down.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Undecided {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
+}
+
+/// What the database knows of the objects and people a batch names.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// The links of the objects named; with `whole_groups` those of all of their groups.
+    pub(super) links: HashMap<ObjectId, Link>,
+    /// See `links`.
+    pub(super) whole_groups: bool,
+    /// Accounts by their verified e-mail in lower case.
+    pub(super) emails: HashMap<String, AccountId>,
+    /// Whether e-mails count at all.
+    pub(super) match_email: bool,
+    /// The mode of this deployment, where it is settled.
+    pub(super) livemode: Option<bool>,
+}
+
+impl Known {
+    /// The same with all links of some groups.
+    pub(super) fn with_groups(mut self, links: HashMap<ObjectId, Link>) -> Self {
+        self.links.extend(links);
+        self.whole_groups = true;
+        self
+    }
+}
+
+/// The links and e-mails as the batch has left them so far.
+struct Book<'b> {
+    links: &'b Links,
+    emails: &'b HashMap<String, AccountId>,
+}
+
+impl Directory for Book<'_> {
+    fn link(&self, object: &ObjectId) -> Option<&Link> {
+        self.links.link(object)
+    }
+
+    fn by_email(&self, email: &str) -> Option<&AccountId> {
+        self.emails.get(&email.to_lowercase())
+    }
+}
+
+/// Links to be written.
+#[derive(Debug, Default)]
+pub(super) struct LinkWrites<'w> {
+    /// Of objects that had none.
+    pub(super) new: Vec<&'w Link>,
+    /// That say something else than before.
+    pub(super) changed: Vec<&'w Link>,
 }
 
 /// One batch.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
     deliveries: &'a [Delivery],
+    known: Known,
     links: Links,
     /// The accounts each delivery may turn out to belong to.
     candidates: Vec<Vec<AccountId>>,
@@ -68,15 +144,19 @@ impl<'a> Work<'a> {
         all.into_iter().cloned().collect()
     }
 
-    /// A batch whose stored links are known.
-    pub(super) fn new(
-        deliveries: &'a [Delivery],
-        stored: HashMap<ObjectId, Link>,
-        now: Timestamp,
-    ) -> Self {
-        let candidates = candidates(deliveries, &stored);
-        let links = Links { stored, made: HashMap::new() };
-        Self { deliveries, links, candidates, replayed: HashSet::new(), now }
+    /// All e-mails the batch names, in lower case.
+    pub(super) fn emails(deliveries: &[Delivery]) -> Vec<String> {
+        let named = deliveries.iter().filter_map(observation);
+        let all: BTreeSet<String> =
+            named.filter_map(|seen| Some(seen.email.as_ref()?.to_lowercase())).collect();
+        all.into_iter().collect()
+    }
+
+    /// A batch of which this is known.
+    pub(super) fn new(deliveries: &'a [Delivery], known: Known, now: Timestamp) -> Self {
+        let candidates = candidates(deliveries, &known);
+        let links = known.links.values().cloned().collect();
+        Self { deliveries, known, links, candidates, replayed: HashSet::new(), now }
     }
 
     /// Every account the batch may touch, sorted.
@@ -107,7 +187,7 @@ impl<'a> Work<'a> {
         facts: &mut BTreeMap<AccountId, Facts>,
         catalog: &Catalog,
         enter: &mut Enter<'_>,
-    ) -> Result<Vec<Verdict>, StoreError> {
+    ) -> Result<Vec<Verdict>, Undecided> {
         self.replayed = known
             .iter()
             .filter(|(_, event)| event.account.is_some())
@@ -124,23 +204,25 @@ impl<'a> Work<'a> {
             });
             first.entry(&delivery.key).or_insert(place);
         }
-        while self.decide_waiting(&mut verdicts, facts, catalog, enter)? {}
+        while self.decide_open(&mut verdicts, facts, catalog, enter)? {}
         Ok(verdicts)
     }
 
-    /// Tries the waiting ones again; returns whether one of them was decided.
-    fn decide_waiting(
+    /// Tries those without an owner again; returns whether one of them was decided.
+    fn decide_open(
         &mut self,
         verdicts: &mut [Verdict],
         facts: &mut BTreeMap<AccountId, Facts>,
         catalog: &Catalog,
         enter: &mut Enter<'_>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, Undecided> {
+        let is_open =
+            |verdict: &Verdict| matches!(verdict, Verdict::Waiting(_) | Verdict::Foreign(_));
         let mut progress = false;
         for (place, verdict) in verdicts.iter_mut().enumerate() {
-            if matches!(verdict, Verdict::Waiting(_)) {
+            if is_open(verdict) {
                 *verdict = self.decide_one(place, facts, catalog, enter)?;
-                progress |= !matches!(verdict, Verdict::Waiting(_));
+                progress |= !is_open(verdict);
             }
         }
         Ok(progress)
@@ -152,24 +234,32 @@ impl<'a> Work<'a> {
         facts: &mut BTreeMap<AccountId, Facts>,
         catalog: &Catalog,
         enter: &mut Enter<'_>,
-    ) -> Result<Verdict, StoreError> {
-        let Some(delivery) = self.deliveries.get(place) else {
-            return Ok(Verdict::Waiting(Vec::new()));
+    ) -> Result<Verdict, Undecided> {
+        let deliveries: &'a [Delivery] = self.deliveries;
+        let Some(delivery) = deliveries.get(place) else {
+            return Ok(Verdict::Failed("no delivery".to_owned()));
         };
         let seen = match &delivery.content {
             Content::Ignored(reason) => return Ok(Verdict::Ignored(reason)),
+            Content::NoEvent(why) => return Ok(Verdict::Dead(why)),
             Content::Garbled(why) => return Ok(Verdict::Failed(why.clone())),
             Content::Effect(seen) => seen,
         };
-        let owner = owner::choose(seen, |object| self.links.find(object));
-        let Owner::Found(owner) = owner else { return Ok(Verdict::Waiting(self.awaited(seen))) };
-        let Some(facts) = facts.get_mut(&owner.account) else {
+        if self.known.livemode.is_some_and(|livemode| livemode != delivery.key.livemode) {
+            return Ok(Verdict::Ignored(ignored::OTHER_MODE));
+        }
+        let book = Book { links: &self.links, emails: &self.known.emails };
+        let Owner::Found(found) = owner::choose(seen, &book) else {
+            return Ok(self.without_owner(seen, catalog));
+        };
+        self.take_links(place, seen, &found, facts, catalog, enter)?;
+        let Some(facts) = facts.get_mut(&found.account) else {
             let why = "the owner changed while the event was processed";
             return Ok(Verdict::Failed(why.to_owned()));
         };
         // A defect in a rule must cost one event, not the neighbours it was committed with.
         let decided = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            tollgate_domain::decide(seen, &owner, facts, catalog)
+            tollgate_domain::decide(seen, &found, facts, catalog)
         }));
         let Ok(mut decision) = decided else {
             let why = "a rule failed on this event; please report it";
@@ -181,9 +271,6 @@ impl<'a> Work<'a> {
         }
         for change in &decision.changes {
             facts.apply(change);
-            if let Change::Link(link) = change {
-                self.links.made.entry(link.object.clone()).or_insert_with(|| link.clone());
-            }
         }
         // What follows from the facts that an operator must hear of is a fact like them.
         let findings = finding::review(facts, catalog, self.now);
@@ -192,27 +279,108 @@ impl<'a> Work<'a> {
         }
         decision.changes.extend(findings);
         enter(&decision, facts)?;
-        Ok(Verdict::Decided(owner.account, decision))
+        Ok(Verdict::Decided(found.account, decision))
     }
 
-    /// What a waiting event waits for: those of its objects that have no link yet. One that is
-    /// linked and did not lead to the owner would wake the event again and again for nothing.
-    fn awaited(&self, seen: &Observation) -> Vec<ObjectId> {
-        let unlinked = seen.references.iter().filter(|object| self.links.find(object).is_none());
-        unlinked.cloned().collect()
+    /// An event that sells something of ours waits, and so does one that names an owner in vain:
+    /// somebody has to see to it. All others are of another product in the same Stripe account.
+    fn without_owner(&self, seen: &Observation, catalog: &Catalog) -> Verdict {
+        let unlinked = seen.references.iter().filter(|object| self.links.link(object).is_none());
+        let mut objects: Vec<ObjectId> = unlinked.cloned().collect();
+        let email = seen.email.as_deref().filter(|_| self.known.match_email);
+        objects.extend(email.map(inbox::email_key));
+        if seen.invalid_claim.is_some() || seen.sells(catalog) {
+            return Verdict::Waiting(Waiting { objects, invalid_claim: seen.invalid_claim });
+        }
+        objects.extend(seen.price_keys());
+        Verdict::Foreign(objects)
     }
 
-    /// The objects this batch linked.
-    pub(super) fn linked(self) -> Vec<ObjectId> {
-        let stored = self.links.stored;
-        self.links.made.into_keys().filter(|object| !stored.contains_key(object)).collect()
+    /// Takes in what the event tells of its objects' owners: what it links, and what changes hands.
+    fn take_links(
+        &mut self,
+        place: usize,
+        seen: &Observation,
+        found: &FoundOwner,
+        facts: &mut BTreeMap<AccountId, Facts>,
+        catalog: &Catalog,
+        enter: &mut Enter<'_>,
+    ) -> Result<(), Undecided> {
+        let stored =
+            |one: &&Regrouping| self.known.links.values().any(|link| link.root == one.root);
+        let roots = || found.links.regroupings.iter().filter(stored).map(|one| one.root.clone());
+        // What changes hands is written before all else, so it must not have been decided in the
+        // same batch.
+        let moves = found.links.regroupings.iter().any(Regrouping::is_move);
+        let needed = roots().next().is_some() || (moves && self.deliveries.len() > 1);
+        if needed && !self.known.whole_groups {
+            return Err(Undecided::NeedsGroups { place, roots: roots().collect() });
+        }
+        for (regrouping, objects) in self.links.moves(&found.links) {
+            let handover = Handover {
+                subject: &regrouping.root,
+                objects: &objects,
+                is_payer: regrouping.is_payer,
+                actor: Actor::Stripe(seen.event.clone()),
+                reason: "an event tells of a stronger claim",
+                at: seen.at,
+            };
+            hand_over(&handover, regrouping, facts, (catalog, self.now), enter)?;
+        }
+        self.links.apply(&found.links);
+        Ok(())
+    }
+
+    /// The links this batch writes.
+    pub(super) fn link_writes(&self) -> LinkWrites<'_> {
+        let mut writes = LinkWrites::default();
+        let roots: HashSet<&ObjectId> = self.known.links.values().map(|link| &link.root).collect();
+        for link in self.links.iter() {
+            match self.known.links.get(&link.object) {
+                None if roots.contains(&link.object) => writes.changed.push(link),
+                None => writes.new.push(link),
+                Some(stored) => {
+                    let same = (&stored.account, &stored.root) == (&link.account, &link.root)
+                        && (link.object != link.root || stored.basis == link.basis);
+                    if !same {
+                        writes.changed.push(link);
+                    }
+                }
+            }
+        }
+        writes
     }
 }
 
+/// Gives the facts at hand to their new account, and takes down what both accounts decide.
+fn hand_over(
+    handover: &Handover<'_>,
+    regrouping: &Regrouping,
+    facts: &mut BTreeMap<AccountId, Facts>,
+    (catalog, now): (&Catalog, Timestamp),
+    enter: &mut Enter<'_>,
+) -> Result<(), StoreError> {
+    let mut take = |account: &AccountId| {
+        facts.remove(account).unwrap_or_else(|| Facts::unknown(account.clone()))
+    };
+    let (mut from, mut to) = (take(&regrouping.from), take(&regrouping.to));
+    let (gives, takes) = handover.decide(&from, &to);
+    from.hand_over(&mut to, handover.objects);
+    for (mut one, mut decision) in [(from, gives), (to, takes)] {
+        decision.changes.iter().for_each(|change| one.apply(change));
+        let findings = finding::review(&one, catalog, now);
+        findings.iter().for_each(|change| one.apply(change));
+        decision.changes.extend(findings);
+        enter(&decision, &one)?;
+        facts.insert(one.account.clone(), one);
+    }
+    Ok(())
+}
+
 /// Whether a change can be news when its event's effects were committed before. What an event adds
-/// to a history and which objects it links was written then, whatever has come since.
+/// to a history was written then, whatever has come since.
 const fn is_news(change: &Change) -> bool {
-    !matches!(change, Change::AppendSubscriptionState(..) | Change::Link(_))
+    !matches!(change, Change::AppendSubscriptionState(..))
 }
 
 /// Only these are duplicates; a failed, waiting, received or dead event is run again.
@@ -223,13 +391,14 @@ const fn is_done(status: EventStatus) -> bool {
 fn observation(delivery: &Delivery) -> Option<&Observation> {
     match &delivery.content {
         Content::Effect(seen) => Some(seen),
-        Content::Ignored(_) | Content::Garbled(_) => None,
+        Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
     }
 }
 
 /// For each delivery the accounts it may belong to: the one it claims, those its references are
 /// linked to, and those that other events of the batch connect it with.
-fn candidates(deliveries: &[Delivery], stored: &HashMap<ObjectId, Link>) -> Vec<Vec<AccountId>> {
+fn candidates(deliveries: &[Delivery], known: &Known) -> Vec<Vec<AccountId>> {
+    let stored = &known.links;
     let mut by_object: HashMap<&ObjectId, Vec<AccountId>> = HashMap::new();
     let mut all: Vec<Vec<AccountId>> = vec![Vec::new(); deliveries.len()];
     loop {
@@ -240,7 +409,10 @@ fn candidates(deliveries: &[Delivery], stored: &HashMap<ObjectId, Link>) -> Vec<
             let claimed = seen.claim.iter().map(|claim| &claim.account);
             let linked = seen.references.iter().filter_map(|o| stored.get(o)).map(|l| &l.account);
             let near = seen.references.iter().filter_map(|o| by_object.get(o)).flatten();
-            let found: Vec<AccountId> = claimed.chain(linked).chain(near).cloned().collect();
+            let email = seen.email.as_ref().map(|email| email.to_lowercase());
+            let matched = email.and_then(|email| known.emails.get(&email));
+            let found: Vec<AccountId> =
+                claimed.chain(linked).chain(near).chain(matched).cloned().collect();
             for account in found {
                 if !mine.contains(&account) {
                     mine.push(account);

@@ -110,7 +110,7 @@ pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> 
         }
         if last {
             // What waited for an owner that was brought in just now comes before any comparison.
-            while !course.order.dry && workers::retry::tick(course.app, true).await? > 0 {
+            while !course.order.dry && workers::retry::round(course.app).await? > 0 {
                 course.beat(Step::Events).await?;
             }
             return Ok(());
@@ -219,7 +219,7 @@ fn count(course: &mut Course<'_>, delivery: &Delivery, reply: Option<&Reply>, re
 fn claimed(delivery: &Delivery) -> Option<&AccountId> {
     match &delivery.content {
         Content::Effect(seen) => seen.claim.as_ref().map(|claim| &claim.account),
-        Content::Ignored(_) | Content::Garbled(_) => None,
+        Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
     }
 }
 

@@ -172,8 +172,8 @@ pub(super) async fn known(app: &App, id: &str) -> Result<Option<Facts>, Reconcil
 
 async fn owner_of(app: &App, told: &Observation) -> Result<Option<FoundOwner>, ReconcileError> {
     let links = links::find_now(&app.engine.db, &told.references).await?;
-    match owner::choose(told, |object| links.get(object)) {
-        Owner::Found(owner) => Ok(Some(owner)),
+    match owner::choose(told, &links) {
+        Owner::Found(owner) => Ok(Some(*owner)),
         Owner::Nobody => Ok(None),
     }
 }

@@ -100,7 +100,7 @@ async fn compare(
         // In a dry run, what a missed event explains was reported as that event.
         let explained = course.order.dry && course.was_listed(id.as_str());
         course.listed(id.as_str());
-        let Owner::Found(owner) = owner::choose(&seen, |object| links.get(object)) else {
+        let Owner::Found(owner) = owner::choose(&seen, &links) else {
             course.report.foreign = course.report.foreign.saturating_add(1);
             continue;
         };

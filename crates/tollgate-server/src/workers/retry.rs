@@ -9,52 +9,100 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tollgate_store::{StoreError, inbox};
+use tollgate_domain::FindingCode;
+use tollgate_store::{StoreError, findings, inbox, meta};
 
 use crate::app::App;
-use crate::intake::{Content, Delivery, Intake, Reply, read, squeeze};
+use crate::intake::{Content, Delivery, read, squeeze};
 use crate::metrics::{ReasonLabel, StatusLabel};
 use crate::supervisor::TaskKind;
 
-/// Most events woken at once because a link appeared.
+/// Where the version of the catalog is kept that events were last woken for.
+const CATALOG_SEEN: &str = "catalog_woken_for";
+/// Most events woken at once.
 const WAKE_MAX: u32 = 1_000;
-/// Pace of the net under the wake-ups.
-const NET_EVERY: Duration = Duration::from_mins(1);
+/// Pace of counting what is open, and of the net under the wake-ups.
+const COUNT_EVERY: Duration = Duration::from_mins(1);
+const NET_EVERY: Duration = Duration::from_hours(6);
+
+/// What the worker does not do every time.
+#[derive(Debug, Default)]
+struct Pace {
+    counted: Option<Instant>,
+    net_cast: Option<Instant>,
+}
+
+impl Pace {
+    fn is_due(last: &mut Option<Instant>, every: Duration) -> bool {
+        let due = last.is_none_or(|last| last.elapsed() >= every);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
 
 /// Works until `stop`.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let pace = Duration::from_millis(app.config.workers.poll_ms);
-    let mut net = Instant::now();
+    let every = Duration::from_millis(app.config.workers.poll_ms);
+    let mut pace = Pace::default();
     loop {
         app.supervisor.turn(TaskKind::Retry);
-        let cast_net = net.elapsed() > NET_EVERY;
-        if cast_net {
-            net = Instant::now();
-        }
-        match tick(&app, cast_net).await {
-            // Work was found; there may be more.
-            Ok(count) if count > 0 && !*stop.borrow() => continue,
-            Ok(_) => {}
-            Err(error) => {
-                let label = ReasonLabel { reason: "retry" };
-                app.metrics.worker_errors.get_or_create(&label).inc();
-                tracing::warn!(%error, "retry worker");
-            }
+        // Work was found; there may be more.
+        if tick(&app, &mut pace).await > 0 && !*stop.borrow() {
+            continue;
         }
         tokio::select! {
-            () = tokio::time::sleep(pace) => {}
+            () = tokio::time::sleep(every) => {}
             () = app.intake.wake_ups().notified() => {}
             _ = stop.wait_for(|stopped| *stopped) => return,
         }
     }
 }
 
-/// One round: wakes what a link may have freed, then works on what is due. Returns how many events
-/// were worked on.
-pub async fn tick(app: &App, cast_net: bool) -> Result<usize, StoreError> {
-    let intake = &app.intake;
-    wake(intake, app, cast_net).await?;
-    let open = inbox::count_open(intake.db()).await?;
+/// One round: wakes what came about, works on what is due, counts what is open. A step that fails
+/// is told of and holds up none of the others. Returns how many events were woken or worked on.
+async fn tick(app: &App, pace: &mut Pace) -> usize {
+    let db = app.intake.db();
+    if Pace::is_due(&mut pace.net_cast, NET_EVERY) {
+        let mapped = wake_for_catalog(app).await;
+        tell(app, "wake_for_catalog", mapped);
+        tell(app, "other_mode", close_other_mode(app).await);
+        tell(app, "look_back", inbox::look_back_at_all(db).await.map(|_| ()));
+    }
+    let woken = inbox::run_wakes(db, app.clock.now(), WAKE_MAX).await;
+    let woken = tell(app, "wake", woken).unwrap_or(0);
+    let worked = tell(app, "work", work(app).await).unwrap_or(0);
+    if Pace::is_due(&mut pace.counted, COUNT_EVERY) {
+        tell(app, "count", count(app).await);
+    }
+    worked.saturating_add(usize::try_from(woken).unwrap_or(usize::MAX))
+}
+
+/// One round for those who wait for its end: what came about wakes, what is due is worked on.
+/// Returns how many events were woken or worked on; 0: nothing is left for now.
+pub async fn round(app: &App) -> Result<usize, StoreError> {
+    wake_for_catalog(app).await?;
+    let woken = inbox::run_wakes(app.intake.db(), app.clock.now(), WAKE_MAX).await?;
+    let worked = work(app).await?;
+    Ok(worked.saturating_add(usize::try_from(woken).unwrap_or(usize::MAX)))
+}
+
+fn tell<T>(app: &App, step: &'static str, done: Result<T, StoreError>) -> Option<T> {
+    match done {
+        Ok(done) => Some(done),
+        Err(error) => {
+            let label = ReasonLabel { reason: "retry" };
+            app.metrics.worker_errors.get_or_create(&label).inc();
+            tracing::warn!(%error, step, "retry worker");
+            None
+        }
+    }
+}
+
+/// Counts what is open. Woken and failed events are few; those that wait are counted by an index.
+async fn count(app: &App) -> Result<(), StoreError> {
+    let open = inbox::count_open(app.intake.db()).await?;
     for status in
         [inbox::EventStatus::Waiting, inbox::EventStatus::Failed, inbox::EventStatus::Dead]
     {
@@ -63,24 +111,36 @@ pub async fn tick(app: &App, cast_net: bool) -> Result<usize, StoreError> {
         let gauge = app.metrics.inbox_pending.get_or_create(&label).clone();
         gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
-    work(intake, app).await.map(|replies| replies.len())
-}
-
-async fn wake(intake: &Intake, app: &App, cast_net: bool) -> Result<(), StoreError> {
-    let now = app.clock.now();
-    let linked = intake.wake_ups().take_linked();
-    if !linked.is_empty() {
-        inbox::wake(intake.db(), &linked, now).await?;
-    }
-    // An event that began to wait while its link was being committed elsewhere saw neither.
-    if intake.wake_ups().take_waiting() || cast_net {
-        inbox::wake_linked(intake.db(), now, WAKE_MAX).await?;
-    }
     Ok(())
 }
 
-/// Claims due events and processes them together. A reply of `None`: nothing was committed.
-async fn work(intake: &Intake, app: &App) -> Result<Vec<Option<Reply>>, StoreError> {
+/// Events of the other mode are nothing to hear of any more when none came for a day.
+async fn close_other_mode(app: &App) -> Result<(), StoreError> {
+    let (db, now) = (app.intake.db(), app.clock.now());
+    let since = now.plus_days(-1);
+    if inbox::was_ignored_since(db, read::ignored::OTHER_MODE, since).await? {
+        return Ok(());
+    }
+    let mut tx = db.begin().await?;
+    for mode in ["live", "test"] {
+        findings::close_unowned(&mut tx, FindingCode::OtherMode, mode, now).await?;
+    }
+    tx.commit().await
+}
+
+/// Where the catalog is another one than the last time, what waits for one of its prices is woken.
+async fn wake_for_catalog(app: &App) -> Result<(), StoreError> {
+    let (db, catalog) = (app.intake.db(), app.intake.catalog());
+    if meta::find(db, CATALOG_SEEN).await?.as_deref() == Some(catalog.version.as_str()) {
+        return Ok(());
+    }
+    inbox::wake_for(db, &catalog.price_keys()).await?;
+    meta::save(db, CATALOG_SEEN, &catalog.version).await
+}
+
+/// Claims due events and processes them together; how many are done with for now.
+async fn work(app: &App) -> Result<usize, StoreError> {
+    let intake = &app.intake;
     let limits = &app.config.workers;
     let now = app.clock.now();
     let lease_until = now.plus_ms(i64::try_from(limits.lease_ms).unwrap_or(i64::MAX));
@@ -90,7 +150,9 @@ async fn work(intake: &Intake, app: &App) -> Result<Vec<Option<Reply>>, StoreErr
     for event in claimed {
         deliveries.push(delivery(app, event).await);
     }
-    Ok(intake.process(&deliveries).await)
+    // A reply of `None`: nothing was committed, so there is no use in going on at once.
+    let replies = intake.process(&deliveries).await;
+    Ok(replies.iter().flatten().count())
 }
 
 /// A stored event as it was when it was delivered.

@@ -8,6 +8,7 @@ mod findings;
 mod hostile;
 mod intake;
 mod loads;
+mod owners;
 mod poison;
 mod reads;
 mod reconcile;

@@ -250,7 +250,7 @@ impl TestApp {
 
     /// Turns the workers until nothing is due.
     pub(crate) async fn run_workers(&self) {
-        while workers::retry::tick(self.app(), true).await.expect("the retry worker runs") > 0 {}
+        while workers::retry::round(self.app()).await.expect("the retry worker runs") > 0 {}
         let mut failures = workers::schedule::Failures::default();
         let app = self.app();
         while workers::schedule::tick(app, &mut failures).await.expect("the scheduler runs") > 0 {}

@@ -110,7 +110,9 @@ pub(super) fn of<'a>(
         once: false,
     };
     Ok(Some(match change {
-        Change::CreateAccount | Change::Link(_) => return Ok(None),
+        Change::CreateAccount | Change::HandOver { .. } | Change::TakeOver { .. } => {
+            return Ok(None);
+        }
         Change::SaveCustomer(one) => {
             row(kind::CUSTOMER, one.id.as_str(), None, one.relevance(), encode(one)?)
         }

@@ -1,28 +1,37 @@
-//! Writing facts. Owns: one statement for the facts of a whole batch and one for its links. Must
-//! not know: who may change a fact.
+//! Writing facts. Owns: one statement for the facts of a whole batch. Must not know: who may
+//! change a fact.
 //!
 //! Rows go in by rising key, so that batches of several instances cannot lock each other out.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use tollgate_domain::Link;
 use tollgate_domain::change::Change;
-use tollgate_domain::ids::AccountId;
+use tollgate_domain::ids::{AccountId, ObjectId};
+use tollgate_domain::note;
 
 use super::row::{self, FactRow};
 use crate::db::Tx;
 use crate::error::StoreError;
 use crate::statement::{Rows, statements};
-use crate::wire::Key;
+
+/// The rows of account $1 that are about the objects of the batch: their facts, the observations of
+/// subscriptions ('0' follows '/', which ends the subscription's id in theirs), what was told once.
+macro_rules! going {
+    () => {
+        "WITH {rows:object_id text, subject text}, going AS ( \
+            SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t WHERE t.account_id = $1 \
+                AND t.kind IN ('subscription', 'invoice', 'purchase', 'adjustment') \
+                AND t.fact_id = r.object_id \
+            UNION ALL SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t WHERE t.account_id = $1 \
+                AND t.kind IN ('observation_open', 'observation_settled', 'observation_final') \
+                AND t.fact_id > r.object_id || '/' AND t.fact_id < r.object_id || '0' \
+            UNION ALL SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t WHERE t.account_id = $1 \
+                AND t.reference = r.subject AND t.kind = 'note') "
+    };
+}
 
 statements! {
-    /// The first link of an object stays.
-    LINKS = "WITH {rows:object_id text, account_id text, member_id text} \
-        INSERT INTO stripe_links (object_id, account_id, member_id) \
-        SELECT object_id, account_id, member_id FROM r WHERE true \
-        ON CONFLICT (object_id) DO NOTHING";
-
     FACTS = "WITH {rows:account_id text, kind text, fact_id text, reference text, \
             relevant_from bigint, relevant_until bigint, body text} \
         INSERT INTO facts (account_id, kind, fact_id, reference, relevant_from, relevant_until, \
@@ -42,6 +51,19 @@ statements! {
         SELECT account_id, kind, fact_id, reference, relevant_from, relevant_until, body FROM r \
         WHERE NOT EXISTS (SELECT 1 FROM facts t WHERE t.account_id = r.account_id \
             AND t.kind = r.kind AND t.fact_id = r.fact_id)";
+
+    /// The facts of objects go from account $1 to account $2: the rows are written again and then
+    /// removed, so that one that is there already stays.
+    HAND_OVER = concat!(going!(), "INSERT INTO facts (account_id, kind, fact_id, reference, \
+            relevant_from, relevant_until, body) \
+        SELECT CAST($2 AS TEXT), t.kind, t.fact_id, t.reference, t.relevant_from, \
+            t.relevant_until, t.body \
+        FROM going CROSS JOIN facts t WHERE t.account_id = $1 AND t.kind = going.kind \
+            AND t.fact_id = going.fact_id \
+        ON CONFLICT (account_id, kind, fact_id) DO NOTHING");
+
+    LEAVE = concat!(going!(), "DELETE FROM facts WHERE account_id = $1 \
+        AND (kind, fact_id) IN (SELECT going.kind, going.fact_id FROM going)");
 }
 
 /// Rows by account, kind and id.
@@ -51,12 +73,11 @@ pub(super) async fn changes(
     tx: &mut Tx,
     all: &[(&AccountId, &[Change])],
 ) -> Result<(), StoreError> {
-    let mut links: BTreeMap<&str, &Link> = BTreeMap::new();
     let (mut facts, mut once) = (Keyed::new(), Keyed::new());
     for (account, changes) in all {
         for change in *changes {
-            if let Change::Link(link) = change {
-                links.entry(link.object.as_str()).or_insert(link);
+            if let Change::HandOver { to, objects } = change {
+                hand_over(&mut *tx, account, to, objects).await?;
             }
             let Some(row) = row::of(account.as_str(), change)? else { continue };
             let key = (row.account, row.kind, row.id.clone());
@@ -67,7 +88,6 @@ pub(super) async fn changes(
             }
         }
     }
-    save_links(tx, links.into_values().collect()).await?;
     let facts: Vec<FactRow<'_>> = facts.into_values().collect();
     if !facts.is_empty() {
         FACTS.on(&mut *tx).rows(batch(&facts)).execute().await?;
@@ -90,13 +110,20 @@ pub(crate) fn batch<'r>(rows: &'r [FactRow<'r>]) -> Rows<'r, FactRow<'r>> {
         .text(|row| &row.body)
 }
 
-async fn save_links(tx: &mut Tx, links: Vec<&Link>) -> Result<(), StoreError> {
-    if links.is_empty() {
+/// Before all else, for what is written of these objects is written for their new account.
+async fn hand_over(
+    tx: &mut Tx,
+    from: &AccountId,
+    to: &AccountId,
+    objects: &[ObjectId],
+) -> Result<(), StoreError> {
+    if objects.is_empty() {
         return Ok(());
     }
-    let rows = Rows::of(&links)
-        .text(|link| link.object.as_str())
-        .text(|link| link.account.as_str())
-        .opt_text(|link| link.member.as_ref().map(Key::text));
-    LINKS.on(tx).rows(rows).execute().await.map(|_| ())
+    let rows = || {
+        Rows::of(objects).text(ObjectId::as_str).text(|object| note::subject_of(object.as_str()))
+    };
+    let call = HAND_OVER.on(&mut *tx).text(from.as_str()).text(to.as_str());
+    call.rows(rows()).execute().await?;
+    LEAVE.on(tx).text(from.as_str()).rows(rows()).execute().await.map(|_| ())
 }

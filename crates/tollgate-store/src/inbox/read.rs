@@ -74,6 +74,9 @@ statements! {
             FROM webhook_events WHERE received_at >= $1) ranked \
         GROUP BY event_type ORDER BY event_type";
 
+    IGNORED_SINCE = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM webhook_events \
+        WHERE received_at >= $1 AND status = 'ignored' AND reason = $2 LIMIT 1) found";
+
     COUNT_OPEN = "SELECT status, COUNT(*) FROM webhook_events WHERE processed_at IS NULL \
         GROUP BY status ORDER BY status";
 }
@@ -175,6 +178,16 @@ pub async fn stats(db: &Db, since: Timestamp) -> Result<Vec<TypeStats>, StoreErr
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// Whether an event was ignored for this reason that was received at or after an instant.
+pub async fn was_ignored_since(
+    db: &Db,
+    reason: &str,
+    since: Timestamp,
+) -> Result<bool, StoreError> {
+    let row = IGNORED_SINCE.on(db).bigint(since.millis()).prose(reason).fetch_one().await?;
+    row.map_or(Ok(false), |row| Ok(row.cells().bigint()? > 0))
 }
 
 /// How many events stand where: the backlog and the dead. Final ones are not counted.

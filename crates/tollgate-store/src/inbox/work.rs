@@ -1,11 +1,11 @@
-//! The inbox as the worker sees it. Owns: what is due, leases, waking, replay. Must not know: when
-//! a failed event is to be tried again.
+//! The inbox as the worker sees it. Owns: what is due, leases, replay. Must not know: when a failed
+//! event is to be tried again.
 //!
 //! A lease is a time and a generation. Whoever claims raises the generation; whoever finishes must
 //! name the one it claimed, so a worker that slept past its lease writes nothing.
 
 use tollgate_domain::Timestamp;
-use tollgate_domain::ids::{AccountId, EventId, ObjectId};
+use tollgate_domain::ids::{AccountId, EventId};
 
 use super::{ClaimedEvent, EventFilter, EventStatus, read_body, read_key, read_status};
 use crate::db::Db;
@@ -51,27 +51,6 @@ statements! {
         WHERE webhook_events.event_id = r.event_id AND webhook_events.livemode = r.livemode \
             AND webhook_events.stripe_account = r.stripe_account";
 
-    WAKE = "WITH {rows:object_id text} \
-        UPDATE webhook_events SET next_attempt_at = $1 \
-        WHERE status = 'waiting' AND processed_at IS NULL AND next_attempt_at > $1 \
-            AND (event_id, livemode, stripe_account) IN ( \
-                SELECT w.event_id, w.livemode, w.stripe_account \
-                FROM r CROSS JOIN event_waits w WHERE w.object_id = r.object_id)";
-
-    WAKE_LINKED = "UPDATE webhook_events SET next_attempt_at = $1 \
-        WHERE (event_id, livemode, stripe_account) IN ( \
-            SELECT e.event_id, e.livemode, e.stripe_account FROM webhook_events e \
-            WHERE e.processed_at IS NULL AND e.status = 'waiting' AND e.next_attempt_at > $1 \
-                AND EXISTS ( \
-                    SELECT 1 FROM event_waits w CROSS JOIN stripe_links l \
-                    WHERE w.event_id = e.event_id AND w.livemode = e.livemode \
-                        AND w.stripe_account = e.stripe_account \
-                        AND l.object_id = w.object_id) \
-            ORDER BY e.next_attempt_at LIMIT $2)";
-
-    NEXT_DUE = "SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until \
-            ELSE next_attempt_at END) \
-        FROM webhook_events WHERE processed_at IS NULL AND next_attempt_at IS NOT NULL";
 
     REPLAY = "UPDATE webhook_events SET status = 'received', attempts = 0, \
             next_attempt_at = $1, processed_at = NULL \
@@ -171,28 +150,6 @@ fn read_claimed(row: &Row) -> Result<ClaimedEvent, StoreError> {
         body: read_body(&mut cells)?,
         lease_generation: wire::uncount(cells.bigint()?),
     })
-}
-
-/// Makes the events that wait for one of these objects due; returns how many.
-pub async fn wake(db: &Db, objects: &[ObjectId], now: Timestamp) -> Result<u64, StoreError> {
-    if objects.is_empty() {
-        return Ok(0);
-    }
-    let rows = Rows::of(objects).text(ObjectId::as_str);
-    WAKE.on(db.writer()).bigint(now.millis()).rows(rows).execute().await
-}
-
-/// Makes waiting events due for which a link has appeared, at most `limit`; the net under
-/// [`wake`]. Returns how many.
-pub async fn wake_linked(db: &Db, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-    let call = WAKE_LINKED.on(db.writer()).bigint(now.millis());
-    call.bigint(i64::from(limit)).execute().await
-}
-
-/// When the next event is due (leases count); `None` when none is.
-pub async fn next_due(db: &Db) -> Result<Option<Timestamp>, StoreError> {
-    let row = NEXT_DUE.on(db).fetch_one().await?;
-    Ok(row.map(|row| row.cells().opt_instant()).transpose()?.flatten())
 }
 
 /// Makes events due again whatever their status is, with their attempts set back to 0; returns

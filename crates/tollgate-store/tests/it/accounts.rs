@@ -7,7 +7,7 @@ use tollgate_store::inbox::EventStatus;
 use tollgate_store::journal::JournalRow;
 use tollgate_store::keys::{self, ApiKey};
 use tollgate_store::outbox::{self, OutboxRow};
-use tollgate_store::{facts, inbox, journal, schedule, usage};
+use tollgate_store::{facts, inbox, journal, links, schedule, usage};
 
 use crate::database::write;
 use crate::sample::{self, Source, account, at, head};
@@ -66,9 +66,6 @@ on_both! {
         let id = account("acme");
         let mut source = Source::new();
         let changes: Vec<Change> = (0..8).flat_map(|_| source.draw(&sample::changes()))
-            .chain([Change::Link(tollgate_domain::Link {
-                object: sample::object("cus_1"), account: id.clone(), member: None,
-            })])
             .collect();
         let key = ApiKey {
             id: "k1".into(), name: "n".into(), secret_hash: [1; 32], scopes: vec!["check".into()],
@@ -89,6 +86,7 @@ on_both! {
             let row = JournalRow::next(&mut head, &entry, at(0));
             accounts::save(tx, &[head], at(0)).await?;
             facts::save(tx, &[(&id, &changes)]).await?;
+            links::insert(tx, &[&sample::link("cus_1", "acme")]).await?;
             journal::append(tx, &[row]).await?;
             outbox::append(tx, &[billing_event(1)]).await?;
             schedule::save(tx, &[(id.clone(), Some(at(9)))]).await?;

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use tollgate_domain::Link;
 use tollgate_domain::change::{Actor, Change, JournalEntry};
 use tollgate_domain::ids::{AccountId, EventId};
 use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::inbox::{self, EventKey, EventStatus};
 use tollgate_store::journal::{self, JournalRow, Verdict};
-use tollgate_store::{Db, StoreError, changes, facts};
+use tollgate_store::{Db, StoreError, changes, facts, links};
 
 use crate::database::write;
-use crate::sample::{self, account, at, object};
+use crate::sample::{self, account, at};
 
 const ACCOUNTS: usize = 12;
 
@@ -67,17 +66,13 @@ async fn attempt(tx: &mut tollgate_store::Tx, batch: &[Delivery]) -> Result<(), 
             details: Vec::new(),
         };
         rows.push(JournalRow::next(head, &entry, at(0)));
-        let link =
-            Link { object: object(&format!("cus_{event}")), account: id.clone(), member: None };
-        links.push((id.clone(), [Change::Link(link)]));
+        links.push(sample::link(&format!("cus_{event}"), id.as_str()));
     }
     let changed: Vec<AccountHead> = heads.into_values().collect();
     let revisions: Vec<(AccountId, u64)> =
         changed.iter().map(|head| (head.account.clone(), head.revision)).collect();
     accounts::save(tx, &changed, at(0)).await?;
-    let links: Vec<(&AccountId, &[Change])> =
-        links.iter().map(|(id, links)| (id, links.as_slice())).collect();
-    facts::save(tx, &links).await?;
+    links::insert(tx, &links.iter().collect::<Vec<_>>()).await?;
     journal::append(tx, &rows).await?;
     let events: Vec<_> =
         new.iter().map(|(_, id)| sample::event(id, EventStatus::Processed)).collect();

@@ -1,18 +1,19 @@
 //! Facts of every kind, there and back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::strategy::Strategy as _;
 use tollgate_domain::change::Change;
 use tollgate_domain::facts::Window;
-use tollgate_domain::ids::{AccountId, CustomerId, InvoiceId, SessionId};
+use tollgate_domain::ids::{AccountId, CustomerId, InvoiceId, ObjectId, SessionId};
+use tollgate_domain::owner::Basis;
 use tollgate_domain::{Facts, Link, Timestamp};
 use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::{Db, StoreError, facts, links};
 
 use crate::database::write;
-use crate::sample::{self, Source, account, at, head, object};
+use crate::sample::{self, Source, account, at, head, link, member_of, object};
 
 /// Writes changes of accounts in one transaction, heads included.
 async fn save(db: &Db, all: &[(AccountId, Vec<Change>)]) -> Result<(), StoreError> {
@@ -214,24 +215,68 @@ on_both! {
         assert!(!loaded[&id].known && loaded[&id].invoices.is_empty());
     }
 
-    the_first_link_of_an_object_stays: |db| async {
-        let link = |object_id: &str, owner: &str| Change::Link(Link {
-            object: object(object_id),
-            account: account(owner),
-            member: None,
-        });
-        let first = vec![link("cus_1", "acme"), link("cus_1", "late"), link("sub_1", "acme")];
-        save(db, &[(account("acme"), first)]).await.unwrap();
-        save(db, &[(account("late"), vec![link("sub_1", "late"), link("cus_2", "late")])]).await.unwrap();
-        let asked = [object("cus_1"), object("sub_1"), object("cus_2"), object("cus_3")];
+    links_are_written_once_and_move_as_groups: |db| async {
+        let (root, other) = (link("sub_1", "acme"), link("cus_1", "acme"));
+        let follower = Link {
+            basis: Basis::Followed(object("cus_1")),
+            ..link("sub_2", "acme")
+        };
+        let members = [member_of(&root, "in_1"), member_of(&root, "pi_1"), member_of(&follower, "in_2")];
+        let all: Vec<&Link> = [&root, &other, &follower].into_iter().chain(&members).collect();
+        write(db, async |tx| links::insert(tx, &all).await).await.unwrap();
+        let again = write(db, async |tx| links::insert(tx, &[&link("in_1", "late")]).await).await;
+        assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+        let asked = ["in_1", "in_2", "cus_1", "cus_9"].map(object);
         let found = links::find_now(db, &asked).await.unwrap();
-        let owner = |id: &str| found.get(&object(id)).map(|link| link.account.as_str());
-        assert_eq!(owner("cus_1"), Some("acme"));
-        assert_eq!(owner("sub_1"), Some("acme"));
-        assert_eq!(owner("cus_2"), Some("late"));
-        assert_eq!(owner("cus_3"), None);
-        let in_tx = write(db, async |tx| links::find(tx, &asked).await).await.unwrap();
-        assert_eq!(in_tx, found);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[&object("in_1")], members[0], "with the reason of what stands for its group");
+        assert_eq!(found[&object("in_2")], members[2]);
+        let of = async |roots: &[&str]| {
+            let roots: Vec<_> = roots.iter().map(|id| object(id)).collect();
+            let groups = write(db, async |tx| links::groups(tx, &roots).await).await.unwrap();
+            let mut ids: Vec<String> = groups.keys().map(ToString::to_string).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(of(&["sub_1"]).await, ["in_1", "pi_1", "sub_1"]);
+        assert_eq!(of(&["cus_1"]).await, ["cus_1", "in_2", "sub_2"], "those who follow it too");
+        assert!(of(&["in_1"]).await.is_empty() && of(&[]).await.is_empty());
+        let moved = Link { account: account("late"), basis: Basis::Relinked { at: at(9) }, ..root };
+        let along = member_of(&moved, "in_1");
+        write(db, async |tx| links::update(tx, &[&moved, &along]).await).await.unwrap();
+        let found = links::find_now(db, &["in_1", "pi_1"].map(object)).await.unwrap();
+        assert_eq!(found[&object("in_1")], along);
+        assert_eq!(found[&object("pi_1")].account, account("acme"), "only what was named");
+    }
+
+    facts_change_hands_with_all_that_is_known_of_them: |db| async {
+        let (from, to) = (account("acme"), account("borealis"));
+        let mut source = Source::new();
+        let changes: Vec<Change> = (0..20).flat_map(|_| source.draw(&sample::changes())).collect();
+        save(db, &[(from.clone(), changes.clone())]).await.unwrap();
+        let (mut acme, mut borealis) = (sample::facts(&from, &changes), Facts::unknown(to.clone()));
+        let mut objects: BTreeSet<ObjectId> = BTreeSet::new();
+        let ids = acme.subscriptions.keys().map(ToString::to_string).step_by(2)
+            .chain(acme.invoices.keys().map(ToString::to_string).step_by(2))
+            .chain(acme.purchases.keys().map(ToString::to_string).step_by(2))
+            .chain(acme.adjustments.keys().map(ToString::to_string).step_by(2));
+        objects.extend(ids.map(|id| object(&id)));
+        assert!(objects.len() > 4, "{objects:?}");
+        acme.hand_over(&mut borealis, &objects);
+        let give = vec![Change::HandOver { to: to.clone(), objects: objects.iter().cloned().collect() }];
+        save(db, &[(from.clone(), give.clone())]).await.unwrap();
+        let loaded = async |id: &AccountId| {
+            let mut facts = facts::load(db, id, Window::ALL).await.unwrap();
+            (facts.known, facts.revision) = (true, 1);
+            facts
+        };
+        for facts in [&mut acme, &mut borealis] {
+            (facts.known, facts.revision) = (true, 1);
+        }
+        assert_eq!(loaded(&from).await, acme);
+        assert_eq!(loaded(&to).await, borealis);
+        save(db, &[(from.clone(), give)]).await.unwrap();
+        assert_eq!(loaded(&to).await, borealis, "once");
     }
 
     a_spoilt_row_is_named: |db| async {

@@ -651,3 +651,20 @@ pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
         all
     })
 }
+
+/// A link of an object that stands for its own group and is claimed at the beginning of time.
+pub(crate) fn link(id: &str, owner: &str) -> tollgate_domain::Link {
+    use tollgate_domain::owner::{Basis, Claimed};
+    let event = EventId::parse("evt_claim").unwrap();
+    tollgate_domain::Link {
+        object: object(id),
+        account: account(owner),
+        root: object(id),
+        basis: Basis::Claimed(Claimed { at: at(0), edited: false, named: false, event }),
+    }
+}
+
+/// A link of an object that belongs to the group of another one.
+pub(crate) fn member_of(root: &tollgate_domain::Link, id: &str) -> tollgate_domain::Link {
+    tollgate_domain::Link { object: object(id), ..root.clone() }
+}

@@ -76,9 +76,11 @@ on_both! {
 
     no_statement_of_the_intake_reads_a_whole_table: |db| async {
         let wanted = [
-            "accounts::LOCK", "accounts::UPDATE", "accounts::INSERT", "accounts::REVISIONS", "links::FIND",
+            "accounts::LOCK", "accounts::UPDATE", "accounts::INSERT", "accounts::REVISIONS", "accounts::BY_EMAIL",
+            "links::",
             "facts::load::", "facts::save::",
-            "inbox::intake::", "inbox::work::CLAIM", "inbox::work::WAKE", "inbox::work::NEXT_DUE",
+            "inbox::intake::", "inbox::work::CLAIM", "inbox::wake::WAKE", "inbox::wake::RUN",
+            "inbox::wake::DONE",
             "inbox::read::FIND", "inbox::read::LIST", "inbox::read::STATS", "journal::",
             "outbox::", "changes::", "schedule::", "usage::",
             "checkout_attempts::", "customer_claims::", "stripe_requests::",

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use tollgate_domain::Link;
-use tollgate_domain::change::Change;
 use tollgate_domain::ids::EventId;
 use tollgate_store::inbox::{self, ClaimedEvent, EventFilter, EventStatus, Finished, NewEvent};
-use tollgate_store::{Db, facts};
+use tollgate_store::{Db, links};
 
 use crate::database::write;
-use crate::sample::{account, at, event, key, object, outcome};
+use crate::sample::{account, at, event, key, link, object, outcome};
 
 async fn insert(db: &Db, events: &[NewEvent<'_>]) {
     write(db, async |tx| inbox::insert(tx, events).await).await.unwrap();
@@ -31,13 +29,11 @@ on_both! {
             due("evt_due", -5), due("evt_later", 50), event("evt_done", EventStatus::Processed),
             event("evt_dead", EventStatus::Dead), event("evt_new", EventStatus::Received),
         ]).await;
-        assert_eq!(inbox::next_due(db).await.unwrap(), Some(at(-5)));
         let claimed = inbox::claim(db, at(0), at(30), "one", 10).await.unwrap();
         assert_eq!(ids(&claimed), ["evt_due", "evt_new"]);
         assert_eq!(claimed[0].body, event("evt_due", EventStatus::Failed).body);
         assert_eq!((claimed[0].attempts, claimed[0].status), (1, EventStatus::Failed));
         assert!(inbox::claim(db, at(1), at(31), "two", 10).await.unwrap().is_empty());
-        assert_eq!(inbox::next_due(db).await.unwrap(), Some(at(30)), "when the lease ends");
         let again = inbox::claim(db, at(30), at(60), "two", 10).await.unwrap();
         assert_eq!(ids(&again), ["evt_due", "evt_new"]);
         assert_eq!(again[0].lease_generation, claimed[0].lease_generation + 1);
@@ -61,7 +57,6 @@ on_both! {
         assert_eq!(finish(finished(&quick, EventStatus::Processed)).await, 0, "its lease is over");
         let row = inbox::find(db, &slow.key.event).await.unwrap().remove(0);
         assert_eq!(row.outcome.status, EventStatus::Processed);
-        assert_eq!(inbox::next_due(db).await.unwrap(), None);
     }
 
     a_redelivery_ends_a_lease: |db| async {
@@ -128,27 +123,75 @@ on_both! {
             new.outcome.next_attempt_at = Some(at(3_600));
             new
         };
-        insert(db, &[waiting("evt_1"), waiting("evt_2"), waiting("evt_3"), waiting("evt_4")]).await;
+        let mut foreign = event("evt_5", EventStatus::Ignored);
+        foreign.outcome.reason = Some(inbox::FOREIGN.to_owned());
+        let mut other = event("evt_6", EventStatus::Ignored);
+        other.outcome.reason = Some("other_mode".to_owned());
+        insert(db, &[
+            waiting("evt_1"), waiting("evt_2"), waiting("evt_3"), waiting("evt_4"), foreign, other,
+        ]).await;
         let waits = [
             (key("evt_1"), vec![object("cus_1"), object("sub_1")]),
             (key("evt_2"), vec![object("cus_2")]),
             (key("evt_3"), vec![object("cus_3")]),
             (key("evt_4"), vec![object("cus_1")]),
+            (key("evt_5"), vec![object("cus_2"), object("price_1")]),
+            (key("evt_6"), vec![object("cus_2")]),
         ];
         write(db, async |tx| {
             inbox::set_waits(tx, &waits).await?;
             inbox::set_waits(tx, &waits).await?;
             inbox::clear_waits(tx, &[key("evt_4")]).await
         }).await.unwrap();
-        assert_eq!(inbox::wake(db, &[object("sub_1"), object("cus_9")], at(0)).await.unwrap(), 1);
-        assert_eq!(inbox::wake(db, &[object("sub_1")], at(0)).await.unwrap(), 0, "it is awake");
-        assert_eq!(inbox::wake_linked(db, at(0), 10).await.unwrap(), 0);
-        let acme = account("acme");
-        let link = Change::Link(Link { object: object("cus_2"), account: acme.clone(), member: None });
-        write(db, async |tx| facts::save(tx, &[(&acme, std::slice::from_ref(&link))]).await).await.unwrap();
-        assert_eq!(inbox::wake_linked(db, at(1), 10).await.unwrap(), 1);
+        let wake = async |objects: &[&str]| {
+            let links: Vec<_> = objects.iter().map(|id| link(id, "acme")).collect();
+            let links: Vec<_> = links.iter().collect();
+            let noted = write(db, async |tx| inbox::wake(tx, &links).await).await.unwrap();
+            (noted, inbox::run_wakes(db, at(0), 10).await.unwrap())
+        };
+        assert_eq!(inbox::run_wakes(db, at(0), 10).await.unwrap(), 0, "nothing came about");
+        assert_eq!(wake(&["sub_1", "cus_9"]).await, (1, 1));
+        assert_eq!(wake(&["sub_1"]).await, (1, 0), "it is awake");
+        assert_eq!(wake(&["cus_2"]).await, (1, 2));
         let claimed = inbox::claim(db, at(1), at(30), "worker", 10).await.unwrap();
-        assert_eq!(ids(&claimed), ["evt_1", "evt_2"]);
+        assert_eq!(ids(&claimed), ["evt_1", "evt_2", "evt_5"]);
+        assert_eq!(claimed[2].status, EventStatus::Received);
+        assert_eq!(inbox::wake_for(db, &[object("price_1"), object("price_2")]).await.unwrap(), 1);
+    }
+
+    many_are_woken_in_pieces: |db| async {
+        let ids: Vec<String> = (0..25).map(|number| format!("evt_{number:02}")).collect();
+        let all: Vec<NewEvent<'_>> = ids.iter().map(|id| {
+            let mut new = event(id, EventStatus::Waiting);
+            new.outcome.next_attempt_at = Some(at(3_600));
+            new
+        }).collect();
+        insert(db, &all).await;
+        let waits: Vec<_> = ids.iter().map(|id| (key(id), vec![object("cus_1")])).collect();
+        write(db, async |tx| {
+            inbox::set_waits(tx, &waits).await?;
+            inbox::wake(tx, &[&link("cus_1", "acme")]).await
+        }).await.unwrap();
+        let mut pieces = Vec::new();
+        for _ in 0..4 {
+            pieces.push(inbox::run_wakes(db, at(0), 10).await.unwrap());
+        }
+        assert_eq!(pieces, [10, 10, 5, 0]);
+    }
+
+    what_was_linked_while_an_event_began_to_wait_is_found_by_looking_back: |db| async {
+        let mut waiting = event("evt_1", EventStatus::Waiting);
+        waiting.outcome.next_attempt_at = Some(at(3_600));
+        insert(db, std::slice::from_ref(&waiting)).await;
+        let waits = [(key("evt_1"), vec![object("cus_1"), object("cus_2")])];
+        write(db, async |tx| {
+            links::insert(tx, &[&link("cus_1", "acme")]).await?;
+            inbox::set_waits(tx, &waits).await
+        }).await.unwrap();
+        assert_eq!(inbox::look_back_at_all(db).await.unwrap(), 1);
+        assert_eq!(inbox::run_wakes(db, at(0), 10).await.unwrap(), 1);
+        let found = inbox::look_back(db, &[object("cus_1"), object("cus_2")]).await.unwrap();
+        assert!(found <= 1, "transactions of SQLite come one after the other");
     }
 
     anything_can_be_replayed_but_what_is_held: |db| async {

@@ -32,6 +32,8 @@ struct Adjustment<'a> {
     #[serde(borrow)]
     customer: Field<Reference<'a>>,
     #[serde(borrow)]
+    customer_account: Field<Reference<'a>>,
+    #[serde(borrow)]
     payment_intent: Field<Reference<'a>>,
     #[serde(borrow)]
     charge: Field<Reference<'a>>,
@@ -92,6 +94,7 @@ fn told(
     reader.named(&object.object)?;
     let id = reader.id(&object.id, "id", AdjustmentId::parse)?;
     let customer = reader.optional_id(&object.customer, "customer", CustomerId::parse)?;
+    let customer_account = reader.payer(&object.customer_account)?;
     let payment_intent =
         reader.optional_id(&object.payment_intent, "payment_intent", ObjectId::parse)?;
     let charge = match kind {
@@ -101,15 +104,18 @@ fn told(
         }
     };
     Ok(Told {
-        claim: object.metadata.given().and_then(Metadata::claim),
+        named: object.metadata.given().map(Metadata::named).unwrap_or_default(),
         references: References::of([
             Some(id.as_str()),
             customer.as_ref().map(CustomerId::as_str),
             payment_intent.as_ref().map(ObjectId::as_str),
             charge.as_ref().map(ObjectId::as_str),
             object.invoice.given().map(|invoice| invoice.0.as_ref()),
+            customer_account.as_ref().map(ObjectId::as_str),
         ]),
         customer,
+        customer_account,
+        email: None,
         seen: Seen::Adjustment(SeenAdjustment {
             id,
             kind,

@@ -10,6 +10,7 @@ use super::{Reader, References, Told};
 use crate::event::Envelope;
 use crate::field::{Field, Reference, Text};
 use crate::observe::ObserveError;
+use crate::owner::Named;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -33,9 +34,11 @@ pub(super) fn read(_kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Ob
     reader.named(&object.object)?;
     let id = reader.id(&object.id, "id", ObjectId::parse)?;
     Ok(Told {
-        claim: None,
+        named: Named::default(),
         references: References::default(),
         customer: None,
+        customer_account: None,
+        email: None,
         seen: Seen::CatalogObject(SeenCatalogObject { object: reader.object, id }),
     })
 }

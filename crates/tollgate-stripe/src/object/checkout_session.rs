@@ -15,13 +15,13 @@ use tollgate_domain::ids::{AccountId, CustomerId, ObjectId, SessionId, Subscript
 use tollgate_domain::money::{Currency, Money};
 use tollgate_domain::observation::SeenSession;
 use tollgate_domain::payment::{PurchaseLine, SessionMode, SessionStatus};
-use tollgate_domain::{EventKind, OwnerClaim, Seen};
+use tollgate_domain::{EventKind, Seen};
 
 use super::{Price, Reader, References, Told, optional_text};
 use crate::event::Envelope;
 use crate::field::{Field, List, Reference, Text, Value, object_value, read_map};
 use crate::observe::ObserveError;
-use crate::owner::Metadata;
+use crate::owner::{Metadata, Named};
 
 const READER: Reader = Reader { object: "checkout.session" };
 
@@ -40,6 +40,12 @@ struct Session<'a> {
     payment_status: Field<Text<'a>>,
     #[serde(borrow)]
     customer: Field<Reference<'a>>,
+    #[serde(borrow)]
+    customer_account: Field<Reference<'a>>,
+    #[serde(borrow)]
+    customer_details: Field<CustomerDetails<'a>>,
+    #[serde(borrow)]
+    customer_email: Field<Text<'a>>,
     #[serde(borrow)]
     subscription: Field<Reference<'a>>,
     #[serde(borrow)]
@@ -64,6 +70,14 @@ struct Session<'a> {
     #[serde(borrow)]
     currency_conversion: Field<Conversion<'a>>,
 }
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CustomerDetails<'a> {
+    #[serde(borrow)]
+    email: Field<Text<'a>>,
+}
+object_value!(CustomerDetails);
 
 /// A line: a price since 2020, a plan in the `display_items` before, which have no id.
 #[derive(Default, Deserialize)]
@@ -113,6 +127,7 @@ pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Obs
     READER.named(&object.object)?;
     let id = READER.id(&object.id, "id", SessionId::parse)?;
     let customer = READER.optional_id(&object.customer, "customer", CustomerId::parse)?;
+    let customer_account = READER.payer(&object.customer_account)?;
     let subscription =
         READER.optional_id(&object.subscription, "subscription", SubscriptionId::parse)?;
     let payment_intent =
@@ -122,15 +137,18 @@ pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Obs
     let subtotal = money(&object.amount_subtotal, "amount_subtotal", &object.currency)?;
     let total = money(&object.amount_total, "amount_total", &object.currency)?;
     Ok(Told {
-        claim: claim(&object),
+        named: named(&object),
         references: References::of([
             Some(id.as_str()),
             subscription.as_ref().map(SubscriptionId::as_str),
             customer.as_ref().map(CustomerId::as_str),
             payment_intent.as_ref().map(ObjectId::as_str),
             object.invoice.given().map(|invoice| invoice.0.as_ref()),
+            customer_account.as_ref().map(ObjectId::as_str),
         ]),
         customer,
+        customer_account,
+        email: email(&object),
         seen: Seen::Session(SeenSession {
             id,
             mode: mode(&object)?,
@@ -196,12 +214,22 @@ fn amounts(object: &Session<'_>, subtotal: Option<Money>, total: Option<Money>) 
 }
 
 /// The metadata's account, else the `client_reference_id` the application gave the session.
-fn claim(object: &Session<'_>) -> Option<OwnerClaim> {
+fn named(object: &Session<'_>) -> Named {
     let metadata = object.metadata.given();
-    metadata.and_then(Metadata::claim).or_else(|| {
-        let account = AccountId::parse(object.client_reference_id.given()?.as_str()).ok()?;
-        Some(OwnerClaim { account, member: metadata.and_then(Metadata::member) })
+    metadata.map(Metadata::named).unwrap_or_default().or_else(|| {
+        let given = object.client_reference_id.given().map(Text::as_str);
+        match given.filter(|text| !text.is_empty()).map(AccountId::parse) {
+            Some(Ok(account)) => Named::account(account, metadata.and_then(Metadata::member)),
+            Some(Err(_)) => Named { claim: None, invalid: Some("client_reference_id") },
+            None => Named::default(),
+        }
     })
+}
+
+/// What the customer gave on the page, else what the page was made with.
+fn email(object: &Session<'_>) -> Option<Box<str>> {
+    let given = object.customer_details.given().and_then(|details| optional_text(&details.email));
+    given.or_else(|| optional_text(&object.customer_email))
 }
 
 fn mode(object: &Session<'_>) -> Result<SessionMode, ObserveError> {

@@ -1,7 +1,7 @@
 //! Customers. Owns: e-mail and deletion. Must not know: cards, balances, addresses.
 
 use serde::Deserialize;
-use tollgate_domain::ids::CustomerId;
+use tollgate_domain::ids::{CustomerId, ObjectId};
 use tollgate_domain::observation::SeenCustomer;
 use tollgate_domain::{EventKind, Seen};
 
@@ -21,6 +21,8 @@ struct Customer<'a> {
     #[serde(borrow)]
     object: Field<Text<'a>>,
     #[serde(borrow)]
+    customer_account: Field<Reference<'a>>,
+    #[serde(borrow)]
     email: Field<Text<'a>>,
     deleted: Field<bool>,
     #[serde(borrow)]
@@ -33,13 +35,20 @@ pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Obs
     let object: Customer<'_> = READER.object(envelope)?;
     READER.named(&object.object)?;
     let id = READER.id(&object.id, "id", CustomerId::parse)?;
+    let customer_account = READER.payer(&object.customer_account)?;
+    let email = optional_text(&object.email);
     Ok(Told {
-        claim: object.metadata.given().and_then(Metadata::claim),
-        references: References::of([Some(id.as_str())]),
+        named: object.metadata.given().map(Metadata::named).unwrap_or_default(),
+        references: References::of([
+            Some(id.as_str()),
+            customer_account.as_ref().map(ObjectId::as_str),
+        ]),
         customer: Some(id.clone()),
+        customer_account,
+        email: email.clone(),
         seen: Seen::Customer(SeenCustomer {
             id,
-            email: optional_text(&object.email),
+            email,
             deleted: kind == EventKind::CustomerDeleted || object.deleted == Field::Given(true),
         }),
     })

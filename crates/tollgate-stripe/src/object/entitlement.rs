@@ -12,6 +12,7 @@ use super::{Reader, References, Told, optional_text};
 use crate::event::Envelope;
 use crate::field::{Field, List, Reference, Text, object_value};
 use crate::observe::ObserveError;
+use crate::owner::Named;
 
 const READER: Reader = Reader { object: "entitlements.active_entitlement_summary" };
 
@@ -42,9 +43,11 @@ pub(super) fn read(_kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Ob
     let lookup_keys =
         entitlements.given().filter_map(|one| optional_text(&one.lookup_key)).collect();
     Ok(Told {
-        claim: None,
+        named: Named::default(),
         references: References::of([Some(customer.as_str())]),
         customer: Some(customer),
+        customer_account: None,
+        email: None,
         seen: Seen::EntitlementSummary(SeenEntitlementSummary { lookup_keys }),
     })
 }

@@ -15,14 +15,14 @@ use serde::Deserialize;
 use tollgate_domain::ids::{CustomerId, InvoiceId, ObjectId, SubscriptionId};
 use tollgate_domain::observation::SeenInvoice;
 use tollgate_domain::payment::{InvoiceState, InvoiceStatus};
-use tollgate_domain::{EventKind, OwnerClaim, Seen, Timestamp};
+use tollgate_domain::{EventKind, Seen, Timestamp};
 
 use super::invoice_payment::Payment;
 use super::{Reader, References, Told, distinct_prices, optional_text, optional_word};
 use crate::event::Envelope;
 use crate::field::{Field, List, Reference, Text, object_value};
 use crate::observe::ObserveError;
-use crate::owner::Metadata;
+use crate::owner::{Metadata, Named};
 
 mod line;
 
@@ -39,6 +39,8 @@ struct Invoice<'a> {
     object: Field<Text<'a>>,
     #[serde(borrow)]
     customer: Field<Reference<'a>>,
+    #[serde(borrow)]
+    customer_account: Field<Reference<'a>>,
     #[serde(borrow)]
     status: Field<Text<'a>>,
     paid: Field<bool>,
@@ -103,6 +105,7 @@ pub(super) fn read(_kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Ob
     READER.named(&object.object)?;
     let id = READER.id(&object.id, "id", InvoiceId::parse)?;
     let customer = READER.optional_id(&object.customer, "customer", CustomerId::parse)?;
+    let customer_account = READER.payer(&object.customer_account)?;
     let subscription = subscription(&object)?;
     let payments = payments(&object)?;
     let mut references = References::of([
@@ -110,14 +113,16 @@ pub(super) fn read(_kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Ob
         subscription.as_ref().map(SubscriptionId::as_str),
         customer.as_ref().map(CustomerId::as_str),
     ]);
-    for payment in &payments {
+    for payment in payments.iter().chain(&customer_account) {
         references.add(payment.as_str());
     }
     let prices = distinct_prices(object.lines().filter_map(Line::price));
     Ok(Told {
-        claim: claim(&object),
+        named: named(&object),
         references,
         customer,
+        customer_account,
+        email: None,
         seen: Seen::Invoice(SeenInvoice {
             id,
             subscription,
@@ -212,17 +217,25 @@ fn subscription(object: &Invoice<'_>) -> Result<Option<SubscriptionId>, ObserveE
 
 /// The subscription's metadata as the invoice shows it comes before the invoice's own: the object
 /// that is paid for says whose it is.
-fn claim(object: &Invoice<'_>) -> Option<OwnerClaim> {
-    [object.parent_details(), object.subscription_details.given()]
-        .into_iter()
-        .flatten()
-        .find_map(|details| details.metadata.given()?.claim())
-        .or_else(|| object.metadata.given()?.claim())
-        .or_else(|| {
-            let mut claims = object.lines().filter_map(Line::claim);
-            let first = claims.next()?;
-            claims.all(|other| other.account == first.account).then_some(first)
-        })
+fn named(object: &Invoice<'_>) -> Named {
+    let of =
+        |metadata: &Field<Metadata<'_>>| metadata.given().map(Metadata::named).unwrap_or_default();
+    let details = |details: Option<&SubscriptionDetails<'_>>| {
+        details.map(|details| of(&details.metadata)).unwrap_or_default()
+    };
+    details(object.parent_details())
+        .or_else(|| details(object.subscription_details.given()))
+        .or_else(|| of(&object.metadata))
+        .or_else(|| named_by_lines(object))
+}
+
+fn named_by_lines(object: &Invoice<'_>) -> Named {
+    let named: Vec<Named> = object.lines().map(Line::named).collect();
+    let invalid = named.iter().find_map(|one| one.invalid);
+    let mut claims = named.into_iter().filter_map(|one| one.claim);
+    let first = claims.next();
+    let agree = claims.all(|other| first.as_ref().is_some_and(|one| one.account == other.account));
+    Named { invalid: invalid.filter(|_| first.is_none()), claim: first.filter(|_| agree) }
 }
 
 fn payments(object: &Invoice<'_>) -> Result<Vec<ObjectId>, ObserveError> {

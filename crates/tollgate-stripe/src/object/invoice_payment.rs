@@ -10,6 +10,7 @@ use super::{Reader, References, Told};
 use crate::event::Envelope;
 use crate::field::{Field, Reference, Text, object_value};
 use crate::observe::ObserveError;
+use crate::owner::Named;
 
 const READER: Reader = Reader { object: "invoice_payment" };
 
@@ -73,9 +74,11 @@ pub(super) fn read(_kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Ob
     }
     references.add(invoice.as_str());
     Ok(Told {
-        claim: None,
+        named: Named::default(),
         references,
         customer: None,
+        customer_account: None,
+        email: None,
         seen: Seen::InvoicePayment(SeenInvoicePayment { invoice, payments }),
     })
 }

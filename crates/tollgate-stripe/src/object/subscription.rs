@@ -7,7 +7,7 @@
 //! `schedule` are not in effect and never read.
 
 use serde::Deserialize;
-use tollgate_domain::ids::{CustomerId, InvoiceId, SubscriptionId};
+use tollgate_domain::ids::{CustomerId, InvoiceId, ObjectId, SubscriptionId};
 use tollgate_domain::observation::SeenSubscription;
 use tollgate_domain::subscription::{
     LifecycleRank, PreviousValues, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,
@@ -33,6 +33,8 @@ struct Subscription<'a> {
     status: Field<Text<'a>>,
     #[serde(borrow)]
     customer: Field<Reference<'a>>,
+    #[serde(borrow)]
+    customer_account: Field<Reference<'a>>,
     #[serde(borrow)]
     items: Field<List<Item<'a>>>,
     #[serde(borrow)]
@@ -71,6 +73,7 @@ pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Obs
     READER.named(&object.object)?;
     let id = READER.id(&object.id, "id", SubscriptionId::parse)?;
     let customer = READER.optional_id(&object.customer, "customer", CustomerId::parse)?;
+    let customer_account = READER.payer(&object.customer_account)?;
     let version = Version { at: envelope.created, rank: rank(kind), event: envelope.id.clone() };
     let mut state = state(&object, version)?;
     state.previous = envelope
@@ -79,9 +82,15 @@ pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Obs
         .and_then(|before: Subscription<'_>| previous(&before, &object, &state.items))
         .map(Box::new);
     Ok(Told {
-        claim: object.metadata.given().and_then(Metadata::claim),
-        references: References::of([Some(id.as_str()), customer.as_ref().map(CustomerId::as_str)]),
+        named: object.metadata.given().map(Metadata::named).unwrap_or_default(),
+        references: References::of([
+            Some(id.as_str()),
+            customer.as_ref().map(CustomerId::as_str),
+            customer_account.as_ref().map(ObjectId::as_str),
+        ]),
         customer,
+        customer_account,
+        email: None,
         seen: Seen::Subscription(SeenSubscription {
             id,
             state,

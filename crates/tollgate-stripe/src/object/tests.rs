@@ -64,7 +64,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn claim(event_type: &str, fields: &str) -> Option<(String, Option<String>)> {
-    told(event_type, fields).claim.map(|OwnerClaim { account, member }| {
+    told(event_type, fields).claim.map(|OwnerClaim { account, member, .. }| {
         (account.to_string(), member.map(|member| member.to_string()))
     })
 }
@@ -597,6 +597,52 @@ fn the_first_name_with_a_usable_account_is_the_claim() {
         let found = claim("customer.updated", &format!(r#""id":"cus_1","metadata":{metadata}"#));
         assert_eq!(found, expected, "{metadata}");
     }
+}
+
+#[test]
+fn a_name_that_cannot_be_an_account_is_told_of() {
+    let invalid = |fields: &str| told("checkout.session.completed", fields).invalid_claim;
+    for (fields, expected) in [
+        (r#""metadata":{"userId":"null"}"#, Some("userId")),
+        (r#""metadata":{"accountId":"undefined"}"#, Some("accountId")),
+        (r#""metadata":{"userId":"a b","tenantId":"[object Object]"}"#, Some("tenantId")),
+        (r#""client_reference_id":"a b""#, Some("client_reference_id")),
+        (r#""metadata":{"userId":"null"},"client_reference_id":"acme""#, None),
+        (r#""metadata":{"userId":"auth0|5f"},"client_reference_id":"a b""#, None),
+        (r#""metadata":{"userId":""}"#, None),
+        (r#""metadata":{"other":"a b"}"#, None),
+    ] {
+        assert_eq!(invalid(&format!("{SESSION},{fields}")), expected, "{fields}");
+    }
+}
+
+#[test]
+fn who_pays_may_be_an_account_in_place_of_a_customer() {
+    let seen = told(
+        "customer.subscription.updated",
+        &format!(r#"{SUBSCRIPTION},"customer":null,"customer_account":"acct_9""#),
+    );
+    assert_eq!(seen.customer, None);
+    let payers: Vec<&str> = seen.payers().map(AsRef::as_ref).collect();
+    assert_eq!(payers, ["acct_9"]);
+    let seen = told("customer.updated", r#""id":"cus_1","customer_account":"acct_9""#);
+    let payers: Vec<&str> = seen.payers().map(AsRef::as_ref).collect();
+    assert_eq!(payers, ["cus_1", "acct_9"]);
+}
+
+#[test]
+fn a_change_of_the_metadata_is_told_from_a_claim_made_before() {
+    let claim = |previous: &str| {
+        let body = format!(
+            r#"{{"id":"evt_1","object":"event","type":"customer.updated","created":1,"livemode":false,"data":{{"object":{{"id":"cus_1","object":"customer","metadata":{{"accountId":"a"}}}},"previous_attributes":{previous}}}}}"#
+        );
+        let crate::Parsed::Event(envelope) = crate::event::parse(body.as_bytes()) else { panic!() };
+        let Ok(crate::Observed::Effect(seen)) = crate::observe(&envelope) else { panic!() };
+        seen.claim.unwrap().edited
+    };
+    assert!(claim(r#"{"metadata":{"accountId":"b"}}"#));
+    assert!(claim(r#"{"metadata":{"accountId":null}}"#));
+    assert!(!claim(r#"{"email":"a@example.com"}"#));
 }
 
 #[test]

@@ -64,7 +64,7 @@ async fn a_story_is_told_becomes_part_of_the_account_and_says_how_its_deliveries
     for (refused, hint) in [
         (json!({"scenario": "duning", "account": "acme"}), "dunning"),
         (json!({"account": "acme"}), "exactly one"),
-        (json!({"scenario": "dunning", "account": "ac!me"}), "account"),
+        (json!({"scenario": "dunning", "account": "ac me"}), "account"),
         (json!({"scenario": "dunning", "account": "acme", "plan": "gold"}), "gold"),
     ] {
         let answer = post(&sandbox, "/_sandbox/scenario", &refused).await;

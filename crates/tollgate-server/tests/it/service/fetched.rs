@@ -139,7 +139,7 @@ on_both! {
         let body = String::from_utf8(showing.to_body().unwrap()).unwrap();
         for body in [body.clone(), body.replacen("tollgate.observation", "event", 1)] {
             let answer = app.deliver(&body).await;
-            assert_eq!((answer.status, answer.field("status").as_str()), (200, "ignored"));
+            assert_eq!((answer.status, answer.field("status").as_str()), (200, "failed"));
             assert!(answer.field("eventId").starts_with("body_"), "{}", answer.text);
         }
         let db = &app.app().engine.db;

@@ -80,7 +80,7 @@ async fn a_webhook_body_may_have_a_mebibyte_and_no_more() {
     let database = TestDatabase::sqlite();
     let app = TestApp::start(&database).await;
     let at_limit = app.deliver(&"x".repeat(1024 * 1024)).await;
-    assert_eq!((at_limit.status, at_limit.field("status").as_str()), (200, "ignored"));
+    assert_eq!((at_limit.status, at_limit.field("status").as_str()), (200, "failed"));
     let beyond = app.deliver(&"x".repeat(1024 * 1024 + 1)).await;
     assert_eq!((beyond.status, beyond.field("code").as_str()), (413, "body_too_large"));
     app.stop().await;

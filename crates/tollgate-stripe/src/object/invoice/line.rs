@@ -2,11 +2,11 @@
 //! Must not know: what the invoice makes of them.
 
 use serde::Deserialize;
-use tollgate_domain::{OwnerClaim, Timestamp};
+use tollgate_domain::Timestamp;
 
 use crate::field::{Field, Reference, object_value};
 use crate::object::Price;
-use crate::owner::Metadata;
+use crate::owner::{Metadata, Named};
 
 /// One line.
 #[derive(Default, Deserialize)]
@@ -103,7 +103,7 @@ impl<'a> Line<'a> {
     }
 
     /// The owner it names; lines of a subscription mirror the subscription's metadata.
-    pub(super) fn claim(&self) -> Option<OwnerClaim> {
-        self.metadata.given()?.claim()
+    pub(super) fn named(&self) -> Named {
+        self.metadata.given().map(Metadata::named).unwrap_or_default()
     }
 }

@@ -1,0 +1,58 @@
+//! Facts that change hands. Owns: which facts go along with objects that turn out to belong to
+//! another account. Must not know: why they do, which objects go along.
+
+use std::collections::BTreeSet;
+
+use crate::facts::{Customer, Facts};
+use crate::ids::{CustomerId, ObjectId};
+use crate::note;
+
+impl Facts {
+    /// Gives the facts of these objects to another account: subscriptions with all that was seen of
+    /// them, invoices, purchases, adjustments, and what was told of them once, so that nothing is
+    /// told again. Customers stay; see [`Customer::without_news`].
+    pub fn hand_over(&mut self, to: &mut Self, objects: &BTreeSet<ObjectId>) {
+        let goes = |id: &str| objects.contains(id);
+        to.subscriptions.extend(self.subscriptions.extract_if(.., |id, _| goes(id.as_str())));
+        to.invoices.extend(self.invoices.extract_if(.., |id, _| goes(id.as_str())));
+        to.purchases.extend(self.purchases.extract_if(.., |id, _| goes(id.as_str())));
+        to.adjustments.extend(self.adjustments.extract_if(.., |id, _| goes(id.as_str())));
+        let subjects: BTreeSet<&str> =
+            objects.iter().map(|object| note::subject_of(object.as_str())).collect();
+        let told = |key: &String| note::subject(key).is_some_and(|id| subjects.contains(id));
+        to.noted.extend(self.noted.extract_if(.., told));
+    }
+
+    /// Forgets the facts of objects that another account has now.
+    pub(crate) fn forget(&mut self, objects: &[ObjectId]) {
+        let objects: BTreeSet<ObjectId> = objects.iter().cloned().collect();
+        self.hand_over(&mut Self::unknown(self.account.clone()), &objects);
+    }
+
+    /// Customers that the facts of these objects name.
+    pub fn customers_of(&self, objects: &BTreeSet<ObjectId>) -> BTreeSet<CustomerId> {
+        let theirs = self.subscriptions.iter().filter(|(id, _)| objects.contains(id.as_str()));
+        theirs.filter_map(|(_, one)| one.customer.clone()).collect()
+    }
+}
+
+impl Customer {
+    /// A customer that is only named: nothing that its own events told.
+    pub fn without_news(&self) -> Self {
+        Self { email: None, deleted: false, at: None, event: None, ..self.clone() }
+    }
+
+    /// All that two accounts know of one customer.
+    pub fn merged(&self, other: &Self) -> Self {
+        let order = |one: &Self| (one.at, one.event.clone());
+        let newer = if order(other) > order(self) { other } else { self };
+        let members = self.member.iter().chain(&other.member);
+        let deleted = self.deleted || other.deleted;
+        Self {
+            member: members.min().cloned(),
+            deleted,
+            email: newer.email.clone().filter(|_| !deleted),
+            ..newer.clone()
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Groups. Owns: how links change when an event tells more of a group, and which objects go along
+//! when a group moves. Must not know: which of several bases an event brings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Basis, Directory, Link, LinkChanges, Regrouping};
+use crate::ids::{AccountId, ObjectId};
+
+/// A group as it is after an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// What stands for it.
+    pub root: ObjectId,
+    /// Its account.
+    pub account: AccountId,
+    /// Why.
+    pub basis: Basis,
+}
+
+impl Group {
+    /// Makes objects part of the group. Groups they were part of until now become part of it as a
+    /// whole.
+    pub(super) fn take_in(
+        &self,
+        members: &[&ObjectId],
+        known: &impl Directory,
+        changes: &mut LinkChanges,
+    ) {
+        for object in members {
+            match known.link(object) {
+                None => changes.links.push(self.link(object)),
+                Some(link) => self.regroup(link, false, changes),
+            }
+        }
+        // What stands for the group may not be named by the event.
+        if !members.contains(&&self.root)
+            && let Some(link) = members
+                .iter()
+                .find_map(|object| known.link(object).filter(|link| link.root == self.root))
+            && link.basis != self.basis
+        {
+            changes.links.push(self.link(&self.root));
+        }
+    }
+
+    /// Makes a customer stand for the group that follows it.
+    pub(super) fn stand_for(
+        &self,
+        payer: &ObjectId,
+        known: &impl Directory,
+        changes: &mut LinkChanges,
+    ) {
+        match known.link(payer) {
+            None => changes.links.push(self.link(payer)),
+            Some(link) => self.regroup(link, true, changes),
+        }
+    }
+
+    fn link(&self, object: &ObjectId) -> Link {
+        Link {
+            object: object.clone(),
+            account: self.account.clone(),
+            root: self.root.clone(),
+            basis: self.basis.clone(),
+        }
+    }
+
+    fn regroup(&self, link: &Link, is_payer: bool, changes: &mut LinkChanges) {
+        if link.object == self.root && (link.basis != self.basis || link.account != self.account) {
+            changes.links.push(self.link(&link.object));
+        }
+        let moves = link.account != self.account;
+        let told = changes.regroupings.iter().any(|other| other.root == link.root);
+        if (moves || link.root != self.root) && !told {
+            changes.regroupings.push(Regrouping {
+                root: link.root.clone(),
+                from: link.account.clone(),
+                into: self.root.clone(),
+                to: self.account.clone(),
+                is_payer,
+            });
+        }
+    }
+}
+
+/// Links at hand, kept up to date while events change them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links(BTreeMap<ObjectId, Link>);
+
+impl Directory for Links {
+    fn link(&self, object: &ObjectId) -> Option<&Link> {
+        self.0.get(object)
+    }
+}
+
+impl FromIterator<Link> for Links {
+    fn from_iter<I: IntoIterator<Item = Link>>(links: I) -> Self {
+        Self(links.into_iter().map(|link| (link.object.clone(), link)).collect())
+    }
+}
+
+impl Links {
+    /// All of them, by object.
+    pub fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.0.values()
+    }
+
+    /// The account of each object: what has to be the same in every order. What stands for a group
+    /// and which of several claims is its reason may differ.
+    pub fn accounts(&self) -> BTreeMap<&ObjectId, &AccountId> {
+        self.0.values().map(|link| (&link.object, &link.account)).collect()
+    }
+
+    /// Takes in what an event changed.
+    pub fn apply(&mut self, changes: &LinkChanges) {
+        for regrouping in &changes.regroupings {
+            self.regroup(regrouping);
+        }
+        for link in &changes.links {
+            self.0.insert(link.object.clone(), link.clone());
+        }
+        for changed in changes.links.iter().filter(|link| link.object == link.root) {
+            for link in self.0.values_mut().filter(|link| link.root == changed.root) {
+                link.account = changed.account.clone();
+                link.basis = changed.basis.clone();
+            }
+        }
+    }
+
+    fn regroup(&mut self, regrouping: &Regrouping) {
+        let along: BTreeSet<ObjectId> = self.along(regrouping);
+        let basis = self.0.get(&regrouping.into).map(|link| link.basis.clone());
+        for link in self.0.values_mut().filter(|link| along.contains(&link.object)) {
+            link.account = regrouping.to.clone();
+            if link.root == regrouping.root {
+                link.root = regrouping.into.clone();
+                if let Some(basis) = &basis {
+                    link.basis = basis.clone();
+                }
+            }
+        }
+    }
+
+    /// What goes from one account to another by these changes, each object once.
+    pub fn moves<'c>(&self, changes: &'c LinkChanges) -> Vec<(&'c Regrouping, BTreeSet<ObjectId>)> {
+        let mut gone: BTreeSet<ObjectId> = BTreeSet::new();
+        let mut moves = Vec::new();
+        for regrouping in changes.regroupings.iter().filter(|one| one.is_move()) {
+            let mut along = self.along(regrouping);
+            along.retain(|object| !gone.contains(object));
+            gone.extend(along.iter().cloned());
+            if !along.is_empty() {
+                moves.push((regrouping, along));
+            }
+        }
+        moves
+    }
+
+    /// The objects that go along with a group: its own and, where a customer stands for it, those
+    /// of the groups that follow it.
+    fn along(&self, regrouping: &Regrouping) -> BTreeSet<ObjectId> {
+        let mut roots = BTreeSet::from([regrouping.root.clone()]);
+        let mut before = 0;
+        while regrouping.is_payer && roots.len() > before {
+            before = roots.len();
+            let follows = |link: &&Link| {
+                link.object == link.root
+                    && matches!(&link.basis, Basis::Followed(payer) if roots.contains(payer))
+            };
+            let more: Vec<ObjectId> =
+                self.0.values().filter(follows).map(|link| link.root.clone()).collect();
+            roots.extend(more);
+        }
+        let goes = |link: &&Link| roots.contains(&link.root);
+        self.0.values().filter(goes).map(|link| link.object.clone()).collect()
+    }
+}

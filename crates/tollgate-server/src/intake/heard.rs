@@ -1,0 +1,99 @@
+//! What an operator must hear of events that reach no account: claims that cannot be, payments for
+//! nothing of ours, events of the other mode. Owns: opening and closing these findings. Must not
+//! know: how a verdict came about.
+
+use std::collections::HashMap;
+
+use tollgate_domain::ids::ObjectId;
+use tollgate_domain::payment::InvoiceStatus;
+use tollgate_domain::{Finding, FindingCode, Observation, Seen, Timestamp};
+use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent};
+use tollgate_store::{StoreError, Tx, findings};
+
+use super::delivery::{Content, Delivery};
+use super::read::ignored;
+use super::work::Verdict;
+
+/// What stands for the price where an event shows none.
+const NO_PRICE: &str = "unknown price";
+
+/// Opens and closes the findings of a batch, in its transaction.
+pub(super) async fn save(
+    tx: &mut Tx,
+    batch: &[Delivery],
+    verdicts: &[Verdict],
+    known: &HashMap<EventKey, KnownEvent>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut open = Vec::new();
+    let mut closed = Vec::new();
+    for (delivery, verdict) in batch.iter().zip(verdicts) {
+        let before = known.get(&delivery.key).map(|event| event.status);
+        match (&delivery.content, verdict) {
+            (Content::Effect(_), Verdict::Ignored(reason)) if *reason == ignored::OTHER_MODE => {
+                open.push(other_mode(delivery, now));
+            }
+            (Content::Ignored(reason), _) if *reason == ignored::OTHER_MODE => {
+                open.push(other_mode(delivery, now));
+            }
+            (Content::Effect(seen), Verdict::Waiting(_)) => {
+                open.extend(claim_invalid(seen));
+                closed.extend(foreign_paid(seen).map(|one| (one.code, one.subject)));
+            }
+            (Content::Effect(seen), Verdict::Foreign(_)) => open.extend(foreign_paid(seen)),
+            // One that had been set aside or waited, and has an owner now.
+            (Content::Effect(seen), Verdict::Decided(..))
+                if matches!(before, Some(EventStatus::Received | EventStatus::Waiting)) =>
+            {
+                let settled = claim_invalid(seen).into_iter().chain(foreign_paid(seen));
+                closed.extend(settled.map(|one| (one.code, one.subject)));
+            }
+            _ => {}
+        }
+    }
+    findings::open_unowned(tx, &open).await?;
+    for (code, subject) in closed {
+        findings::close_unowned(tx, code, &subject, now).await?;
+    }
+    Ok(())
+}
+
+/// One for all events of the other mode.
+fn other_mode(delivery: &Delivery, now: Timestamp) -> Finding {
+    let mode = if delivery.key.livemode { "live" } else { "test" };
+    let detail = format!("{mode} events arrive, such as {}", delivery.key.event);
+    Finding::new(FindingCode::OtherMode, mode, now, detail)
+}
+
+fn claim_invalid(seen: &Observation) -> Option<Finding> {
+    let name = seen.invalid_claim?;
+    let subject = seen.references.first().map_or("", ObjectId::as_str);
+    let detail = format!("{name} names what cannot be an account id");
+    Some(Finding::new(FindingCode::ClaimInvalid, subject, seen.at, detail))
+}
+
+/// One for all payments of the same price.
+fn foreign_paid(seen: &Observation) -> Option<Finding> {
+    let paid = match &seen.seen {
+        Seen::Invoice(invoice) => {
+            invoice.state.status == InvoiceStatus::Paid && invoice.state.amount_paid_minor > 0
+        }
+        Seen::Session(session) => {
+            session.paid && session.total.is_some_and(|total| total.amount_minor > 0)
+        }
+        Seen::Customer(_)
+        | Seen::Subscription(_)
+        | Seen::InvoicePayment(_)
+        | Seen::Adjustment(_)
+        | Seen::CatalogObject(_)
+        | Seen::EntitlementSummary(_) => false,
+    };
+    let keys = seen.price_keys();
+    let subject = keys.first().map_or(NO_PRICE, ObjectId::as_str);
+    let object = seen.references.first().map(ToString::to_string);
+    let detail = "paid, sells nothing of the catalog and names no account";
+    paid.then(|| Finding {
+        objects: object.into_iter().collect(),
+        ..Finding::new(FindingCode::ForeignPaid, subject, seen.at, detail)
+    })
+}

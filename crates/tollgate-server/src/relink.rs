@@ -1,0 +1,206 @@
+//! Giving an object to another account, by a person's word. Owns: its one transaction over both
+//! accounts. Must not know: what changes hands; the domain says so.
+//!
+//! What a person said is the strongest reason there is: later claims and replays of old events do
+//! not move the object back.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tollgate_domain::act::TermsRefusal;
+use tollgate_domain::facts::Window;
+use tollgate_domain::finding;
+use tollgate_domain::handover::{self, Handover};
+use tollgate_domain::ids::{AccountId, ObjectId};
+use tollgate_domain::owner::Basis;
+use tollgate_domain::{Actor, Decision, Facts, Link};
+use tollgate_store::accounts::AccountHead;
+use tollgate_store::db::WRITE_ATTEMPTS_MAX;
+use tollgate_store::{StoreError, Tx, accounts, changes, facts, inbox, links};
+
+use crate::apply::Ledger;
+use crate::intake::Intake;
+
+/// What is to be moved where.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// A Stripe object: a subscription, a customer, a checkout session, an invoice, a payment.
+    pub object: ObjectId,
+    /// The account it belongs to from now on.
+    pub to: AccountId,
+    /// Why, 10 to 500 characters.
+    pub reason: String,
+    /// Who says so, 1 to 128 characters.
+    pub by: String,
+}
+
+/// What was moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relinked {
+    /// The account it belonged to; `None`: to none.
+    pub from: Option<AccountId>,
+    /// All objects that belong to the new account now, the one asked for included, sorted.
+    pub objects: Vec<ObjectId>,
+    /// The revisions of the accounts that changed.
+    pub revisions: Vec<(AccountId, u64)>,
+}
+
+/// Why nothing was moved.
+#[derive(Debug, thiserror::Error)]
+pub enum RelinkError {
+    /// The reason or the name is not acceptable.
+    #[error(transparent)]
+    Terms(#[from] TermsRefusal),
+    /// No event has named such an object.
+    #[error("no event has named {object}")]
+    ObjectUnknown {
+        /// The object.
+        object: ObjectId,
+    },
+    /// The database refuses it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Intake {
+    /// Gives an object to an account, with all that belongs to it: a subscription with its
+    /// sessions, invoices, payments and refunds; a customer with what the account it leaves has of
+    /// it. Saying it again changes nothing.
+    pub async fn relink(&self, order: &Order) -> Result<Relinked, RelinkError> {
+        handover::check(&order.reason, &order.by, self.now())?;
+        let mut attempt = 1;
+        loop {
+            match self.try_relink(order).await {
+                Err(RelinkError::Store(
+                    StoreError::Contention(_) | StoreError::Conflict { .. },
+                )) if attempt < WRITE_ATTEMPTS_MAX => {
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_relink(&self, order: &Order) -> Result<Relinked, RelinkError> {
+        let mut tx = self.db().begin().await?;
+        let asked = std::slice::from_ref(&order.object);
+        let found = links::find(&mut tx, asked).await?.remove(&order.object);
+        let Some(link) = found else { return self.link_anew(tx, order).await };
+        let both = [link.account.clone(), order.to.clone()];
+        let mut heads = accounts::lock(&mut tx, &both).await?;
+        if links::find(&mut tx, asked).await?.get(&order.object) != Some(&link) {
+            return Err(StoreError::Conflict { constraint: "stripe_links".to_owned() }.into());
+        }
+        let window = Window::at(self.now(), self.now(), self.catalog());
+        let from = facts::load_in(&mut tx, &link.account, window).await?;
+        let roots = self.roots(&mut tx, &link, &from).await?;
+        let mut moved = links::groups(&mut tx, &roots).await?;
+        moved.retain(|_, known| known.account == link.account);
+        let basis = Basis::Relinked { at: self.now() };
+        for one in moved.values_mut() {
+            one.account = order.to.clone();
+            if roots.contains(&one.root) {
+                one.basis = basis.clone();
+            }
+        }
+        let objects: BTreeSet<ObjectId> = moved.keys().cloned().collect();
+        links::update(&mut tx, &moved.values().collect::<Vec<_>>()).await?;
+        let mut ledger = Ledger::new(self.now());
+        if link.account != order.to {
+            let to = facts::load_in(&mut tx, &order.to, window).await?;
+            self.enter(order, (&link, &objects), (from, to), &mut heads, &mut ledger)?;
+        }
+        ledger.keep_heads(&heads);
+        ledger.write(&mut tx).await?;
+        let changed = ledger.changed();
+        changes::append(&mut tx, self.instance(), &changed).await?;
+        self.commit(tx, &changed).await?;
+        let objects = objects.into_iter().collect();
+        Ok(Relinked { from: Some(link.account), objects, revisions: changed })
+    }
+
+    /// What stands for the groups that go: the object's, and for a customer those of the
+    /// subscriptions that the account it leaves has of it.
+    async fn roots(
+        &self,
+        tx: &mut Tx,
+        link: &Link,
+        from: &Facts,
+    ) -> Result<Vec<ObjectId>, StoreError> {
+        let of_customer = from.subscriptions.values().filter(|one| {
+            one.customer.as_ref().is_some_and(|id| id.as_str() == link.object.as_str())
+        });
+        let ids = of_customer.filter_map(|one| ObjectId::parse(one.id.as_str()).ok());
+        let theirs = links::find(tx, &ids.collect::<Vec<_>>()).await?;
+        let theirs = theirs.into_values().filter(|one| one.account == link.account);
+        let mut roots: Vec<ObjectId> = theirs.map(|one| one.root).collect();
+        roots.push(link.root.clone());
+        roots.sort_unstable();
+        roots.dedup();
+        Ok(roots)
+    }
+
+    /// Gives both decisions their places, and the facts to their new account.
+    fn enter(
+        &self,
+        order: &Order,
+        (link, objects): (&Link, &BTreeSet<ObjectId>),
+        (mut from, mut to): (Facts, Facts),
+        heads: &mut HashMap<AccountId, AccountHead>,
+        ledger: &mut Ledger,
+    ) -> Result<(), StoreError> {
+        let handover = Handover {
+            subject: &order.object,
+            objects,
+            is_payer: link.root == link.object
+                && from.customers.contains_key(order.object.as_str()),
+            actor: Actor::Person(order.by.trim().to_owned()),
+            reason: order.reason.trim(),
+            at: self.now(),
+        };
+        let (gives, takes) = handover.decide(&from, &to);
+        from.hand_over(&mut to, objects);
+        for (facts, mut decision) in [(from, gives), (to, takes)] {
+            let mut facts = facts;
+            decision.changes.iter().for_each(|change| facts.apply(change));
+            let findings = finding::review(&facts, self.catalog(), self.now());
+            findings.iter().for_each(|change| facts.apply(change));
+            decision.changes.extend(findings);
+            let account = facts.account.clone();
+            let head =
+                heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account));
+            ledger.enter(head, &decision, &facts, self.catalog())?;
+        }
+        Ok(())
+    }
+
+    /// An object that belongs to nobody yet: events that wait for it, or were set aside, run again.
+    async fn link_anew(&self, mut tx: Tx, order: &Order) -> Result<Relinked, RelinkError> {
+        let link = Link {
+            object: order.object.clone(),
+            account: order.to.clone(),
+            root: order.object.clone(),
+            basis: Basis::Relinked { at: self.now() },
+        };
+        let mut heads = accounts::lock(&mut tx, std::slice::from_ref(&order.to)).await?;
+        links::insert(&mut tx, &[&link]).await?;
+        if inbox::wake(&mut tx, &[&link]).await? == 0 {
+            return Err(RelinkError::ObjectUnknown { object: order.object.clone() });
+        }
+        let window = Window::at(self.now(), self.now(), self.catalog());
+        let facts = facts::load_in(&mut tx, &order.to, window).await?;
+        let actor = Actor::Person(order.by.trim().to_owned());
+        let reason = order.reason.trim();
+        let decision: Decision = handover::linked(&facts, &order.object, actor, reason, self.now());
+        let head =
+            heads.entry(order.to.clone()).or_insert_with(|| AccountHead::unknown(order.to.clone()));
+        let mut ledger = Ledger::new(self.now());
+        ledger.enter(head, &decision, &facts, self.catalog())?;
+        ledger.keep_heads(&heads);
+        ledger.write(&mut tx).await?;
+        let changed = ledger.changed();
+        changes::append(&mut tx, self.instance(), &changed).await?;
+        self.commit(tx, &changed).await?;
+        self.after_wake();
+        Ok(Relinked { from: None, objects: vec![order.object.clone()], revisions: changed })
+    }
+}

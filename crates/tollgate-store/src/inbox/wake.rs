@@ -1,0 +1,131 @@
+//! What events without an owner wait for, and what came about of it. Owns: the wakes, which are
+//! written with what causes them and taken by the worker in pieces. Must not know: why an event
+//! waits.
+//!
+//! Nothing is looked at while nothing happens: a waiting event has no time of its own but its end,
+//! and an event of another product none at all.
+
+use sha2::{Digest as _, Sha256};
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::ObjectId;
+use tollgate_domain::owner::Link;
+
+use crate::db::{Db, Tx};
+use crate::error::StoreError;
+use crate::statement::{Handle, Row, Rows, statements};
+
+/// Why an event of another product is set aside; such an event runs again when it is woken.
+pub const FOREIGN: &str = "foreign";
+
+/// Most wakes worked on at once.
+const WAKES_MAX: u32 = 200;
+
+statements! {
+    WAKE = "WITH {rows:object_id text} INSERT INTO event_wakes (object_id) \
+        SELECT r.object_id FROM r \
+        WHERE EXISTS (SELECT 1 FROM event_waits w WHERE w.object_id = r.object_id)";
+
+    LOOK_BACK = "WITH {rows:object_id text} INSERT INTO event_wakes (object_id) \
+        SELECT r.object_id FROM r \
+        WHERE EXISTS (SELECT 1 FROM stripe_links l WHERE l.object_id = r.object_id)";
+
+    LOOK_BACK_AT_ALL = "INSERT INTO event_wakes (object_id) \
+        SELECT DISTINCT w.object_id FROM event_waits w CROSS JOIN stripe_links l \
+        WHERE l.object_id = w.object_id";
+
+    TAKE = "SELECT id, object_id FROM event_wakes ORDER BY id LIMIT $1";
+
+    RUN = "WITH {rows:id bigint, object_id text} \
+        UPDATE webhook_events SET next_attempt_at = $1, processed_at = NULL, \
+            status = CASE WHEN status = 'ignored' THEN 'received' ELSE status END \
+        WHERE (event_id, livemode, stripe_account) IN ( \
+            SELECT e.event_id, e.livemode, e.stripe_account \
+            FROM r CROSS JOIN event_waits w CROSS JOIN webhook_events e \
+            WHERE w.object_id = r.object_id AND e.event_id = w.event_id \
+                AND e.livemode = w.livemode AND e.stripe_account = w.stripe_account \
+                AND ((e.status = 'waiting' AND e.processed_at IS NULL \
+                        AND e.next_attempt_at > $1) \
+                    OR (e.status = 'ignored' AND e.reason = 'foreign')) \
+            LIMIT $2)";
+
+    DONE = "WITH {rows:id bigint, object_id text} \
+        DELETE FROM event_wakes WHERE id IN (SELECT r.id FROM r)";
+}
+
+/// Notes that objects were linked, in the transaction that links them; returns for how many of
+/// them events wait.
+pub async fn wake(tx: &mut Tx, links: &[&Link]) -> Result<u64, StoreError> {
+    if links.is_empty() {
+        return Ok(0);
+    }
+    let rows = Rows::of(links).text(|link| link.object.as_str());
+    WAKE.on(tx).rows(rows).execute().await
+}
+
+/// Notes that what events may wait for came about otherwise: a price was mapped, an account got
+/// its e-mail. Returns for how many of the keys events wait.
+pub async fn wake_for(db: &Db, keys: &[ObjectId]) -> Result<u64, StoreError> {
+    on_objects(&WAKE, db.writer(), keys).await
+}
+
+/// Looks, after the commit, whether what events began to wait for was linked meanwhile: a
+/// transaction that links an object does not see that another one has begun to wait for it.
+pub async fn look_back(db: &Db, objects: &[ObjectId]) -> Result<u64, StoreError> {
+    match db {
+        // Transactions come one after the other.
+        Db::Sqlite(_) => Ok(0),
+        Db::Postgres(_) => on_objects(&LOOK_BACK, db.writer(), objects).await,
+    }
+}
+
+/// The net under [`look_back`], for processes that were killed between the commit and it.
+pub async fn look_back_at_all(db: &Db) -> Result<u64, StoreError> {
+    LOOK_BACK_AT_ALL.on(db.writer()).execute().await
+}
+
+async fn on_objects(
+    statement: &'static crate::statement::Statement,
+    handle: Handle<'_>,
+    objects: &[ObjectId],
+) -> Result<u64, StoreError> {
+    if objects.is_empty() {
+        return Ok(0);
+    }
+    let rows = Rows::of(objects).text(ObjectId::as_str);
+    statement.on(handle).rows(rows).execute().await
+}
+
+/// Makes events due that wait for what came about, about `limit` of them; returns how many. Fewer
+/// than `limit`: nothing is left for now.
+pub async fn run_wakes(db: &Db, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let taken = TAKE.on(db).bigint(i64::from(WAKES_MAX)).fetch().await?;
+    let read = |row: &Row| {
+        let mut cells = row.cells();
+        Ok((cells.bigint()?, cells.text()?.to_owned()))
+    };
+    let wakes = taken.iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
+    if wakes.is_empty() {
+        return Ok(0);
+    }
+    let rows = || Rows::of(&wakes).bigint(|(id, _)| *id).text(|(_, object)| object);
+    let call = RUN.on(db.writer()).bigint(now.millis()).bigint(i64::from(limit));
+    let woken = call.rows(rows()).execute().await?;
+    if woken < u64::from(limit) {
+        DONE.on(db.writer()).rows(rows()).execute().await?;
+    }
+    Ok(woken)
+}
+
+/// An e-mail as something an event can wait for: a hash, for it is personal.
+pub fn email_key(email: &str) -> ObjectId {
+    let hash = Sha256::digest(email.to_lowercase().as_bytes());
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = ObjectId::parse(&format!("email:{hex}"));
+    key.unwrap_or_else(|_| unreachable_key())
+}
+
+/// `email:` and hexadecimal digits are a valid id by construction.
+#[expect(clippy::expect_used, reason = "a constant that is a valid id")]
+fn unreachable_key() -> ObjectId {
+    ObjectId::parse("email").expect("a valid id")
+}
