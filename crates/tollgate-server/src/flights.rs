@@ -77,3 +77,114 @@ impl Drop for Joined<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::sync::Semaphore;
+    use tollgate_domain::{Catalog, Facts, Timestamp};
+
+    use super::*;
+    use crate::cache::EntitlementCache;
+
+    /// Loads that are counted, and held up until they are let go.
+    struct Loads {
+        flights: Flights,
+        account: AccountId,
+        catalog: Catalog,
+        begun: AtomicUsize,
+        gate: Semaphore,
+    }
+
+    impl Loads {
+        fn new() -> Self {
+            Self {
+                flights: Flights::default(),
+                account: AccountId::parse("acme").unwrap(),
+                catalog: tollgate_domain::catalog::builtin("sietch").unwrap(),
+                begun: AtomicUsize::new(0),
+                gate: Semaphore::new(0),
+            }
+        }
+
+        fn open(&self) {
+            self.gate.add_permits(1_000);
+        }
+
+        fn begun(&self) -> usize {
+            self.begun.load(Ordering::SeqCst)
+        }
+
+        async fn ask(&self, ticket: Ticket) -> Loaded {
+            let load = async {
+                self.begun.fetch_add(1, Ordering::SeqCst);
+                self.gate.acquire().await.unwrap().forget();
+                let facts = Facts::unknown(self.account.clone());
+                let now = Timestamp::from_millis(0);
+                let resolution = tollgate_domain::resolve(&facts, &self.catalog, now);
+                Ok(Arc::new(Entry::new(resolution, &self.catalog)))
+            };
+            self.flights.load(&self.account, ticket, load).await
+        }
+    }
+
+    /// Polls once; the work waits for the gate.
+    async fn begin(work: &mut (impl Future + Unpin)) {
+        let mut work = std::pin::Pin::new(work);
+        poll_fn(|context| {
+            assert!(work.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_together_share_one_load_and_later_ones_do_not() {
+        let loads = Loads::new();
+        let ticket = EntitlementCache::new(1).begin_fill("acme");
+        let mut first = Box::pin(loads.ask(ticket));
+        begin(&mut first).await;
+        let mut others: Vec<_> = (0..63).map(|_| Box::pin(loads.ask(ticket))).collect();
+        for other in &mut others {
+            begin(other).await;
+        }
+        loads.open();
+        let entry = first.await.unwrap();
+        assert!(
+            join_all(others).await.iter().all(|one| Arc::ptr_eq(one.as_ref().unwrap(), &entry))
+        );
+        assert_eq!(loads.begun(), 1);
+        loads.ask(ticket).await.unwrap();
+        assert_eq!(loads.begun(), 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_leaves_the_load_to_the_others() {
+        let loads = Loads::new();
+        let ticket = EntitlementCache::new(1).begin_fill("acme");
+        let (mut first, mut second) = (Box::pin(loads.ask(ticket)), Box::pin(loads.ask(ticket)));
+        begin(&mut first).await;
+        begin(&mut second).await;
+        drop(first);
+        loads.open();
+        assert!(second.await.is_ok());
+        assert!(loads.flights.0.lock().unwrap().is_empty(), "nothing is left behind");
+    }
+
+    #[tokio::test]
+    async fn a_load_begun_before_the_account_was_raised_is_not_joined() {
+        let loads = Loads::new();
+        let cache = EntitlementCache::new(1);
+        let mut before = Box::pin(loads.ask(cache.begin_fill("acme")));
+        begin(&mut before).await;
+        cache.raise("acme");
+        let mut after = Box::pin(loads.ask(cache.begin_fill("acme")));
+        begin(&mut after).await;
+        assert_eq!(loads.begun(), 2);
+        loads.open();
+        assert!(before.await.is_ok() && after.await.is_ok());
+    }
+}

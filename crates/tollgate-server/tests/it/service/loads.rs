@@ -1,9 +1,6 @@
-//! What a read costs the database: one load however many wait for it, and next to nothing for what
-//! is not there yet.
+//! What a read costs the database: next to nothing for what is not there yet. (That many who wait for
+//! one account cost one load is shown in `flights`, where the load can be held up.)
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -37,39 +34,7 @@ async fn grant(app: &TestApp, account: &AccountId) -> u64 {
     act.await.expect("a waiver is given").revision
 }
 
-/// Polls once.
-async fn is_pending(work: &mut (impl Future + Unpin)) -> bool {
-    poll_fn(|context| Poll::Ready(Pin::new(&mut *work).poll(context).is_pending())).await
-}
-
 on_both! {
-    async fn a_cold_account_is_loaded_once_for_all_who_ask_together(database: &TestDatabase) {
-        // Without the feed nothing is kept in memory: every later question loads again.
-        let app = TestApp::start(database).await;
-        let account = AccountId::parse("acme").expect("an id");
-        grant(&app, &account).await;
-        let engine = &app.app().engine;
-        let answers = join_all((0..64).map(|_| engine.resolve(&account, ReadAt::default()))).await;
-        assert_eq!(loads(&app), 1);
-        let revisions = answers.into_iter().map(|entry| entry.expect("an answer").resolution.revision);
-        assert!(revisions.eq(std::iter::repeat_n(1, 64)));
-        engine.resolve(&account, ReadAt::default()).await.expect("an answer");
-        assert_eq!(loads(&app), 2);
-        app.stop().await;
-    }
-
-    async fn whoever_goes_away_leaves_the_load_to_the_others(database: &TestDatabase) {
-        let app = TestApp::start(database).await;
-        let account = AccountId::parse("acme").expect("an id");
-        let engine = &app.app().engine;
-        let mut first = Box::pin(engine.resolve(&account, ReadAt::default()));
-        let mut second = Box::pin(engine.resolve(&account, ReadAt::default()));
-        assert!(is_pending(&mut first).await && is_pending(&mut second).await);
-        drop(first);
-        assert_eq!(second.await.expect("an answer").resolution.revision, 0);
-        app.stop().await;
-    }
-
     async fn a_revision_that_never_comes_costs_no_loads(database: &TestDatabase) {
         let app = TestApp::start_with(database, live()).await;
         let account = AccountId::parse("acme").expect("an id");
