@@ -243,6 +243,33 @@ pub struct Observation {
     pub seen: Seen,
 }
 
+impl Observation {
+    /// Leaves out what whoever made a price could choose freely: its lookup key and its product. For
+    /// prices of other Stripe accounts, so that only their ids can be mapped.
+    pub fn forget_chosen_names(&mut self) {
+        match &mut self.seen {
+            Seen::Subscription(seen) => {
+                let previous = seen.state.previous.iter_mut();
+                let before = previous.flat_map(|previous| previous.items.iter_mut().flatten());
+                for item in seen.state.items.iter_mut().chain(before) {
+                    (item.lookup_key, item.product) = (None, None);
+                }
+            }
+            Seen::Session(seen) => {
+                for line in &mut seen.lines {
+                    (line.lookup_key, line.product) = (None, None);
+                }
+            }
+            Seen::Customer(_)
+            | Seen::Invoice(_)
+            | Seen::InvoicePayment(_)
+            | Seen::Adjustment(_)
+            | Seen::CatalogObject(_)
+            | Seen::EntitlementSummary(_) => {}
+        }
+    }
+}
+
 /// The object an event showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {

@@ -158,9 +158,17 @@ pub fn event_kind(event_type: &str) -> Option<EventKind> {
 
 /// Reads what an event tells. Two events that show one object in the shapes of two API versions
 /// give the same observation.
+///
+/// Of an event of a connected account, lookup keys and products are left out: whoever runs that
+/// account chooses them, so they must not name what is sold here.
 pub fn observe(envelope: &Envelope<'_>) -> Result<Observed, ObserveError> {
     match event_kind(&envelope.event_type) {
         None => Ok(Observed::Ignored { reason: "type_without_effects" }),
-        Some(kind) => object::read(kind, envelope).map(Observed::Effect),
+        Some(kind) => object::read(kind, envelope).map(|mut seen| {
+            if envelope.account.is_some() {
+                seen.forget_chosen_names();
+            }
+            Observed::Effect(seen)
+        }),
     }
 }

@@ -108,7 +108,7 @@ fn content(envelope: &Envelope<'_>, ours: &StripeConfig) -> Content {
     if is_foreign_account(envelope.account.as_ref(), ours) {
         return Content::Ignored(ignored::FOREIGN_ACCOUNT);
     }
-    match observe(envelope) {
+    match observe(&from_our_side(envelope, ours)) {
         Ok(Observed::Effect(seen)) if matches!(seen.seen, Seen::CatalogObject(_)) => {
             Content::Ignored(ignored::CATALOG_NOTICE)
         }
@@ -126,6 +126,18 @@ fn is_foreign_account(account: Option<&ObjectId>, ours: &StripeConfig) -> bool {
         known.any(|known| known == account.as_str())
     };
     account.is_some_and(|account| !is_ours(account))
+}
+
+/// An event that names our own account is one of ours: only those of others name another account.
+fn from_our_side<'e, 'b>(
+    envelope: &'e Envelope<'b>,
+    ours: &StripeConfig,
+) -> std::borrow::Cow<'e, Envelope<'b>> {
+    let sent = envelope.account.as_ref().map(AsRef::as_ref);
+    if sent.is_some() && sent == ours.account.as_deref() {
+        return std::borrow::Cow::Owned(Envelope { account: None, ..envelope.clone() });
+    }
+    std::borrow::Cow::Borrowed(envelope)
 }
 
 /// A body without an id is the same body when it has the same bytes.

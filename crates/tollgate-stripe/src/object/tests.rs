@@ -121,6 +121,31 @@ fn the_product_of_an_item_is_found_where_a_shape_has_it() {
 }
 
 #[test]
+fn prices_of_a_connected_account_are_known_by_their_ids_alone() {
+    let body = |account: &str| {
+        format!(
+            r#"{{"id":"evt_1","object":"event","type":"customer.subscription.updated","created":1,
+            "livemode":false{account},"data":{{"object":{{"id":"sub_1","status":"active","items":{{
+            "data":[{{"price":{{"id":"p","lookup_key":"sietch_elite_monthly","product":"prod_1"}}}}]}}
+            }},"previous_attributes":{{"items":{{"data":[{{"price":{{"id":"q","lookup_key":"k"}}}}]}}}}}}}}"#
+        )
+    };
+    let items = |account: &str| {
+        let body = body(account);
+        let Parsed::Event(envelope) = event::parse(body.as_bytes()) else { panic!("{body}") };
+        let Ok(Observed::Effect(told)) = observe(&envelope) else { panic!("{body}") };
+        let Seen::Subscription(seen) = told.seen else { panic!("{body}") };
+        let before = seen.state.previous.unwrap().items.unwrap();
+        let key =
+            |item: &tollgate_domain::subscription::SubscriptionItem| item.lookup_key.is_some();
+        (key(&seen.state.items[0]), seen.state.items[0].product.is_some(), key(&before[0]))
+    };
+    assert_eq!(items(""), (true, true, true));
+    assert_eq!(items(r#","account":null"#), (true, true, true));
+    assert_eq!(items(r#","account":"acct_2""#), (false, false, false));
+}
+
+#[test]
 fn a_metered_item_counts_once_and_a_licensed_one_by_its_quantity() {
     let metered = r#""recurring":{"usage_type":"metered"}"#;
     for (item, expected) in [
