@@ -115,6 +115,7 @@ impl Object {
                 Some(secret.map_or(Value::Null, shown))
             }
             (Self::Session(session), "line_items") => Some(session.show_lines(version)),
+            (Self::Price(price), "currency_options") => Some(price.show_currency_options()),
             (Self::Charge(charge), "refunds") => Some(charge.show_refunds(version)),
             (Self::Customer(customer), "subscriptions") => {
                 let of = |found: &&subscription::Subscription| found.customer == customer.id;

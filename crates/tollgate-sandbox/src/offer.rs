@@ -166,6 +166,7 @@ fn price(
         product: product.into(),
         currency: money.currency.as_str().to_owned(),
         unit_amount_minor: money.amount_minor,
+        currency_options: std::collections::BTreeMap::new(),
         interval: match interval {
             Interval::Month => Some("month"),
             Interval::Year => Some("year"),

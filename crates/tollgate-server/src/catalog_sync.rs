@@ -72,6 +72,11 @@ pub fn in_words(step: &Step) -> String {
             money.currency.as_str(),
             interval.word()
         ),
+        Step::AddCurrencies { price, options } => {
+            let amounts =
+                options.iter().map(|(code, amount)| format!("{amount} {}", code.as_str()));
+            format!("sell {price} also for {}", amounts.collect::<Vec<_>>().join(", "))
+        }
         Step::UsePrice { price, lookup_key: Some(lookup_key) } => {
             format!("sell {price} again, as {lookup_key}")
         }
@@ -164,11 +169,15 @@ impl Push<'_> {
             Step::WithdrawProduct { id } => {
                 Made::Product(shop::withdraw_product(client, id, nonce).await?)
             }
-            Step::CreatePrice { product, lookup_key, money, interval, mark } => {
+            Step::CreatePrice { product, lookup_key, money, options, interval, mark } => {
                 let (money, interval) = (*money, *interval);
                 let takes_over = self.is_ours(lookup_key);
-                let wish = PriceWish { product, lookup_key, takes_over, money, interval, mark };
+                let wish =
+                    PriceWish { product, lookup_key, takes_over, money, options, interval, mark };
                 Made::Price(shop::create_price(client, wish).await?)
+            }
+            Step::AddCurrencies { price, options } => {
+                Made::Price(shop::add_currencies(client, price, options, nonce).await?)
             }
             Step::UsePrice { price, lookup_key } => {
                 let lookup_key = lookup_key.as_deref().map(|key| (key, self.is_ours(key)));

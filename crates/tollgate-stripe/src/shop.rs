@@ -32,8 +32,8 @@ pub use portal::{
     Portal, PortalProduct, PortalQuantity, PortalWish, create_portal, list_portals, update_portal,
 };
 pub use stock::{
-    PRICES_READ_MAX, PriceWish, ShopError, create_price, create_product, fetch_stock, show_first,
-    update_product, use_price, withdraw_price, withdraw_product,
+    PRICES_READ_MAX, PriceWish, ShopError, add_currencies, create_price, create_product,
+    fetch_stock, show_first, update_product, use_price, withdraw_price, withdraw_product,
 };
 
 /// Name of the catalog something was made for.

@@ -1,8 +1,8 @@
 //! From what is for sale to a catalog's text. Owns: which product becomes which plan, and writing
 //! it so that the parser takes it. Must not know: where the text goes.
 //!
-//! A draft is a beginning: it maps every price that exists, withdrawn ones included, so that whoever
-//! pays keeps what they pay for; what the plans give is for people to say.
+//! A draft is a beginning: it maps whole products, so that whoever pays any of their prices, withdrawn
+//! and negotiated ones included, keeps what they pay for; what the plans give is for people to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use super::parse::{FEATURES_MAX, NAME_CHARS_MAX, PLANS_MAX, PRICE_MINOR_MAX, PRICES_MAX};
 use super::stock::{Stock, StockPrice, StockProduct};
 use super::{Interval, PRICE_ID_PREFIX};
+use crate::ids::ProductId;
 use crate::money::Currency;
 
 /// Longest key of a plan or feature, in bytes.
@@ -35,9 +36,10 @@ struct Drafted<'s> {
     currency: Currency,
     monthly: Option<i64>,
     yearly: Option<i64>,
+    /// Amounts in further currencies, by the key of the price.
+    options: BTreeMap<Currency, Vec<(&'static str, i64)>>,
     features: Vec<String>,
     lookup_keys: Vec<&'s str>,
-    price_ids: Vec<&'s str>,
 }
 
 impl Drafted<'_> {
@@ -106,15 +108,25 @@ fn drafted_of<'s>(
         return Err("it has no active price by month or by year");
     };
     let currency = first.money.map(|money| money.currency).ok_or("it has no single amount")?;
-    let amount = |interval: Interval| {
+    let chosen = |interval: Interval| {
         let of = |price: &&&StockPrice| {
             price.interval == Some(interval)
                 && price.money.is_some_and(|money| money.currency == currency)
         };
         let default = |price: &&&StockPrice| product.default_price.as_ref() == Some(&price.id);
-        let found = sold.iter().filter(of).find(|p| default(p)).or_else(|| sold.iter().find(of));
-        found.and_then(|price| price.money).map(|money| money.amount_minor)
+        sold.iter().filter(of).find(|p| default(p)).or_else(|| sold.iter().find(of))
     };
+    let (month, year) = (chosen(Interval::Month), chosen(Interval::Year));
+    let amount = |price: Option<&&StockPrice>| Some(price?.money?.amount_minor);
+    let mut options: BTreeMap<Currency, Vec<(&'static str, i64)>> = BTreeMap::new();
+    for (key, price) in [("monthly", month), ("yearly", year)] {
+        let found = price.into_iter().flat_map(|price| &price.options);
+        for (other, minor) in found.filter(|(_, minor)| (0..=PRICE_MINOR_MAX).contains(*minor)) {
+            if *other != currency {
+                options.entry(*other).or_default().push((key, *minor));
+            }
+        }
+    }
     let writable = |text: &&str| {
         (1..=PRICE_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
     };
@@ -123,23 +135,21 @@ fn drafted_of<'s>(
         .filter_map(|price| price.lookup_key.as_deref())
         .filter(|key| writable(key) && !key.starts_with(PRICE_ID_PREFIX))
         .collect();
-    let price_ids: Vec<&str> = prices
-        .iter()
-        .filter(|p| p.interval != Some(Interval::OneTime))
-        .map(|p| p.id.as_str())
-        .collect();
-    let names = lookup_keys.len() + price_ids.len();
+    if ProductId::parse(&product.id).is_err() {
+        return Err("its id cannot be named in a catalog");
+    }
+    let names = lookup_keys.len() + 1;
     *prices_left =
         prices_left.checked_sub(names).ok_or("a catalog has no room for so many prices")?;
     Ok(Drafted {
         product,
         id: String::new(),
         currency,
-        monthly: amount(Interval::Month),
-        yearly: amount(Interval::Year),
+        monthly: amount(month),
+        yearly: amount(year),
+        options,
         features: Vec::new(),
         lookup_keys,
-        price_ids,
     })
 }
 
@@ -188,8 +198,8 @@ fn unique(wish: &str, taken: &mut BTreeSet<String>) -> String {
 
 fn text(plans: &[Drafted<'_>], features: &BTreeMap<String, String>) -> String {
     let mut text = String::from(
-        "# Drafted from what is for sale in Stripe. Every price is mapped, withdrawn ones included, so\n\
-         # that whoever pays keeps their plan. Ranks follow prices. What each plan gives is for you to\n\
+        "# Drafted from what is for sale in Stripe. Products are mapped whole, withdrawn prices and\n\
+         # those negotiated with somebody included, so that whoever pays keeps their plan. Ranks follow prices. What each plan gives is for you to\n\
          # say: features, limits and quotas are explained at the top of the catalog \"sietch\".\n\n",
     );
     let currency = plans.first().map_or("usd", |plan| plan.currency.as_str());
@@ -212,8 +222,17 @@ fn text(plans: &[Drafted<'_>], features: &BTreeMap<String, String>) -> String {
         if plan.currency.as_str() != currency {
             let _ = writeln!(text, "currency = {}", quoted(plan.currency.as_str()));
         }
-        for (key, names) in [("lookup_keys", &plan.lookup_keys), ("stripe_prices", &plan.price_ids)]
-        {
+        if !plan.options.is_empty() {
+            let one = |(code, amounts): (&Currency, &Vec<(&str, i64)>)| {
+                let amounts = amounts.iter().map(|(key, minor)| format!("{key} = {minor}"));
+                let amounts: Vec<String> = amounts.collect();
+                format!("{} = {{ {} }}", code.as_str(), amounts.join(", "))
+            };
+            let all: Vec<String> = plan.options.iter().map(one).collect();
+            let _ = writeln!(text, "currency_options = {{ {} }}", all.join(", "));
+        }
+        let products = vec![plan.product.id.as_str()];
+        for (key, names) in [("lookup_keys", &plan.lookup_keys), ("stripe_products", &products)] {
             if !names.is_empty() {
                 let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
                 let _ = writeln!(text, "{key} = [{}]", names.join(", "));

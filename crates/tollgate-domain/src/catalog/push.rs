@@ -9,7 +9,7 @@
 //! ends in the same state from wherever an earlier run broke off.
 
 use super::stock::{Mark, Stock, StockPrice, StockProduct};
-use super::{Catalog, Interval, Offer};
+use super::{Catalog, CurrencyOptions, Interval, Offer};
 use crate::ids::PriceId;
 use crate::money::Money;
 
@@ -48,10 +48,19 @@ pub enum Step {
         lookup_key: String,
         /// What it asks for.
         money: Money,
+        /// What it asks for in further currencies.
+        options: CurrencyOptions,
         /// How often.
         interval: Interval,
         /// Whose it is.
         mark: Mark,
+    },
+    /// Give a price of ours amounts in currencies it does not have yet.
+    AddCurrencies {
+        /// The price.
+        price: PriceId,
+        /// The amounts.
+        options: CurrencyOptions,
     },
     /// Put a price of ours on sale and give it its lookup key.
     UsePrice {
@@ -215,6 +224,10 @@ impl Planner<'_> {
         if let Some(product) = self.stock.product(&price.product) {
             self.refresh(product, offer);
         }
+        let options = price.lacks(offer);
+        if !options.is_empty() {
+            self.steps.push(Step::AddCurrencies { price: price.id.clone(), options });
+        }
         Standing::Sold(price.id.clone())
     }
 
@@ -248,6 +261,7 @@ impl Planner<'_> {
             product,
             lookup_key: lookup_key.to_owned(),
             money: offer.money,
+            options: offer.options.clone(),
             interval: offer.interval,
             mark: self.mark(offer),
         });

@@ -2,7 +2,7 @@
 //! of the provider's field names, and the marks that say which of them are ours. Must not know: how
 //! they are read or made, what a catalog wants.
 
-use super::{Interval, Offer};
+use super::{CurrencyOptions, Interval, Offer};
 use crate::ids::PriceId;
 use crate::money::Money;
 
@@ -45,6 +45,8 @@ pub struct StockPrice {
     pub active: bool,
     /// Amount and currency; `None` where it has no single amount (tiers, free choice).
     pub money: Option<Money>,
+    /// Amounts in further currencies, its own left out.
+    pub options: CurrencyOptions,
     /// How often it is paid; `None` for what no catalog sells, such as every week.
     pub interval: Option<Interval>,
     /// Ours, when there is one.
@@ -55,6 +57,13 @@ impl StockPrice {
     /// Whether it asks for exactly what an offer asks for.
     pub fn suits(&self, offer: &Offer<'_>) -> bool {
         self.money == Some(offer.money) && self.interval == Some(offer.interval)
+    }
+
+    /// The amounts in further currencies that an offer has and the price has not.
+    pub(super) fn lacks(&self, offer: &Offer<'_>) -> CurrencyOptions {
+        let missing =
+            offer.options.iter().filter(|(currency, _)| !self.options.contains_key(*currency));
+        missing.map(|(currency, amount)| (*currency, *amount)).collect()
     }
 
     pub(super) fn is_marked(&self, catalog: &str, key: &str) -> bool {

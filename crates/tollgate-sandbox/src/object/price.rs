@@ -1,5 +1,6 @@
 //! Products, prices and the older plans. Owns: their shapes. Must not know: our catalog.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -91,6 +92,8 @@ pub(crate) struct Price {
     pub(crate) product: Arc<Product>,
     pub(crate) currency: String,
     pub(crate) unit_amount_minor: i64,
+    /// Amounts in further currencies, in minor units.
+    pub(crate) currency_options: BTreeMap<String, i64>,
     /// `day`, `week`, `month` or `year`; `None` for a price paid once.
     pub(crate) interval: Option<&'static str>,
     /// How many intervals make a period.
@@ -127,6 +130,19 @@ impl Price {
             fields.nulls(&["custom_unit_amount"]);
         }
         fields.done()
+    }
+
+    /// The amounts in every currency, its own included; shown only when asked for.
+    pub(crate) fn show_currency_options(&self) -> Value {
+        let own = (&self.currency, &self.unit_amount_minor);
+        let option = |(code, amount): (&String, &i64)| {
+            let option = json!({
+                "custom_unit_amount": null, "tax_behavior": self.tax_behavior,
+                "unit_amount": amount, "unit_amount_decimal": decimal(*amount),
+            });
+            (code.clone(), option)
+        };
+        std::iter::once(own).chain(&self.currency_options).map(option).collect()
     }
 
     fn recurring(&self, version: ApiVersion) -> Value {

@@ -164,6 +164,7 @@ mod tests {
             product: product.into(),
             currency: "usd".to_owned(),
             unit_amount_minor: 999,
+            currency_options: std::collections::BTreeMap::new(),
             interval: Some("month"),
             interval_count: 1,
             trial_period_days: None,

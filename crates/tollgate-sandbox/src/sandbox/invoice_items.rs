@@ -123,6 +123,7 @@ impl Sandbox {
             product: product.into(),
             currency,
             unit_amount_minor: amount,
+            currency_options: std::collections::BTreeMap::new(),
             interval: None,
             interval_count: 1,
             trial_period_days: None,

@@ -1,6 +1,8 @@
 //! Prices over the API, and the plans that mirror them. Owns: making, changing and listing them,
 //! and whose a lookup key is. Must not know: who pays them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use tollgate_domain::money::Currency;
 
@@ -16,11 +18,13 @@ use crate::object::subscription::Subscription;
 /// What can be said of a price when it is made.
 const CREATE: &str = "currency! product unit_amount unit_amount_decimal nickname lookup_key \
      transfer_lookup_key active tax_behavior metadata{*} billing_scheme \
+     currency_options{*{unit_amount! tax_behavior}} \
      recurring{interval! interval_count trial_period_days usage_type} \
      product_data{name! id active metadata{*} statement_descriptor tax_code unit_label}";
 
 /// What can be changed of it: nothing that would change what is paid.
-const UPDATE: &str = "active nickname lookup_key transfer_lookup_key metadata{*} tax_behavior";
+const UPDATE: &str = "active nickname lookup_key transfer_lookup_key metadata{*} tax_behavior \
+     currency_options{*{unit_amount! tax_behavior}}";
 
 pub(super) const ROUTES: &[Route] = &[
     Route::post("/v1/prices", CREATE, create),
@@ -80,6 +84,7 @@ pub(super) fn make(
         product: product.into(),
         currency: currency(params)?,
         unit_amount_minor: unit_amount(params)?,
+        currency_options: BTreeMap::new(),
         interval: None,
         interval_count: 1,
         trial_period_days: None,
@@ -89,6 +94,7 @@ pub(super) fn make(
         created: sandbox.world.now,
     };
     params.choice("billing_scheme", &["per_unit"])?;
+    fill_currency_options(&mut price, params)?;
     if let Some(recurring) = params.get("recurring") {
         fill_recurring(&mut price, recurring)?;
     }
@@ -127,6 +133,22 @@ pub(super) fn unit_amount(params: &Params) -> Result<i64, ApiError> {
             .code("parameter_invalid_integer")
             .param(params.path_of("unit_amount_decimal"))
     })
+}
+
+/// Writes `currency_options` into a price; currencies that are not named stay as they are.
+fn fill_currency_options(price: &mut Price, params: &Params) -> Result<(), ApiError> {
+    let Some(options) = params.get("currency_options") else { return Ok(()) };
+    for (code, option) in options.children() {
+        let known = Currency::parse(code).filter(|known| known.as_str() != price.currency);
+        let known = known.ok_or_else(|| {
+            let message = format!("Invalid currency: {code}.");
+            ApiError::invalid(message).param(option.path())
+        })?;
+        if let Some(amount) = option.amount("unit_amount")? {
+            price.currency_options.insert(known.as_str().to_owned(), amount);
+        }
+    }
+    Ok(())
 }
 
 /// Writes `recurring` into a price.
@@ -244,6 +266,7 @@ fn update(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
     take_lookup_key(sandbox, &mut price, params)?;
     params.write_text("nickname", &mut price.nickname);
     params.merge_metadata(&mut price.metadata);
+    fill_currency_options(&mut price, params)?;
     if let Some(behavior) = params.choice("tax_behavior", &TAX_BEHAVIORS)? {
         if price.tax_behavior != "unspecified" && price.tax_behavior != behavior {
             let message = "You cannot change the tax_behavior of a price once it is set.";

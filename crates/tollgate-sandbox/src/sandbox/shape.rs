@@ -2,20 +2,23 @@
 //! missing or of the wrong form. Must not know: values.
 //!
 //! The notation: names divided by blanks; `name!` must be given; `name[]` is an array, `name{…}` a
-//! hash with the names inside, `name[]{…}` an array of hashes, `name{*}` a hash with any keys. A
+//! hash with the names inside, `name[]{…}` an array of hashes, `name{*}` a hash with any keys,
+//! `name{*{…}}` one of hashes. A
 //! hash or array may always be given empty, which unsets it; `name?{…}` may also be a plain value.
 
 use super::error::ApiError;
 use super::params::Params;
 
 /// What one parameter, or all of them, may hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Shape<'a> {
     array: bool,
     required: bool,
     /// The names inside; `None` for a plain value.
     fields: Option<Vec<(&'a str, Shape<'a>)>>,
     any: bool,
+    /// What each value of a hash with any keys holds; empty for plain values.
+    each: Vec<(&'a str, Shape<'a>)>,
     /// A hash that may be a plain value instead.
     or_plain: bool,
 }
@@ -56,6 +59,11 @@ fn shape<'a>(rest: &mut &'a str) -> Shape<'a> {
     if take("{*}") {
         shape.any = true;
         shape.fields = Some(Vec::new());
+    } else if take("{*{") {
+        shape.any = true;
+        shape.fields = Some(Vec::new());
+        shape.each = fields(rest);
+        *rest = rest.strip_prefix("}}").unwrap_or(rest);
     } else if take("{") {
         shape.fields = Some(fields(rest));
         *rest = rest.strip_prefix('}').unwrap_or(rest);
@@ -98,7 +106,12 @@ impl Shape<'_> {
             let known = self.fields.iter().flatten().find(|(known, _)| known == name);
             match known {
                 Some((_, shape)) => shape.check(child)?,
-                None if self.any && child.children().is_empty() => {}
+                None if self.any && self.each.is_empty() && child.children().is_empty() => {}
+                None if self.any && !self.each.is_empty() => {
+                    let fields = self.each.iter().map(|(name, shape)| (*name, shape.clone()));
+                    let fields = Some(fields.collect());
+                    Shape { fields, ..Shape::default() }.check_one(child)?;
+                }
                 None => return Err(ApiError::unknown_param(child.path())),
             }
         }
@@ -126,6 +139,9 @@ pub(super) fn names(accepts: &str) -> Vec<String> {
                 if place.is_empty() { (*name).to_owned() } else { format!("{place}[{name}]") };
             let name = if shape.array { format!("{name}[0]") } else { name };
             match &shape.fields {
+                Some(_) if shape.any && !shape.each.is_empty() => {
+                    walk(&format!("{name}[key]"), &shape.each, names);
+                }
                 Some(_) if shape.any => names.push(format!("{name}[key]")),
                 Some(fields) => walk(&name, fields, names),
                 None => names.push(name),
@@ -150,7 +166,7 @@ mod tests {
     use super::*;
 
     const ACCEPTS: &str = "name! tags[] metadata{*} items[]{price! quantity data{amount! unit}} \
-         created?{gt lt} x";
+         created?{gt lt} options{*{amount! unit}} x";
 
     fn checked(form: &str) -> Result<(), (Option<&'static str>, String)> {
         let params = Params::from_form(form).unwrap();
@@ -168,6 +184,7 @@ mod tests {
             "name=a&tags[]=1&tags[]=2&metadata[any]=1&x=",
             "name=a&metadata=&tags=&items=",
             "name=a&created=5",
+            "name=a&options[eur][amount]=5&options[usd][amount]=6",
             "name=a&created[gt]=5",
             "name=a&items[0][price]=p&items[0][data][amount]=1&items[1][price]=q",
         ] {
@@ -181,6 +198,8 @@ mod tests {
         refused("name=a&y=1", unknown, "y");
         refused("name=a&items[0][price]=p&items[0][colour]=red", unknown, "items[0][colour]");
         refused("name=a&metadata[a][b]=1", unknown, "metadata[a]");
+        refused("name=a&options[eur][b]=1", unknown, "options[eur][b]");
+        refused("name=a&options[eur]=1", None, "options[eur]");
         refused("name=a&created[over]=1", unknown, "created[over]");
         refused("x=1", missing, "name");
         refused("name=", missing, "name");

@@ -1,10 +1,12 @@
 //! Products and prices. Owns: reading all of them, and each change of one.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tollgate_domain::catalog::Interval;
 use tollgate_domain::catalog::stock::{Mark, Stock, StockPrice, StockProduct};
+use tollgate_domain::catalog::{CurrencyOptions, Interval};
 use tollgate_domain::ids::PriceId;
 use tollgate_domain::money::{Currency, Money};
 
@@ -68,6 +70,8 @@ struct Price {
     active: bool,
     #[serde(default)]
     currency: String,
+    #[serde(default)]
+    currency_options: BTreeMap<String, CurrencyOption>,
     unit_amount: Option<i64>,
     recurring: Option<Recurring>,
     #[serde(default)]
@@ -75,6 +79,11 @@ struct Price {
     #[serde(default)]
     transform_quantity: Value,
     metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct CurrencyOption {
+    unit_amount: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +108,12 @@ impl Price {
                 Interval::of_recurring(&recurring.interval, recurring.interval_count)
             }
         };
+        let options = self.currency_options.iter().filter_map(|(code, option)| {
+            let known = Currency::parse(code).filter(|code| Some(*code) != currency)?;
+            Some((known, option.unit_amount?))
+        });
         Some(StockPrice {
+            options: options.collect(),
             id: PriceId::parse(&self.id).ok()?,
             product: id_of(&self.product).unwrap_or_default(),
             lookup_key: self.lookup_key,
@@ -113,8 +127,12 @@ impl Price {
 
 /// Reads every product and price, withdrawn ones included.
 pub async fn fetch_stock(client: &StripeClient) -> Result<Stock, ShopError> {
-    let products: Vec<Product> = all(client, "products", "products.list", "/v1/products").await?;
-    let prices: Vec<Price> = all(client, "prices", "prices.list", "/v1/prices").await?;
+    let plain = Form::new();
+    let products: Vec<Product> =
+        all(client, "products", "products.list", "/v1/products", &plain).await?;
+    // Stripe leaves further currencies out unless asked.
+    let whole = Form::new().expand("data.currency_options");
+    let prices: Vec<Price> = all(client, "prices", "prices.list", "/v1/prices", &whole).await?;
     let mut stock = Stock {
         products: products.into_iter().map(Product::stock).collect(),
         prices: prices.into_iter().filter_map(Price::stock).collect(),
@@ -131,9 +149,10 @@ async fn all<T: DeserializeOwned>(
     what: &'static str,
     operation: &'static str,
     path: &'static str,
+    form: &Form,
 ) -> Result<Vec<T>, ShopError> {
     let (operation, path) = (Operation::get(operation), ApiPath::new(path));
-    let (items, more) = client.list(operation, &path, &Form::new(), PRICES_READ_MAX).await?;
+    let (items, more) = client.list(operation, &path, form, PRICES_READ_MAX).await?;
     if more {
         return Err(ShopError::TooMany(what));
     }
@@ -237,6 +256,8 @@ pub struct PriceWish<'w> {
     pub takes_over: bool,
     /// Amount and currency.
     pub money: Money,
+    /// Amounts in further currencies.
+    pub options: &'w CurrencyOptions,
     /// How often.
     pub interval: Interval,
     /// Whose it is.
@@ -249,7 +270,7 @@ pub async fn create_price(
     client: &StripeClient,
     wish: PriceWish<'_>,
 ) -> Result<StockPrice, StripeError> {
-    let PriceWish { product, lookup_key, takes_over, money, interval, mark } = wish;
+    let PriceWish { product, lookup_key, takes_over, money, options, interval, mark } = wish;
     let form = Form::new()
         .with("product", product)
         .with("currency", money.currency.as_str())
@@ -257,12 +278,13 @@ pub async fn create_price(
         .with("lookup_key", lookup_key)
         .with_some("transfer_lookup_key", takes_over.then_some("true"))
         .with("nickname", interval.word());
+    let form = with_options(form, options);
     let form = match interval {
         Interval::Month => form.with("recurring[interval]", "month"),
         Interval::Year => form.with("recurring[interval]", "year"),
         Interval::OneTime => form,
     };
-    let form = with_mark(form, mark);
+    let form = with_mark(form, mark).expand("currency_options");
     let key = key("price", &form, "");
     let path = ApiPath::new("/v1/prices");
     read_price(&client.call(Operation::post("prices.create"), &path, &form, key.as_ref()).await?)
@@ -285,6 +307,23 @@ pub async fn use_price(
     change_price(client, id, &form, nonce).await
 }
 
+/// Gives a price amounts in currencies it does not have yet.
+pub async fn add_currencies(
+    client: &StripeClient,
+    id: &PriceId,
+    options: &CurrencyOptions,
+    nonce: &str,
+) -> Result<StockPrice, StripeError> {
+    change_price(client, id, &with_options(Form::new(), options), nonce).await
+}
+
+fn with_options(form: Form, options: &CurrencyOptions) -> Form {
+    options.iter().fold(form, |form, (currency, amount_minor)| {
+        let name = format!("currency_options[{}][unit_amount]", currency.as_str());
+        form.with(name, amount_minor.to_string())
+    })
+}
+
 /// Withdraws a price from sale; who pays it goes on paying it.
 pub async fn withdraw_price(
     client: &StripeClient,
@@ -301,6 +340,7 @@ async fn change_price(
     nonce: &str,
 ) -> Result<StockPrice, StripeError> {
     let path = ApiPath::new("/v1/prices").id(id.as_str());
+    let form = &form.clone().expand("currency_options");
     let key = key("price", form, &format!("{id} {nonce}"));
     let operation = Operation::post("prices.update");
     read_price(&client.call(operation, &path, form, key.as_ref()).await?)
@@ -331,6 +371,12 @@ mod tests {
         let metered = r#""unit_amount":1,"recurring":{"interval":"month","interval_count":1,"usage_type":"metered"}"#;
         assert_eq!(of(metered).interval, None);
         assert_eq!(of(r#""unit_amount":null"#).money, None, "tiers");
+        let euros = of(
+            r#""unit_amount":9,"currency_options":{"usd":{"unit_amount":9},"eur":{"unit_amount":8},"jpy":{"unit_amount":null}}"#,
+        );
+        let options: Vec<_> =
+            euros.options.iter().map(|(code, amount)| (code.as_str(), *amount)).collect();
+        assert_eq!(options, [("eur", 8)]);
         assert_eq!(of(r#""unit_amount":5,"transform_quantity":{"divide_by":10}"#).money, None);
     }
 

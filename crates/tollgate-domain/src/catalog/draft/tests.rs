@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::super::parse::parse;
 use super::super::push::{Standing, agenda};
 use super::super::stock::Mark;
-use super::super::{Catalog, PlanIndex, PriceTarget};
+use super::super::{Catalog, CurrencyOptions, PlanIndex, PriceTarget};
 use super::*;
-use crate::ids::PriceId;
+use crate::ids::{PriceId, PriceRef, ProductId};
 use crate::money::Money;
 
 fn product(id: &str, name: &str) -> StockProduct {
@@ -28,6 +28,7 @@ fn price(id: &str, product: &str, amount: i64, currency: &str, interval: Interva
         lookup_key: None,
         active: true,
         money: Some(Money { amount_minor: amount, currency: Currency::parse(currency).unwrap() }),
+        options: CurrencyOptions::new(),
         interval: Some(interval),
         mark: None,
     }
@@ -44,6 +45,7 @@ fn products_with_recurring_prices_become_plans_by_price() {
     old.active = false;
     let mut keyed = price("price_b", "prod_b", 900, "usd", Interval::Month);
     keyed.lookup_key = Some("basic".to_owned());
+    keyed.options = CurrencyOptions::from([(Currency::parse("eur").unwrap(), 850)]);
     let mut gold = product("prod_g", "Gold \"Plus\" \u{e9}\n");
     gold.features =
         vec!["Priority support".to_owned(), "Priority  Support!".to_owned(), "API".to_owned()];
@@ -71,10 +73,17 @@ fn products_with_recurring_prices_become_plans_by_price() {
         draft.left_out,
         [("prod_once".to_owned(), "it has no active price by month or by year")]
     );
-    let sells = |name: &str| catalog.prices.get(name).copied();
-    assert_eq!(sells("price_old"), Some(PriceTarget::Plan(PlanIndex(1))), "its payers go on");
-    assert_eq!(sells("basic"), Some(PriceTarget::Plan(PlanIndex(1))));
-    assert_eq!(sells("price_gy"), Some(PriceTarget::Plan(PlanIndex(3))));
+    let sells = |price: &str, product: &str| {
+        let (price, product) = (PriceId::parse(price).unwrap(), ProductId::parse(product).unwrap());
+        catalog.price_target(PriceRef { id: &price, lookup_key: None, product: Some(&product) })
+    };
+    let basic = Some(PriceTarget::Plan(PlanIndex(1)));
+    assert_eq!(sells("price_old", "prod_b"), basic, "its payers go on");
+    assert_eq!(sells("price_negotiated", "prod_b"), basic);
+    assert_eq!(catalog.prices.get("basic").copied(), basic);
+    assert_eq!(sells("price_gy", "prod_g"), Some(PriceTarget::Plan(PlanIndex(3))));
+    let euros = Money { amount_minor: 850, currency: Currency::parse("eur").unwrap() };
+    assert!(catalog.plans[1].prices[0].amounts().any(|amount| amount == euros));
     let gold = &catalog.plans[3];
     assert_eq!(gold.name, "Gold \"Plus\" \u{e9}");
     assert_eq!(gold.prices[0].money.currency.as_str(), "eur");
@@ -90,7 +99,7 @@ fn products_with_recurring_prices_become_plans_by_price() {
 fn nothing_for_sale_is_a_catalog_too() {
     let catalog = read(&draft(&Stock::default()));
     assert_eq!(catalog.plans.len(), 1);
-    assert!(catalog.prices.is_empty());
+    assert!(!catalog.sells_anything());
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn done(stock: &Stock, step: &Step, kept: &mut Vec<String>) -> Stock {
             let known = stock.product(&id).unwrap().clone();
             stock.take_product(StockProduct { name, active: true, ..known });
         }
-        Step::CreatePrice { product, lookup_key, money, interval, mark } => {
+        Step::CreatePrice { product, lookup_key, money, options, interval, mark } => {
             assert!(stock.product(&product).is_some(), "a price of no product");
             let id = price_id(&format!("price_new{}", stock.prices.len()));
             stock.take_price(StockPrice {
@@ -56,9 +56,15 @@ fn done(stock: &Stock, step: &Step, kept: &mut Vec<String>) -> Stock {
                 lookup_key: Some(lookup_key),
                 active: true,
                 money: Some(money),
+                options,
                 interval: Some(interval),
                 mark: Some(mark),
             });
+        }
+        Step::AddCurrencies { price, options } => {
+            let mut known = stock.price(price.as_str()).unwrap().clone();
+            known.options.extend(options);
+            stock.take_price(known);
         }
         Step::UsePrice { price, lookup_key } => {
             let known = stock.price(price.as_str()).unwrap().clone();
@@ -110,6 +116,7 @@ fn price(id: &str, key: Option<&str>, amount: i64, mark: Option<Mark>) -> StockP
         lookup_key: key.map(str::to_owned),
         active: true,
         money: Some(usd(amount)),
+        options: CurrencyOptions::new(),
         interval: Some(Interval::Month),
         mark,
     }
@@ -129,6 +136,38 @@ fn an_empty_account_gets_everything_once() {
         assert!(again.is_settled() && again.surplus.is_empty(), "{again:?}");
         assert!(again.offers.iter().all(|(_, standing)| matches!(standing, Standing::Sold(_))));
     }
+}
+
+#[test]
+fn further_currencies_are_made_with_a_price_and_added_to_ours() {
+    let euros = "currency_options = { eur = { monthly = 900 } }\n";
+    let stock = end(&catalog(1000, 9000, euros), &Stock::default());
+    let holder = |stock: &Stock| stock.holder("pro_monthly").unwrap().clone();
+    let amounts = |price: &StockPrice| -> Vec<(String, i64)> {
+        price.options.iter().map(|(code, amount)| (code.as_str().to_owned(), *amount)).collect()
+    };
+    assert_eq!(amounts(&holder(&stock)), [("eur".to_owned(), 900)]);
+    let both = "currency_options = { eur = { monthly = 950 }, gbp = { monthly = 800 } }\n";
+    let both = catalog(1000, 9000, both);
+    let steps = agenda(&both, &stock).steps;
+    let added = CurrencyOptions::from([(Currency::parse("gbp").unwrap(), 800)]);
+    let price = holder(&stock).id;
+    // Amounts that are there cannot be changed without harm to who pays them.
+    assert_eq!(steps, [Step::AddCurrencies { price: price.clone(), options: added }]);
+    let after = end(&both, &stock);
+    assert_eq!(holder(&after).id, price);
+    assert_eq!(amounts(&holder(&after)), [("eur".to_owned(), 900), ("gbp".to_owned(), 800)]);
+    let theirs = price_of_others(&both);
+    assert!(
+        agenda(&both, &theirs).steps.iter().all(|step| !matches!(step, Step::AddCurrencies { .. }))
+    );
+}
+
+/// Somebody else's prices that are exactly right but for their currencies.
+fn price_of_others(catalog: &Catalog) -> Stock {
+    let offer = catalog.offers()[0].clone();
+    let price = price("price_theirs", offer.lookup_key, offer.money.amount_minor, None);
+    Stock { products: Vec::new(), prices: vec![price] }
 }
 
 #[test]

@@ -54,6 +54,23 @@ fn a_product_is_made_with_a_default_price_changed_and_deleted() {
 }
 
 #[test]
+fn a_price_has_amounts_in_further_currencies_which_are_shown_when_asked_for() {
+    let mut sandbox = sandbox();
+    let price = monthly(&mut sandbox, "&currency_options[eur][unit_amount]=1400");
+    assert!(price.get("currency_options").is_none());
+    let path = format!("/v1/prices/{}", text(&price, "id"));
+    let more = "currency_options[gbp][unit_amount]=1200&expand[]=currency_options";
+    let changed = ok(&mut sandbox, &format!("POST {path}"), more);
+    let amount = |code: &str| changed["currency_options"][code]["unit_amount"].clone();
+    assert_eq!([amount("usd"), amount("eur"), amount("gbp")], [1500, 1400, 1200]);
+    let listed = ok(&mut sandbox, "GET /v1/prices", "limit=1&expand[]=data.currency_options");
+    assert_eq!(listed["data"][0]["currency_options"]["eur"]["unit_amount"], 1400);
+    let own =
+        refused(&mut sandbox, &format!("POST {path}"), "currency_options[usd][unit_amount]=1");
+    assert_eq!(own, (400, "invalid_request_error/currency_options[usd]".to_owned()));
+}
+
+#[test]
 fn a_price_is_made_with_its_product_and_only_its_name_can_change() {
     let mut sandbox = sandbox();
     let price = monthly(&mut sandbox, "&nickname=a&recurring[interval_count]=3&metadata[k]=v");
