@@ -1,5 +1,6 @@
 //! Findings across the accounts. Owns: reviewing every account after the catalog changed, and the
-//! counts that readiness and metrics show. Must not know: when a finding is due (the domain says).
+//! counts that readiness and metrics show. Must not know: when a finding is due, which sales a new
+//! price confirms (the domain says).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
-use tollgate_domain::{Decision, Facts, FindingCode, finding};
+use tollgate_domain::{Catalog, Facts, FindingCode, finding, regrade};
 use tollgate_store::{Db, StoreError, accounts, facts, findings, meta};
 
 use crate::acts::ActError;
@@ -55,7 +56,7 @@ impl App {
 }
 
 /// Reviews every account once for each version of the catalog: a price that is mapped now closes
-/// findings, a plan that is gone opens some. Begins again when the database was away, and at the
+/// findings and records what was bought at it, a plan that is gone opens some. Begins again when the database was away, and at the
 /// next start when it was stopped.
 pub async fn review_after_catalog_change(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
@@ -95,7 +96,8 @@ pub async fn review(app: &App, stop: &watch::Receiver<bool>) -> Result<(), Store
             if *stop.borrow() {
                 return Ok(());
             }
-            if !finding::review(facts, catalog, now).is_empty()
+            let healed = regrade::settle(facts, catalog, now).is_some();
+            if (healed || !finding::review(facts, catalog, now).is_empty())
                 && let Err(error) = review_account(app, account).await
             {
                 passed_over(error, account)?;
@@ -137,10 +139,14 @@ fn passed_over(error: StoreError, account: &AccountId) -> Result<(), StoreError>
     Ok(())
 }
 
-/// The command reviews what it decides about, so an empty decision is enough.
+/// The command reviews what it decides about, so an empty decision is enough where nothing was
+/// bought.
 async fn review_account(app: &App, account: &AccountId) -> Result<(), StoreError> {
-    let nothing = |_: &_, _: &_, _| Ok::<_, std::convert::Infallible>(Decision::default());
-    match app.intake.act(account, nothing).await {
+    let settle = |facts: &Facts, catalog: &Catalog, now| {
+        let decision = regrade::settle(facts, catalog, now).unwrap_or_default();
+        Ok::<_, std::convert::Infallible>(decision)
+    };
+    match app.intake.act(account, settle).await {
         Ok(_) => Ok(()),
         Err(ActError::Store(error)) => Err(error),
         Err(ActError::Refused(never)) => match never {},

@@ -52,5 +52,11 @@ on_both! {
         let refused = place.run("plan what-if proposed.toml");
         assert!(refused.code == 1 && refused.stderr.contains("proposed.toml:1"), "{refused:?}");
         assert_eq!(place.run("plan what-if nowhere.toml").code, 1);
+        let mut regrade = place.command("regrade --dry-run --json --reason");
+        let out = regrade.arg("the price list of 2026").output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!((&report["accounts"], &report["changed"]), (&json!(2), &json!(0)), "{report}");
+        let unreasoned = place.run("regrade --reason because");
+        assert!(unreasoned.code == 1 && unreasoned.stderr.contains("10 to 500"), "{unreasoned:?}");
     }
 }

@@ -13,5 +13,6 @@ mod poison;
 mod reads;
 mod reconcile;
 mod refusals;
+mod sold;
 mod supervision;
 mod wrong_key;

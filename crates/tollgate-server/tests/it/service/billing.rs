@@ -9,3 +9,4 @@ mod others;
 mod paid;
 mod refusals;
 mod shop;
+mod units;
