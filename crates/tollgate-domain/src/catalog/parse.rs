@@ -187,14 +187,21 @@ fn read_money(
     Some(Money { amount_minor: amount.value, currency: currency? })
 }
 
+/// One entry of a `currency_options` table.
+struct CurrencyOption<'t> {
+    key: Placed<&'t str>,
+    currency: Currency,
+    item: &'t Item,
+}
+
 /// The currencies of a `currency_options` table with their values; faults for what is not a currency
 /// and for the currency the price has anyway.
 fn read_currency_options<'t>(
     section: &Section<'t>,
     own: Option<Currency>,
-) -> Option<(Section<'t>, Vec<(Placed<&'t str>, Currency, &'t Item)>)> {
+) -> Option<(Section<'t>, Vec<CurrencyOption<'t>>)> {
     let options = section.section("currency_options", "currency_options")?;
-    let mut found: Vec<(Placed<&'t str>, Currency, &'t Item)> = Vec::new();
+    let mut found: Vec<CurrencyOption<'t>> = Vec::new();
     for (key, item) in options.entries() {
         let Some(currency) = Currency::parse(key.value) else {
             options.fault(key.span, "a currency has three letters", Some("such as \"eur\""));
@@ -203,10 +210,10 @@ fn read_currency_options<'t>(
         if Some(currency) == own {
             let hint = Some("remove it; the amount is that of the price itself");
             options.fault(key.span, "this is the currency the price has anyway", hint);
-        } else if found.iter().any(|(_, known, _)| *known == currency) {
+        } else if found.iter().any(|known| known.currency == currency) {
             options.fault(key.span, "this currency is listed twice", None);
         } else {
-            found.push((key, currency, item));
+            found.push(CurrencyOption { key, currency, item });
         }
     }
     Some((options, found))
@@ -217,7 +224,7 @@ fn read_addon_options(section: &Section<'_>, own: Option<Currency>) -> CurrencyO
     let Some((options, found)) = read_currency_options(section, own) else {
         return CurrencyOptions::new();
     };
-    let amount = |(key, currency, item): (Placed<&str>, Currency, &Item)| {
+    let amount = |CurrencyOption { key, currency, item }: CurrencyOption<'_>| {
         let amount = item.as_integer().filter(|amount| (1..=PRICE_MINOR_MAX).contains(amount));
         if amount.is_none() {
             let what = format!("this must be a whole number from 1 to {PRICE_MINOR_MAX}");

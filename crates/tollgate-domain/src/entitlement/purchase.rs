@@ -73,10 +73,10 @@ fn consider_sale(
             (Standing::InForce, span.map(|span| span.0), span.map(|span| span.1), note)
         }
         (Some(absence), span) => {
-            let since = match absence {
-                Absence::PaymentFailed => purchase.failed_at,
-                Absence::Expired => span.map(|span| span.1),
-                _ => None,
+            let since = if absence == Absence::PaymentFailed {
+                purchase.failed_at
+            } else {
+                span.map(|span| span.1).filter(|_| absence == Absence::Expired)
             };
             (Standing::NotInForce(absence), since, None, absence.sentence())
         }

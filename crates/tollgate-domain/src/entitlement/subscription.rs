@@ -49,9 +49,8 @@ pub(super) fn sold(state: &SubscriptionState, catalog: &Catalog) -> Sold {
             Some(PriceTarget::Plan(plan)) if sold.plan < Some(plan) => {
                 (sold.plan, sold.units) = (Some(plan), item.quantity);
             }
-            Some(PriceTarget::Plan(_)) => {}
             Some(PriceTarget::Boost) => sold.boosts = sold.boosts.saturating_add(item.quantity),
-            Some(PriceTarget::Badge) | None => {}
+            Some(PriceTarget::Plan(_) | PriceTarget::Badge) | None => {}
         }
     }
     sold

@@ -167,9 +167,8 @@ fn another_plan_stands_for_one_that_was_removed() {
     let without_pro = text.split("[[plans]]\nid = \"pro\"").next().unwrap();
     let only_lower = parse("levels", "test.toml", without_pro).unwrap();
     assert_eq!(ranked(&by_amount, &only_lower), is("trial", true));
-    let lower_of_price = only_lower.clone();
     let map = [("trial".to_owned(), vec!["price_pro".to_owned()])];
-    let lower_of_price = lower_of_price.with_prices(&map).unwrap();
+    let lower_of_price = only_lower.with_prices(&map).unwrap();
     assert_eq!(ranked(&by_price, &lower_of_price), is("trial", true), "its price sells less now");
     let only_free = without_pro.split("# Costs nothing").next().unwrap();
     let only_free = parse("levels", "test.toml", only_free).unwrap();

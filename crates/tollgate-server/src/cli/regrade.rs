@@ -53,9 +53,10 @@ async fn carry_out(context: &Context, args: &RegradeArgs) -> anyhow::Result<Repo
     let db = context.open(&config).await?;
     crate::intake::squeeze::keep_dictionary(&db).await?;
     let engine = QueueOnly::start(config, context.clock.clone(), db);
-    let target = match context.output.is_json() {
-        true => ProgressDrawTarget::hidden(),
-        false => ProgressDrawTarget::stderr(),
+    let target = if context.output.is_json() {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
     };
     let bar = ProgressBar::with_draw_target(None, target);
     let order = Order {

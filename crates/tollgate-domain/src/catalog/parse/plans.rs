@@ -13,9 +13,9 @@ use super::super::{
     PlanPrice, PriceTarget,
 };
 use super::{
-    GRACE_HOURS_MAX, GRANT_DAYS_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX, PLANS_MAX, PRICE_MINOR_MAX,
-    Prices, Settings, SoldAs, TRIAL_DAYS_MAX, read_currency, read_currency_options, read_money,
-    read_sold_as, require,
+    CurrencyOption, GRACE_HOURS_MAX, GRANT_DAYS_MAX, KEY_CHARS_MAX, NAME_CHARS_MAX, PLANS_MAX,
+    PRICE_MINOR_MAX, Prices, Settings, SoldAs, TRIAL_DAYS_MAX, read_currency,
+    read_currency_options, read_money, read_sold_as, require,
 };
 use crate::ids::{FeatureKey, PlanId};
 use crate::money::Currency;
@@ -137,18 +137,15 @@ fn read_prices(section: &Section<'_>, settings: &Settings<'_>) -> Vec<PlanPrice>
 /// The `currency_options` of a plan: for each currency the amounts of some of its prices.
 fn read_options(section: &Section<'_>, own: Option<Currency>, prices: &mut [PlanPrice]) {
     let Some((options, found)) = read_currency_options(section, own) else { return };
-    for (key, currency, item) in found {
+    for CurrencyOption { key, currency, item } in found {
         let Some(amounts) = options.entry_section(&key, item, "currency_options") else { continue };
         for (name, interval) in PRICE_KEYS {
             let Some(amount) = amounts.integer(name, 0..=PRICE_MINOR_MAX) else { continue };
-            match prices.iter_mut().find(|price| price.interval == interval) {
-                Some(price) => {
-                    price.options.insert(currency, amount.value);
-                }
-                None => {
-                    let what = format!("the plan has no `{name}` price to give another currency");
-                    amounts.fault(amount.span, what, Some("add the price, or remove this"));
-                }
+            if let Some(price) = prices.iter_mut().find(|price| price.interval == interval) {
+                price.options.insert(currency, amount.value);
+            } else {
+                let what = format!("the plan has no `{name}` price to give another currency");
+                amounts.fault(amount.span, what, Some("add the price, or remove this"));
             }
         }
         amounts.finish();

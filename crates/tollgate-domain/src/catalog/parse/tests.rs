@@ -330,7 +330,7 @@ fn a_limit_per_unit_is_read_and_multiplied() {
         let allowance = catalog.plans[1].allowances["seats"];
         let of = |units| match allowance.for_units(units) {
             Allowance::Limit(limit) => limit.count().unwrap(),
-            other => panic!("{other:?}"),
+            other @ (Allowance::On | Allowance::PerUnit(_)) => panic!("{other:?}"),
         };
         (catalog.plans[1].is_per_unit(), [of(1), of(3), of(12), of(u64::MAX)])
     };

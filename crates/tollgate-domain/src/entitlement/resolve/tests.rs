@@ -53,7 +53,7 @@ fn seats(scenario: &str, at: &str) -> String {
     let resolution = resolve(&facts, &catalog, time(at));
     let allowed = match resolution.allowances.get("seats") {
         Some(Allowance::Limit(limit)) => limit.count().unwrap().to_string(),
-        Some(other) => panic!("{other:?}"),
+        Some(other @ (Allowance::On | Allowance::PerUnit(_))) => panic!("{other:?}"),
         None => "none".to_owned(),
     };
     let counted = resolution.counted.get("seats").map(|counted| format!(" ({counted})"));

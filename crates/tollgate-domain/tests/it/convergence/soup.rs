@@ -151,7 +151,7 @@ fn session() -> BoxedStrategy<Ingredient> {
                 1 if lined => vec![("price_pro", 1)],
                 _ => Vec::new(),
             };
-            let session = Cs { status, paid, lines, ..session };
+            let session = Cs { lines, status, paid, ..session };
             Ingredient::Session(kind, session)
         })
         .boxed()
