@@ -30,13 +30,16 @@ const REVIEWED: &str = "findings.reviewed_catalog";
 /// Counts of open findings, read at most every few seconds.
 #[derive(Debug, Default)]
 pub struct FindingCounts {
-    known: Mutex<Option<(Instant, Arc<BTreeMap<FindingCode, u64>>)>>,
+    known: Mutex<Option<(Instant, OpenByCode)>>,
 }
+
+/// How many findings of each code are open.
+pub type OpenByCode = Arc<BTreeMap<FindingCode, u64>>;
 
 impl App {
     /// How many findings of each code are open, a few seconds old at most; the metrics show the
     /// same from then on.
-    pub async fn open_findings(&self) -> Result<Arc<BTreeMap<FindingCode, u64>>, StoreError> {
+    pub async fn open_findings(&self) -> Result<OpenByCode, StoreError> {
         let mut known = self.findings.known.lock().await;
         let now = Instant::now();
         if let Some((at, counts)) = &*known
@@ -81,7 +84,7 @@ fn count_error(app: &App) {
 /// One pass over all accounts, unless this version of the catalog had one.
 pub async fn review(app: &App, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
     let (db, catalog) = (&app.engine.db, &app.config.catalog);
-    let version = catalog.version.to_string();
+    let version = catalog.version.clone();
     if meta::find(db, REVIEWED).await?.as_deref() == Some(version.as_str()) {
         return Ok(());
     }

@@ -161,9 +161,13 @@ impl Intake {
         from.hand_over(&mut to, objects);
         for (facts, mut decision) in [(from, gives), (to, takes)] {
             let mut facts = facts;
-            decision.changes.iter().for_each(|change| facts.apply(change));
+            for change in &decision.changes {
+                facts.apply(change);
+            }
             let findings = finding::review(&facts, self.catalog(), self.now());
-            findings.iter().for_each(|change| facts.apply(change));
+            for change in &findings {
+                facts.apply(change);
+            }
             decision.changes.extend(findings);
             let account = facts.account.clone();
             let head =

@@ -140,9 +140,8 @@ fn rows<'r>(links: &'r [&'r Link]) -> Rows<'r, &'r Link> {
         .text(|link| link.object.as_str())
         .text(|link| link.account.as_str())
         .text(|link| link.root.as_str())
-        .made_text(move |link| match is_root(link) {
-            true => Cow::Owned(write_basis(&link.basis)),
-            false => Cow::Borrowed(""),
+        .made_text(move |link| {
+            if is_root(link) { Cow::Owned(write_basis(&link.basis)) } else { Cow::Borrowed("") }
         })
         .opt_text(move |link| match &link.basis {
             Basis::Followed(customer) if is_root(link) => Some(customer.as_str()),
@@ -206,6 +205,26 @@ fn read_reason(cells: &mut Cells<'_>, object: &ObjectId) -> Result<Basis, StoreE
     })
 }
 
+/// Some objects whose ids begin with a prefix (`cus_`): up to `limit` of the least ids and as many
+/// of the greatest.
+pub async fn sample(db: &Db, prefix: &str, limit: u32) -> Result<Vec<ObjectId>, StoreError> {
+    // Ids are ASCII, so every one that begins with the prefix is below this.
+    let beyond = format!("{prefix}\u{7f}");
+    let mut found: Vec<ObjectId> = Vec::new();
+    for rows in [
+        FIRST.on(db).text(prefix).text(&beyond).bigint(i64::from(limit)).fetch().await?,
+        LAST.on(db).text(prefix).text(&beyond).bigint(i64::from(limit)).fetch().await?,
+    ] {
+        for row in rows {
+            let object = row.cells().key("stripe_links")?;
+            if !found.contains(&object) {
+                found.push(object);
+            }
+        }
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,24 +252,4 @@ mod tests {
             assert_eq!(read_basis(text, None), None, "{text}");
         }
     }
-}
-
-/// Some objects whose ids begin with a prefix (`cus_`): up to `limit` of the least ids and as many
-/// of the greatest.
-pub async fn sample(db: &Db, prefix: &str, limit: u32) -> Result<Vec<ObjectId>, StoreError> {
-    // Ids are ASCII, so every one that begins with the prefix is below this.
-    let beyond = format!("{prefix}\u{7f}");
-    let mut found: Vec<ObjectId> = Vec::new();
-    for rows in [
-        FIRST.on(db).text(prefix).text(&beyond).bigint(i64::from(limit)).fetch().await?,
-        LAST.on(db).text(prefix).text(&beyond).bigint(i64::from(limit)).fetch().await?,
-    ] {
-        for row in rows {
-            let object = row.cells().key("stripe_links")?;
-            if !found.contains(&object) {
-                found.push(object);
-            }
-        }
-    }
-    Ok(found)
 }

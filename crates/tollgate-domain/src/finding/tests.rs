@@ -7,9 +7,11 @@ fn open(scenario: &str, at: &str) -> Vec<String> {
     let (catalog, facts) = read(scenario);
     review(&facts, &catalog, time(at))
         .into_iter()
-        .map(|change| match change {
-            Change::SaveFinding(finding) => finding.key(),
-            other => panic!("{other:?} is not a finding"),
+        .map(|change| {
+            let Change::SaveFinding(finding) = change else {
+                panic!("{change:?} is not a finding")
+            };
+            finding.key()
         })
         .collect()
 }
@@ -71,7 +73,9 @@ fn a_finding_opens_once_and_closes_when_its_cause_is_gone() {
     facts.subscriptions = ended.subscriptions;
     let closing = review(&facts, &catalog, time("4d"));
     assert_eq!(closing.len(), 1);
-    closing.iter().for_each(|change| facts.apply(change));
+    for change in &closing {
+        facts.apply(change);
+    }
     let closed = &facts.findings["price_unknown/s"];
     assert_eq!((closed.since, closed.closed_at), (since, Some(time("4d"))));
     assert_eq!(review(&facts, &catalog, time("5d")), []);

@@ -220,7 +220,10 @@ fn customer() -> Seen {
     Seen::Customer(SeenCustomer { id, email: None, deleted: false })
 }
 
-fn assert_owners(table: &[(fn() -> Seen, &str, &str, &str)]) {
+/// What is seen, what is known, and the owner of either.
+type OwnerCase<'a> = (fn() -> Seen, &'a str, &'a str, &'a str);
+
+fn assert_owners(table: &[OwnerCase<'_>]) {
     for (seen, claim, known, expected) in table {
         let (owner, _) = found(seen(), claim, known);
         assert_eq!(owner, *expected, "claim {claim}, known {known}");

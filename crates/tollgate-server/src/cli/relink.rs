@@ -52,7 +52,9 @@ async fn carry_out(context: &Context, order: &Order) -> anyhow::Result<RelinkOut
     db.close().await;
     let done = done.map_err(|error| match error {
         RelinkError::Terms(refused) => Usage(refused.to_string()).into(),
-        other => anyhow::Error::from(other),
+        refused @ (RelinkError::ObjectUnknown { .. } | RelinkError::Store(_)) => {
+            anyhow::Error::from(refused)
+        }
     })?;
     Ok(RelinkOut::of(order, &done))
 }

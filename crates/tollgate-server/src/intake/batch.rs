@@ -225,7 +225,13 @@ impl Intake {
                 Verdict::Waiting(waiting) if outcome.status == EventStatus::Waiting => {
                     Some(&waiting.objects)
                 }
-                _ => None,
+                Verdict::Waiting(_)
+                | Verdict::Duplicate
+                | Verdict::Repeats(_)
+                | Verdict::Ignored(_)
+                | Verdict::Dead(_)
+                | Verdict::Failed(_)
+                | Verdict::Decided(..) => None,
             };
             rows.waits.extend(awaited.map(|objects| (delivery.key.clone(), objects.clone())));
             match before {

@@ -252,7 +252,7 @@ impl<'a> Work<'a> {
         let Owner::Found(found) = owner::choose(seen, &book) else {
             return Ok(self.without_owner(seen, catalog));
         };
-        self.take_links(place, seen, &found, facts, catalog, enter)?;
+        self.take_links((place, seen), &found, facts, catalog, enter)?;
         let Some(facts) = facts.get_mut(&found.account) else {
             let why = "the owner changed while the event was processed";
             return Ok(Verdict::Failed(why.to_owned()));
@@ -299,8 +299,7 @@ impl<'a> Work<'a> {
     /// Takes in what the event tells of its objects' owners: what it links, and what changes hands.
     fn take_links(
         &mut self,
-        place: usize,
-        seen: &Observation,
+        (place, seen): (usize, &Observation),
         found: &FoundOwner,
         facts: &mut BTreeMap<AccountId, Facts>,
         catalog: &Catalog,
@@ -367,9 +366,13 @@ fn hand_over(
     let (gives, takes) = handover.decide(&from, &to);
     from.hand_over(&mut to, handover.objects);
     for (mut one, mut decision) in [(from, gives), (to, takes)] {
-        decision.changes.iter().for_each(|change| one.apply(change));
+        for change in &decision.changes {
+            one.apply(change);
+        }
         let findings = finding::review(&one, catalog, now);
-        findings.iter().for_each(|change| one.apply(change));
+        for change in &findings {
+            one.apply(change);
+        }
         decision.changes.extend(findings);
         enter(&decision, &one)?;
         facts.insert(one.account.clone(), one);

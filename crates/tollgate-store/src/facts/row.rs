@@ -120,19 +120,7 @@ pub(super) fn of<'a>(
             let body = encode(&SubscriptionBody { fact: one, shown: Shown::of(one) })?;
             row(kind::SUBSCRIPTION, one.id.as_str(), None, one.relevance(), body)
         }
-        Change::AppendSubscriptionState(id, state) => {
-            let terminal = state.status.is_terminal();
-            FactRow {
-                account,
-                kind: observation_kind(state),
-                id: Cow::Owned(observation_id(id.as_str(), state)),
-                reference: None,
-                relevance: terminal
-                    .then_some(Relevance { from: state.version.at, until: Timestamp::MAX }),
-                body: encode(state)?,
-                once: true,
-            }
-        }
+        Change::AppendSubscriptionState(id, state) => observation(account, id.as_str(), state)?,
         Change::SaveInvoice(one) => {
             row(kind::INVOICE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
         }
@@ -172,6 +160,25 @@ pub(super) fn of<'a>(
             once: true,
         },
     }))
+}
+
+/// The row of an observation; only one that ends its subscription matters for ever.
+fn observation<'a>(
+    account: &'a str,
+    subscription: &str,
+    state: &SubscriptionState,
+) -> Result<FactRow<'a>, StoreError> {
+    let terminal = state.status.is_terminal();
+    let span = Relevance { from: state.version.at, until: Timestamp::MAX };
+    Ok(FactRow {
+        account,
+        kind: observation_kind(state),
+        id: Cow::Owned(observation_id(subscription, state)),
+        reference: None,
+        relevance: terminal.then_some(span),
+        body: encode(state)?,
+        once: true,
+    })
 }
 
 /// The row of a finding; a closed one is found by its key only.

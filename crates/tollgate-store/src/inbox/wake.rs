@@ -5,6 +5,8 @@
 //! Nothing is looked at while nothing happens: a waiting event has no time of its own but its end,
 //! and an event of another product none at all.
 
+use std::fmt::Write as _;
+
 use sha2::{Digest as _, Sha256};
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::ObjectId;
@@ -119,8 +121,11 @@ pub async fn run_wakes(db: &Db, now: Timestamp, limit: u32) -> Result<u64, Store
 /// An e-mail as something an event can wait for: a hash, for it is personal.
 pub fn email_key(email: &str) -> ObjectId {
     let hash = Sha256::digest(email.to_lowercase().as_bytes());
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let key = ObjectId::parse(&format!("email:{hex}"));
+    let mut key = String::from("email:");
+    for byte in hash {
+        let _ = write!(key, "{byte:02x}");
+    }
+    let key = ObjectId::parse(&key);
     key.unwrap_or_else(|_| unreachable_key())
 }
 

@@ -572,46 +572,16 @@ pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
     let ended = option::of(0..days * 86_400);
     (vec(seen, 1..40), vec(billed, 0..12), ended).prop_map(move |(seen, billed, ended)| {
         let id = SubscriptionId::parse("sub_1").unwrap();
-        let items = |boosts: u64| {
-            let item = |key: &str, quantity| SubscriptionItem {
-                price: PriceId::parse("price_1").unwrap(),
-                lookup_key: Some(key.into()),
-                product: None,
-                quantity,
-                period_start: None,
-                period_end: None,
-            };
-            vec![item("sietch_premium_monthly", 1), item("sietch_boost_monthly", boosts)]
-        };
-        let state = |number: usize, second: i64, status: &str, boosts| SubscriptionState {
-            version: Version {
-                at: at(second),
-                rank: LifecycleRank::Updated,
-                event: EventId::parse(&format!("evt_{number}")).unwrap(),
-            },
-            status: SubscriptionStatus::parse(status),
-            items: items(boosts),
-            cancel_at_period_end: false,
-            cancel_at: None,
-            canceled_at: None,
-            ended_at: None,
-            trial_end: (status == "trialing").then(|| at(second + 86_400)),
-            collection_paused: false,
-            created: None,
-            latest_invoice: None,
-            previous: None,
-            covers: Vec::new(),
-        };
         let mut states = Vec::new();
         for (number, (second, status, boosts, twice, apart)) in seen.into_iter().enumerate() {
-            states.push(state(number * 10, second, status, boosts));
+            states.push(state_of(number * 10, second, status, boosts));
             if twice {
                 // A tie of one second, or close to it.
                 let close = second + i64::try_from(apart).unwrap();
-                states.push(state(number * 10 + 1, close, "active", boosts + 1));
+                states.push(state_of(number * 10 + 1, close, "active", boosts + 1));
             }
         }
-        states.extend(ended.map(|second| state(9_999, second, "canceled", 0)));
+        states.extend(ended.map(|second| state_of(9_999, second, "canceled", 0)));
         let mut all = vec![Change::CreateAccount];
         let mut states = states.into_iter();
         let first = states.next().unwrap();
@@ -622,32 +592,8 @@ pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
             all.push(Change::AppendSubscriptionState(id.clone(), state));
         }
         all.insert(1, Change::SaveSubscription(subscription));
-        for (number, (second, paid, failed_days)) in billed.into_iter().enumerate() {
-            all.push(Change::SaveInvoice(Invoice {
-                id: InvoiceId::parse(&format!("in_{number}")).unwrap(),
-                subscription: Some(id.clone()),
-                state: InvoiceState {
-                    at: at(second),
-                    event: EventId::parse(&format!("evt_in_{number}")).unwrap(),
-                    status: if paid { InvoiceStatus::Paid } else { InvoiceStatus::Open },
-                    amount_due_minor: 100,
-                    amount_paid_minor: 0,
-                    currency: Currency::parse("usd").unwrap(),
-                    attempt_count: 1,
-                    billing_reason: None,
-                    collection_method: None,
-                    hosted_url: None,
-                    period_start: None,
-                    period_end: None,
-                    created: Some(at(second - failed_days * 86_400)),
-                },
-                failed_attempts: vec![FailedAttempt {
-                    attempt: 1,
-                    at: at(second - failed_days * 43_200),
-                }],
-                paid_at: paid.then(|| at(second)),
-            }));
-        }
+        let bills = billed.into_iter().enumerate();
+        all.extend(bills.map(|(number, bill)| Change::SaveInvoice(bill_of(&id, number, bill))));
         all
     })
 }
@@ -667,4 +613,64 @@ pub(crate) fn link(id: &str, owner: &str) -> tollgate_domain::Link {
 /// A link of an object that belongs to the group of another one.
 pub(crate) fn member_of(root: &tollgate_domain::Link, id: &str) -> tollgate_domain::Link {
     tollgate_domain::Link { object: object(id), ..root.clone() }
+}
+
+/// An invoice of a [`life`]: when it was told of, whether it is paid, how long ago it failed.
+fn bill_of(
+    subscription: &SubscriptionId,
+    number: usize,
+    (second, paid, failed_days): (i64, bool, i64),
+) -> Invoice {
+    Invoice {
+        id: InvoiceId::parse(&format!("in_{number}")).unwrap(),
+        subscription: Some(subscription.clone()),
+        state: InvoiceState {
+            at: at(second),
+            event: EventId::parse(&format!("evt_in_{number}")).unwrap(),
+            status: if paid { InvoiceStatus::Paid } else { InvoiceStatus::Open },
+            amount_due_minor: 100,
+            amount_paid_minor: 0,
+            currency: Currency::parse("usd").unwrap(),
+            attempt_count: 1,
+            billing_reason: None,
+            collection_method: None,
+            hosted_url: None,
+            period_start: None,
+            period_end: None,
+            created: Some(at(second - failed_days * 86_400)),
+        },
+        failed_attempts: vec![FailedAttempt { attempt: 1, at: at(second - failed_days * 43_200) }],
+        paid_at: paid.then(|| at(second)),
+    }
+}
+
+/// An observation of a [`life`].
+fn state_of(number: usize, second: i64, status: &str, boosts: u64) -> SubscriptionState {
+    let item = |key: &str, quantity| SubscriptionItem {
+        price: PriceId::parse("price_1").unwrap(),
+        lookup_key: Some(key.into()),
+        product: None,
+        quantity,
+        period_start: None,
+        period_end: None,
+    };
+    SubscriptionState {
+        version: Version {
+            at: at(second),
+            rank: LifecycleRank::Updated,
+            event: EventId::parse(&format!("evt_{number}")).unwrap(),
+        },
+        status: SubscriptionStatus::parse(status),
+        items: vec![item("sietch_premium_monthly", 1), item("sietch_boost_monthly", boosts)],
+        cancel_at_period_end: false,
+        cancel_at: None,
+        canceled_at: None,
+        ended_at: None,
+        trial_end: (status == "trialing").then(|| at(second + 86_400)),
+        collection_paused: false,
+        created: None,
+        latest_invoice: None,
+        previous: None,
+        covers: Vec::new(),
+    }
 }

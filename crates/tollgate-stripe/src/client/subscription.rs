@@ -247,9 +247,10 @@ impl StripeClient {
         id: &SubscriptionId,
         credit: bool,
     ) -> Result<Fetched, StripeError> {
-        let form = match credit {
-            true => Form::new().with("prorate", "true").with("invoice_now", "true"),
-            false => Form::new(),
+        let form = if credit {
+            Form::new().with("prorate", "true").with("invoice_now", "true")
+        } else {
+            Form::new()
         };
         let fetched = self.call(CANCEL, &path(id), &form, None).await?;
         identified(&fetched, SubscriptionId::parse)?;

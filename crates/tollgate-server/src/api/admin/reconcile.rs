@@ -165,11 +165,12 @@ fn refusal(error: ReconcileError) -> ApiError {
         ReconcileError::NoKey => ApiError::StripeNotConfigured,
         ReconcileError::Busy | ReconcileError::LeaseLost => ApiError::ReconciliationRunning,
         ReconcileError::Stopping => ApiError::Stopping,
-        // Found out at the end of a run only, long after the reply.
-        ReconcileError::TooManyEnds { .. } => ApiError::Internal(error.to_string()),
         ReconcileError::Store(error) => error.into(),
         ReconcileError::NotCommitted => ApiError::NotCommitted,
-        ReconcileError::Unwritable(_) => ApiError::Internal(error.to_string()),
+        // The first is found out at the end of a run only, long after the reply.
+        ReconcileError::TooManyEnds { .. } | ReconcileError::Unwritable(_) => {
+            ApiError::Internal(error.to_string())
+        }
         ReconcileError::Stripe(StripeError::WrongKey { why }) => ApiError::WrongStripeKey(why),
         ReconcileError::Stripe(error) => BillingError::from(error).into(),
     }

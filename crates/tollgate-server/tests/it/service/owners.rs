@@ -14,6 +14,7 @@ fn second(offset: i64) -> i64 {
     Timestamp::parse(NOW).unwrap().unix_seconds() - 1_000 + offset
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a literal object at every call")]
 fn event(id: &str, kind: &str, at: i64, object: Value) -> Value {
     json!({
         "id": id, "object": "event", "type": kind, "created": second(at), "livemode": false,
