@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod fetched;
 mod heard;
 pub mod read;
+mod replies;
 pub mod squeeze;
 mod work;
 

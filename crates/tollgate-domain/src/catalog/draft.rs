@@ -118,15 +118,7 @@ fn drafted_of<'s>(
     };
     let (month, year) = (chosen(Interval::Month), chosen(Interval::Year));
     let amount = |price: Option<&&StockPrice>| Some(price?.money?.amount_minor);
-    let mut options: BTreeMap<Currency, Vec<(&'static str, i64)>> = BTreeMap::new();
-    for (key, price) in [("monthly", month), ("yearly", year)] {
-        let found = price.into_iter().flat_map(|price| &price.options);
-        for (other, minor) in found.filter(|(_, minor)| (0..=PRICE_MINOR_MAX).contains(*minor)) {
-            if *other != currency {
-                options.entry(*other).or_default().push((key, *minor));
-            }
-        }
-    }
+    let options = options_of(currency, [("monthly", month), ("yearly", year)]);
     let writable = |text: &&str| {
         (1..=PRICE_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
     };
@@ -151,6 +143,23 @@ fn drafted_of<'s>(
         features: Vec::new(),
         lookup_keys,
     })
+}
+
+/// The amounts of prices in other currencies than their own.
+fn options_of(
+    currency: Currency,
+    prices: [(&'static str, Option<&&StockPrice>); 2],
+) -> BTreeMap<Currency, Vec<(&'static str, i64)>> {
+    let mut options: BTreeMap<Currency, Vec<(&'static str, i64)>> = BTreeMap::new();
+    for (key, price) in prices {
+        let found = price.into_iter().flat_map(|price| &price.options);
+        for (other, minor) in found.filter(|(_, minor)| (0..=PRICE_MINOR_MAX).contains(*minor)) {
+            if *other != currency {
+                options.entry(*other).or_default().push((key, *minor));
+            }
+        }
+    }
+    options
 }
 
 /// Keys of what a product is said to have; new ones are added to the features.

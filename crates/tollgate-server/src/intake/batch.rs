@@ -17,8 +17,9 @@ use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, NewEvent, Outcome};
 use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links, meta};
 
-use super::delivery::{Content, Delivery, Reply, ReplyStatus};
+use super::delivery::{Content, Delivery, Reply};
 use super::read::ignored;
+use super::replies::{log, replies};
 use super::work::{Known, Undecided, Verdict, Work};
 use super::{Intake, dead, heard};
 use crate::apply::Ledger;
@@ -138,7 +139,7 @@ impl Intake {
         ledger.keep_heads(&heads);
         let doubts = if self.asks { new_doubts(batch, &verdicts, &facts, now) } else { Vec::new() };
         let rows = self.inbox_rows(batch, &verdicts, &events, now);
-        let replies = replies(&verdicts, &heads, &rows);
+        let replies = replies(&verdicts, &heads, &rows.outcomes);
         let links = work.link_writes();
         links::insert(&mut tx, &links.new).await?;
         links::update(&mut tx, &links.changed).await?;
@@ -331,7 +332,7 @@ impl Intake {
         write_inbox(&mut tx, &rows).await?;
         dead::save(&mut tx, &known, rows.outcomes(), now).await?;
         self.commit(tx, &[]).await?;
-        let mut replies = replies(&verdicts, &HashMap::new(), &rows);
+        let mut replies = replies(&verdicts, &HashMap::new(), &rows.outcomes);
         self.count(batch, &replies);
         Ok(replies.remove(0))
     }
@@ -345,56 +346,6 @@ impl Intake {
             let labels = EventLabels { event_type, result: reply.status.as_str() };
             self.metrics.webhook_events.get_or_create(&labels).inc();
             log(delivery, reply);
-        }
-    }
-}
-
-/// One line for each event, whatever came of it.
-fn log(delivery: &Delivery, reply: &Reply) {
-    let ms = u64::try_from(delivery.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let id = delivery.key.event.as_str();
-    let (event_type, status) = (delivery.event_type.as_str(), reply.status.as_str());
-    let account = reply.account.as_ref().map(AccountId::as_str);
-    let (revision, attempts) = (reply.revision, reply.attempts);
-    match reply.status {
-        ReplyStatus::Failed => {
-            let status = if reply.dead { "dead" } else { status };
-            let reason = reply.message.as_str();
-            tracing::error!(
-                event.id = id,
-                event.type = event_type,
-                account,
-                status,
-                attempts,
-                ms,
-                reason,
-                "event failed"
-            );
-        }
-        ReplyStatus::Duplicate => tracing::info!(
-            event.id = id,
-            event.type = event_type,
-            account,
-            status,
-            ms,
-            "skipped replay"
-        ),
-        ReplyStatus::Processed | ReplyStatus::Ignored | ReplyStatus::Waiting => {
-            if reply.dead {
-                tracing::error!(event.id = id, event.type = event_type, attempts, ms, "event dead");
-                return;
-            }
-            tracing::info!(
-                event.id = id,
-                event.type = event_type,
-                account,
-                status,
-                revision,
-                attempts,
-                ms,
-                reason = (reply.status != ReplyStatus::Processed).then_some(&*reply.message),
-                "event"
-            );
         }
     }
 }
@@ -500,54 +451,4 @@ fn new_event(delivery: &Delivery, outcome: Outcome) -> NewEvent<'_> {
         },
         outcome,
     }
-}
-
-fn replies(
-    verdicts: &[Verdict],
-    heads: &HashMap<AccountId, AccountHead>,
-    rows: &InboxRows<'_>,
-) -> Vec<Reply> {
-    let reply = |status, message: &str| Reply {
-        status,
-        message: message.to_owned(),
-        account: None,
-        revision: None,
-        attempts: 0,
-        dead: false,
-    };
-    let mut replies: Vec<Reply> = Vec::with_capacity(verdicts.len());
-    for (verdict, outcome) in verdicts.iter().zip(&rows.outcomes) {
-        let mut made = match verdict {
-            Verdict::Decided(account, _) => Reply {
-                account: Some(account.clone()),
-                revision: heads.get(account).map(|head| head.revision),
-                ..reply(ReplyStatus::Processed, "its effects are committed")
-            },
-            Verdict::Duplicate => reply(ReplyStatus::Duplicate, "it was processed before"),
-            // The second of two in one batch stands as the first does, unless that one is done.
-            Verdict::Repeats(first) => match replies.get(*first) {
-                Some(first) if first.status != ReplyStatus::Processed => first.clone(),
-                _ => reply(ReplyStatus::Duplicate, "it was processed before"),
-            },
-            Verdict::Ignored(reason) => reply(ReplyStatus::Ignored, reason),
-            Verdict::Foreign(_) => reply(
-                ReplyStatus::Ignored,
-                "foreign: it names no account and sells nothing of the catalog",
-            ),
-            Verdict::Waiting(waiting) if waiting.invalid_claim.is_some() => {
-                reply(ReplyStatus::Waiting, "claim_invalid: what it names cannot be an account id")
-            }
-            Verdict::Waiting(_) => {
-                reply(ReplyStatus::Waiting, "stored until an account is linked to its objects")
-            }
-            Verdict::Dead(why) => reply(ReplyStatus::Failed, why),
-            Verdict::Failed(why) => reply(ReplyStatus::Failed, why),
-        };
-        if let Some((status, attempts)) = outcome {
-            made.attempts = *attempts;
-            made.dead = *status == EventStatus::Dead;
-        }
-        replies.push(made);
-    }
-    replies
 }

@@ -78,7 +78,7 @@ pub async fn relink(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let order = Order { object, to, reason: wanted.reason, by: caller.id.clone() };
     let done = app.intake.relink(&order).await.map_err(refusal)?;
     let out = RelinkOut::of(&order, &done);
-    let mut response = reply::json(serde_json::to_vec(&out).unwrap_or_default().into());
+    let mut response = reply::of(&out)?;
     if let Some(quota) = admitted {
         quota.mark(response.headers_mut());
     }
