@@ -8,14 +8,15 @@ use std::collections::BTreeSet;
 
 use crate::drift::Drift;
 use crate::ids::{
-    AccountId, AdjustmentId, CustomerId, EventId, InvoiceId, MemberId, ObjectId, PriceId,
-    SessionId, SubscriptionId,
+    AccountId, AdjustmentId, CustomerId, EventId, InvoiceId, MemberId, ObjectId, SessionId,
+    SubscriptionId,
 };
 use crate::money::Money;
 use crate::payment::{
-    AdjustmentKind, InvoiceState, PurchaseKind, PurchaseLine, SessionMode, SessionStatus,
+    AdjustmentKind, InvoiceLine, InvoiceState, PurchaseKind, PurchaseLine, SessionMode,
+    SessionStatus,
 };
-use crate::subscription::SubscriptionState;
+use crate::subscription::{Phase, SubscriptionState};
 use crate::time::Timestamp;
 
 /// The Stripe event types that have effects. Everything else is stored and ignored.
@@ -51,6 +52,10 @@ pub enum EventKind {
     SubscriptionPendingUpdateApplied,
     /// `customer.subscription.pending_update_expired`
     SubscriptionPendingUpdateExpired,
+    /// `subscription_schedule.created`
+    ScheduleCreated,
+    /// `subscription_schedule.updated`, `….released`, `….canceled`, `….completed`, `….aborted`
+    ScheduleChanged,
     /// `invoice.finalized`
     InvoiceFinalized,
     /// `invoice.paid`
@@ -130,6 +135,8 @@ impl EventKind {
             Self::SubscriptionTrialWillEnd => "subscription.trial_will_end",
             Self::SubscriptionPendingUpdateApplied => "subscription.pending_update_applied",
             Self::SubscriptionPendingUpdateExpired => "subscription.pending_update_expired",
+            Self::ScheduleCreated => "subscription_schedule.created",
+            Self::ScheduleChanged => "subscription_schedule.changed",
             Self::InvoiceFinalized => "invoice.finalized",
             Self::InvoicePaid => "invoice.paid",
             Self::InvoicePaymentSucceeded => "invoice.payment_succeeded",
@@ -250,6 +257,8 @@ pub enum Seen {
     Customer(SeenCustomer),
     /// A subscription.
     Subscription(SeenSubscription),
+    /// A schedule of a subscription.
+    Schedule(SeenSchedule),
     /// A checkout session.
     Session(SeenSession),
     /// An invoice.
@@ -282,8 +291,23 @@ pub struct SeenSubscription {
     pub id: SubscriptionId,
     /// Its state, version included.
     pub state: SubscriptionState,
-    /// The item list was cut (`has_more`), so the state may miss items.
-    pub items_cut: bool,
+    /// The schedule that changes it later, where the object shows it whole.
+    pub schedule: Option<SeenSchedule>,
+}
+
+/// A schedule as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSchedule {
+    /// Stripe's id.
+    pub id: ObjectId,
+    /// The subscription it changes, or changed until it was released.
+    pub subscription: Option<SubscriptionId>,
+    /// It has ended (completed, released or canceled).
+    pub over: bool,
+    /// Its phases.
+    pub phases: Vec<Phase>,
+    /// The subscription ends with the last phase.
+    pub cancels: bool,
 }
 
 /// A checkout session as seen.
@@ -323,10 +347,19 @@ pub struct SeenInvoice {
     pub subscription: Option<SubscriptionId>,
     /// Its state.
     pub state: InvoiceState,
-    /// Prices of its lines, as far as the event shows them.
-    pub prices: Vec<PriceId>,
+    /// Its lines; `None` where the event shows none.
+    pub lines: Option<SeenLines>,
     /// Payment intent and charge that pay it, where present (shapes before basil).
     pub payments: Vec<ObjectId>,
+}
+
+/// Lines of an invoice as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenLines {
+    /// Those with a price and a span.
+    pub all: Vec<InvoiceLine>,
+    /// The list was cut (`has_more`), so there are more.
+    pub cut: bool,
 }
 
 /// A payment of an invoice as seen.

@@ -205,16 +205,6 @@ impl Value<'_> for Timestamp {
     }
 }
 
-/// That there is an object, whatever is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Present;
-
-impl<'de> Value<'de> for Present {
-    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
-        IgnoredAny.visit_map(map).map(|_| Some(Self))
-    }
-}
-
 /// A reference to another object: its id, or the object itself (expanded or deleted) with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference<'a>(pub(crate) Cow<'a, str>);

@@ -29,7 +29,9 @@ pub(super) mod kind {
     pub(crate) const OBSERVATION_SETTLED: &str = "observation_settled";
     /// An observation that ends its subscription.
     pub(crate) const OBSERVATION_FINAL: &str = "observation_final";
+    pub(crate) const SCHEDULE: &str = "schedule";
     pub(crate) const INVOICE: &str = "invoice";
+    pub(crate) const INVOICE_PAYMENT: &str = "invoice_payment";
     pub(crate) const PURCHASE: &str = "purchase";
     pub(crate) const ADJUSTMENT: &str = "adjustment";
     pub(crate) const WAIVER: &str = "waiver";
@@ -120,35 +122,25 @@ pub(super) fn of<'a>(
             let body = encode(&SubscriptionBody { fact: one, shown: Shown::of(one) })?;
             row(kind::SUBSCRIPTION, one.id.as_str(), None, one.relevance(), body)
         }
-        Change::AppendSubscriptionState(id, state) => {
-            let terminal = state.status.is_terminal();
-            FactRow {
-                account,
-                kind: observation_kind(state),
-                id: Cow::Owned(observation_id(id.as_str(), state)),
-                reference: None,
-                relevance: terminal
-                    .then_some(Relevance { from: state.version.at, until: Timestamp::MAX }),
-                body: encode(state)?,
-                once: true,
-            }
+        Change::AppendSubscriptionState(id, state) => observation(account, id.as_str(), state)?,
+        Change::SaveSchedule(one) => {
+            row(kind::SCHEDULE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
         }
         Change::SaveInvoice(one) => {
             row(kind::INVOICE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
         }
+        Change::SaveInvoicePayment(one) => {
+            let (id, of) = (one.payment.as_str(), Some(one.reference()));
+            row(kind::INVOICE_PAYMENT, id, of, one.relevance(), encode(one)?)
+        }
         Change::SavePurchase(one) => {
             row(kind::PURCHASE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
         }
-        Change::SaveAdjustment(one) => FactRow {
-            relevance: None,
-            ..row(
-                kind::ADJUSTMENT,
-                one.id.as_str(),
-                one.reference(),
-                Relevance::ALWAYS,
-                encode(one)?,
-            )
-        },
+        Change::SaveAdjustment(one) => {
+            let (id, of) = (one.id.as_str(), one.reference());
+            let whenever = row(kind::ADJUSTMENT, id, of, Relevance::ALWAYS, encode(one)?);
+            FactRow { relevance: None, ..whenever }
+        }
         Change::SaveWaiver(one) => {
             row(kind::WAIVER, one.id.as_str(), None, one.relevance(), encode(one)?)
         }
@@ -185,6 +177,23 @@ pub(crate) fn finding<'a>(account: &'a str, one: &Finding) -> Result<FactRow<'a>
         relevance: one.closed_at.is_none().then_some(open),
         body: encode(one)?,
         once: false,
+    })
+}
+
+fn observation<'a>(
+    account: &'a str,
+    subscription: &str,
+    state: &SubscriptionState,
+) -> Result<FactRow<'a>, StoreError> {
+    let terminal = state.status.is_terminal();
+    Ok(FactRow {
+        account,
+        kind: observation_kind(state),
+        id: Cow::Owned(observation_id(subscription, state)),
+        reference: None,
+        relevance: terminal.then_some(Relevance { from: state.version.at, until: Timestamp::MAX }),
+        body: encode(state)?,
+        once: true,
     })
 }
 
@@ -240,9 +249,17 @@ impl StoredRow<'_> {
             kind::OBSERVATION_OPEN | kind::OBSERVATION_SETTLED | kind::OBSERVATION_FINAL => {
                 self.add_observation(facts)?;
             }
+            kind::SCHEDULE => {
+                let one: tollgate_domain::subscription::Schedule = self.fact()?;
+                facts.schedules.insert(one.id.clone(), one);
+            }
             kind::INVOICE => {
                 let one: tollgate_domain::payment::Invoice = self.fact()?;
                 facts.invoices.insert(one.id.clone(), one);
+            }
+            kind::INVOICE_PAYMENT => {
+                let one: tollgate_domain::payment::InvoicePayment = self.fact()?;
+                facts.invoice_payments.insert(one.payment.clone(), one);
             }
             kind::PURCHASE => {
                 let one: tollgate_domain::payment::Purchase = self.fact()?;
@@ -278,6 +295,7 @@ impl StoredRow<'_> {
             customer: None,
             member: None,
             contenders: Vec::new(),
+            whole: Vec::new(),
             history: Vec::new(),
         });
         known.remember(state);
