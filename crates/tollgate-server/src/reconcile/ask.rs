@@ -62,7 +62,9 @@ pub async fn ask(
         FetchedKind::Customer
         | FetchedKind::Invoice
         | FetchedKind::Refund
-        | FetchedKind::Dispute => object,
+        | FetchedKind::Dispute
+        | FetchedKind::Charge
+        | FetchedKind::InvoicePayment => object,
     };
     Ok(Answer::Shown { object, at: fetched.date })
 }
@@ -118,6 +120,8 @@ fn place(kind: FetchedKind, id: &str) -> (Operation, ApiPath, Form) {
         FetchedKind::Invoice => of("invoices.retrieve", "/v1/invoices"),
         FetchedKind::Refund => of("refunds.retrieve", "/v1/refunds"),
         FetchedKind::Dispute => of("disputes.retrieve", "/v1/disputes"),
+        FetchedKind::Charge => of("charges.retrieve", "/v1/charges"),
+        FetchedKind::InvoicePayment => of("invoice_payments.retrieve", "/v1/invoice_payments"),
     }
 }
 
