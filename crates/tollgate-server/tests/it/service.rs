@@ -14,4 +14,5 @@ mod reads;
 mod reconcile;
 mod refusals;
 mod supervision;
+mod thin;
 mod wrong_key;
