@@ -275,6 +275,8 @@ pub struct BoostProgram {
     pub levels: Vec<BoostLevel>,
     /// Days a level holds after the boosts that made it are gone.
     pub sustain_days: u32,
+    /// Hours boosts count after the first failed payment, where no plan is sold with them.
+    pub grace_hours: u32,
 }
 
 /// Plans, features and prices: what can be had and what it takes.

@@ -46,11 +46,15 @@ impl Catalog {
         }
     }
 
-    /// The same catalog with one grace for all plans, in hours; more than the longest grace a
-    /// catalog may have is cut to it.
+    /// The same catalog with one grace for all plans and boosts, in hours; more than the longest
+    /// grace a catalog may have is cut to it.
     pub fn with_grace_hours(mut self, hours: u32) -> Self {
+        let hours = hours.min(GRACE_HOURS_MAX);
         for plan in &mut self.plans {
-            plan.grace_hours = hours.min(GRACE_HOURS_MAX);
+            plan.grace_hours = hours;
+        }
+        if let Some(program) = &mut self.boost {
+            program.grace_hours = hours;
         }
         self.with_version()
     }
@@ -189,6 +193,7 @@ mod tests {
     fn one_grace_can_be_set_for_all_plans() {
         let catalog = builtin("sietch").unwrap().with_grace_hours(72);
         assert!(catalog.plans.iter().all(|plan| plan.grace_hours == 72));
+        assert_eq!(catalog.boost.as_ref().map(|program| program.grace_hours), Some(72));
         assert_ne!(catalog.version, builtin("sietch").unwrap().version);
     }
 }

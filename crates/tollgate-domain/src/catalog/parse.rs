@@ -406,11 +406,13 @@ fn read_boost(
     let price = read_addon_price(&section, settings);
     prices.add(&section, &read_sold_as(&section), PriceTarget::Boost);
     let sustain_days = section.number("sustain_days", SUSTAIN_DAYS_MAX);
+    let grace_hours = section.number("grace_hours", GRACE_HOURS_MAX);
     let levels = read_levels(&section, drafts);
     section.finish();
     let sustain_days = sustain_days.unwrap_or(SUSTAIN_DAYS_DEFAULT);
     let (price, options) = price?;
-    Some(BoostProgram { price, options, levels, sustain_days })
+    let grace_hours = grace_hours.unwrap_or(settings.grace_hours);
+    Some(BoostProgram { price, options, levels, sustain_days, grace_hours })
 }
 
 fn read_levels(boost: &Section<'_>, drafts: &[PlanDraft<'_>]) -> Vec<BoostLevel> {

@@ -86,6 +86,7 @@ impl Canonical {
         self.list(catalog.boost.iter().len());
         if let Some(boost) = &catalog.boost {
             self.money(boost.price).options(&boost.options).number(u64::from(boost.sustain_days));
+            self.number(u64::from(boost.grace_hours));
             self.list(boost.levels.len());
             for level in &boost.levels {
                 self.number(level.boosts).plan(level.plan);

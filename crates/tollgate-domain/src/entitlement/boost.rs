@@ -2,12 +2,13 @@
 //! Must not know: other sources, who wins.
 //!
 //! The level follows the sum of active boosts (not of boosters): bought ones from subscriptions
-//! that are `active`, and given ones. A level holds while its boosts do and the catalog's sustain
-//! days longer, so at any instant the highest level of that many days back is in force; topping
-//! up in time keeps it.
+//! that are `active` or in the grace after a failed payment, and given ones. A level holds while
+//! its boosts do and the catalog's sustain days longer, so at any instant the highest level of that
+//! many days back is in force; topping up in time keeps it.
 
 use std::borrow::Cow;
 
+use super::grace::{self, GraceStart};
 use super::subscription::{earlier, sold};
 use super::{Absence, Considered, SourceKind, Standing};
 use crate::catalog::{BoostProgram, Catalog};
@@ -84,7 +85,7 @@ fn boosts(
     let forgotten = at.plus_days(-i64::from(program.sustain_days));
     let mut spans = Vec::new();
     for subscription in facts.subscriptions.values() {
-        bought(subscription, catalog, forgotten, &mut spans);
+        bought(&Buyer { subscription, facts, catalog }, forgotten, &mut spans);
     }
     for given in &facts.boosts {
         let revoked = given.revoked.as_ref().map(|revoked| revoked.at);
@@ -98,16 +99,18 @@ fn boosts(
     spans
 }
 
+/// A subscription with all that bears on its boosts.
+struct Buyer<'f> {
+    subscription: &'f Subscription,
+    facts: &'f Facts,
+    catalog: &'f Catalog,
+}
+
 /// The spans of one subscription's boosts, the newest first, back to where nothing matters.
-fn bought(
-    subscription: &Subscription,
-    catalog: &Catalog,
-    forgotten: Timestamp,
-    spans: &mut Vec<Held<u64>>,
-) {
-    let Some(current) = subscription.state() else { return };
-    let mut until = add_span(current, None, catalog, spans);
-    let mut past = subscription.history.as_slice();
+fn bought(buyer: &Buyer<'_>, forgotten: Timestamp, spans: &mut Vec<Held<u64>>) {
+    let Some(current) = buyer.subscription.state() else { return };
+    let mut until = buyer.add_span(current, None, spans);
+    let mut past = buyer.subscription.history.as_slice();
     while until > forgotten {
         // What came after a final state was late news of an ended subscription, and what shares
         // a second competes to be its state.
@@ -116,24 +119,33 @@ fn bought(
         let second = past.partition_point(|state| state.version.at < last.version.at);
         let (_, contenders) = past.split_at(second);
         let Some(state) = latest(contenders.iter()) else { return };
-        until = add_span(state, Some(until), catalog, spans);
+        until = buyer.add_span(state, Some(until), spans);
     }
 }
 
-/// Adds what one state holds until the next; returns when it began.
-fn add_span(
-    state: &SubscriptionState,
-    next: Option<Timestamp>,
-    catalog: &Catalog,
-    spans: &mut Vec<Held<u64>>,
-) -> Timestamp {
-    let from = state.version.at;
-    if state.status == SubscriptionStatus::Active {
-        let end = state.pending_end();
+impl Buyer<'_> {
+    /// Adds what one state holds until the next; returns when it began.
+    fn add_span(
+        &self,
+        state: &SubscriptionState,
+        next: Option<Timestamp>,
+        spans: &mut Vec<Held<u64>>,
+    ) -> Timestamp {
+        let from = state.version.at;
+        let sold = sold(state, self.catalog);
+        let end = match state.status {
+            SubscriptionStatus::Active => state.pending_end(),
+            SubscriptionStatus::PastDue => {
+                let GraceStart { at, .. } = grace::start(self.subscription, state, self.facts);
+                let over = grace::hours(sold, self.catalog).map(|hours| at.plus_hours(hours));
+                over.map(|over| earlier(over, state.pending_end()))
+            }
+            _ => return from,
+        };
         let until = next.map(|next| earlier(next, end)).or(end);
-        spans.push(Held { from, until, what: sold(state, catalog).boosts });
+        spans.push(Held { from, until, what: sold.boosts });
+        from
     }
-    from
 }
 
 fn count_at(spans: &[Held<u64>], at: Timestamp) -> u64 {

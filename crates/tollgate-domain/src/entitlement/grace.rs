@@ -6,7 +6,7 @@
 //! A cycle begins after the last observation that was neither `past_due` nor `unpaid`, so failures
 //! that were settled otherwise are forgotten.
 
-use super::subscription::{earlier, sold};
+use super::subscription::{Sold, earlier, sold};
 use crate::catalog::{Catalog, Plan};
 use crate::facts::Facts;
 use crate::ids::{InvoiceId, SubscriptionId};
@@ -40,11 +40,16 @@ pub fn grace_windows(facts: &Facts, catalog: &Catalog) -> Vec<GraceWindow> {
 
 fn window(subscription: &Subscription, facts: &Facts, catalog: &Catalog) -> Option<GraceWindow> {
     let state = subscription.state()?;
-    let plan = catalog.plan(sold(state, catalog).plan?)?;
+    let sold = sold(state, catalog);
+    let hours = hours(sold, catalog)?;
     let start = match state.status {
         SubscriptionStatus::PastDue => start(subscription, state, facts),
-        SubscriptionStatus::Trialing => GraceStart { at: state.trial_end?, invoice: None },
-        SubscriptionStatus::Active
+        // Boosts do not count in a trial, so there is nothing to keep after it.
+        SubscriptionStatus::Trialing if sold.plan.is_some() => {
+            GraceStart { at: state.trial_end?, invoice: None }
+        }
+        SubscriptionStatus::Trialing
+        | SubscriptionStatus::Active
         | SubscriptionStatus::Incomplete
         | SubscriptionStatus::IncompleteExpired
         | SubscriptionStatus::Unpaid
@@ -52,7 +57,7 @@ fn window(subscription: &Subscription, facts: &Facts, catalog: &Catalog) -> Opti
         | SubscriptionStatus::Canceled
         | SubscriptionStatus::Unknown(_) => return None,
     };
-    let ends_at = earlier(end(start.at, plan), state.pending_end());
+    let ends_at = earlier(start.at.plus_hours(hours), state.pending_end());
     (start.at < ends_at).then(|| GraceWindow {
         subscription: subscription.id.clone(),
         invoice: start.invoice.cloned(),
@@ -67,20 +72,30 @@ pub(super) struct GraceStart<'f> {
     pub(super) invoice: Option<&'f InvoiceId>,
 }
 
+/// How long the grace of a subscription is that sells this: its plan's, else the boosts'. `None`
+/// where it sells nothing.
+pub(super) fn hours(sold: Sold, catalog: &Catalog) -> Option<i64> {
+    let plan = sold.plan.and_then(|index| catalog.plan(index)).map(|plan| plan.grace_hours);
+    let boosts = || catalog.boost.as_ref().filter(|_| sold.boosts > 0);
+    plan.or_else(|| boosts().map(|program| program.grace_hours)).map(i64::from)
+}
+
 /// End of a grace that started at `start`, for a subscription of this plan.
 pub(super) fn end(start: Timestamp, plan: &Plan) -> Timestamp {
     start.plus_hours(i64::from(plan.grace_hours))
 }
 
-/// The start of the grace of a past-due subscription: its cycle's first failed payment, else the
-/// first observation of the cycle.
+/// The start of the grace of a past-due state of a subscription: its cycle's first failed payment,
+/// else the first observation of the cycle.
 pub(super) fn start<'f>(
     subscription: &Subscription,
     state: &SubscriptionState,
     facts: &'f Facts,
 ) -> GraceStart<'f> {
-    let settled_at =
-        subscription.history.iter().filter(|past| past.status.is_settled()).map(at_of).max();
+    let before = |past: &&SubscriptionState| past.version.at <= state.version.at;
+    let settled =
+        subscription.history.iter().filter(before).filter(|past| past.status.is_settled());
+    let settled_at = settled.map(at_of).max();
     let failure = facts
         .invoices
         .values()

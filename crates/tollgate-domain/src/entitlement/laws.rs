@@ -226,6 +226,12 @@ proptest! {
         let (catalog, facts) = read(&scenario);
         for window in grace_windows(&facts, &catalog) {
             prop_assert!(window.started_at < window.ends_at);
+            let id = Some(window.subscription.as_str().to_owned());
+            let sources = resolve(&facts, &catalog, window.started_at).considered;
+            // Boosts are not a source of their own but part of the level.
+            if !sources.iter().any(|source| source.id == id) {
+                continue;
+            }
             let standing = |at| {
                 let resolution = resolve(&facts, &catalog, at);
                 let id = Some(window.subscription.as_str().to_owned());

@@ -349,11 +349,40 @@ fn boosts_make_levels_by_their_sum() {
         "sub a boost*3 active @0d\nsub b boost*2 active @0d\nboosts c 2 @0d",
         "1d: premium by boost always",
     );
-    for status in ["past_due", "trialing", "canceled", "paused", "unpaid"] {
+    for status in ["trialing", "canceled", "paused", "unpaid"] {
         check(&format!("sub a boost*7 {status} @0d"), "1d: starter by default always");
     }
     check("sub a basic,boost*7 active @0d", "1d: premium by boost always");
     stands("boosts b 1 @0d", "1d", &["default -: in_force", "boost -: too_few_boosts"]);
+}
+
+#[test]
+fn boosts_keep_counting_through_the_grace_of_a_failed_payment() {
+    let dunning = "
+        sub a boost*7 active @0d
+        sub a boost*7 past_due @30d1h
+        invoice i a open fails=30d,33d
+    ";
+    // Until the grace ends a day after the first failure, and the level seven days longer.
+    check(
+        dunning,
+        "
+        30d2h: premium by boost until 38d
+        37d23h59m59s999ms: premium by boost until 38d
+        38d: starter by default always
+    ",
+    );
+    check(&format!("{dunning}\nsub a boost*7 active @34d"), "45d: premium by boost always");
+    // A plan of the same subscription brings its own grace.
+    check(
+        "sub a basic,boost*7 past_due @30d cancel_at=30d6h",
+        "30d1h: premium by boost until 37d6h",
+    );
+    let (catalog, facts) = read(dunning);
+    let windows = grace_windows(&facts, &catalog);
+    assert_eq!(windows.iter().map(|one| text(one.ends_at)).collect::<Vec<_>>(), ["31d"]);
+    let (catalog, facts) = read("sub a boost*7 trialing @0d trial=7d");
+    assert!(grace_windows(&facts, &catalog).is_empty());
 }
 
 #[test]
