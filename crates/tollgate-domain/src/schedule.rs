@@ -8,6 +8,7 @@ use crate::change::{Change, Decision};
 use crate::entitlement::resolve::{grace_windows, grant_ends};
 use crate::facts::Facts;
 use crate::ids::FactId;
+use crate::subscription::SubscriptionStatus;
 use crate::time::Timestamp;
 use crate::{boost, decide, feature_override, grant, waiver};
 
@@ -61,6 +62,61 @@ pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Time
     graces.chain(own).chain(bought).filter(|end| *end > now).min()
 }
 
+/// By when an account is to be looked at after `changes`, of whose facts only those are given that
+/// the changes touch; `None`: they bring no end. Others may have brought an earlier look, which then
+/// stays: a look too many finds nothing, and finds the exact instant of the next one.
+///
+/// Some ends follow from facts that are not given (when a payment failed first): then it is `now`.
+pub fn look_after(
+    changes: &[Change],
+    facts: &Facts,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let needs = changes.iter().map(needs).max().unwrap_or(Needs::Nothing);
+    match needs {
+        Needs::Nothing => None,
+        Needs::Given if ended(facts, catalog, now) == Decision::default() => {
+            next_end(facts, catalog, now)
+        }
+        Needs::Given | Needs::Everything => Some(now),
+    }
+}
+
+/// What has to be known to tell the end that a change may bring.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Needs {
+    /// It brings none.
+    Nothing,
+    /// The facts the change touches.
+    Given,
+    /// All facts of the account.
+    Everything,
+}
+
+fn needs(change: &Change) -> Needs {
+    match change {
+        Change::SaveSubscription(subscription) => match subscription.state() {
+            Some(state) if state.status == SubscriptionStatus::PastDue => Needs::Everything,
+            Some(_) | None => Needs::Given,
+        },
+        Change::SaveInvoice(invoice) if !invoice.failed_attempts.is_empty() => Needs::Everything,
+        Change::HandOver { .. } | Change::TakeOver { .. } => Needs::Everything,
+        Change::SavePurchase(_)
+        | Change::SaveAdjustment(_)
+        | Change::SaveWaiver(_)
+        | Change::SaveGrant(_)
+        | Change::SaveBoost(_)
+        | Change::SaveOverride(_) => Needs::Given,
+        Change::CreateAccount
+        | Change::SaveCustomer(_)
+        | Change::AppendSubscriptionState(..)
+        | Change::SaveInvoice(_)
+        | Change::SaveFinding(_)
+        | Change::Note(_) => Needs::Nothing,
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Waiver,
@@ -97,3 +153,6 @@ fn own_ends(facts: &Facts) -> impl Iterator<Item = (&FactId, Timestamp, Kind)> {
         .filter_map(|fact| fact.expires_at.map(|end| (&fact.id, end, Kind::Override)));
     waivers.chain(grants).chain(boosts).chain(overrides)
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,7 @@ impl Intake {
             ledger.enter(head, decision, facts, self.catalog())?;
             head.revision
         };
-        ledger.look_again(account, next_end(facts, self.catalog(), now));
+        ledger.look_next(account, next_end(facts, self.catalog(), now));
         ledger.keep_heads(heads);
         ledger.write(tx).await?;
         let changed = ledger.changed();

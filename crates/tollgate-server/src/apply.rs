@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tollgate_domain::change::Change;
 use tollgate_domain::ids::AccountId;
-use tollgate_domain::subscription::{Subscription, SubscriptionStatus};
+use tollgate_domain::schedule::look_after;
 use tollgate_domain::{Catalog, Decision, Facts, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::journal::JournalRow;
@@ -23,7 +23,8 @@ pub struct Ledger {
     outbox: Vec<OutboxRow>,
     heads: Vec<AccountHead>,
     touched: Vec<AccountId>,
-    look_again: BTreeMap<AccountId, Option<Timestamp>>,
+    looks: BTreeMap<AccountId, Timestamp>,
+    next_looks: BTreeMap<AccountId, Option<Timestamp>>,
 }
 
 impl Ledger {
@@ -36,13 +37,15 @@ impl Ledger {
             outbox: Vec::new(),
             heads: Vec::new(),
             touched: Vec::new(),
-            look_again: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            next_looks: BTreeMap::new(),
         }
     }
 
     /// Enters a decision: raises the account's revision when its facts change, and numbers its
     /// journal entries and billing events. `facts` are those after the decision and before
-    /// the next one: billing events show the state they tell of.
+    /// the next one: billing events show the state they tell of, and ends it brings are noted for
+    /// the scheduler.
     pub fn enter(
         &mut self,
         head: &mut AccountHead,
@@ -73,15 +76,17 @@ impl Ledger {
             });
         }
         self.touched.push(head.account.clone());
-        if decision.changes.iter().any(may_end) {
-            self.look_again.insert(head.account.clone(), Some(self.now));
+        if let Some(at) = look_after(&decision.changes, facts, catalog, self.now) {
+            let look = self.looks.entry(head.account.clone()).or_insert(at);
+            *look = at.min(*look);
         }
         Ok(())
     }
 
-    /// Has the scheduler look at an account at an instant, or not by itself.
-    pub fn look_again(&mut self, account: &AccountId, at: Option<Timestamp>) {
-        self.look_again.insert(account.clone(), at);
+    /// Has the scheduler look at an account at an instant, or not by itself. For whoever knows all
+    /// facts of it: this takes the place of every look noted before.
+    pub fn look_next(&mut self, account: &AccountId, at: Option<Timestamp>) {
+        self.next_looks.insert(account.clone(), at);
     }
 
     /// Takes the heads of the accounts entered, to be written.
@@ -105,11 +110,8 @@ impl Ledger {
 
     /// Writes everything in the transaction.
     pub async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        if !self.look_again.is_empty() {
-            let look_again: Vec<(AccountId, Option<Timestamp>)> =
-                self.look_again.iter().map(|(account, at)| (account.clone(), *at)).collect();
-            schedule::save(tx, &look_again).await?;
-        }
+        schedule::bring_forward(tx, &self.looks).await?;
+        schedule::save(tx, &self.next_looks).await?;
         if self.heads.is_empty() {
             return Ok(());
         }
@@ -119,29 +121,5 @@ impl Ledger {
         facts::save(tx, &changes).await?;
         journal::append(tx, &self.journal).await?;
         outbox::append(tx, &self.outbox).await
-    }
-}
-
-/// Whether a change may bring an end that no event announces, so that the scheduler must look.
-fn may_end(change: &Change) -> bool {
-    match change {
-        Change::SaveSubscription(subscription) => {
-            let status = Subscription::state(subscription).map(|state| &state.status);
-            matches!(status, Some(SubscriptionStatus::PastDue))
-        }
-        Change::SaveInvoice(invoice) => !invoice.failed_attempts.is_empty(),
-        Change::SaveWaiver(_)
-        | Change::SaveGrant(_)
-        | Change::SaveBoost(_)
-        | Change::SaveOverride(_)
-        | Change::HandOver { .. }
-        | Change::TakeOver { .. } => true,
-        Change::CreateAccount
-        | Change::SaveCustomer(_)
-        | Change::AppendSubscriptionState(..)
-        | Change::SavePurchase(_)
-        | Change::SaveAdjustment(_)
-        | Change::SaveFinding(_)
-        | Change::Note(_) => false,
     }
 }

@@ -1,6 +1,8 @@
 //! When an account is to be looked at again because something of it ends. Owns: one instant per
 //! account. Must not know: what ends.
 
+use std::collections::BTreeMap;
+
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
 
@@ -15,6 +17,12 @@ statements! {
         ON CONFLICT (account_id) DO UPDATE SET due_at = excluded.due_at \
             WHERE account_schedule.due_at <> excluded.due_at";
 
+    BRING_FORWARD = "WITH {rows:account_id text, due_at bigint} \
+        INSERT INTO account_schedule (account_id, due_at) \
+        SELECT account_id, due_at FROM r WHERE true \
+        ON CONFLICT (account_id) DO UPDATE SET due_at = excluded.due_at \
+            WHERE account_schedule.due_at > excluded.due_at";
+
     CLEAR = "WITH {rows:account_id text} \
         DELETE FROM account_schedule WHERE account_id IN (SELECT r.account_id FROM r)";
 
@@ -25,25 +33,39 @@ statements! {
 }
 
 /// Sets when accounts are to be looked at, replacing the instants before; `None`: not by itself.
-/// For an account named twice the last instant counts.
 pub async fn save(
     tx: &mut Tx,
-    accounts: &[(AccountId, Option<Timestamp>)],
+    looks: &BTreeMap<AccountId, Option<Timestamp>>,
 ) -> Result<(), StoreError> {
-    let last: std::collections::BTreeMap<&AccountId, Option<Timestamp>> =
-        accounts.iter().map(|(account, at)| (account, *at)).collect();
-    let set: Vec<(&str, i64)> =
-        last.iter().filter_map(|(account, at)| Some((account.as_str(), (*at)?.millis()))).collect();
-    let clear: Vec<&str> =
-        last.iter().filter(|(_, at)| at.is_none()).map(|(account, _)| account.as_str()).collect();
+    let set: Vec<(&AccountId, Timestamp)> =
+        looks.iter().filter_map(|(account, at)| Some((account, (*at)?))).collect();
+    let clear: Vec<&AccountId> =
+        looks.iter().filter(|(_, at)| at.is_none()).map(|(account, _)| account).collect();
     if !set.is_empty() {
-        let rows = Rows::of(&set).text(|(account, _)| account).bigint(|(_, at)| *at);
-        SAVE.on(&mut *tx).rows(rows).execute().await?;
+        SAVE.on(&mut *tx).rows(rows(&set)).execute().await?;
     }
     if !clear.is_empty() {
-        CLEAR.on(tx).rows(Rows::of(&clear).text(|account| account)).execute().await?;
+        let rows = Rows::of(&clear).text(|account| account.as_str());
+        CLEAR.on(tx).rows(rows).execute().await?;
     }
     Ok(())
+}
+
+/// Has accounts looked at no later than at these instants.
+pub async fn bring_forward(
+    tx: &mut Tx,
+    looks: &BTreeMap<AccountId, Timestamp>,
+) -> Result<(), StoreError> {
+    if looks.is_empty() {
+        return Ok(());
+    }
+    let looks: Vec<(&AccountId, Timestamp)> =
+        looks.iter().map(|(account, at)| (account, *at)).collect();
+    BRING_FORWARD.on(tx).rows(rows(&looks)).execute().await.map(|_| ())
+}
+
+fn rows<'l>(looks: &'l [(&'l AccountId, Timestamp)]) -> Rows<'l, (&'l AccountId, Timestamp)> {
+    Rows::of(looks).text(|(account, _)| account.as_str()).bigint(|(_, at)| at.millis())
 }
 
 /// An account whose instant has come.

@@ -89,7 +89,7 @@ on_both! {
             links::insert(tx, &[&sample::link("cus_1", "acme")]).await?;
             journal::append(tx, &[row]).await?;
             outbox::append(tx, &[billing_event(1)]).await?;
-            schedule::save(tx, &[(id.clone(), Some(at(9)))]).await?;
+            schedule::save(tx, &[(id.clone(), Some(at(9)))].into()).await?;
             inbox::insert(tx, std::slice::from_ref(&event)).await.map(|_| ())
         }).await.unwrap();
         let tables = [
@@ -124,10 +124,11 @@ on_both! {
     accounts_are_due_at_their_instant: |db| async {
         let ids: Vec<AccountId> = ["a", "b", "c"].map(account).into();
         let save = async |all: &[(AccountId, Option<tollgate_domain::Timestamp>)]| {
-            write(db, async |tx| schedule::save(tx, all).await).await.unwrap();
+            let all = all.iter().cloned().collect();
+            write(db, async |tx| schedule::save(tx, &all).await).await.unwrap();
         };
         save(&[(ids[0].clone(), Some(at(20))), (ids[1].clone(), Some(at(10)))]).await;
-        save(&[(ids[2].clone(), Some(at(5))), (ids[2].clone(), Some(at(30)))]).await;
+        save(&[(ids[2].clone(), Some(at(30)))]).await;
         let due = async |now, limit| {
             let due = schedule::due(db, at(now), limit).await.unwrap();
             due.into_iter().map(|due| due.account.unwrap()).collect::<Vec<_>>()
@@ -137,18 +138,23 @@ on_both! {
         assert_eq!(due(30, 1).await, [ids[1].clone()]);
         save(&[(ids[1].clone(), None), (ids[0].clone(), Some(at(40)))]).await;
         assert_eq!(due(30, 10).await, [ids[2].clone()]);
+        let sooner = [(0, 50), (1, 25), (2, 20)].map(|(one, due)| (ids[one].clone(), at(due)));
+        let sooner = sooner.into_iter().collect();
+        write(db, async |tx| schedule::bring_forward(tx, &sooner).await).await.unwrap();
+        assert_eq!(due(39, 10).await, [ids[2].clone(), ids[1].clone()]);
+        assert_eq!(due(40, 10).await.len(), 3, "a later look moves nothing");
     }
 
     an_account_is_due_later_and_what_was_set_meanwhile_stays: |db| async {
         for one in ["a", "b"] {
-            let due = [(account(one), Some(at(10)))];
+            let due = [(account(one), Some(at(10)))].into();
             write(db, async |tx| schedule::save(tx, &due).await).await.unwrap();
         }
         db.sql("INSERT INTO account_schedule (account_id, due_at) VALUES ('no id', 0)").await;
         let due = schedule::due(db, at(10), 10).await.unwrap();
         assert_eq!(due.iter().map(|due| due.row.as_str()).collect::<Vec<_>>(), ["no id", "a", "b"]);
         assert!(due[0].account.is_err() && due[1].account.is_ok());
-        let meanwhile = [(account("b"), Some(at(25)))];
+        let meanwhile = [(account("b"), Some(at(25)))].into();
         write(db, async |tx| schedule::save(tx, &meanwhile).await).await.unwrap();
         for one in &due {
             schedule::postpone(db, &one.row, at(60), at(10)).await.unwrap();

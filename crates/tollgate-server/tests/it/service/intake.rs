@@ -3,6 +3,8 @@
 use crate::support::{NOW, SECRET, Settings, State, TestApp, TestDatabase, on_both};
 use serde_json::json;
 use tollgate_domain::Timestamp;
+use tollgate_domain::ids::AccountId;
+use tollgate_store::journal::JournalFilter;
 use tollgate_stripe::SigningSecret;
 
 on_both! {
@@ -174,11 +176,46 @@ on_both! {
         for _ in 0..3 {
             app.run_workers().await;
         }
-        let account = tollgate_domain::ids::AccountId::parse("acme").unwrap();
+        let account = AccountId::parse("acme").unwrap();
         let events = tollgate_store::outbox::list(&app.app().engine.db, &account, 0, 1000).await.unwrap();
         let ended = events.iter().filter(|event| event.kind == "grace_period.ended").count();
         assert_eq!(ended, 1, "{:?}", events.iter().map(|e| e.kind.clone()).collect::<Vec<_>>());
         app.stop().await;
+    }
+
+    async fn ends_of_bought_grants_and_of_a_trials_grace_are_told_once(database: &TestDatabase) {
+        let levels = Settings { catalog: Some("levels".to_owned()), ..Settings::default() };
+        let grant = ("grant", levels, "full_content", "grant.expired");
+        let trial = ("trial", Settings::default(), "weekly_digest", "grace_period.ended");
+        for (scenario, settings, feature, kind) in [grant, trial] {
+            let app = TestApp::start_with(database, settings).await;
+            let account = AccountId::parse(&format!("of-{scenario}")).unwrap();
+            app.deliver_all(&app.scenario(scenario, account.as_str())).await;
+            let db = &app.app().engine.db;
+            let told = async || {
+                app.run_workers().await;
+                let filter = JournalFilter { account: Some(account.clone()), ..JournalFilter::default() };
+                let (journal, _) = tollgate_store::journal::list(db, &filter, None, 1_000).await.unwrap();
+                let events = tollgate_store::outbox::list(db, &account, 0, 1_000).await.unwrap();
+                let entries = journal.iter().filter(|entry| entry.kind == kind).count();
+                (entries, events.iter().filter(|event| event.kind == kind).count())
+            };
+            // Only time passes from here on, from one end to the next.
+            loop {
+                let check = app.check(account.as_str(), feature).await;
+                if check["canAccess"] == false {
+                    break;
+                }
+                let until = Timestamp::parse(check["validUntil"].as_str().unwrap()).unwrap();
+                app.clock.set(until.plus_ms(-1));
+                assert_eq!(told().await, (0, 0), "{kind} before {until}");
+                app.clock.set(until);
+            }
+            for _ in 0..3 {
+                assert_eq!(told().await, (1, 1), "{kind} at {}", app.now());
+            }
+            app.stop().await;
+        }
     }
 
     async fn signatures_are_judged_by_the_bytes(database: &TestDatabase) {
