@@ -12,8 +12,9 @@ pub const HOUR_MS: i64 = 3_600_000;
 /// One day, in milliseconds.
 pub const DAY_MS: i64 = 86_400_000;
 
-/// Latest instant we accept, 9999-12-31T00:00:00Z, so that every instant has an RFC 3339 text.
-const MILLIS_MAX: i64 = 253_402_214_400_000;
+/// Latest instant we accept, 9999-12-30T22:00:00Z: the last whole second of which `jiff` makes a
+/// text, so that every instant has an RFC 3339 text of its own.
+const MILLIS_MAX: i64 = 253_402_207_200_000;
 /// Earliest instant we accept, 0001-01-01T00:00:00Z.
 const MILLIS_MIN: i64 = -62_135_596_800_000;
 
@@ -105,6 +106,33 @@ impl Timestamp {
         }
     }
 
+    /// Day of the month, 1 to 31, UTC.
+    pub fn day_of_month(self) -> i8 {
+        self.civil().day()
+    }
+
+    /// Months since the year 0, UTC: the difference of two is the number of months between theirs.
+    pub fn month_number(self) -> i32 {
+        let day = self.civil();
+        i32::from(day.year()) * 12 + i32::from(day.month()) - 1
+    }
+
+    /// The same time of day `months` months later (negative: earlier), on day `day` of that month
+    /// or on its last day where it is shorter. So an anchor on the 31st is told by its day, not by
+    /// the step before, and comes back after a short month.
+    pub fn in_months(self, months: i32, day: i8) -> Self {
+        let month = self.month_number().saturating_add(months);
+        let year = i16::try_from(month.div_euclid(12)).unwrap_or(i16::MAX);
+        let first = i8::try_from(month.rem_euclid(12) + 1)
+            .and_then(|month| Ok(jiff::civil::Date::new(year, month, 1)));
+        let Ok(Ok(first)) = first else {
+            return if months < 0 { Self::MIN } else { Self::MAX };
+        };
+        let day = day.clamp(1, first.days_in_month());
+        let passed = self.0.rem_euclid(DAY_MS);
+        Self::from_civil(first.year(), first.month()).plus_days(i64::from(day) - 1).plus_ms(passed)
+    }
+
     fn civil(self) -> jiff::civil::Date {
         self.jiff().to_zoned(jiff::tz::TimeZone::UTC).date()
     }
@@ -150,6 +178,27 @@ mod tests {
     }
 
     #[test]
+    fn an_anchor_day_clamps_to_short_months_and_comes_back() {
+        let t = |text: &str| Timestamp::parse(text).unwrap();
+        let anchor = t("2026-01-31T10:30:00.5Z");
+        let steps = [
+            (-2, "2025-11-30T10:30:00.5Z"),
+            (0, "2026-01-31T10:30:00.5Z"),
+            (1, "2026-02-28T10:30:00.5Z"),
+            (2, "2026-03-31T10:30:00.5Z"),
+            (25, "2028-02-29T10:30:00.5Z"),
+        ];
+        for (months, expected) in steps {
+            assert_eq!(anchor.in_months(months, 31), t(expected));
+        }
+        assert_eq!(t("2026-02-28T00:00:00Z").in_months(1, 30), t("2026-03-30T00:00:00Z"));
+        assert_eq!(t("2026-12-05T00:00:00Z").in_months(1, 5), t("2027-01-05T00:00:00Z"));
+        assert_eq!(Timestamp::MAX.in_months(1, 31), Timestamp::MAX);
+        assert_eq!(anchor.in_months(i32::MAX, 31), Timestamp::MAX);
+        assert_eq!(anchor.in_months(i32::MIN, 31), Timestamp::MIN);
+    }
+
+    #[test]
     fn months_roll_at_their_instant_and_extremes_clamp() {
         let t = |text: &str| Timestamp::parse(text).unwrap();
         assert_eq!(t("2026-12-31T23:59:59.999Z").month_start(), t("2026-12-01T00:00:00Z"));
@@ -157,9 +206,8 @@ mod tests {
         assert_eq!(t("2024-02-29T00:00:00Z").next_month_start(), t("2024-03-01T00:00:00Z"));
         assert_eq!(Timestamp::from_unix_seconds(i64::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.plus_days(1), Timestamp::MAX);
-        assert!(
-            !Timestamp::MIN.to_string().is_empty()
-                && !Timestamp::MAX.next_month_start().to_string().is_empty()
-        );
+        assert_eq!(Timestamp::MIN.to_string(), "0001-01-01T00:00:00Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00Z");
+        assert_eq!(Timestamp::MAX.next_month_start(), Timestamp::MAX);
     }
 }
