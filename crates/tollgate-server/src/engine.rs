@@ -238,8 +238,8 @@ impl Engine {
         Ok(facts::load(&self.db, account, window).await?)
     }
 
-    /// How much of a metered feature is used, with the uses asked for added when they are to be
-    /// consumed and fit. `None` for a feature that is not metered, or that is not there at all.
+    /// How much of a metered feature is used; the uses asked for are among it when they were to be
+    /// consumed and fitted. `None` for a feature that is not metered, or that is not there at all.
     pub async fn usage(
         &self,
         resolution: &Resolution,
@@ -264,11 +264,10 @@ impl Engine {
         } else {
             None
         };
-        if let Some(total) = consumed {
-            let used = total.saturating_sub(metered.requested);
-            return Ok(Some(Usage { used, resets_at }));
-        }
-        let used = usage::find(&self.db, account, key, start).await?;
-        Ok(Some(Usage { used, resets_at }))
+        let used = match consumed {
+            Some(total) => total,
+            None => usage::find(&self.db, account, key, start).await?,
+        };
+        Ok(Some(Usage { used, counted: consumed.is_some(), resets_at }))
     }
 }

@@ -23,6 +23,8 @@ use crate::time::Timestamp;
 pub struct Usage {
     /// Units used, held reservations included.
     pub used: u64,
+    /// The units asked for were counted just now and are among those used.
+    pub counted: bool,
     /// When the count starts again.
     pub resets_at: Timestamp,
 }
@@ -37,7 +39,8 @@ pub struct UnknownFeature {
 
 /// Whether the account may use `requested` more units of a feature. A boolean feature allows any
 /// number; for a limit `requested` is the number to be had in all; for a metered feature without
-/// `usage` nothing counts as used.
+/// `usage` nothing counts as used. Where the units were counted already, the answer is about them
+/// and its usage includes them.
 pub fn answer(
     resolution: &Resolution,
     catalog: &Catalog,
@@ -50,7 +53,8 @@ pub fn answer(
         known.ok_or_else(|| UnknownFeature { feature: feature.chars().take(80).collect() })?;
     let usage = usage.filter(|_| matches!(feature.kind, FeatureKind::Metered(_)));
     let used = usage.map_or(0, |usage| usage.used);
-    let question = Question { resolution, catalog, feature, units: requested.saturating_add(used) };
+    let asked = if usage.is_some_and(|usage| usage.counted) { 0 } else { requested };
+    let question = Question { resolution, catalog, feature, units: asked.saturating_add(used) };
     let allowance = resolution.allowances.get(feature.key.as_str()).copied();
     let limit = match allowance {
         Some(Allowance::Limit(limit)) => Some(limit),

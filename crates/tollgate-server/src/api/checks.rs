@@ -83,7 +83,7 @@ pub struct CheckOut<'a> {
     /// The limit, for limits and metered features that have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// Used in this period.
+    /// Used in this period, uses counted by this check included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<u64>,
     /// Left in this period.

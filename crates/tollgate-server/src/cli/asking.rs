@@ -70,7 +70,7 @@ impl Asking {
             FeatureKind::Metered(period) => {
                 let (start, resets_at) = resolution.meter_span(period, resolved.at);
                 let used = usage::find(&self.db, account, feature, start).await?;
-                Some(Usage { used, resets_at })
+                Some(Usage { used, counted: false, resets_at })
             }
             FeatureKind::Boolean | FeatureKind::Limit => None,
         };

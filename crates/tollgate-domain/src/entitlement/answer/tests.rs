@@ -10,7 +10,7 @@ fn ask(scenario: &str, at: &str, feature: &str, requested: u64, used: Option<u64
     let resolution = resolve(&facts, &catalog, time(at));
     let (_, resets_at) =
         resolution.meter_span(crate::catalog::MeterPeriod::CalendarMonth, time(at));
-    let usage = used.map(|used| Usage { used, resets_at });
+    let usage = used.map(|used| Usage { used, counted: false, resets_at });
     let answer = answer(&resolution, &catalog, feature, requested, usage).unwrap();
     assert!(answer.message.ends_with('.'), "{}", answer.message);
     let mut words = vec![
@@ -134,6 +134,17 @@ fn metered_features_count_what_was_used() {
 }
 
 #[test]
+fn units_that_were_counted_are_not_asked_for_again() {
+    let (catalog, facts) = read("catalog propiq");
+    let resolution = resolve(&facts, &catalog, time("10d"));
+    for (used, requested) in [(1, 1), (5, 1), (5, 5)] {
+        let usage = Usage { used, counted: true, resets_at: time("31d") };
+        let answer = answer(&resolution, &catalog, "analyses", requested, Some(usage)).unwrap();
+        assert_eq!((answer.can_access, answer.usage), (true, Some(used)));
+    }
+}
+
+#[test]
 fn a_feature_that_is_not_in_the_catalog_is_refused() {
     let (catalog, facts) = read("");
     let resolution = resolve(&facts, &catalog, time("0d"));
@@ -146,7 +157,7 @@ fn messages_are_sentences_for_people() {
     let message = |scenario: &str, feature: &str, used: Option<u64>| {
         let (catalog, facts) = read(scenario);
         let resolution = resolve(&facts, &catalog, time("10d"));
-        let usage = used.map(|used| Usage { used, resets_at: time("31d") });
+        let usage = used.map(|used| Usage { used, counted: false, resets_at: time("31d") });
         answer(&resolution, &catalog, feature, 1, usage).unwrap().message
     };
     for (scenario, feature, used, expected) in [

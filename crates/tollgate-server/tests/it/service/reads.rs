@@ -98,6 +98,13 @@ on_both! {
         let answers = futures_util::future::join_all(asks).await;
         let allowed = answers.iter().filter(|answer| answer.json()["canAccess"] == true).count();
         assert_eq!(allowed, 5, "{:?}", answers.iter().map(|a| a.text.clone()).collect::<Vec<_>>());
+        // Each one that was counted tells the count after itself.
+        let granted = answers.iter().map(|answer| answer.json()).filter(|answer| answer["canAccess"] == true);
+        let mut told: Vec<(u64, u64)> = granted
+            .map(|answer| (answer["usage"].as_u64().unwrap(), answer["remaining"].as_u64().unwrap()))
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, [(1, 4), (2, 3), (3, 2), (4, 1), (5, 0)]);
         let after = app.check("u1", "analyses").await;
         assert_eq!((&after["canAccess"], &after["usage"], &after["remaining"]), (&json!(false), &json!(5), &json!(0)), "{after}");
         assert_eq!(after["reason"]["code"], "usage_limit_reached");
