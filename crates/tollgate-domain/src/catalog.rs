@@ -239,6 +239,44 @@ pub enum PriceTarget {
     Boost,
 }
 
+/// What becomes of an active subscription whose paid period is over without any news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StalePolicy {
+    /// It keeps its access, and operators hear of it.
+    Hold,
+    /// It ends a grace after the period.
+    End,
+}
+
+impl StalePolicy {
+    /// Its name in a catalog.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::End => "end",
+        }
+    }
+}
+
+/// What a subscription gives while collecting its invoices is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CollectionPauseAccess {
+    /// What it sells, as Stripe's guide has it.
+    Keep,
+    /// Nothing.
+    None,
+}
+
+impl CollectionPauseAccess {
+    /// Its name in a catalog.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::None => "none",
+        }
+    }
+}
+
 /// The score badge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Badge {
@@ -298,6 +336,10 @@ pub struct Catalog {
     pub upgrade_url: String,
     /// Longest time a reader may keep an answer, in seconds.
     pub cache_seconds: u32,
+    /// What becomes of subscriptions on stale evidence.
+    pub stale: StalePolicy,
+    /// What subscriptions give while collecting their invoices is paused.
+    pub collection_pause_access: CollectionPauseAccess,
     /// The score badge, when sold.
     pub badge: Option<Badge>,
     /// Boosting, when offered.

@@ -4,8 +4,8 @@
 use crate::facts::{BoostGrant, Customer, Facts, Grant, Override, Waiver};
 use crate::finding::Finding;
 use crate::ids::{AccountId, EventId, InvoiceId, ObjectId, SubscriptionId};
-use crate::payment::{Adjustment, Invoice, Purchase};
-use crate::subscription::{Subscription, SubscriptionState};
+use crate::payment::{Adjustment, Invoice, InvoicePayment, Purchase};
+use crate::subscription::{Schedule, Subscription, SubscriptionState};
 use crate::time::Timestamp;
 
 /// One change of an account's facts. Saving replaces the fact with the same id.
@@ -33,8 +33,12 @@ pub enum Change {
     SaveSubscription(Subscription),
     /// An observation is added to a subscription's history.
     AppendSubscriptionState(SubscriptionId, SubscriptionState),
+    /// A schedule of a subscription.
+    SaveSchedule(Schedule),
     /// An invoice.
     SaveInvoice(Invoice),
+    /// A payment of an invoice.
+    SaveInvoicePayment(InvoicePayment),
     /// A checkout session.
     SavePurchase(Purchase),
     /// A refund, dispute or refund total.
@@ -244,6 +248,12 @@ impl Facts {
             }
             Change::SaveInvoice(invoice) => {
                 self.invoices.insert(invoice.id.clone(), invoice.clone());
+            }
+            Change::SaveSchedule(schedule) => {
+                self.schedules.insert(schedule.id.clone(), schedule.clone());
+            }
+            Change::SaveInvoicePayment(paid) => {
+                self.invoice_payments.insert(paid.payment.clone(), paid.clone());
             }
             Change::SavePurchase(purchase) => {
                 self.purchases.insert(purchase.id.clone(), purchase.clone());

@@ -36,8 +36,9 @@ use milestones::{Milestone, Touched, View};
 
 /// Decides what an event does for its owner. `facts` are those of `owner.account`.
 ///
-/// Of the facts it reads no more than: `known`, the notes, the customer, the object itself (for an
-/// invoice its subscription too), and the purchases and adjustments of the same payment intent.
+/// Of the facts it reads no more than: `known`, the notes, the customer, the object itself (for a
+/// subscription its schedule too, for an invoice its subscription too), and the purchases,
+/// adjustments and invoice payments of the same payment intent.
 /// Whoever loads facts for it may leave out the rest, subscriptions' histories included.
 ///
 /// Never fails: whatever an event shows is taken in as far as it goes, and what does not fit
@@ -52,9 +53,10 @@ pub fn decide(
     let primary = match &observation.seen {
         Seen::Customer(seen) => customer::decide(&mut draft, seen),
         Seen::Subscription(seen) => subscription::decide(&mut draft, seen),
+        Seen::Schedule(seen) => subscription::decide_schedule(&mut draft, seen),
         Seen::Session(seen) => session::decide(&mut draft, seen),
         Seen::Invoice(seen) => invoice::decide(&mut draft, seen),
-        Seen::InvoicePayment(seen) => invoice::decide_payment(seen),
+        Seen::InvoicePayment(seen) => invoice::decide_payment(&mut draft, seen),
         Seen::Adjustment(seen) => adjustment::decide(&mut draft, seen),
         Seen::CatalogObject(seen) => Primary {
             subject: seen.id.to_string(),
@@ -183,7 +185,7 @@ impl<'a> Draft<'a> {
                 id: id.clone(),
                 member,
                 email: None,
-                deleted: false,
+                deleted_at: None,
                 at: None,
                 event: None,
             };

@@ -5,11 +5,12 @@
 use crate::catalog::{Catalog, PriceTarget};
 use crate::change::{Change, Decision, FieldChange};
 use crate::decide::decide;
+use crate::entitlement::stale::stale_since;
 use crate::facts::Facts;
 use crate::ids::{EventId, ObjectId};
-use crate::observation::{EventKind, Observation, Seen};
+use crate::observation::{EventKind, Observation, Seen, SeenInvoice};
 use crate::owner::FoundOwner;
-use crate::payment::{Purchase, SessionMode};
+use crate::payment::{Invoice, InvoiceStatus, Purchase, SessionMode};
 use crate::sale;
 use crate::subscription::order::same_content;
 use crate::subscription::{
@@ -98,16 +99,20 @@ pub fn compare(
             changed.then(|| FieldChange { field, from: from.cloned(), to: Some(to) })
         })
         .collect();
-    match (changes.is_empty(), is_doubtful(facts, &observation.seen)) {
+    match (changes.is_empty(), is_doubtful(facts, observation)) {
         (true, false) => Comparison::Same,
         (true, true) => Comparison::Unsettled,
         (false, _) => Comparison::Differs(changes),
     }
 }
 
-fn is_doubtful(facts: &Facts, seen: &Seen) -> bool {
-    matches!(seen, Seen::Subscription(seen)
-        if facts.subscriptions.get(&seen.id).is_some_and(Subscription::is_uncertain))
+/// Whether an answer that changes nothing is news all the same: it settles which of several
+/// observations came last, or that what nobody has spoken of for long is still so.
+fn is_doubtful(facts: &Facts, observation: &Observation) -> bool {
+    let Seen::Subscription(seen) = &observation.seen else { return false };
+    let is_stale =
+        |one: &Subscription| stale_since(one, facts).is_some_and(|since| since <= observation.at);
+    facts.subscriptions.get(&seen.id).is_some_and(|one| one.is_uncertain() || is_stale(one))
 }
 
 type Values = Vec<(&'static str, String)>;
@@ -125,6 +130,7 @@ fn content(facts: &Facts, seen: &Seen, catalog: &Catalog) -> Values {
                 ("status", one.state.status.as_str().to_owned()),
                 ("amount_due", one.state.amount_due_minor.to_string()),
                 ("amount_paid", one.state.amount_paid_minor.to_string()),
+                ("lines", lines(one)),
                 ("subscription", text(one.subscription.as_ref())),
             ]
         }),
@@ -150,15 +156,16 @@ fn content(facts: &Facts, seen: &Seen, catalog: &Catalog) -> Values {
         Seen::Customer(seen) => facts.customers.get(&seen.id).map_or_else(Values::new, |one| {
             // An address is nobody's business here; that it changed is.
             let email = one.email.as_deref().map_or("none", |_| "set");
-            let mut values = vec![("deleted", one.deleted.to_string())];
+            let mut values = vec![("deleted", one.deleted_at.is_some().to_string())];
             if one.at.is_some() {
                 values.push(("email", email.to_owned()));
             }
             values
         }),
-        Seen::InvoicePayment(_) | Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => {
-            Values::new()
-        }
+        Seen::Schedule(_)
+        | Seen::InvoicePayment(_)
+        | Seen::CatalogObject(_)
+        | Seen::EntitlementSummary(_) => Values::new(),
     }
 }
 
@@ -187,9 +194,40 @@ fn subscription(state: &SubscriptionState, catalog: &Catalog) -> Values {
         ("cancel_at", text(state.cancel_at.as_ref())),
         ("ended_at", text(state.ended_at.as_ref())),
         ("trial_end", text(state.trial_end.as_ref())),
-        ("collection_paused", state.collection_paused.to_string()),
+        ("collection_paused", pause(state)),
+        ("schedule", text(state.schedule.as_ref())),
+        ("update_pending", state.pending_update.is_some().to_string()),
         ("latest_invoice", text(state.latest_invoice.as_ref())),
     ]
+}
+
+/// What an invoice bills.
+fn lines(invoice: &Invoice) -> String {
+    let Some(lines) = &invoice.lines else { return "none".to_owned() };
+    let mut shown: Vec<String> = lines
+        .all
+        .iter()
+        .map(|line| {
+            let (start, end) = (line.start, line.end);
+            format!(
+                "{} x {} for {} ({start} to {end})",
+                line.quantity, line.price, line.amount_minor
+            )
+        })
+        .collect();
+    if lines.cut {
+        shown.push("more".to_owned());
+    }
+    shown.join(", ")
+}
+
+fn pause(state: &SubscriptionState) -> String {
+    let Some(pause) = &state.collection_pause else { return "false".to_owned() };
+    let behavior = pause.behavior.as_deref().unwrap_or("true");
+    match pause.resumes_at {
+        Some(at) => format!("{behavior} until {at}"),
+        None => behavior.to_owned(),
+    }
 }
 
 /// One item, with what its price buys: a lookup key that moved matters where it changes that.
@@ -261,7 +299,10 @@ fn newest(facts: &Facts, seen: &Seen) -> Option<Timestamp> {
         }
         Seen::Adjustment(seen) => Some(facts.adjustments.get(&seen.id)?.at),
         Seen::Customer(seen) => facts.customers.get(&seen.id)?.at,
-        Seen::InvoicePayment(_) | Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => None,
+        Seen::Schedule(_)
+        | Seen::InvoicePayment(_)
+        | Seen::CatalogObject(_)
+        | Seen::EntitlementSummary(_) => None,
     }
 }
 
@@ -283,6 +324,12 @@ pub enum Doubt {
     Checkout,
     /// The event showed a part of the items.
     ItemsCut,
+    /// The event showed a part of an invoice's lines.
+    LinesCut,
+    /// Nothing was heard of an active subscription long after its paid period.
+    Stale,
+    /// The event names a schedule that is not known.
+    Planned,
     /// The first event of the object was not its creation.
     FirstSight,
     /// Events of one second do not say which came last.
@@ -297,6 +344,9 @@ impl Doubt {
         match self {
             Self::Checkout => "checkout",
             Self::ItemsCut => "items_cut",
+            Self::LinesCut => "lines_cut",
+            Self::Stale => "stale",
+            Self::Planned => "planned",
             Self::FirstSight => "first_sight",
             Self::Tie => "tie",
             Self::Crossed => "crossed",
@@ -306,7 +356,7 @@ impl Doubt {
     /// Whether it is worth waiting a moment: the second of a tie should be over, and more events
     /// of an object that was just seen for the first time are probably under way.
     pub const fn can_wait(self) -> bool {
-        matches!(self, Self::FirstSight | Self::Tie | Self::Crossed)
+        matches!(self, Self::FirstSight | Self::Tie | Self::Crossed | Self::Planned)
     }
 }
 
@@ -323,7 +373,8 @@ pub fn doubts(
     match &observation.seen {
         Seen::Subscription(seen) => {
             let Some(known) = facts.subscriptions.get(&seen.id) else { return Vec::new() };
-            let doubt = about_subscription(observation, decision, known, seen.items_cut);
+            let doubt = about_subscription(observation, decision, known, seen.state.items_cut)
+                .or_else(|| about_schedule(observation, known, facts));
             let object = ObjectId::parse(seen.id.as_str()).ok();
             object.zip(doubt).into_iter().collect()
         }
@@ -345,7 +396,9 @@ pub fn doubts(
             let ids = objects.into_iter().filter_map(|id| ObjectId::parse(id).ok());
             ids.map(|id| (id, Doubt::Checkout)).collect()
         }
+        Seen::Invoice(seen) if observation.fetched.is_none() => about_invoice(seen, facts),
         Seen::Session(_)
+        | Seen::Schedule(_)
         | Seen::Customer(_)
         | Seen::Invoice(_)
         | Seen::InvoicePayment(_)
@@ -383,6 +436,27 @@ fn about_subscription(
             && observation.at.plus_ms(CROSSING_MS) >= state.version.at;
         crossed.then_some(Doubt::Crossed)
     }
+}
+
+/// A schedule whose phases nobody has told of; the subscription shows it when it is asked for.
+fn about_schedule(observation: &Observation, known: &Subscription, facts: &Facts) -> Option<Doubt> {
+    let named = known.state()?.schedule.as_ref()?;
+    let unknown = observation.fetched.is_none() && !facts.schedules.contains_key(named);
+    unknown.then_some(Doubt::Planned)
+}
+
+/// A paid invoice proves what it bills, so all of its lines are wanted; and where nothing is known
+/// of the subscription, that is wanted more.
+fn about_invoice(seen: &SeenInvoice, facts: &Facts) -> Vec<(ObjectId, Doubt)> {
+    let Some(subscription) = &seen.subscription else { return Vec::new() };
+    let known = facts.invoices.get(&seen.id).and_then(|invoice| invoice.lines.as_ref());
+    let is_cut = seen.state.status != InvoiceStatus::Draft && known.is_none_or(|lines| lines.cut);
+    let unknown =
+        seen.state.status == InvoiceStatus::Paid && !facts.subscriptions.contains_key(subscription);
+    let cut = is_cut.then_some((seen.id.as_str(), Doubt::LinesCut));
+    let first = unknown.then_some((subscription.as_str(), Doubt::FirstSight));
+    let both = cut.into_iter().chain(first);
+    both.filter_map(|(id, doubt)| Some((ObjectId::parse(id).ok()?, doubt))).collect()
 }
 
 /// A state that follows none changes the status from nothing.

@@ -8,19 +8,23 @@ use std::sync::Arc;
 
 use crate::catalog::{Allowance, Limit, PerUnit, PlanIndex};
 use crate::ids::FeatureKey;
+use crate::subscription::SubscriptionState;
 use crate::time::Timestamp;
 
 pub mod answer;
 mod boost;
+pub mod forecast;
 pub mod grace;
 #[cfg(test)]
 mod laws;
 mod own;
+mod paid;
 mod period;
 mod purchase;
 pub mod resolve;
 #[cfg(test)]
 pub(crate) mod scenario;
+pub mod stale;
 mod subscription;
 pub mod timeline;
 
@@ -89,6 +93,15 @@ pub enum Absence {
     TrialOver,
     /// Stripe gave up collecting.
     Unpaid,
+    /// What was paid for is over and no further payment is known; of the subscription itself Stripe
+    /// has told nothing.
+    Lapsed,
+    /// The paid period is over and no news came until the grace was over too.
+    Stale,
+    /// Collecting its invoices is paused, and the catalog gives no access meanwhile.
+    CollectionPaused,
+    /// Its customer was deleted at Stripe.
+    CustomerDeleted,
     /// The subscription is paused.
     Paused,
     /// The first payment is missing.
@@ -127,6 +140,10 @@ impl Absence {
             Self::PastDue => "past_due",
             Self::TrialOver => "trial_over",
             Self::Unpaid => "unpaid",
+            Self::Lapsed => "lapsed",
+            Self::Stale => "stale",
+            Self::CollectionPaused => "collection_paused",
+            Self::CustomerDeleted => "customer_deleted",
             Self::Paused => "paused",
             Self::Incomplete => "incomplete",
             Self::StatusUnknown => "status_unknown",
@@ -154,6 +171,15 @@ impl Absence {
             Self::PastDue => "A payment failed and the grace period is over.",
             Self::TrialOver => "The trial is over and no payment followed within the grace period.",
             Self::Unpaid => "Stripe gave up collecting the payment.",
+            Self::Lapsed => "What was paid for is over and no further payment is known.",
+            Self::Stale => {
+                "The paid period is over and no news of the subscription came within the grace \
+                 period."
+            }
+            Self::CollectionPaused => "Collecting its invoices is paused.",
+            Self::CustomerDeleted => {
+                "Its customer was deleted at Stripe, which ends the subscription."
+            }
             Self::Paused => "The subscription is paused.",
             Self::Incomplete => "The first payment was not completed.",
             Self::StatusUnknown => "Stripe reports a status that is not known here.",
@@ -188,10 +214,33 @@ pub struct Considered {
     pub since: Option<Timestamp>,
     /// Until when it stands so without a new fact.
     pub until: Option<Timestamp>,
+    /// Since when it is held on stale evidence: its paid period is long over without any news.
+    pub stale_since: Option<Timestamp>,
+    /// What it is paid for.
+    pub billing: Option<Billing>,
     /// The Stripe event or the person behind it.
     pub cause: Option<String>,
     /// A sentence for people.
     pub note: Cow<'static, str>,
+}
+
+/// The billing period of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Billing {
+    /// Its first instant.
+    pub start: Timestamp,
+    /// The first instant after it.
+    pub end: Timestamp,
+}
+
+impl Billing {
+    fn of((start, end): (Timestamp, Timestamp)) -> Option<Self> {
+        (start < end).then_some(Self { start, end })
+    }
+
+    fn of_state(state: &SubscriptionState) -> Option<Self> {
+        Self::of((state.period_start()?, state.period_end()?))
+    }
 }
 
 impl Considered {
@@ -246,13 +295,23 @@ pub struct Resolution {
     /// Ids of the overrides in force by feature.
     pub overridden: BTreeMap<FeatureKey, String>,
     /// The billing period of the winning subscription, for metered features.
-    pub billing_period: Option<(Timestamp, Timestamp)>,
+    pub billing_period: Option<Billing>,
     /// The first instant at which the answer can change without a new fact; `None`: never.
     pub valid_until: Option<Timestamp>,
+    /// The first instant at which the explanation can change without a new fact, the answer
+    /// perhaps not; `None`: never.
+    pub told_until: Option<Timestamp>,
     /// Every source considered, the winner first, then by rank and kind.
     pub considered: Vec<Considered>,
     /// Every override considered.
     pub overrides: Vec<OverrideConsidered>,
+}
+
+impl Resolution {
+    /// Whether its explanation is still true at an instant, no facts being new.
+    pub fn explains(&self, at: Timestamp) -> bool {
+        self.told_until.is_none_or(|until| at < until)
+    }
 }
 
 /// How a limit per unit came to its number.

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
 use crate::ids::{
-    AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId, PlanId,
-    SessionId, SubscriptionId,
+    AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId,
+    ObjectId, PlanId, SessionId, SubscriptionId,
 };
-use crate::payment::{Adjustment, Invoice, Purchase};
-use crate::subscription::Subscription;
+use crate::payment::{Adjustment, Invoice, InvoicePayment, Purchase};
+use crate::subscription::{Schedule, Subscription};
 use crate::time::Timestamp;
 
 mod hand_over;
@@ -31,9 +31,9 @@ pub struct Customer {
     /// E-mail as Stripe has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Box<str>>,
-    /// Deleted at Stripe; absorbs.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deleted: bool,
+    /// When it was first seen deleted at Stripe, which ends its subscriptions; absorbs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
     /// Stripe's time of the deciding event; `None` when only other objects named the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
@@ -173,6 +173,10 @@ pub struct Facts {
     pub subscriptions: BTreeMap<SubscriptionId, Subscription>,
     /// Invoices.
     pub invoices: BTreeMap<InvoiceId, Invoice>,
+    /// Schedules of subscriptions, ended ones included.
+    pub schedules: BTreeMap<ObjectId, Schedule>,
+    /// Which payment paid which invoice.
+    pub invoice_payments: BTreeMap<ObjectId, InvoicePayment>,
     /// Checkout sessions, one-time purchases among them.
     pub purchases: BTreeMap<SessionId, Purchase>,
     /// Refunds, disputes and refund totals.
@@ -201,6 +205,8 @@ impl Facts {
             customers: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             invoices: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            invoice_payments: BTreeMap::new(),
             purchases: BTreeMap::new(),
             adjustments: BTreeMap::new(),
             waivers: Vec::new(),

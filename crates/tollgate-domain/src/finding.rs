@@ -13,10 +13,13 @@ use crate::catalog::Catalog;
 use crate::change::Change;
 use crate::codec::text_form;
 use crate::entitlement::resolve::resolve;
+use crate::entitlement::stale::stale_since;
 use crate::entitlement::{Absence, Considered, SourceKind, Standing};
 use crate::facts::Facts;
-use crate::payment::{Goods, Purchase, PurchaseKind, SessionMode};
+use crate::ids::SubscriptionId;
+use crate::payment::{Goods, Invoice, Purchase, PurchaseKind, SessionMode};
 use crate::sale;
+use crate::schedule;
 use crate::subscription::SubscriptionStatus;
 use crate::time::Timestamp;
 
@@ -265,14 +268,16 @@ fn closed(known: &Finding, now: Timestamp) -> Change {
 fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, Finding> {
     let mut all = BTreeMap::new();
     let given = facts.grants.is_empty() && facts.waivers.is_empty();
-    if facts.subscriptions.is_empty() && facts.purchases.is_empty() && given {
+    let bought = facts.invoices.is_empty() && facts.purchases.is_empty();
+    if facts.subscriptions.is_empty() && bought && given {
         return all;
     }
     let considered = resolve(facts, catalog, now).considered;
     let about = considered.iter().filter_map(|source| about_source(source, facts, now));
+    let stale = schedule::stale(facts, now).into_iter().filter_map(|id| stale_finding(id, facts));
     let bought = facts.purchases.values();
     let bought = bought.filter_map(|purchase| about_purchase(purchase, facts, catalog, now));
-    for finding in about.chain(duplicates(&considered, now)).chain(bought) {
+    for finding in about.chain(stale).chain(duplicates(&considered, now)).chain(bought) {
         all.insert(finding.key(), finding);
     }
     all
@@ -284,7 +289,10 @@ fn about_source(source: &Considered, facts: &Facts, now: Timestamp) -> Option<Fi
     let since = source.since.unwrap_or(now);
     match (source.kind, absence) {
         (SourceKind::Subscription, Absence::PriceUnknown) => {
-            let state = facts.subscriptions.get(id)?.state()?;
+            let Some(known) = facts.subscriptions.get(id) else {
+                return Some(paid_for_nothing(id, facts, since));
+            };
+            let state = known.state()?;
             let live = matches!(
                 state.status,
                 SubscriptionStatus::Active
@@ -340,6 +348,25 @@ fn about_purchase(
     })?;
     let detail = format!("the catalog has nothing of the rank of {lost}, which was bought");
     Some(Finding::new(FindingCode::GrantLostByCatalog, id, now, detail))
+}
+
+/// A subscription of which only paid invoices are known, for prices the catalog does not know.
+fn paid_for_nothing(id: &str, facts: &Facts, since: Timestamp) -> Finding {
+    let of =
+        |invoice: &&Invoice| invoice.subscription.as_ref().is_some_and(|one| one.as_str() == id);
+    let lines = facts.invoices.values().filter(of).filter_map(|invoice| invoice.lines.as_ref());
+    let mut prices: Vec<String> =
+        lines.flat_map(|lines| &lines.all).map(|line| line.price.to_string()).collect();
+    prices.sort_unstable();
+    prices.dedup();
+    let detail = format!("invoices paid for price {}", prices.join(", "));
+    Finding { objects: prices, ..Finding::new(FindingCode::PriceUnknown, id, since, detail) }
+}
+
+fn stale_finding(id: &SubscriptionId, facts: &Facts) -> Option<Finding> {
+    let since = stale_since(facts.subscriptions.get(id)?, facts)?;
+    let detail = format!("active, and holds on stale evidence since {since}");
+    Some(Finding::new(FindingCode::StaleSubscription, id.as_str(), since, detail))
 }
 
 /// The subscriptions that give plans beside the one that wins.

@@ -8,14 +8,15 @@ use std::collections::BTreeSet;
 
 use crate::drift::Drift;
 use crate::ids::{
-    AccountId, AdjustmentId, CustomerId, EventId, InvoiceId, MemberId, ObjectId, PriceId,
-    SessionId, SubscriptionId,
+    AccountId, AdjustmentId, CustomerId, EventId, InvoiceId, MemberId, ObjectId, SessionId,
+    SubscriptionId,
 };
 use crate::money::Money;
 use crate::payment::{
-    AdjustmentKind, InvoiceState, PurchaseKind, PurchaseLine, SessionMode, SessionStatus,
+    AdjustmentKind, InvoiceLine, InvoiceState, PurchaseKind, PurchaseLine, SessionMode,
+    SessionStatus,
 };
-use crate::subscription::SubscriptionState;
+use crate::subscription::{Phase, PlannedItem, SubscriptionState};
 use crate::time::Timestamp;
 
 /// The Stripe event types that have effects. Everything else is stored and ignored.
@@ -51,6 +52,10 @@ pub enum EventKind {
     SubscriptionPendingUpdateApplied,
     /// `customer.subscription.pending_update_expired`
     SubscriptionPendingUpdateExpired,
+    /// `subscription_schedule.created`
+    ScheduleCreated,
+    /// `subscription_schedule.updated`, `….released`, `….canceled`, `….completed`, `….aborted`
+    ScheduleChanged,
     /// `invoice.finalized`
     InvoiceFinalized,
     /// `invoice.paid`
@@ -130,6 +135,8 @@ impl EventKind {
             Self::SubscriptionTrialWillEnd => "subscription.trial_will_end",
             Self::SubscriptionPendingUpdateApplied => "subscription.pending_update_applied",
             Self::SubscriptionPendingUpdateExpired => "subscription.pending_update_expired",
+            Self::ScheduleCreated => "subscription_schedule.created",
+            Self::ScheduleChanged => "subscription_schedule.changed",
             Self::InvoiceFinalized => "invoice.finalized",
             Self::InvoicePaid => "invoice.paid",
             Self::InvoicePaymentSucceeded => "invoice.payment_succeeded",
@@ -249,24 +256,39 @@ impl Observation {
     pub fn forget_chosen_names(&mut self) {
         match &mut self.seen {
             Seen::Subscription(seen) => {
-                let previous = seen.state.previous.iter_mut();
+                let state = &mut seen.state;
+                let previous = state.previous.iter_mut();
                 let before = previous.flat_map(|previous| previous.items.iter_mut().flatten());
-                for item in seen.state.items.iter_mut().chain(before) {
+                for item in state.items.iter_mut().chain(before) {
                     (item.lookup_key, item.product) = (None, None);
                 }
+                let pending = state.pending_update.iter_mut();
+                forget_planned(pending.flat_map(|update| update.items.iter_mut()));
+                forget_planned(seen.schedule.iter_mut().flat_map(SeenSchedule::planned_items));
             }
+            Seen::Schedule(seen) => forget_planned(seen.planned_items()),
             Seen::Session(seen) => {
                 for line in &mut seen.lines {
                     (line.lookup_key, line.product) = (None, None);
                 }
             }
+            Seen::Invoice(seen) => {
+                for line in seen.lines.iter_mut().flat_map(|lines| lines.all.iter_mut()) {
+                    (line.lookup_key, line.product) = (None, None);
+                }
+            }
             Seen::Customer(_)
-            | Seen::Invoice(_)
             | Seen::InvoicePayment(_)
             | Seen::Adjustment(_)
             | Seen::CatalogObject(_)
             | Seen::EntitlementSummary(_) => {}
         }
+    }
+}
+
+fn forget_planned<'s>(items: impl Iterator<Item = &'s mut PlannedItem>) {
+    for item in items {
+        (item.lookup_key, item.product) = (None, None);
     }
 }
 
@@ -277,6 +299,8 @@ pub enum Seen {
     Customer(SeenCustomer),
     /// A subscription.
     Subscription(SeenSubscription),
+    /// A schedule of a subscription.
+    Schedule(SeenSchedule),
     /// A checkout session.
     Session(SeenSession),
     /// An invoice.
@@ -309,8 +333,29 @@ pub struct SeenSubscription {
     pub id: SubscriptionId,
     /// Its state, version included.
     pub state: SubscriptionState,
-    /// The item list was cut (`has_more`), so the state may miss items.
-    pub items_cut: bool,
+    /// The schedule that changes it later, where the object shows it whole.
+    pub schedule: Option<SeenSchedule>,
+}
+
+/// A schedule as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSchedule {
+    /// Stripe's id.
+    pub id: ObjectId,
+    /// The subscription it changes, or changed until it was released.
+    pub subscription: Option<SubscriptionId>,
+    /// It has ended (completed, released or canceled).
+    pub over: bool,
+    /// Its phases.
+    pub phases: Vec<Phase>,
+    /// The subscription ends with the last phase.
+    pub cancels: bool,
+}
+
+impl SeenSchedule {
+    fn planned_items(&mut self) -> impl Iterator<Item = &mut PlannedItem> {
+        self.phases.iter_mut().flat_map(|phase| phase.items.iter_mut())
+    }
 }
 
 /// A checkout session as seen.
@@ -350,10 +395,19 @@ pub struct SeenInvoice {
     pub subscription: Option<SubscriptionId>,
     /// Its state.
     pub state: InvoiceState,
-    /// Prices of its lines, as far as the event shows them.
-    pub prices: Vec<PriceId>,
+    /// Its lines; `None` where the event shows none.
+    pub lines: Option<SeenLines>,
     /// Payment intent and charge that pay it, where present (shapes before basil).
     pub payments: Vec<ObjectId>,
+}
+
+/// Lines of an invoice as seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenLines {
+    /// Those with a price and a span.
+    pub all: Vec<InvoiceLine>,
+    /// The list was cut (`has_more`), so there are more.
+    pub cut: bool,
 }
 
 /// A payment of an invoice as seen.

@@ -19,8 +19,8 @@ use std::collections::HashMap;
 use crate::catalog::Catalog;
 use crate::ids::{AccountId, EventId, ObjectId, PriceRef};
 use crate::observation::{Observation, Seen};
-use crate::payment::{PurchaseKind, PurchaseLine};
-use crate::subscription::SubscriptionItem;
+use crate::payment::{InvoiceLine, PurchaseKind, PurchaseLine};
+use crate::subscription::{PlannedItem, SubscriptionItem};
 use crate::time::Timestamp;
 
 mod group;
@@ -190,6 +190,7 @@ impl Observation {
             Seen::Session(seen) => seen.subscription.as_ref().map(AsRef::as_ref),
             Seen::Customer(_)
             | Seen::Subscription(_)
+            | Seen::Schedule(_)
             | Seen::InvoicePayment(_)
             | Seen::Adjustment(_)
             | Seen::CatalogObject(_)
@@ -213,8 +214,12 @@ impl Observation {
             }
             Seen::Session(seen) => seen.lines.iter().map(PurchaseLine::price_ref).collect(),
             Seen::Invoice(seen) => {
-                let bare = |id| PriceRef { id, lookup_key: None, product: None };
-                seen.prices.iter().map(bare).collect()
+                let lines = seen.lines.iter().flat_map(|lines| &lines.all);
+                lines.map(InvoiceLine::price_ref).collect()
+            }
+            Seen::Schedule(seen) => {
+                let items = seen.phases.iter().flat_map(|phase| &phase.items);
+                items.map(PlannedItem::price_ref).collect()
             }
             Seen::Customer(_)
             | Seen::InvoicePayment(_)

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    AdjustmentId, EventId, InvoiceId, MemberId, ObjectId, PlanId, SessionId, SubscriptionId,
+    AdjustmentId, CustomerId, EventId, InvoiceId, MemberId, ObjectId, PlanId, PriceId, PriceRef,
+    ProductId, SessionId, SubscriptionId,
 };
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
@@ -106,6 +107,59 @@ pub struct InvoiceState {
     pub created: Option<Timestamp>,
 }
 
+/// What one line of an invoice bills: so many of a price for a span of time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InvoiceLine {
+    /// The price, or the legacy plan id where there is no price.
+    pub price: PriceId,
+    /// The price's lookup key where the observation carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup_key: Option<Box<str>>,
+    /// The product of the price where the observation carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProductId>,
+    /// How many; 1 where Stripe says nothing.
+    pub quantity: u64,
+    /// Minor units in the invoice's currency, before discounts and taxes; negative for what is
+    /// given back.
+    pub amount_minor: i64,
+    /// First instant of the span.
+    pub start: Timestamp,
+    /// First instant after it.
+    pub end: Timestamp,
+    /// It bills, or gives back, a part of a period because of a change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proration: bool,
+    /// The item of the subscription, `si_…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ObjectId>,
+}
+
+impl InvoiceLine {
+    /// What the catalog is asked about its price.
+    pub fn price_ref(&self) -> PriceRef<'_> {
+        let (lookup_key, product) = (self.lookup_key.as_deref(), self.product.as_ref());
+        PriceRef { id: &self.price, lookup_key, product }
+    }
+}
+
+/// The lines of an invoice as one observation showed them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InvoiceLines {
+    /// Stripe's time of the event.
+    pub at: Timestamp,
+    /// The event.
+    pub event: EventId,
+    /// The invoice's status then: the lines of a draft still change.
+    pub status: InvoiceStatus,
+    /// The observation showed the first lines only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+    /// The lines with a price and a span.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub all: Vec<InvoiceLine>,
+}
+
 /// Everything known of one invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invoice {
@@ -114,9 +168,16 @@ pub struct Invoice {
     /// The subscription it bills, when it bills one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription: Option<SubscriptionId>,
+    /// The customer it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<CustomerId>,
     /// The greatest observation by (status, time, attempts, event id), with the greatest
     /// `amount_paid_minor` of all.
     pub state: InvoiceState,
+    /// What it bills, by the greatest observation that showed all lines, else by the greatest that
+    /// showed some; `None` while none showed any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<InvoiceLines>,
     /// Failed attempts seen, by attempt number; numbers above [`FAILED_ATTEMPTS_MAX`] are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_attempts: Vec<FailedAttempt>,
@@ -127,6 +188,17 @@ pub struct Invoice {
 
 /// Most failed attempts kept for an invoice; Stripe's retry plans have fewer.
 pub const FAILED_ATTEMPTS_MAX: usize = 32;
+
+/// That a payment intent or charge paid an invoice: refunds and disputes name the payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoicePayment {
+    /// The payment intent or charge.
+    pub payment: ObjectId,
+    /// The invoice.
+    pub invoice: InvoiceId,
+    /// The earliest event that said so.
+    pub at: Timestamp,
+}
 
 impl Invoice {
     /// Stripe's time of the first failed attempt.

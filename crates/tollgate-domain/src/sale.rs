@@ -172,8 +172,17 @@ pub fn undone<'a>(
     adjustments: impl Iterator<Item = &'a Adjustment>,
 ) -> Option<Undone> {
     let asked = purchase.total;
+    taken_back(asked, adjustments.filter(|adjustment| concerns(adjustment, purchase)))
+}
+
+/// Whether and why money that was asked for is gone now, by all refunds and disputes about it; the
+/// rule of [`undone`].
+pub fn taken_back<'a>(
+    asked: Option<Money>,
+    adjustments: impl Iterator<Item = &'a Adjustment>,
+) -> Option<Undone> {
     let (mut refunds, mut failed, mut charged_back): (i64, i64, i64) = (0, 0, 0);
-    for adjustment in adjustments.filter(|adjustment| concerns(adjustment, purchase)) {
+    for adjustment in adjustments {
         if adjustment.kind == AdjustmentKind::Dispute {
             if &*adjustment.status == "lost" {
                 return Some(Undone::DisputeLost);

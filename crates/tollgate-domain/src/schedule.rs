@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use crate::catalog::Catalog;
 use crate::change::{Change, Decision};
 use crate::entitlement::resolve::{grace_windows, grant_ends};
+use crate::entitlement::stale::stale_since;
 use crate::facts::Facts;
-use crate::ids::FactId;
-use crate::subscription::SubscriptionStatus;
+use crate::ids::{FactId, SubscriptionId};
+use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::time::Timestamp;
 use crate::{boost, decide, feature_override, grant, waiver};
 
@@ -53,13 +54,20 @@ pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
     whole
 }
 
-/// The next instant after `now` at which [`ended`] may find something new; `None`: only a new
-/// fact can bring one.
+/// The subscriptions that are held on stale evidence at `now`, about which Stripe is to be asked.
+pub fn stale(facts: &Facts, now: Timestamp) -> Vec<&SubscriptionId> {
+    let is_stale = |one: &&Subscription| stale_since(one, facts).is_some_and(|since| since <= now);
+    facts.subscriptions.values().filter(is_stale).map(|one| &one.id).collect()
+}
+
+/// The next instant after `now` at which [`ended`] or [`stale`] may find something new; `None`:
+/// only a new fact can bring one.
 pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
     let graces = grace_windows(facts, catalog).into_iter().map(|window| window.ends_at);
     let own = own_ends(facts).map(|(_, end, _)| end);
     let bought = facts.purchases.values().flat_map(|purchase| grant_ends(purchase, facts, catalog));
-    graces.chain(own).chain(bought).filter(|end| *end > now).min()
+    let stale = facts.subscriptions.values().filter_map(|one| stale_since(one, facts));
+    graces.chain(own).chain(bought).chain(stale).filter(|end| *end > now).min()
 }
 
 /// By when an account is to be looked at after `changes`, of whose facts only those are given that
@@ -102,7 +110,8 @@ fn needs(change: &Change) -> Needs {
         },
         Change::SaveInvoice(invoice) if !invoice.failed_attempts.is_empty() => Needs::Everything,
         Change::HandOver { .. } | Change::TakeOver { .. } => Needs::Everything,
-        Change::SavePurchase(_)
+        Change::SaveInvoice(_)
+        | Change::SavePurchase(_)
         | Change::SaveAdjustment(_)
         | Change::SaveWaiver(_)
         | Change::SaveGrant(_)
@@ -111,7 +120,8 @@ fn needs(change: &Change) -> Needs {
         Change::CreateAccount
         | Change::SaveCustomer(_)
         | Change::AppendSubscriptionState(..)
-        | Change::SaveInvoice(_)
+        | Change::SaveSchedule(_)
+        | Change::SaveInvoicePayment(_)
         | Change::SaveFinding(_)
         | Change::Note(_) => Needs::Nothing,
     }

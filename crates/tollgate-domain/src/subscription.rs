@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::text_form;
 use crate::ids::{
-    CustomerId, EventId, InvoiceId, MemberId, PriceId, PriceRef, ProductId, SubscriptionId,
+    CustomerId, EventId, InvoiceId, MemberId, ObjectId, PriceId, PriceRef, ProductId,
+    SubscriptionId,
 };
 use crate::time::Timestamp;
 
 pub mod order;
+mod plan_ahead;
+
+pub use plan_ahead::{Phase, PlannedItem, Schedule, ScheduleVersion};
 
 /// Stripe's status of a subscription; an open set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,6 +117,27 @@ impl SubscriptionItem {
     }
 }
 
+/// A pause of collecting a subscription's invoices.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CollectionPause {
+    /// What becomes of invoices meanwhile: `keep_as_draft`, `mark_uncollectible` or `void`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behavior: Option<Box<str>>,
+    /// When collecting goes on by itself; `None`: when somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumes_at: Option<Timestamp>,
+}
+
+/// A change of a subscription that is not in effect until its invoice is paid.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PendingUpdate {
+    /// What it would sell; empty where the change leaves the items as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<PlannedItem>,
+    /// When the change is given up.
+    pub expires_at: Timestamp,
+}
+
 /// How far along its life an event's name puts an observation; breaks ties within one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -184,9 +209,21 @@ pub struct SubscriptionState {
     /// End of the trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial_end: Option<Timestamp>,
-    /// `pause_collection` is set: invoices are not collected, the status stays active.
+    /// Collecting its invoices is paused; the status stays active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection_pause: Option<CollectionPause>,
+    /// The day and time of day its periods begin at; not in shapes before 2018.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing_anchor: Option<Timestamp>,
+    /// The schedule that changes it later, `sub_sched_…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ObjectId>,
+    /// A change that takes effect when it is paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_update: Option<PendingUpdate>,
+    /// The observation showed the first items only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub collection_paused: bool,
+    pub items_cut: bool,
     /// When the subscription was created at Stripe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
@@ -265,9 +302,19 @@ pub struct PreviousValues {
         skip_serializing_if = "Option::is_none"
     )]
     pub trial_end: Option<Option<Timestamp>>,
-    /// Whether `pause_collection` was set before.
+    /// Whether collecting was paused before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collection_paused: Option<bool>,
+    /// The schedule before.
+    #[serde(
+        default,
+        deserialize_with = "crate::codec::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub schedule: Option<Option<ObjectId>>,
+    /// Whether a change awaited its payment before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_pending: Option<bool>,
     /// `latest_invoice` before.
     #[serde(
         default,
@@ -292,6 +339,10 @@ pub struct Subscription {
     /// (terminal, second). Never empty; sorted by (rank, event id).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contenders: Vec<SubscriptionState>,
+    /// While every contender shows a part of the items only: the greatest observations that showed
+    /// all of them, in the same order. Else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub whole: Vec<SubscriptionState>,
     /// The observations that were loaded, oldest first, contenders included: at least those from
     /// the last settled one before the window of [`crate::facts::Window`] to its end.
     #[serde(skip)]

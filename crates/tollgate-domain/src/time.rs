@@ -124,7 +124,7 @@ impl Timestamp {
         let month = self.month_number().saturating_add(months);
         let year = i16::try_from(month.div_euclid(12)).unwrap_or(i16::MAX);
         let first = i8::try_from(month.rem_euclid(12) + 1)
-            .and_then(|month| Ok(jiff::civil::Date::new(year, month, 1)));
+            .map(|month| jiff::civil::Date::new(year, month, 1));
         let Ok(Ok(first)) = first else {
             return if months < 0 { Self::MIN } else { Self::MAX };
         };

@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
+use tollgate_domain::drift::Doubt;
 use tollgate_domain::facts::Window;
-use tollgate_domain::ids::AccountId;
+use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::schedule::next_end;
 use tollgate_domain::{Catalog, Decision, Facts, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::db::WRITE_ATTEMPTS_MAX;
-use tollgate_store::{StoreError, accounts, changes, facts};
+use tollgate_store::doubts::NewDoubt;
+use tollgate_store::{StoreError, accounts, changes, doubts, facts};
 
 use crate::apply::Ledger;
 use crate::intake::Intake;
@@ -85,8 +87,23 @@ impl Intake {
         decision.changes.extend(findings);
         let written = self.write_act(&mut tx, &mut heads, &decision, &facts).await;
         let revision = written.map_err(store)?;
+        let doubts = self.stale(&facts, now);
+        doubts::raise(&mut tx, &doubts).await.map_err(store)?;
         self.commit(tx, &[(account.clone(), revision)]).await.map_err(store)?;
+        if !doubts.is_empty() {
+            self.after_doubt();
+        }
         Ok(Acted { revision })
+    }
+
+    /// What has not been heard of for too long, to be asked for where somebody can be asked.
+    fn stale(&self, facts: &Facts, now: Timestamp) -> Vec<NewDoubt> {
+        if !self.asks() {
+            return Vec::new();
+        }
+        let stale = tollgate_domain::schedule::stale(facts, now).into_iter();
+        let objects = stale.filter_map(|id| ObjectId::parse(id.as_str()).ok());
+        objects.map(|object| NewDoubt { object, reason: Doubt::Stale.as_str(), at: now }).collect()
     }
 
     async fn write_act(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Limit};
+use tollgate_domain::entitlement::forecast::forecast;
 use tollgate_domain::entitlement::{Resolution, Usage};
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
@@ -85,6 +86,8 @@ pub struct ReadAt {
     pub at: Option<Timestamp>,
     /// From this revision or a later one.
     pub min_revision: u64,
+    /// With an explanation that is true now: what lost may have changed while the answer has not.
+    pub explain: bool,
 }
 
 /// A question about a metered feature.
@@ -129,7 +132,13 @@ impl Engine {
         account: &AccountId,
         read: ReadAt,
     ) -> Result<Arc<Entry>, ReadError> {
-        let Some(at) = read.at else { return self.current(account, read.min_revision).await };
+        let Some(at) = read.at else {
+            let entry = self.current(account, read.min_revision).await?;
+            if !read.explain || entry.resolution.explains(self.clock.now()) {
+                return Ok(entry);
+            }
+            return self.load_entry(account).await;
+        };
         let window = Window::at(at, self.clock.now(), &self.catalog);
         let facts = self.load_window(account, read.min_revision, window).await?;
         self.metrics.checks_loaded.inc();
@@ -205,10 +214,14 @@ impl Engine {
         }
     }
 
-    /// Resolves facts at an instant: in the past from what was in force then.
+    /// Resolves facts at an instant: in the past from what was in force then, in the future with
+    /// what is planned.
     pub fn resolve_facts(&self, facts: &Facts, at: Timestamp, now: Timestamp) -> Resolution {
         if at < now {
             return tollgate_domain::resolve(&facts.as_of(at), &self.catalog, at);
+        }
+        if at > now {
+            return forecast(facts, &self.catalog, at);
         }
         tollgate_domain::resolve(facts, &self.catalog, at)
     }

@@ -161,13 +161,14 @@ fn subscription_out<'a>(
     catalog: &'a Catalog,
 ) -> Option<SubscriptionOut<'a>> {
     let state = subscription.state()?;
+    let items = subscription.items_of(state);
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     Some(SubscriptionOut {
         subscription_id: subscription.id.as_str(),
-        plan_code: plan_sold(state, catalog).map(|plan| plan.id.as_str()),
+        plan_code: plan_sold(subscription, catalog).map(|plan| plan.id.as_str()),
         status: state.status.as_str(),
-        prices: state.items.iter().map(|item| item.price.as_str()).collect(),
-        seat_count: state.items.iter().map(|item| item.quantity).max().unwrap_or(0),
+        prices: items.iter().map(|item| item.price.as_str()).collect(),
+        seat_count: items.iter().map(|item| item.quantity).max().unwrap_or(0),
         auto_renew: state.pending_end().is_none() && !state.status.is_terminal(),
         current_period_start: text(state.period_start()),
         current_period_end: text(state.period_end()),

@@ -195,6 +195,11 @@ impl Intake {
         &self.catalog
     }
 
+    /// Whether there is somebody to ask Stripe.
+    pub(crate) const fn asks(&self) -> bool {
+        self.asks
+    }
+
     /// Tells the one who asks Stripe that there is something to ask for.
     pub(crate) fn after_doubt(&self) {
         self.wake.doubt.notify_one();

@@ -82,7 +82,9 @@ impl Canonical {
             self.put("subscription", &Subscription { contenders, ..one.clone() })?;
             self.put_all("observation", &without(&one.history))?;
         }
+        self.put_all("schedule", facts.schedules.values())?;
         self.put_all("invoice", facts.invoices.values())?;
+        self.put_all("invoice_payment", facts.invoice_payments.values())?;
         for one in facts.purchases.values() {
             self.put("purchase", &without_catalog(one))?;
         }

@@ -30,6 +30,8 @@ pub struct TouchedObjects {
     pub subscriptions: Vec<SubscriptionId>,
     /// Invoices.
     pub invoices: Vec<InvoiceId>,
+    /// Schedules of subscriptions.
+    pub schedules: Vec<ObjectId>,
     /// Checkout sessions.
     pub purchases: Vec<SessionId>,
     /// Refunds, disputes and charges.

@@ -22,6 +22,7 @@ mod customer;
 mod entitlement;
 mod invoice;
 mod invoice_payment;
+mod schedule;
 mod subscription;
 
 /// Longest status or reason kept, in bytes.
@@ -50,6 +51,7 @@ pub(crate) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Observati
         | EventKind::SubscriptionPendingUpdateApplied
         | EventKind::SubscriptionPendingUpdateExpired
         | EventKind::SubscriptionFetched => subscription::read,
+        EventKind::ScheduleCreated | EventKind::ScheduleChanged => schedule::read,
         EventKind::InvoiceFinalized
         | EventKind::InvoicePaid
         | EventKind::InvoicePaymentSucceeded
@@ -312,17 +314,6 @@ impl Price<'_> {
         let recurring = self.recurring.given().and_then(|recurring| recurring.usage_type.given());
         recurring.or(self.usage_type.given()).is_some_and(|usage| usage.as_str() == "metered")
     }
-}
-
-/// The prices of some lines, each once, in order.
-fn distinct_prices<'p>(prices: impl Iterator<Item = &'p Price<'p>>) -> Vec<PriceId> {
-    let mut distinct = Vec::new();
-    for id in prices.filter_map(Price::price_id) {
-        if !distinct.contains(&id) {
-            distinct.push(id);
-        }
-    }
-    distinct
 }
 
 #[cfg(test)]

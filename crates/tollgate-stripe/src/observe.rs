@@ -61,7 +61,7 @@ impl ObserveError {
 }
 
 /// The event types that have effects: what a webhook endpoint of ours is sent.
-pub const EVENT_TYPES: [&str; 44] = [
+pub const EVENT_TYPES: [&str; 50] = [
     "charge.dispute.closed",
     "charge.dispute.created",
     "charge.dispute.funds_reinstated",
@@ -106,6 +106,12 @@ pub const EVENT_TYPES: [&str; 44] = [
     "refund.created",
     "refund.failed",
     "refund.updated",
+    "subscription_schedule.aborted",
+    "subscription_schedule.canceled",
+    "subscription_schedule.completed",
+    "subscription_schedule.created",
+    "subscription_schedule.released",
+    "subscription_schedule.updated",
 ];
 
 /// The kind of an event type; `None` for a type without effects.
@@ -130,6 +136,12 @@ pub fn event_kind(event_type: &str) -> Option<EventKind> {
         "customer.subscription.pending_update_expired" => {
             EventKind::SubscriptionPendingUpdateExpired
         }
+        "subscription_schedule.created" => EventKind::ScheduleCreated,
+        "subscription_schedule.updated"
+        | "subscription_schedule.released"
+        | "subscription_schedule.canceled"
+        | "subscription_schedule.completed"
+        | "subscription_schedule.aborted" => EventKind::ScheduleChanged,
         "invoice.finalized" => EventKind::InvoiceFinalized,
         "invoice.paid" => EventKind::InvoicePaid,
         "invoice.payment_succeeded" => EventKind::InvoicePaymentSucceeded,

@@ -13,8 +13,9 @@ use self::plans::PlanDraft;
 use super::fault::{CatalogErrors, Faults, did_you_mean};
 use super::read::{Placed, Section, shortened};
 use super::{
-    Badge, BoostLevel, BoostProgram, Catalog, CurrencyOptions, Feature, FeatureKind, MeterPeriod,
-    PRICE_ID_PREFIX, PRODUCT_ID_PREFIX, PlanIndex, PriceTarget,
+    Badge, BoostLevel, BoostProgram, Catalog, CollectionPauseAccess, CurrencyOptions, Feature,
+    FeatureKind, MeterPeriod, PRICE_ID_PREFIX, PRODUCT_ID_PREFIX, PlanIndex, PriceTarget,
+    StalePolicy,
 };
 use crate::ids::{FeatureKey, ProductId};
 use crate::money::{Currency, Money};
@@ -103,6 +104,8 @@ fn read(name: &str, text: &str, faults: &RefCell<Faults>) -> Option<Catalog> {
         features,
         upgrade_url: settings.upgrade_url?,
         cache_seconds: settings.cache_seconds,
+        stale: settings.stale,
+        collection_pause_access: settings.collection_pause_access,
         badge,
         boost,
         prices: prices.prices,
@@ -117,6 +120,8 @@ struct Settings<'t> {
     upgrade_url: Option<String>,
     cache_seconds: u32,
     grace_hours: u32,
+    stale: StalePolicy,
+    collection_pause_access: CollectionPauseAccess,
 }
 
 impl<'t> Settings<'t> {
@@ -127,6 +132,8 @@ impl<'t> Settings<'t> {
             upgrade_url: None,
             cache_seconds: CACHE_SECONDS_DEFAULT,
             grace_hours: GRACE_HOURS_DEFAULT,
+            stale: StalePolicy::Hold,
+            collection_pause_access: CollectionPauseAccess::Keep,
         };
         let Some(section) = root.section("catalog", "[catalog]") else {
             if !root.has("catalog") {
@@ -156,6 +163,15 @@ impl<'t> Settings<'t> {
         if let Some(hours) = section.number("grace_hours", GRACE_HOURS_MAX) {
             settings.grace_hours = hours;
         }
+        let stale = [StalePolicy::Hold, StalePolicy::End];
+        if let Some(stale) = read_choice(&section, "stale", &stale, StalePolicy::as_str) {
+            settings.stale = stale;
+        }
+        let access = [CollectionPauseAccess::Keep, CollectionPauseAccess::None];
+        let name = CollectionPauseAccess::as_str;
+        if let Some(access) = read_choice(&section, "pause_collection_access", &access, name) {
+            settings.collection_pause_access = access;
+        }
         section.finish();
         settings
     }
@@ -165,6 +181,24 @@ fn require(section: &Section<'_>, key: &str, example: &str) {
     if !section.has(key) {
         section.missing(key, example);
     }
+}
+
+/// One of a few words under `key`. `None` without a fault when the key is absent.
+fn read_choice<T: Copy>(
+    section: &Section<'_>,
+    key: &'static str,
+    choices: &[T],
+    name: impl Fn(T) -> &'static str,
+) -> Option<T> {
+    let text = section.text(key, KEY_CHARS_MAX)?;
+    let found = choices.iter().copied().find(|choice| name(*choice) == text.value);
+    if found.is_none() {
+        let names: Vec<&str> = choices.iter().map(|choice| name(*choice)).collect();
+        let hint = did_you_mean(text.value, names.iter().copied());
+        let what = format!("`{}` is none of {}", shortened(text.value), names.join(", "));
+        section.fault(text.span, what, hint.as_deref());
+    }
+    found
 }
 
 fn read_currency(section: &Section<'_>) -> Option<Currency> {

@@ -25,6 +25,7 @@ impl Canonical {
         let mut all = Self(Sha256::new());
         all.text("tollgate catalog 2").text(&catalog.name).text(catalog.currency.as_str());
         all.text(&catalog.upgrade_url).number(u64::from(catalog.cache_seconds));
+        all.text(catalog.stale.as_str()).text(catalog.collection_pause_access.as_str());
         all.plan(catalog.default_plan);
         all.list(catalog.features.len());
         for feature in catalog.features.values() {

@@ -1,5 +1,5 @@
 //! Customers. Owns: what customer events and Stripe's own feature summaries do. Must not know:
-//! subscriptions; Stripe ends a deleted customer's subscriptions by events of their own.
+//! subscriptions; that those of a deleted customer are over follows from the facts together.
 
 use super::{Draft, Primary, least_member, yes_no};
 use crate::change::Change;
@@ -12,15 +12,17 @@ pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
     let shown = (Some(observation.at), Some(&observation.event));
     let newer = known.is_none_or(|known| shown > (known.at, known.event.as_ref()));
     let member = least_member(known.and_then(|known| known.member.as_ref()), draft.member());
-    let deleted = seen.deleted || known.is_some_and(|known| known.deleted);
+    let shown_deleted = seen.deleted.then_some(observation.at);
+    let deleted_at =
+        known.and_then(|known| known.deleted_at).into_iter().chain(shown_deleted).min();
     let email =
         if newer { seen.email.clone() } else { known.and_then(|known| known.email.clone()) };
     let customer = Customer {
         id: seen.id.clone(),
         member,
         // What Stripe was told to forget is not kept here either.
-        email: email.filter(|_| !deleted),
-        deleted,
+        email: email.filter(|_| deleted_at.is_none()),
+        deleted_at,
         at: if newer { Some(observation.at) } else { known.and_then(|known| known.at) },
         event: if newer {
             Some(observation.event.clone())

@@ -3,19 +3,21 @@
 
 use super::{Draft, Primary, milestones::Touched, yes_no};
 use crate::change::Change;
+use crate::ids::{InvoiceId, ObjectId};
 use crate::note;
 use crate::observation::{EventKind, SeenInvoice, SeenInvoicePayment};
-use crate::payment::{Invoice, InvoiceStatus};
+use crate::payment::{Invoice, InvoicePayment, InvoiceStatus};
 
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenInvoice) -> Primary {
     let known = draft.facts.invoices.get(&seen.id);
     let failed = draft.observation.kind == EventKind::InvoicePaymentFailed;
-    let shown = Invoice::seen(seen, failed);
+    let shown = Invoice::seen(seen, draft.observation.customer.as_ref(), failed);
     let after = match known {
         Some(known) => known.merged(&shown),
         None => shown,
     };
     draft.meet_customer();
+    pay(draft, &seen.id, &seen.payments);
     take_notes(draft, seen);
     draft.touched.push(Touched::Invoice(&seen.id));
     let applied = after.state.event == seen.state.event;
@@ -23,6 +25,19 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenInvoice) -> Primar
         draft.change(Change::SaveInvoice(after));
     }
     Primary { subject: seen.id.to_string(), details: details(seen, applied) }
+}
+
+/// Remembers which payments paid an invoice.
+fn pay(draft: &mut Draft<'_>, invoice: &InvoiceId, payments: &[ObjectId]) {
+    for payment in payments {
+        let at = draft.observation.at;
+        let shown = InvoicePayment { payment: payment.clone(), invoice: invoice.clone(), at };
+        let known = draft.facts.invoice_payments.get(payment);
+        let after = known.map_or_else(|| shown.clone(), |known| known.merged(&shown));
+        if known != Some(&after) {
+            draft.change(Change::SaveInvoicePayment(after));
+        }
+    }
 }
 
 /// What this one observation proves and the merged invoice does not keep.
@@ -56,8 +71,9 @@ fn details(seen: &SeenInvoice, applied: bool) -> Vec<(&'static str, String)> {
     details
 }
 
-/// Since `basil` an invoice's payments come as objects of their own; they make the payment known as
-/// one of the invoice's, no more.
-pub(super) fn decide_payment(seen: &SeenInvoicePayment) -> Primary {
+/// Since `basil` an invoice's payments come as objects of their own: refunds and disputes of them
+/// concern the invoice.
+pub(super) fn decide_payment(draft: &mut Draft<'_>, seen: &SeenInvoicePayment) -> Primary {
+    pay(draft, &seen.invoice, &seen.payments);
     Primary { subject: seen.invoice.to_string(), details: Vec::new() }
 }

@@ -7,8 +7,11 @@ use super::{About, Draft, Primary, least, least_member, milestones::Touched, yes
 use crate::catalog::{Catalog, PlanIndex, PriceTarget};
 use crate::change::{BillingEventKind, Change, FieldChange};
 use crate::note;
-use crate::observation::{EventKind, SeenSubscription};
-use crate::subscription::{Subscription, SubscriptionState, SubscriptionStatus};
+use crate::observation::{EventKind, SeenSchedule, SeenSubscription};
+use crate::subscription::{
+    Schedule, ScheduleVersion, Subscription, SubscriptionItem, SubscriptionState,
+    SubscriptionStatus,
+};
 use crate::time::Timestamp;
 
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> Primary {
@@ -19,9 +22,12 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
     let before_state = known.and_then(Subscription::state);
     let after_state = after.state();
     let applied = after_state.is_some_and(|state| state.version.event == draft.observation.event);
-    let changes = field_changes(draft.catalog, before_state, after_state);
+    let before_state = known.zip(before_state);
+    let changes =
+        field_changes(draft.catalog, before_state, after_state.map(|state| (&after, state)));
     let changed = known.is_none_or(|known| {
         known.contenders != after.contenders
+            || known.whole != after.whole
             || known.member != after.member
             || known.customer != after.customer
     });
@@ -41,7 +47,41 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
         draft.change(Change::SaveSubscription(after));
     }
     draft.change(Change::AppendSubscriptionState(seen.id.clone(), seen.state.clone()));
+    if let Some(schedule) = &seen.schedule {
+        take_schedule(draft, schedule);
+    }
     Primary { subject: seen.id.to_string(), details }
+}
+
+pub(super) fn decide_schedule(draft: &mut Draft<'_>, seen: &SeenSchedule) -> Primary {
+    draft.meet_customer();
+    let applied = take_schedule(draft, seen);
+    let mut details = vec![("applied", yes_no(applied)), ("over", yes_no(seen.over))];
+    details.extend(seen.subscription.as_ref().map(|id| ("subscription", id.to_string())));
+    Primary { subject: seen.id.to_string(), details }
+}
+
+/// Takes in what is planned; returns whether that is news.
+fn take_schedule(draft: &mut Draft<'_>, seen: &SeenSchedule) -> bool {
+    let observation = draft.observation;
+    let ranks = [(EventKind::ScheduleCreated, 0), (EventKind::SubscriptionFetched, 2)];
+    let rank = ranks.iter().find(|(kind, _)| *kind == observation.kind);
+    let rank = rank.map_or(1, |(_, rank)| *rank);
+    let event = observation.event.clone();
+    let shown = Schedule {
+        id: seen.id.clone(),
+        subscription: seen.subscription.clone(),
+        version: ScheduleVersion { over: seen.over, at: observation.at, rank, event },
+        phases: seen.phases.clone(),
+        cancels: seen.cancels,
+    };
+    let known = draft.facts.schedules.get(&seen.id);
+    let after = known.map_or_else(|| shown.clone(), |known| known.merged(&shown));
+    let applied = after.version == shown.version;
+    if known != Some(&after) {
+        draft.change(Change::SaveSchedule(after));
+    }
+    applied
 }
 
 /// The subscription with one more observation, without its history (saving leaves that alone).
@@ -61,6 +101,7 @@ fn merge(draft: &Draft<'_>, known: Option<&Subscription>, seen: &SeenSubscriptio
         customer: least(known.customer.as_ref(), customer).cloned(),
         member: least_member(known.member.as_ref(), member),
         contenders: known.contenders.clone(),
+        whole: known.whole.clone(),
         history: Vec::new(),
     };
     merged.observe(seen.state.clone());
@@ -98,7 +139,7 @@ fn details(seen: &SeenSubscription, applied: bool) -> Vec<(&'static str, String)
     let mut details = Vec::with_capacity(6);
     details.push(("applied", yes_no(applied)));
     details.extend(seen.state.pending_end().map(|end| ("ends", end.to_string())));
-    if seen.items_cut {
+    if seen.state.items_cut {
         details.push(("items_cut", yes_no(true)));
     }
     details.extend(seen.state.period_end().map(|end| ("period_end", end.to_string())));
@@ -130,15 +171,15 @@ fn billing_kind(kind: EventKind, seen: &SeenSubscription) -> BillingEventKind {
 /// What changed in the merged state, under the names of the envelope; nothing for a stale event.
 fn field_changes(
     catalog: &Catalog,
-    before: Option<&SubscriptionState>,
-    after: Option<&SubscriptionState>,
+    before: Option<(&Subscription, &SubscriptionState)>,
+    after: Option<(&Subscription, &SubscriptionState)>,
 ) -> Vec<FieldChange> {
-    if before.map(|state| &state.version) == after.map(|state| &state.version) {
+    if before.map(|(_, state)| &state.version) == after.map(|(_, state)| &state.version) {
         return Vec::new();
     }
     let (from, to) = (
-        before.map(|state| Shown::of(catalog, state)),
-        after.map(|state| Shown::of(catalog, state)),
+        before.map(|(one, state)| Shown::of(catalog, one, state)),
+        after.map(|(one, state)| Shown::of(catalog, one, state)),
     );
     let mut changes = Vec::new();
     let mut compare = |field, value: for<'s> fn(&'s Shown<'s>) -> Option<Value<'s>>| {
@@ -166,8 +207,8 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(catalog: &'a Catalog, state: &'a SubscriptionState) -> Self {
-        Self { state, top: top(catalog, state) }
+    fn of(catalog: &'a Catalog, subscription: &Subscription, state: &'a SubscriptionState) -> Self {
+        Self { state, top: top(catalog, subscription.items_of(state)) }
     }
 }
 
@@ -192,9 +233,10 @@ impl fmt::Display for Value<'_> {
 }
 
 /// The highest plan among the items' prices, its seats and its code.
-fn top<'c>(catalog: &'c Catalog, state: &SubscriptionState) -> Option<(PlanIndex, u64, &'c str)> {
-    state
-        .selling()
+fn top<'c>(catalog: &'c Catalog, items: &[SubscriptionItem]) -> Option<(PlanIndex, u64, &'c str)> {
+    items
+        .iter()
+        .filter(|item| item.quantity > 0)
         .filter_map(|item| match catalog.price_target(item.price_ref())? {
             PriceTarget::Plan(plan) => Some((plan, item.quantity, catalog.plan(plan)?.id.as_str())),
             PriceTarget::Badge | PriceTarget::Boost => None,

@@ -26,13 +26,14 @@ pub fn would_end(seen: &Seen, facts: &Facts) -> bool {
         Seen::Customer(seen) => {
             let known = facts.customers.get(&seen.id);
             seen.deleted
-                && known.is_some_and(|known| !known.deleted)
+                && known.is_some_and(|known| known.deleted_at.is_none())
                 && facts
                     .subscriptions
                     .values()
                     .any(|one| one.customer.as_ref() == Some(&seen.id) && is_running(one))
         }
         Seen::Session(_)
+        | Seen::Schedule(_)
         | Seen::Invoice(_)
         | Seen::InvoicePayment(_)
         | Seen::Adjustment(_)

@@ -208,11 +208,18 @@ const fn lost_because(source: &Considered) -> Option<ReasonCode> {
     match (source.kind, source.standing) {
         (
             SourceKind::Subscription,
-            Standing::NotInForce(Absence::PastDue | Absence::TrialOver | Absence::Unpaid),
+            Standing::NotInForce(
+                Absence::PastDue
+                | Absence::TrialOver
+                | Absence::Unpaid
+                | Absence::Lapsed
+                | Absence::Stale,
+            ),
         ) => Some(ReasonCode::PaymentPastDue),
-        (SourceKind::Subscription, Standing::NotInForce(Absence::Canceled | Absence::Ended)) => {
-            Some(ReasonCode::SubscriptionCanceled)
-        }
+        (
+            SourceKind::Subscription,
+            Standing::NotInForce(Absence::Canceled | Absence::Ended | Absence::CustomerDeleted),
+        ) => Some(ReasonCode::SubscriptionCanceled),
         (SourceKind::Waiver, Standing::NotInForce(Absence::Expired)) => {
             Some(ReasonCode::WaiverExpired)
         }

@@ -8,10 +8,12 @@
 
 use std::borrow::Cow;
 
-use super::grace::{self, GraceStart};
-use super::subscription::{earlier, sold};
+use super::grace::{self, Cause};
+use super::paid::{self, Paid};
+use super::stale;
+use super::subscription::{Sold, earlier, sold};
 use super::{Absence, Considered, SourceKind, Standing};
-use crate::catalog::{BoostProgram, Catalog};
+use crate::catalog::{BoostProgram, Catalog, CollectionPauseAccess, StalePolicy};
 use crate::facts::Facts;
 use crate::subscription::order::latest;
 use crate::subscription::{Subscription, SubscriptionState, SubscriptionStatus};
@@ -41,6 +43,8 @@ pub(super) fn consider(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Optio
         standing,
         since: None,
         until: None,
+        stale_since: None,
+        billing: None,
         cause: None,
         note,
     };
@@ -84,6 +88,12 @@ fn boosts(
 ) -> Vec<Held<u64>> {
     let forgotten = at.plus_days(-i64::from(program.sustain_days));
     let mut spans = Vec::new();
+    for id in paid::without_subscription(facts).into_keys() {
+        for (from, end, what) in Paid::of(id, facts).boosts(catalog) {
+            let until = Some(end.plus_hours(i64::from(program.grace_hours)));
+            spans.push(Held { from, until, what });
+        }
+    }
     for subscription in facts.subscriptions.values() {
         bought(&Buyer { subscription, facts, catalog }, forgotten, &mut spans);
     }
@@ -132,19 +142,57 @@ impl Buyer<'_> {
         spans: &mut Vec<Held<u64>>,
     ) -> Timestamp {
         let from = state.version.at;
-        let sold = sold(state, self.catalog);
-        let end = match state.status {
-            SubscriptionStatus::Active => state.pending_end(),
-            SubscriptionStatus::PastDue => {
-                let GraceStart { at, .. } = grace::start(self.subscription, state, self.facts);
-                let over = grace::hours(sold, self.catalog).map(|hours| at.plus_hours(hours));
-                over.map(|over| earlier(over, state.pending_end()))
-            }
-            _ => return from,
+        let sold = sold(self.subscription.items_of(state), self.catalog);
+        let mut add = |end: Option<Timestamp>, what| {
+            let end = end.into_iter().chain(state.pending_end()).chain(self.deleted_at()).min();
+            let until = next.map(|next| earlier(next, end)).or(end);
+            spans.push(Held { from, until, what });
         };
-        let until = next.map(|next| earlier(next, end)).or(end);
-        spans.push(Held { from, until, what: sold.boosts });
+        match state.status {
+            SubscriptionStatus::Active if self.is_paused(state) => {}
+            SubscriptionStatus::Active => add(self.stale_end(state, sold), sold.boosts),
+            SubscriptionStatus::PastDue => {
+                let dunning = grace::dunning(self.subscription, state, self.facts);
+                let paid = Paid::of(&self.subscription.id, self.facts);
+                if dunning.cause == Cause::Change {
+                    for (_, end, boosts) in paid.boosts(self.catalog) {
+                        add(Some(end), boosts);
+                    }
+                } else {
+                    let sold = dunning.graced(sold, self.subscription, &paid, self.catalog);
+                    let hours = grace::hours(sold, self.catalog).unwrap_or(0);
+                    add(Some(dunning.at.plus_hours(hours)), sold.boosts);
+                }
+            }
+            SubscriptionStatus::Incomplete
+            | SubscriptionStatus::IncompleteExpired
+            | SubscriptionStatus::Trialing
+            | SubscriptionStatus::Unpaid
+            | SubscriptionStatus::Paused
+            | SubscriptionStatus::Canceled
+            | SubscriptionStatus::Unknown(_) => {}
+        }
         from
+    }
+
+    fn deleted_at(&self) -> Option<Timestamp> {
+        let id = self.subscription.customer.as_ref()?;
+        self.facts.customers.get(id)?.deleted_at
+    }
+
+    fn is_paused(&self, state: &SubscriptionState) -> bool {
+        state.collection_pause.is_some()
+            && self.catalog.collection_pause_access == CollectionPauseAccess::None
+    }
+
+    /// When boosts end for want of news, where the catalog has it so.
+    fn stale_end(&self, state: &SubscriptionState, sold: Sold) -> Option<Timestamp> {
+        let is_current = self.subscription.state() == Some(state);
+        if self.catalog.stale != StalePolicy::End || !is_current {
+            return None;
+        }
+        let proven = stale::proven_until(self.subscription, self.facts)?;
+        Some(proven.plus_hours(grace::hours(sold, self.catalog).unwrap_or(0)))
     }
 }
 

@@ -1,13 +1,17 @@
-//! The grace after a payment that is due. Owns: when a grace starts and ends, and the list of
-//! graces for the scheduler. Must not know: which source wins in the meantime.
+//! The grace after a payment that is due. Owns: when a grace starts and ends, what failed to be
+//! paid, and the list of graces for the scheduler. Must not know: which source wins in the meantime.
 //!
 //! Grace starts at Stripe's time of the first failed payment of the open dunning cycle and lasts
 //! the plan's grace hours. Later attempts, repeated events and their arrival times do not move it.
 //! A cycle begins after the last observation that was neither `past_due` nor `unpaid`, so failures
 //! that were settled otherwise are forgotten.
+//!
+//! A cycle that began with the invoice of a change within a paid period has no grace: what was
+//! paid before the change goes on (see `subscription`).
 
+use super::paid::Paid;
 use super::subscription::{Sold, earlier, sold};
-use crate::catalog::{Catalog, Plan};
+use crate::catalog::Catalog;
 use crate::facts::Facts;
 use crate::ids::{InvoiceId, SubscriptionId};
 use crate::payment::{Invoice, InvoiceStatus};
@@ -40,14 +44,19 @@ pub fn grace_windows(facts: &Facts, catalog: &Catalog) -> Vec<GraceWindow> {
 
 fn window(subscription: &Subscription, facts: &Facts, catalog: &Catalog) -> Option<GraceWindow> {
     let state = subscription.state()?;
-    let sold = sold(state, catalog);
-    let hours = hours(sold, catalog)?;
-    let start = match state.status {
-        SubscriptionStatus::PastDue => start(subscription, state, facts),
-        // Boosts do not count in a trial, so there is nothing to keep after it.
-        SubscriptionStatus::Trialing if sold.plan.is_some() => {
-            GraceStart { at: state.trial_end?, invoice: None }
+    let shown = sold(subscription.items_of(state), catalog);
+    let (at, invoice, graced) = match state.status {
+        SubscriptionStatus::PastDue => {
+            let dunning = dunning(subscription, state, facts);
+            if dunning.cause == Cause::Change {
+                return None;
+            }
+            let paid = Paid::of(&subscription.id, facts);
+            let graced = dunning.graced(shown, subscription, &paid, catalog);
+            (dunning.at, dunning.invoice.map(|invoice| invoice.id.clone()), graced)
         }
+        // Boosts do not count in a trial, so there is nothing to keep after it.
+        SubscriptionStatus::Trialing if shown.plan.is_some() => (state.trial_end?, None, shown),
         SubscriptionStatus::Trialing
         | SubscriptionStatus::Active
         | SubscriptionStatus::Incomplete
@@ -57,19 +66,15 @@ fn window(subscription: &Subscription, facts: &Facts, catalog: &Catalog) -> Opti
         | SubscriptionStatus::Canceled
         | SubscriptionStatus::Unknown(_) => return None,
     };
-    let ends_at = earlier(start.at.plus_hours(hours), state.pending_end());
-    (start.at < ends_at).then(|| GraceWindow {
+    let deleted = subscription.customer.as_ref().and_then(|id| facts.customers.get(id)?.deleted_at);
+    let ends_at = earlier(at.plus_hours(hours(graced, catalog)?), state.pending_end());
+    let ends_at = earlier(ends_at, deleted);
+    (at < ends_at).then(|| GraceWindow {
         subscription: subscription.id.clone(),
-        invoice: start.invoice.cloned(),
-        started_at: start.at,
+        invoice,
+        started_at: at,
         ends_at,
     })
-}
-
-/// When and by which invoice a grace started.
-pub(super) struct GraceStart<'f> {
-    pub(super) at: Timestamp,
-    pub(super) invoice: Option<&'f InvoiceId>,
 }
 
 /// How long the grace of a subscription is that sells this: its plan's, else the boosts'. `None`
@@ -80,36 +85,102 @@ pub(super) fn hours(sold: Sold, catalog: &Catalog) -> Option<i64> {
     plan.or_else(|| boosts().map(|program| program.grace_hours)).map(i64::from)
 }
 
-/// End of a grace that started at `start`, for a subscription of this plan.
-pub(super) fn end(start: Timestamp, plan: &Plan) -> Timestamp {
-    start.plus_hours(i64::from(plan.grace_hours))
+/// What was not paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The invoice of a period, or nobody knows what.
+    Period,
+    /// The invoice of a change within a period that is paid.
+    Change,
 }
 
-/// The start of the grace of a past-due state of a subscription: its cycle's first failed payment,
-/// else the first observation of the cycle.
-pub(super) fn start<'f>(
+/// A dunning cycle: how a subscription came to be past due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dunning<'f> {
+    /// Its first failed payment, else its first observation.
+    pub(super) at: Timestamp,
+    /// The invoice whose payment failed first.
+    pub(super) invoice: Option<&'f Invoice>,
+    /// What was not paid first.
+    pub(super) cause: Cause,
+    /// When the invoice of a change was made that is not paid either.
+    change_at: Option<Timestamp>,
+}
+
+/// The dunning cycle of a past-due state of a subscription.
+pub(super) fn dunning<'f>(
     subscription: &Subscription,
     state: &SubscriptionState,
     facts: &'f Facts,
-) -> GraceStart<'f> {
+) -> Dunning<'f> {
     let before = |past: &&SubscriptionState| past.version.at <= state.version.at;
     let settled =
         subscription.history.iter().filter(before).filter(|past| past.status.is_settled());
     let settled_at = settled.map(at_of).max();
-    let failure = facts
-        .invoices
-        .values()
-        .filter(|invoice| invoice.subscription.as_ref() == Some(&subscription.id))
-        .filter(|invoice| is_due(invoice, settled_at.is_some()))
-        .filter_map(|invoice| Some((first_failure_since(invoice, settled_at)?, &invoice.id)))
-        .min();
-    if let Some((at, invoice)) = failure {
-        return GraceStart { at, invoice: Some(invoice) };
+    let due = || {
+        facts
+            .invoices
+            .values()
+            .filter(|invoice| invoice.subscription.as_ref() == Some(&subscription.id))
+            .filter(|invoice| is_due(invoice, settled_at.is_some()))
+    };
+    let failed = |invoice: &'f Invoice| Some((first_failure_since(invoice, settled_at)?, invoice));
+    let first = due().filter_map(failed).min_by_key(|(at, invoice)| (*at, &invoice.id));
+    let is_open = |invoice: &&Invoice| {
+        state.latest_invoice.as_ref() == Some(&invoice.id)
+            || first_failure_since(invoice, settled_at).is_some()
+    };
+    let changes = due().filter(|invoice| invoice.bills_change()).filter(is_open);
+    let change_at = changes.map(|one| one.state.created.unwrap_or(one.state.at)).min();
+    if let Some((at, invoice)) = first {
+        let cause = if invoice.bills_change() { Cause::Change } else { Cause::Period };
+        return Dunning { at, invoice: Some(invoice), cause, change_at };
     }
     let in_cycle = |past: &&SubscriptionState| settled_at.is_none_or(|at| past.version.at >= at);
     let past_due = |past: &&SubscriptionState| past.status == SubscriptionStatus::PastDue;
     let first = subscription.history.iter().filter(in_cycle).filter(past_due).map(at_of).min();
-    GraceStart { at: earlier(state.version.at, first), invoice: None }
+    let at = earlier(state.version.at, first);
+    // Where the period is known to be paid, it is not the period that is due.
+    let is_paid = Paid::of(&subscription.id, facts).end().is_some_and(|end| end > at);
+    let cause = if change_at.is_some() || is_paid { Cause::Change } else { Cause::Period };
+    Dunning { at, invoice: None, cause, change_at }
+}
+
+impl Dunning<'_> {
+    /// What was paid for before a change that was not, and until when: by paid lines, or where none
+    /// was ever told of, by what the subscription sold when the change was made.
+    pub(super) fn before(
+        &self,
+        subscription: &Subscription,
+        paid: &Paid<'_>,
+        catalog: &Catalog,
+    ) -> Option<(Sold, Timestamp)> {
+        if let Some(last) = paid.last(catalog) {
+            return Some((last.sold, last.period.1));
+        }
+        let change_at = self.change_at.filter(|_| !paid.is_told())?;
+        let had = |past: &&SubscriptionState| {
+            let lives = [SubscriptionStatus::Active, SubscriptionStatus::Trialing];
+            past.version.at < change_at && lives.contains(&past.status)
+        };
+        let state = subscription.history.iter().filter(had).max_by_key(|past| past.version.at)?;
+        Some((sold(subscription.items_of(state), catalog), state.period_end()?))
+    }
+
+    /// What is in grace where a period was not paid: what the subscription sells, unless it was
+    /// changed to that without paying.
+    pub(super) fn graced(
+        &self,
+        shown: Sold,
+        subscription: &Subscription,
+        paid: &Paid<'_>,
+        catalog: &Catalog,
+    ) -> Sold {
+        if self.change_at.is_none() {
+            return shown;
+        }
+        self.before(subscription, paid, catalog).map_or(shown, |(sold, _)| sold)
+    }
 }
 
 fn at_of(state: &SubscriptionState) -> Timestamp {

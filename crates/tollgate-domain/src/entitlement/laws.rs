@@ -83,6 +83,7 @@ fn shape(resolution: &Resolution) -> Resolution {
     Resolution {
         at: Timestamp::MIN,
         valid_until: None,
+        told_until: None,
         considered: Vec::new(),
         overrides: Vec::new(),
         ..resolution.clone()

@@ -77,6 +77,8 @@ impl Given<'_> {
             standing,
             since,
             until,
+            stale_since: None,
+            billing: None,
             cause: Some(self.by.to_owned()),
             note: Cow::Borrowed(note),
         }

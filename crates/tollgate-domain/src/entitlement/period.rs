@@ -9,14 +9,14 @@
 use crate::catalog::MeterPeriod;
 use crate::time::Timestamp;
 
-use super::Resolution;
+use super::{Billing, Resolution};
 
 impl Resolution {
     /// The period that `at` lies in: its first instant and the first instant after it. `at` is
     /// the instant of the use, which may be later than the instant that was resolved.
     pub fn meter_span(&self, period: MeterPeriod, at: Timestamp) -> (Timestamp, Timestamp) {
         match (period, self.billing_period) {
-            (MeterPeriod::BillingPeriod, Some((start, end))) if start < end => {
+            (MeterPeriod::BillingPeriod, Some(Billing { start, end })) => {
                 Steps::of(start, end).span(at)
             }
             (MeterPeriod::BillingPeriod | MeterPeriod::CalendarMonth, _) => {

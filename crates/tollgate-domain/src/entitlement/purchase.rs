@@ -99,6 +99,8 @@ fn considered(purchase: &Purchase, standing: Standing, note: &'static str) -> Co
         standing,
         since: None,
         until: None,
+        stale_since: None,
+        billing: None,
         cause: Some(purchase.event.as_str().to_owned()),
         note: Cow::Borrowed(note),
     }

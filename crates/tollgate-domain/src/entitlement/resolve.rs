@@ -19,8 +19,9 @@ pub use super::grace::{GraceWindow, grace_windows};
 pub use super::purchase::grant_ends;
 pub use super::subscription::UNKNOWN_STATUS_HOLD_HOURS;
 
+use super::stale::stale_since;
 use super::{
-    Considered, Counted, Resolution, SourceKind, Standing, boost, own, purchase, subscription,
+    Considered, Counted, Resolution, SourceKind, Standing, boost, own, paid, purchase, subscription,
 };
 use crate::catalog::{Allowance, Catalog, Plan, PlanIndex};
 use crate::facts::Facts;
@@ -52,7 +53,7 @@ pub fn resolve(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Resolution {
         at,
         plan,
         source,
-        billing_period: source_id.as_deref().and_then(|id| billing_period(facts, source, id)),
+        billing_period: winner.and_then(|winner| winner.billing),
         source_id,
         in_grace,
         grace_until: until.filter(|_| in_grace),
@@ -60,6 +61,7 @@ pub fn resolve(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Resolution {
         units: bought.units,
         overridden: overridden.by,
         valid_until: ends.chain(overridden.until).min(),
+        told_until: told_until(facts, &considered, at).into_iter().chain(overridden.until).min(),
         counted,
         considered,
         overrides: overridden.considered,
@@ -104,6 +106,13 @@ impl Units {
     }
 }
 
+/// When the explanation changes: any source ends, or grows stale.
+fn told_until(facts: &Facts, considered: &[Considered], at: Timestamp) -> Option<Timestamp> {
+    let ends = considered.iter().filter_map(|source| source.until);
+    let stale = facts.subscriptions.values().filter_map(|one| stale_since(one, facts));
+    ends.chain(stale).filter(|instant| *instant > at).min()
+}
+
 fn consider_all(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Vec<Considered> {
     let mut all = Vec::with_capacity(
         facts.waivers.len() + facts.subscriptions.len() + facts.grants.len() + 2,
@@ -111,6 +120,10 @@ fn consider_all(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Vec<Consider
     all.extend(facts.waivers.iter().map(|waiver| own::consider_waiver(waiver, catalog, at)));
     let one = |known: &Subscription| subscription::consider(known, facts, catalog, at);
     all.extend(facts.subscriptions.values().filter_map(one));
+    let paid = paid::without_subscription(facts).into_iter();
+    all.extend(paid.filter_map(|(id, customer)| {
+        subscription::consider_unknown(id, customer, facts, catalog, at)
+    }));
     all.extend(boost::consider(facts, catalog, at));
     all.extend(facts.grants.iter().map(|grant| own::consider_grant(grant, catalog, at)));
     let bought = facts.purchases.values();
@@ -123,6 +136,8 @@ fn consider_all(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Vec<Consider
         standing: Standing::InForce,
         since: None,
         until: None,
+        stale_since: None,
+        billing: None,
         cause: None,
         note: Cow::Borrowed("The plan of whoever has no other."),
     });
@@ -142,15 +157,6 @@ fn strongest_first(one: &Considered, other: &Considered) -> Ordering {
         )
     }
     strength(one).cmp(&strength(other))
-}
-
-fn billing_period(facts: &Facts, source: SourceKind, id: &str) -> Option<(Timestamp, Timestamp)> {
-    if source != SourceKind::Subscription {
-        return None;
-    }
-    let state = facts.subscriptions.get(id)?.state()?;
-    let (start, end) = (state.period_start()?, state.period_end()?);
-    (start < end).then_some((start, end))
 }
 
 #[cfg(test)]

@@ -5,10 +5,16 @@
 //! ```text
 //! catalog levels                                  (first line; sietch where absent)
 //! unknown                                         (the account does not exist)
-//! sub s1 premium active @0d cancel_at=20d period=0d..30d trial=7d quits paused_collection
+//! customer c deleted=5d
+//! sub s1 premium active @0d cancel_at=20d period=0d..30d trial=7d quits customer=c
+//! sub s1 premium active @0d pause=9d latest=i1    (collecting is paused to the ninth day)
 //! sub s2 basic,boost*3 past_due @1d               (the same id again: one more observation)
-//! invoice i1 s1 open fails=3d,5d created=3d
-//! invoice i1 s1 paid @6d fails=3d
+//! sub s2 basic active @1d cut                     (there are more items)
+//! plan p s1 basic:30d..60d,premium:60d..90d @5d cancels over
+//! invoice i1 s1 open fails=3d,5d created=3d reason=subscription_update
+//! invoice i1 s1 paid @6d fails=3d customer=c
+//! invoice i1 s1 paid @6d for=si1/premium*2:0d..30d,-si1/basic:10d..30d   (lines; - is given back)
+//! pays c1 i1                                      (the payment that refunds name by c1)
 //! waiver w1 enterprise @0d until=5d revoked=3d
 //! grant g1 pro @0d until=5d
 //! boosts b1 3 @0d until=5d
@@ -22,23 +28,30 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use self::billing::planned;
 use super::{Resolution, Standing};
-use crate::catalog::{BUILTIN_NAMES, Catalog, builtin};
+use crate::catalog::parse::parse;
+use crate::catalog::{BUILTIN_NAMES, Catalog, builtin, builtin_text};
 use crate::change::Change;
-use crate::facts::{BoostGrant, Facts, Grant, Override, OverrideEffect, Revocation, Waiver};
+use crate::facts::{
+    BoostGrant, Customer, Facts, Grant, Override, OverrideEffect, Revocation, Waiver,
+};
 use crate::ids::{
-    AccountId, AdjustmentId, EventId, FactId, FeatureKey, InvoiceId, ObjectId, PlanId, PriceId,
-    ProductId, SessionId, SubscriptionId,
+    AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, ObjectId, PlanId,
+    PriceId, ProductId, SessionId, SubscriptionId,
 };
 use crate::money::{Currency, Money};
 use crate::payment::{
-    Adjustment, AdjustmentKind, FailedAttempt, Invoice, InvoiceState, InvoiceStatus, Purchase,
-    PurchaseKind, PurchaseLine, SessionMode, SessionStatus,
+    Adjustment, AdjustmentKind, InvoicePayment, Purchase, PurchaseKind, PurchaseLine, SessionMode,
+    SessionStatus,
 };
 use crate::subscription::{
-    LifecycleRank, Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,
+    CollectionPause, LifecycleRank, PendingUpdate, Subscription, SubscriptionItem,
+    SubscriptionState, SubscriptionStatus, Version,
 };
 use crate::time::Timestamp;
+
+mod billing;
 
 const UNITS: [(&str, i64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -121,7 +134,10 @@ static CATALOGS: LazyLock<Vec<Catalog>> =
     LazyLock::new(|| BUILTIN_NAMES.into_iter().map(with_test_prices).collect());
 
 fn with_test_prices(name: &str) -> Catalog {
-    let catalog = builtin(name).unwrap();
+    with_prices(builtin(name).unwrap())
+}
+
+fn with_prices(catalog: Catalog) -> Catalog {
     let mut prices: Vec<(String, Vec<String>)> = catalog
         .plans
         .iter()
@@ -131,6 +147,13 @@ fn with_test_prices(name: &str) -> Catalog {
         prices.push(("boost".to_owned(), vec!["price_boost".to_owned()]));
     }
     catalog.with_prices(&prices).unwrap()
+}
+
+/// The catalog `sietch` with one more setting in its first section.
+pub(crate) fn sietch_with(setting: &str) -> Catalog {
+    let text = builtin_text("sietch").unwrap();
+    let text = text.replacen("\n[catalog]\n", &format!("\n[catalog]\n{setting}\n"), 1);
+    with_prices(parse("sietch", "test.toml", &text).unwrap())
 }
 
 /// A scenario's catalog and facts.
@@ -150,6 +173,17 @@ pub(crate) fn read(scenario: &str) -> (Catalog, Facts) {
             ["invoice", id, subscription, status, ..] => {
                 let invoice = line.invoice(id, subscription, status);
                 facts.invoices.insert(invoice.id.clone(), invoice);
+            }
+            ["customer", id, ..] => line.customer(&mut facts, id),
+            ["plan", id, subscription, phases, ..] => {
+                facts.apply(&Change::SaveSchedule(line.schedule(id, subscription, phases)));
+            }
+            ["pays", payment, invoice, ..] => {
+                facts.apply(&Change::SaveInvoicePayment(InvoicePayment {
+                    payment: ObjectId::parse(&format!("pi_{payment}")).unwrap(),
+                    invoice: InvoiceId::parse(invoice).unwrap(),
+                    at: line.at,
+                }));
             }
             ["waiver", id, plan, ..] => facts.apply(&Change::SaveWaiver(line.waiver(id, plan))),
             ["grant", id, plan, ..] => facts.apply(&Change::SaveGrant(line.grant(id, plan))),
@@ -231,50 +265,44 @@ impl<'l> Line<'l> {
             canceled_at: None,
             ended_at: self.time("ended"),
             trial_end: self.time("trial"),
-            collection_paused: self.has("paused_collection"),
+            collection_pause: self.pause(),
+            billing_anchor: self.time("anchor"),
+            schedule: self.values.get("schedule").map(|id| ObjectId::parse(id).unwrap()),
+            pending_update: self
+                .time("pending")
+                .map(|expires_at| PendingUpdate { items: planned(self.values["to"]), expires_at }),
+            items_cut: self.has("cut"),
             created: None,
-            latest_invoice: None,
+            latest_invoice: self.values.get("latest").map(|id| InvoiceId::parse(id).unwrap()),
             previous: None,
             covers: Vec::new(),
         };
         let id = SubscriptionId::parse(id).unwrap();
+        let customer = self.values.get("customer").map(|id| CustomerId::parse(id).unwrap());
         let known = facts
             .subscriptions
             .entry(id.clone())
-            .or_insert_with(|| Subscription::first_seen(id, None, None, state.clone()));
+            .or_insert_with(|| Subscription::first_seen(id, customer, None, state.clone()));
         known.observe(state.clone());
         known.remember(state);
     }
 
-    fn invoice(&self, id: &str, subscription: &str, status: &str) -> Invoice {
-        let fails = self.values.get("fails").map(|fails| fails.split(',').map(time));
-        let failed_attempts: Vec<FailedAttempt> = (1..)
-            .zip(fails.into_iter().flatten())
-            .map(|(attempt, at)| FailedAttempt { attempt, at })
-            .collect();
-        let status = InvoiceStatus::parse(status).unwrap();
-        let state = InvoiceState {
-            at: self.at,
-            event: self.event(),
-            status,
-            amount_due_minor: 3500,
-            amount_paid_minor: if status == InvoiceStatus::Paid { 3500 } else { 0 },
-            currency: Currency::parse("usd").unwrap(),
-            attempt_count: u32::try_from(failed_attempts.len()).unwrap(),
-            billing_reason: Some("subscription_cycle".into()),
-            collection_method: None,
-            hosted_url: None,
-            period_start: None,
-            period_end: None,
-            created: self.time("created"),
+    fn pause(&self) -> Option<CollectionPause> {
+        let resumes = self.values.get("pause")?;
+        let resumes_at = (*resumes != "open").then(|| time(resumes));
+        Some(CollectionPause { behavior: Some("void".into()), resumes_at })
+    }
+
+    fn customer(&self, facts: &mut Facts, id: &str) {
+        let customer = Customer {
+            id: CustomerId::parse(id).unwrap(),
+            member: None,
+            email: None,
+            deleted_at: self.time("deleted"),
+            at: None,
+            event: None,
         };
-        Invoice {
-            id: InvoiceId::parse(id).unwrap(),
-            subscription: Some(SubscriptionId::parse(subscription).unwrap()),
-            state,
-            failed_attempts,
-            paid_at: (status == InvoiceStatus::Paid).then_some(self.at),
-        }
+        facts.apply(&Change::SaveCustomer(customer));
     }
 
     fn waiver(&self, id: &str, plan: &str) -> Waiver {

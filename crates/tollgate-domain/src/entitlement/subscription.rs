@@ -14,15 +14,30 @@
 //! with any payment that is due and not confirmed. A paying customer sees no gap, nobody has
 //! access without evidence for longer than the grace, and a plan with 0 grace hours is strict.
 //! A trial that is set to end with the subscription has no grace.
+//!
+//! What was paid (see `paid`) decides where the status does not:
+//!
+//! - Nothing is known of the subscription but invoices: what they were paid for is in force until
+//!   its end, and in grace after it.
+//! - It is `past_due` because a *change* within the period was not paid: what was paid before is in
+//!   force until its end. The dearer plan is not given, and there is no grace: nothing is lost yet.
+//! - A payment is known that is newer than an `incomplete`, `unpaid` or trialing state: news of the
+//!   status was lost, and what was paid for is in force.
+//!
+//! An active subscription whose period ended long ago without any news is held, or ended like a
+//! trial, as the catalog says (see `stale`). Stripe ends the subscriptions of a customer that is
+//! deleted at that instant, whether an event says so or not.
 
 use std::borrow::Cow;
 
-use super::grace::{self, GraceStart};
-use super::{Absence, Considered, SourceKind, Standing};
-use crate::catalog::{Catalog, Plan, PlanIndex, PriceTarget};
+use super::grace::{self, Cause};
+use super::paid::{InForce, Paid};
+use super::{Absence, Billing, Considered, SourceKind, Standing, stale};
+use crate::catalog::{Catalog, CollectionPauseAccess, Plan, PlanIndex, PriceTarget, StalePolicy};
 use crate::facts::Facts;
+use crate::ids::{CustomerId, EventId, SubscriptionId};
 use crate::subscription::order::latest;
-use crate::subscription::{Subscription, SubscriptionState, SubscriptionStatus};
+use crate::subscription::{Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus};
 use crate::time::Timestamp;
 
 /// How long the last known status holds when Stripe reports one that is not known here.
@@ -39,9 +54,19 @@ pub(super) struct Sold {
     pub(super) boosts: u64,
 }
 
-pub(super) fn sold(state: &SubscriptionState, catalog: &Catalog) -> Sold {
+impl Sold {
+    /// No price of it is in the catalog.
+    pub(super) const fn is_nothing(self) -> bool {
+        self.plan.is_none() && self.boosts == 0
+    }
+}
+
+pub(super) fn sold<'i>(
+    items: impl IntoIterator<Item = &'i SubscriptionItem>,
+    catalog: &Catalog,
+) -> Sold {
     let mut sold = Sold { plan: None, units: 0, boosts: 0 };
-    for item in state.selling() {
+    for item in items.into_iter().filter(|item| item.quantity > 0) {
         match catalog.price_target(item.price_ref()) {
             Some(PriceTarget::Plan(plan)) if sold.plan == Some(plan) => {
                 sold.units = sold.units.saturating_add(item.quantity);
@@ -57,8 +82,9 @@ pub(super) fn sold(state: &SubscriptionState, catalog: &Catalog) -> Sold {
 }
 
 /// The plan a subscription's items sell, whether or not it gives access now.
-pub fn plan_sold<'c>(state: &SubscriptionState, catalog: &'c Catalog) -> Option<&'c Plan> {
-    sold(state, catalog).plan.and_then(|index| catalog.plan(index))
+pub fn plan_sold<'c>(subscription: &Subscription, catalog: &'c Catalog) -> Option<&'c Plan> {
+    let sold = sold(subscription.items_of(subscription.state()?), catalog);
+    sold.plan.and_then(|index| catalog.plan(index))
 }
 
 /// Considers a subscription. `None` for one that sells boosts only: it is part of the boost level.
@@ -70,47 +96,347 @@ pub(super) fn consider(
 ) -> Option<Considered> {
     let state = subscription.state()?;
     let basis = Basis::of(subscription, state);
-    let sold = sold(basis.state, catalog);
-    let considered = |found: Access| Considered {
-        kind: SourceKind::Subscription,
-        id: Some(subscription.id.as_str().to_owned()),
-        plan: sold.plan,
-        units: sold.plan.map(|_| sold.units),
-        standing: found.standing,
-        since: found.since,
-        until: found.until,
-        cause: Some(state.version.event.as_str().to_owned()),
-        note: Cow::Borrowed(found.note),
-    };
-    match sold.plan.and_then(|index| catalog.plan(index)) {
-        Some(plan) => Some(considered(basis.access(subscription, facts, plan, at))),
-        None if sold.boosts > 0 => None,
-        None => {
-            let nothing = !state.items.is_empty() && state.selling().next().is_none();
-            let absence = if nothing { Absence::NothingSold } else { Absence::PriceUnknown };
-            Some(considered(Access::no(absence, Some(state.version.at))))
-        }
-    }
+    let case = Case { id: &subscription.id, facts, catalog, at };
+    let found = basis.hold(case.of(subscription, basis.state), at);
+    case.considered(found)
+}
+
+/// Considers what invoices alone say of a subscription. `None` where nothing of it was paid, or
+/// boosts only.
+pub(super) fn consider_unknown(
+    id: &SubscriptionId,
+    customer: Option<&CustomerId>,
+    facts: &Facts,
+    catalog: &Catalog,
+    at: Timestamp,
+) -> Option<Considered> {
+    let case = Case { id, facts, catalog, at };
+    let end = case.end(None, customer);
+    let found = case.paid(&Paid::of(id, facts), end, UNKNOWN_PAID_NOTE)?;
+    case.considered(found)
+}
+
+const UNKNOWN_PAID_NOTE: &str =
+    "Stripe has told nothing of the subscription itself; what was paid for is in force.";
+const CHANGE_PAID_NOTE: &str =
+    "A change of the subscription was not paid; what was paid before is in force until its end.";
+const NEWER_PAID_NOTE: &str =
+    "A payment is newer than what Stripe told of the subscription; what was paid for is in force.";
+const PAST_DUE_NOTE: &str = "A payment failed; access stays until the grace period ends.";
+
+/// What is found out about one subscription.
+#[derive(Debug, Clone)]
+struct Found<'f> {
+    sold: Sold,
+    access: Access,
+    billing: Option<Billing>,
+    event: &'f EventId,
 }
 
 /// Whether and how long a subscription gives access, seen from one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Access {
     standing: Standing,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
-    note: &'static str,
+    stale_since: Option<Timestamp>,
+    note: Cow<'static, str>,
 }
 
 impl Access {
-    fn no(absence: Absence, since: Option<Timestamp>) -> Self {
-        Self {
-            standing: Standing::NotInForce(absence),
-            since,
-            until: None,
-            note: absence.sentence(),
+    const fn new(
+        standing: Standing,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        note: &'static str,
+    ) -> Self {
+        Self { standing, since, until, stale_since: None, note: Cow::Borrowed(note) }
+    }
+
+    const fn no(absence: Absence, since: Option<Timestamp>) -> Self {
+        Self::new(Standing::NotInForce(absence), since, None, absence.sentence())
+    }
+
+    const fn counts(&self) -> bool {
+        !matches!(self.standing, Standing::NotInForce(_))
+    }
+}
+
+/// An instant at which a subscription is over, whatever its status.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    at: Timestamp,
+    absence: Absence,
+}
+
+impl End {
+    fn over(end: Option<Self>, at: Timestamp) -> Option<Access> {
+        let end = end.filter(|end| at >= end.at)?;
+        Some(Access::no(end.absence, Some(end.at)))
+    }
+}
+
+/// One question about one subscription.
+struct Case<'f> {
+    id: &'f SubscriptionId,
+    facts: &'f Facts,
+    catalog: &'f Catalog,
+    at: Timestamp,
+}
+
+impl<'f> Case<'f> {
+    fn considered(&self, found: Found<'_>) -> Option<Considered> {
+        let Found { sold, access, billing, event } = found;
+        let known = sold.plan.is_some_and(|index| self.catalog.plan(index).is_some());
+        if !known && sold.boosts > 0 {
+            return None;
+        }
+        Some(Considered {
+            kind: SourceKind::Subscription,
+            id: Some(self.id.as_str().to_owned()),
+            plan: sold.plan,
+            units: sold.plan.map(|_| sold.units),
+            standing: access.standing,
+            since: access.since,
+            until: access.until,
+            stale_since: access.stale_since,
+            cause: Some(event.as_str().to_owned()),
+            note: access.note,
+            billing,
+        })
+    }
+
+    /// What a state gives, and beside it what was paid where that decides.
+    fn of(&self, subscription: &'f Subscription, state: &'f SubscriptionState) -> Found<'f> {
+        let sold = sold(subscription.items_of(state), self.catalog);
+        let end = self.end(Some(state), subscription.customer.as_ref());
+        let found = |sold, access| Found {
+            sold,
+            access,
+            billing: Billing::of_state(state),
+            event: &state.version.event,
+        };
+        if sold.is_nothing() && state.status != SubscriptionStatus::PastDue {
+            let nothing = !state.items.is_empty() && state.selling().next().is_none();
+            let absence = if nothing { Absence::NothingSold } else { Absence::PriceUnknown };
+            return found(sold, Access::no(absence, Some(state.version.at)));
+        }
+        let shown = found(sold, self.by_status(subscription, state, sold, end));
+        let paid = match &state.status {
+            SubscriptionStatus::PastDue => return self.past_due(subscription, state, &shown, end),
+            SubscriptionStatus::Trialing if shown.access.standing != Standing::InForce => {
+                Paid::of(self.id, self.facts)
+            }
+            SubscriptionStatus::Incomplete => Paid::of(self.id, self.facts),
+            SubscriptionStatus::Unpaid => {
+                Paid::since(self.id, self.facts, state.version.at.plus_ms(1))
+            }
+            SubscriptionStatus::Trialing
+            | SubscriptionStatus::Active
+            | SubscriptionStatus::IncompleteExpired
+            | SubscriptionStatus::Paused
+            | SubscriptionStatus::Canceled
+            | SubscriptionStatus::Unknown(_) => return shown,
+        };
+        stronger(shown, self.paid(&paid, end, NEWER_PAID_NOTE))
+    }
+
+    /// When a subscription is over by what is known beside its status: the end set for it, or the
+    /// deletion of its customer.
+    fn end(&self, state: Option<&SubscriptionState>, customer: Option<&CustomerId>) -> Option<End> {
+        let set = state.and_then(SubscriptionState::pending_end);
+        let set = set.map(|at| End { at, absence: Absence::Ended });
+        let deleted = customer.and_then(|id| self.facts.customers.get(id)?.deleted_at);
+        let deleted = deleted.map(|at| End { at, absence: Absence::CustomerDeleted });
+        deleted.into_iter().chain(set).min_by_key(|end| end.at)
+    }
+
+    fn by_status(
+        &self,
+        subscription: &Subscription,
+        state: &SubscriptionState,
+        sold: Sold,
+        end: Option<End>,
+    ) -> Access {
+        let observed = Some(state.version.at);
+        match &state.status {
+            SubscriptionStatus::Trialing
+            | SubscriptionStatus::PastDue
+            | SubscriptionStatus::Active
+                if end.is_some_and(|end| self.at >= end.at) =>
+            {
+                End::over(end, self.at).unwrap_or_else(|| Access::no(Absence::Ended, observed))
+            }
+            SubscriptionStatus::Trialing => self.trial(state, sold, end),
+            SubscriptionStatus::PastDue => {
+                let start = grace::dunning(subscription, state, self.facts).at;
+                self.in_grace_or(Absence::PastDue, start, sold, end, PAST_DUE_NOTE)
+            }
+            SubscriptionStatus::Active => self.active(subscription, state, sold, end),
+            SubscriptionStatus::Canceled => {
+                Access::no(Absence::Canceled, state.ended_at.or(observed))
+            }
+            SubscriptionStatus::Unpaid => Access::no(Absence::Unpaid, observed),
+            SubscriptionStatus::Paused => Access::no(Absence::Paused, observed),
+            SubscriptionStatus::Incomplete | SubscriptionStatus::IncompleteExpired => {
+                Access::no(Absence::Incomplete, observed)
+            }
+            SubscriptionStatus::Unknown(_) => Access::no(Absence::StatusUnknown, observed),
         }
     }
+
+    fn trial(&self, state: &SubscriptionState, sold: Sold, end: Option<End>) -> Access {
+        let since = state.created.or(Some(state.version.at));
+        let end_at = end.map(|end| end.at);
+        match state.trial_end {
+            Some(over) if self.at >= over => {
+                let note = "The trial is over and its first payment not yet confirmed; \
+                            access stays until the grace period ends.";
+                self.in_grace_or(Absence::TrialOver, over, sold, end, note)
+            }
+            over => {
+                let until = over.map(|over| earlier(over, end_at)).or(end_at);
+                Access::new(Standing::InForce, since, until, "The trial runs.")
+            }
+        }
+    }
+
+    fn active(
+        &self,
+        subscription: &Subscription,
+        state: &SubscriptionState,
+        sold: Sold,
+        end: Option<End>,
+    ) -> Access {
+        let observed = Some(state.version.at);
+        let paused = state.collection_pause.is_some();
+        if paused && self.catalog.collection_pause_access == CollectionPauseAccess::None {
+            return Access::no(Absence::CollectionPaused, observed);
+        }
+        let end_at = end.map(|end| end.at);
+        let since = state.created.or(observed);
+        let in_force = |until| Access::new(Standing::InForce, since, until, active_note(state));
+        let Some(proven) = stale::proven_until(subscription, self.facts) else {
+            return in_force(end_at);
+        };
+        match self.catalog.stale {
+            StalePolicy::End if self.at < proven => in_force(Some(earlier(proven, end_at))),
+            StalePolicy::End => {
+                let note = "The paid period is over and nothing more is known; \
+                            access stays until the grace period ends.";
+                self.in_grace_or(Absence::Stale, proven, sold, end, note)
+            }
+            StalePolicy::Hold => {
+                let stale_since = stale::since(proven);
+                if self.at < stale_since {
+                    return in_force(end_at);
+                }
+                let note = format!(
+                    "The subscription was active when Stripe last told of it; its paid period is \
+                     over, and it holds on stale evidence since {stale_since}."
+                );
+                Access {
+                    stale_since: Some(stale_since),
+                    note: Cow::Owned(note),
+                    ..in_force(end_at)
+                }
+            }
+        }
+    }
+
+    fn in_grace_or(
+        &self,
+        absence: Absence,
+        start: Timestamp,
+        sold: Sold,
+        end: Option<End>,
+        note: &'static str,
+    ) -> Access {
+        let hours = grace::hours(sold, self.catalog).unwrap_or(0);
+        let until = earlier(start.plus_hours(hours), end.map(|end| end.at));
+        if self.at >= until {
+            return Access::no(absence, Some(until));
+        }
+        Access::new(Standing::InGrace, Some(start), Some(until), note)
+    }
+
+    /// A payment failed: the grace where the period's own was not paid, what was paid before where
+    /// a change was not.
+    fn past_due(
+        &self,
+        subscription: &'f Subscription,
+        state: &'f SubscriptionState,
+        shown: &Found<'f>,
+        end: Option<End>,
+    ) -> Found<'f> {
+        let but = |sold, access| Found { sold, access, ..shown.clone() };
+        if let Some(over) = End::over(end, self.at) {
+            return but(shown.sold, over);
+        }
+        let dunning = grace::dunning(subscription, state, self.facts);
+        let paid = Paid::of(self.id, self.facts);
+        if dunning.cause == Cause::Period {
+            let sold = dunning.graced(shown.sold, subscription, &paid, self.catalog);
+            if sold.is_nothing() {
+                let unknown = Access::no(Absence::PriceUnknown, Some(state.version.at));
+                return but(shown.sold, unknown);
+            }
+            let access = self.in_grace_or(Absence::PastDue, dunning.at, sold, end, PAST_DUE_NOTE);
+            return but(sold, access);
+        }
+        if let Some(now) = paid.at(self.at, self.catalog) {
+            return Self::in_force(&now, end, CHANGE_PAID_NOTE);
+        }
+        let before = dunning.before(subscription, &paid, self.catalog);
+        let Some((sold, over)) = before else {
+            return but(shown.sold, Access::no(Absence::PastDue, Some(dunning.at)));
+        };
+        let access = if self.at < over {
+            let until = Some(earlier(over, end.map(|end| end.at)));
+            Access::new(Standing::InForce, Some(dunning.at), until, CHANGE_PAID_NOTE)
+        } else {
+            Access::no(Absence::PastDue, Some(over))
+        };
+        but(sold, access)
+    }
+
+    fn in_force(now: &InForce<'f>, end: Option<End>, note: &'static str) -> Found<'f> {
+        let until = earlier(now.until, end.map(|end| end.at));
+        Found {
+            sold: now.sold,
+            access: Access::new(Standing::InForce, Some(now.since), Some(until), note),
+            billing: Billing::of(now.period),
+            event: now.event,
+        }
+    }
+
+    /// What is paid for, in grace after its end. `None` where nothing is known to be paid.
+    fn paid(&self, paid: &Paid<'f>, end: Option<End>, note: &'static str) -> Option<Found<'f>> {
+        let last = paid.last(self.catalog)?;
+        if let Some(over) = End::over(end, self.at) {
+            return Some(Found { access: over, ..Self::in_force(&last, end, note) });
+        }
+        if let Some(now) = paid.at(self.at, self.catalog) {
+            let found = Self::in_force(&now, end, note);
+            let unknown = Access::no(Absence::PriceUnknown, Some(now.since));
+            let nothing = now.sold.is_nothing();
+            return Some(if nothing { Found { access: unknown, ..found } } else { found });
+        }
+        let (_, over) = last.period;
+        let note = "What was paid for is over and nothing more is known; \
+                    access stays until the grace period ends.";
+        let access = self.in_grace_or(Absence::Lapsed, over, last.sold, end, note);
+        Some(Found { access, ..Self::in_force(&last, end, note) })
+    }
+}
+
+/// The one that gives more: access before none, then the higher plan, then what is not in grace.
+fn stronger<'f>(shown: Found<'f>, paid: Option<Found<'f>>) -> Found<'f> {
+    let Some(paid) = paid else { return shown };
+    let strength = |found: &Found<'_>| {
+        (found.access.counts(), found.sold.plan, found.access.standing == Standing::InForce)
+    };
+    if paid.access.counts() && strength(&paid) >= strength(&shown) { paid } else { shown }
 }
 
 /// The state that decides: the current one, or the last known one while that is held.
@@ -138,98 +464,23 @@ impl<'s> Basis<'s> {
         Self { state: known, held_until: Some(held_until) }
     }
 
-    fn access(
-        &self,
-        subscription: &Subscription,
-        facts: &Facts,
-        plan: &Plan,
-        at: Timestamp,
-    ) -> Access {
-        let access = access(subscription, self.state, facts, plan, at);
-        match self.held_until {
-            None => access,
-            Some(held_until) if at >= held_until => {
-                Access::no(Absence::StatusUnknown, Some(held_until))
-            }
-            Some(_) if matches!(access.standing, Standing::NotInForce(_)) => access,
-            Some(held_until) => Access {
-                until: Some(access.until.map_or(held_until, |until| until.min(held_until))),
-                note: "Stripe reports a status that is not known here; the last known one holds.",
-                ..access
-            },
+    /// What was found by the state, for as long as the state holds.
+    fn hold<'f>(&self, found: Found<'f>, at: Timestamp) -> Found<'f> {
+        let Some(held_until) = self.held_until else { return found };
+        if at >= held_until {
+            return Found { access: Access::no(Absence::StatusUnknown, Some(held_until)), ..found };
         }
+        if !found.access.counts() {
+            return found;
+        }
+        let note = "Stripe reports a status that is not known here; the last known one holds.";
+        let until = Some(found.access.until.map_or(held_until, |until| until.min(held_until)));
+        Found { access: Access { until, note: Cow::Borrowed(note), ..found.access }, ..found }
     }
 }
 
 fn is_unknown(state: &SubscriptionState) -> bool {
     matches!(state.status, SubscriptionStatus::Unknown(_))
-}
-
-fn access(
-    subscription: &Subscription,
-    state: &SubscriptionState,
-    facts: &Facts,
-    plan: &Plan,
-    at: Timestamp,
-) -> Access {
-    let observed = Some(state.version.at);
-    let end = state.pending_end();
-    let since = state.created.or(observed);
-    match &state.status {
-        SubscriptionStatus::Trialing if end.is_none_or(|end| at < end) => {
-            trial(state, plan, end, at)
-        }
-        SubscriptionStatus::PastDue if end.is_none_or(|end| at < end) => {
-            let GraceStart { at: start, .. } = grace::start(subscription, state, facts);
-            let until = earlier(grace::end(start, plan), end);
-            let note = "A payment failed; access stays until the grace period ends.";
-            in_grace_or(Absence::PastDue, start, until, note, at)
-        }
-        SubscriptionStatus::Active if end.is_none_or(|end| at < end) => {
-            Access { standing: Standing::InForce, since, until: end, note: active_note(state) }
-        }
-        SubscriptionStatus::Trialing | SubscriptionStatus::PastDue | SubscriptionStatus::Active => {
-            Access::no(Absence::Ended, end)
-        }
-        SubscriptionStatus::Canceled => Access::no(Absence::Canceled, state.ended_at.or(observed)),
-        SubscriptionStatus::Unpaid => Access::no(Absence::Unpaid, observed),
-        SubscriptionStatus::Paused => Access::no(Absence::Paused, observed),
-        SubscriptionStatus::Incomplete | SubscriptionStatus::IncompleteExpired => {
-            Access::no(Absence::Incomplete, observed)
-        }
-        SubscriptionStatus::Unknown(_) => Access::no(Absence::StatusUnknown, observed),
-    }
-}
-
-fn trial(state: &SubscriptionState, plan: &Plan, end: Option<Timestamp>, at: Timestamp) -> Access {
-    let since = state.created.or(Some(state.version.at));
-    match state.trial_end {
-        Some(over) if at >= over => {
-            let until = earlier(grace::end(over, plan), end);
-            let note = "The trial is over and its first payment not yet confirmed; \
-                        access stays until the grace period ends.";
-            in_grace_or(Absence::TrialOver, over, until, note, at)
-        }
-        over => Access {
-            standing: Standing::InForce,
-            since,
-            until: over.map(|over| earlier(over, end)).or(end),
-            note: "The trial runs.",
-        },
-    }
-}
-
-fn in_grace_or(
-    absence: Absence,
-    start: Timestamp,
-    until: Timestamp,
-    note: &'static str,
-    at: Timestamp,
-) -> Access {
-    if at >= until {
-        return Access::no(absence, Some(until));
-    }
-    Access { standing: Standing::InGrace, since: Some(start), until: Some(until), note }
 }
 
 /// The earlier of an instant and an end that may not be set.
@@ -240,7 +491,7 @@ pub(super) fn earlier(one: Timestamp, end: Option<Timestamp>) -> Timestamp {
 const fn active_note(state: &SubscriptionState) -> &'static str {
     if state.cancel_at.is_some() || state.cancel_at_period_end {
         "The subscription is active and set to end."
-    } else if state.collection_paused {
+    } else if state.collection_pause.is_some() {
         "The subscription is active; collecting its invoices is paused."
     } else {
         "The subscription is active."

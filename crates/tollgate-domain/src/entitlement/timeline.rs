@@ -1,6 +1,9 @@
 //! An account's plan over time. Owns: cutting a stretch of time into spans of one plan and source.
 //! Must not know: how a plan is found (`resolve`), how facts looked in the past (`as_of`).
 
+use std::cmp::Ordering;
+
+use super::forecast::{forecast, next_planned};
 use super::resolve::resolve;
 use super::{Resolution, SourceKind};
 use crate::catalog::{Catalog, PlanIndex};
@@ -31,7 +34,7 @@ pub struct Span {
 }
 
 /// The plans of an account from `from` to `to`: before `now` as they were by what was known at
-/// each instant, from `now` on as they will be by what is known now. Spans touch each other and
+/// each instant, from `now` on as they will be by what is known and planned now. Spans touch each other and
 /// neighbours differ; empty where `from` is not before `to`.
 pub fn timeline(
     facts: &Facts,
@@ -49,13 +52,14 @@ pub fn timeline(
             break;
         }
         while news.next_if(|instant| *instant <= at).is_some() {}
-        let outcome = if at < now {
-            resolve(&facts.as_of(at), catalog, at)
-        } else {
-            resolve(facts, catalog, at)
+        let outcome = match at.cmp(&now) {
+            Ordering::Less => resolve(&facts.as_of(at), catalog, at),
+            Ordering::Equal => resolve(facts, catalog, at),
+            Ordering::Greater => forecast(facts, catalog, at),
         };
-        // What is known changes for the last time at `now`.
-        let learned = news.peek().copied().or((at < now).then_some(now));
+        // What is known changes for the last time at `now`; after that by plan.
+        let planned = if at < now { Some(now) } else { next_planned(facts, catalog, at) };
+        let learned = news.peek().copied().or(planned);
         let next = outcome.valid_until.into_iter().chain(learned).min().map_or(to, |n| n.min(to));
         if !extend(&mut spans, at, next, outcome) {
             break;

@@ -15,6 +15,9 @@ impl Facts {
         let goes = |id: &str| objects.contains(id);
         to.subscriptions.extend(self.subscriptions.extract_if(.., |id, _| goes(id.as_str())));
         to.invoices.extend(self.invoices.extract_if(.., |id, _| goes(id.as_str())));
+        to.schedules.extend(self.schedules.extract_if(.., |id, _| goes(id.as_str())));
+        let paid = self.invoice_payments.extract_if(.., |id, _| goes(id.as_str()));
+        to.invoice_payments.extend(paid);
         to.purchases.extend(self.purchases.extract_if(.., |id, _| goes(id.as_str())));
         to.adjustments.extend(self.adjustments.extract_if(.., |id, _| goes(id.as_str())));
         let subjects: BTreeSet<&str> =
@@ -39,7 +42,7 @@ impl Facts {
 impl Customer {
     /// A customer that is only named: nothing that its own events told.
     pub fn without_news(&self) -> Self {
-        Self { email: None, deleted: false, at: None, event: None, ..self.clone() }
+        Self { email: None, deleted_at: None, at: None, event: None, ..self.clone() }
     }
 
     /// All that two accounts know of one customer.
@@ -47,11 +50,11 @@ impl Customer {
         let order = |one: &Self| (one.at, one.event.clone());
         let newer = if order(other) > order(self) { other } else { self };
         let members = self.member.iter().chain(&other.member);
-        let deleted = self.deleted || other.deleted;
+        let deleted_at = self.deleted_at.into_iter().chain(other.deleted_at).min();
         Self {
             member: members.min().cloned(),
-            deleted,
-            email: newer.email.clone().filter(|_| !deleted),
+            deleted_at,
+            email: newer.email.clone().filter(|_| deleted_at.is_none()),
             ..newer.clone()
         }
     }

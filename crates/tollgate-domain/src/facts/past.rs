@@ -19,13 +19,17 @@ impl Facts {
         past.revision = self.revision;
         for (id, customer) in &self.customers {
             let mut customer = customer.clone();
-            customer.deleted &= customer.at.is_none_or(|seen| seen <= at);
+            customer.deleted_at = customer.deleted_at.filter(|deleted| *deleted <= at);
             past.customers.insert(id.clone(), customer);
         }
         let subscriptions = self.subscriptions.values().filter_map(|one| one.as_of(at));
         past.subscriptions.extend(subscriptions.map(|one| (one.id.clone(), one)));
+        let schedules = self.schedules.iter().filter(|(_, one)| one.version.at <= at);
+        past.schedules.extend(schedules.map(|(id, one)| (id.clone(), one.clone())));
         let invoices = self.invoices.values().filter_map(|one| one.as_of(at));
         past.invoices.extend(invoices.map(|one| (one.id.clone(), one)));
+        let payments = self.invoice_payments.iter().filter(|(_, one)| one.at <= at);
+        past.invoice_payments.extend(payments.map(|(id, one)| (id.clone(), one.clone())));
         let purchases = self.purchases.values().filter_map(|one| one.as_of(at));
         past.purchases.extend(purchases.map(|one| (one.id.clone(), one)));
         let adjustments = self.adjustments.values().filter_map(|one| one.as_of(at));
@@ -54,6 +58,9 @@ impl Facts {
             instants.extend(invoice.paid_at);
             instants.extend(invoice.failed_attempts.iter().map(|failed| failed.at));
         }
+        instants.extend(self.customers.values().filter_map(|one| one.deleted_at));
+        instants.extend(self.schedules.values().map(|one| one.version.at));
+        instants.extend(self.invoice_payments.values().map(|one| one.at));
         for purchase in self.purchases.values() {
             instants.extend(purchase.paid_at);
             instants.extend(purchase.failed_at);
@@ -98,12 +105,12 @@ impl Subscription {
             customer: self.customer.clone(),
             member: self.member.clone(),
             contenders: Vec::new(),
+            whole: Vec::new(),
             history: Vec::new(),
         };
         let by_then = |state: &&SubscriptionState| state.version.at <= at;
-        for state in
-            self.history.iter().filter(by_then).chain(self.contenders.iter().filter(by_then))
-        {
+        let known = self.history.iter().chain(&self.whole).chain(&self.contenders);
+        for state in known.filter(by_then) {
             past.observe(state.clone());
         }
         past.history.extend(self.history.iter().filter(by_then).cloned());
@@ -123,6 +130,7 @@ impl Invoice {
         let created = self.state.created.filter(|created| *created <= at);
         let failed = past.failed_attempts.iter().map(|failed| failed.at).max();
         past.state.at = created.into_iter().chain(failed).chain(past.paid_at).max()?;
+        past.lines = past.lines.filter(|lines| lines.at <= at || past.paid_at.is_some());
         if past.paid_at.is_none() {
             past.state.status = self.state.status.min(InvoiceStatus::Open);
             past.state.amount_paid_minor = 0;

@@ -8,13 +8,17 @@
 use super::{BoostGrant, Customer, Grant, Override, Waiver};
 use crate::catalog::Catalog;
 use crate::catalog::parse::GRACE_HOURS_MAX;
-use crate::payment::{Adjustment, Goods, Invoice, InvoiceStatus, Purchase, SessionStatus};
-use crate::subscription::Subscription;
+use crate::payment::{
+    Adjustment, Goods, Invoice, InvoicePayment, InvoiceStatus, Purchase, SessionStatus,
+};
+use crate::subscription::{Schedule, Subscription};
 use crate::time::{HOUR_MS, Timestamp};
 
 /// How long after its last instant a final invoice, or a purchase that ended, can matter: the longest
 /// grace a catalog may give, and a month for news that is late.
 const TAIL_MS: i64 = (GRACE_HOURS_MAX as i64 + 31 * 24) * HOUR_MS;
+/// The longest period a subscription can have, and that in leap years.
+const PERIOD_DAYS_MAX: i64 = 3 * 366;
 /// The span in which a status that is not known here leaves the one before it in force.
 const UNKNOWN_STATUS_DAYS: i64 = 2;
 
@@ -90,13 +94,14 @@ impl Invoice {
         let state = &self.state;
         let failed = self.failed_attempts.iter().map(|failed| failed.at);
         let instants = [Some(state.at), state.period_end, state.created, self.paid_at];
+        let lines = self.lines.iter().flat_map(|lines| &lines.all).map(|line| line.end);
         let known = || instants.into_iter().flatten().chain(failed.clone());
         let until = match state.status {
             InvoiceStatus::Draft | InvoiceStatus::Open | InvoiceStatus::Uncollectible => {
                 Timestamp::MAX
             }
             InvoiceStatus::Void | InvoiceStatus::Paid => {
-                known().max().unwrap_or(state.at).plus_ms(TAIL_MS)
+                known().chain(lines).max().unwrap_or(state.at).plus_ms(TAIL_MS)
             }
         };
         Relevance { from: known().min().unwrap_or(state.at), until }
@@ -105,6 +110,32 @@ impl Invoice {
     /// What other facts refer to it by.
     pub fn reference(&self) -> Option<&str> {
         self.subscription.as_ref().map(AsRef::as_ref)
+    }
+}
+
+impl Schedule {
+    /// When it can matter: one that is over only explains what was foretold before.
+    pub fn relevance(&self) -> Relevance {
+        let until = if self.version.over { self.version.at } else { Timestamp::MAX };
+        Relevance { from: Timestamp::MIN, until }
+    }
+
+    /// What other facts refer to it by.
+    pub fn reference(&self) -> Option<&str> {
+        self.subscription.as_ref().map(AsRef::as_ref)
+    }
+}
+
+impl InvoicePayment {
+    /// When it can matter: as long as the longest period an invoice can have paid.
+    pub fn relevance(&self) -> Relevance {
+        let until = self.at.plus_days(PERIOD_DAYS_MAX).plus_ms(TAIL_MS);
+        Relevance { from: self.at, until }
+    }
+
+    /// What other facts refer to it by.
+    pub fn reference(&self) -> &str {
+        self.payment.as_str()
     }
 }
 

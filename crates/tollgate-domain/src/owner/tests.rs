@@ -93,6 +93,7 @@ fn observation(seen: Seen, claim: &str, second: i64) -> Observation {
         Seen::Adjustment(_) => vec!["re_1", "cus_1", "pi_1", "ch_1"],
         Seen::Customer(_)
         | Seen::Session(_)
+        | Seen::Schedule(_)
         | Seen::CatalogObject(_)
         | Seen::EntitlementSummary(_) => vec!["cus_1", "acct_1"],
     };
@@ -155,13 +156,17 @@ fn subscription() -> Seen {
             canceled_at: None,
             ended_at: None,
             trial_end: None,
-            collection_paused: false,
+            collection_pause: None,
+            billing_anchor: None,
+            schedule: None,
+            pending_update: None,
+            items_cut: false,
             created: None,
             latest_invoice: None,
             previous: None,
             covers: Vec::new(),
         },
-        items_cut: false,
+        schedule: None,
     })
 }
 
@@ -184,7 +189,7 @@ fn invoice_of(subscription: Option<&str>) -> Seen {
             period_end: None,
             created: None,
         },
-        prices: Vec::new(),
+        lines: None,
         payments: Vec::new(),
     })
 }

@@ -6,33 +6,46 @@
 //! refund is for) is merged to the least of the values, so that even nonsense converges.
 
 use super::{
-    Adjustment, AdjustmentKind, FAILED_ATTEMPTS_MAX, FailedAttempt, Invoice, InvoiceState,
-    InvoiceStatus, Purchase, PurchaseKind, PurchaseLine, SessionStatus,
+    Adjustment, AdjustmentKind, FAILED_ATTEMPTS_MAX, FailedAttempt, Invoice, InvoiceLines,
+    InvoicePayment, InvoiceState, InvoiceStatus, Purchase, PurchaseKind, PurchaseLine,
+    SessionStatus,
 };
-use crate::ids::{EventId, MemberId};
+use crate::ids::{CustomerId, EventId, MemberId};
 use crate::money::Money;
 use crate::observation::{SeenAdjustment, SeenInvoice, SeenSession};
 use crate::time::Timestamp;
 
+/// Stripe's reason of an invoice that bills a change of a subscription.
+const BILLING_REASON_CHANGE: &str = "subscription_update";
+
 impl SeenInvoice {
-    /// Whether it renews or changes a subscription: the first invoice of one starts no grace, for
-    /// there is no access to keep yet.
+    /// Whether a subscription is kept by paying it. The first invoice of one starts no grace, for
+    /// there is no access to keep yet; nor does that of a change, for what was paid before stays.
     pub fn is_renewal(&self) -> bool {
+        let reason = self.state.billing_reason.as_deref();
         self.subscription.is_some()
-            && self.state.billing_reason.as_deref() != Some("subscription_create")
+            && !matches!(reason, Some("subscription_create" | BILLING_REASON_CHANGE))
     }
 }
 
 impl Invoice {
     /// An invoice known by one observation; `failed` when its event says that an attempt failed.
-    pub fn seen(seen: &SeenInvoice, failed: bool) -> Self {
+    pub fn seen(seen: &SeenInvoice, customer: Option<&CustomerId>, failed: bool) -> Self {
         let attempt = seen.state.attempt_count.max(1);
         let counts =
             failed && usize::try_from(attempt).is_ok_and(|attempt| attempt <= FAILED_ATTEMPTS_MAX);
         Self {
             id: seen.id.clone(),
             subscription: seen.subscription.clone(),
+            customer: customer.cloned(),
             state: seen.state.clone(),
+            lines: seen.lines.as_ref().map(|shown| InvoiceLines {
+                at: seen.state.at,
+                event: seen.state.event.clone(),
+                status: seen.state.status,
+                cut: shown.cut,
+                all: shown.all.clone(),
+            }),
             failed_attempts: counts
                 .then_some(FailedAttempt { attempt, at: seen.state.at })
                 .into_iter()
@@ -53,10 +66,17 @@ impl Invoice {
         Self {
             id: self.id.clone(),
             subscription: least(self.subscription.as_ref(), other.subscription.as_ref()),
+            customer: least(self.customer.as_ref(), other.customer.as_ref()),
             state,
+            lines: best_lines(self.lines.as_ref(), other.lines.as_ref()),
             failed_attempts: united(&self.failed_attempts, &other.failed_attempts),
             paid_at: earliest(self.paid_at, other.paid_at),
         }
+    }
+
+    /// Whether it bills a change of a subscription within its period.
+    pub fn bills_change(&self) -> bool {
+        self.state.billing_reason.as_deref() == Some(BILLING_REASON_CHANGE)
     }
 
     /// Whether nothing more is asked for: paid, void or given up.
@@ -67,6 +87,23 @@ impl Invoice {
 
 fn ladder(state: &InvoiceState) -> (InvoiceStatus, Timestamp, u32, &EventId) {
     (state.status, state.at, state.attempt_count, &state.event)
+}
+
+/// Lines that are all there outrank a cut list, whenever either was seen; then the invoice's own
+/// ladder decides.
+fn best_lines(a: Option<&InvoiceLines>, b: Option<&InvoiceLines>) -> Option<InvoiceLines> {
+    fn rank(lines: &InvoiceLines) -> impl Ord + use<'_> {
+        (!lines.cut, lines.status, lines.at, &lines.event)
+    }
+    a.into_iter().chain(b).max_by(|one, other| rank(one).cmp(&rank(other))).cloned()
+}
+
+impl InvoicePayment {
+    /// Both observations of one payment together.
+    pub fn merged(&self, other: &Self) -> Self {
+        let least = if other.invoice < self.invoice { other } else { self };
+        Self { at: self.at.min(other.at), ..least.clone() }
+    }
 }
 
 fn united(a: &[FailedAttempt], b: &[FailedAttempt]) -> Vec<FailedAttempt> {

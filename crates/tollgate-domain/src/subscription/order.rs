@@ -32,25 +32,39 @@ impl Subscription {
         member: Option<MemberId>,
         state: SubscriptionState,
     ) -> Self {
-        Self { id, customer, member, contenders: vec![state], history: Vec::new() }
+        let (contenders, whole) = (vec![state], Vec::new());
+        Self { id, customer, member, contenders, whole, history: Vec::new() }
     }
 
     /// Takes in one more observation; returns whether it now competes to be the state (an
     /// observation older than the state, or one already known, does not).
     pub fn observe(&mut self, state: SubscriptionState) -> bool {
-        let Some(reigning) = self.contenders.first() else {
-            self.contenders.push(state);
-            return true;
-        };
-        match epoch(&state).cmp(&epoch(reigning)) {
-            Ordering::Less => false,
-            Ordering::Greater => {
-                self.contenders.clear();
-                self.contenders.push(state);
-                true
+        let before = std::mem::take(&mut self.whole);
+        let shown = (!state.items_cut).then(|| state.clone());
+        let displaced = match self.contenders.first() {
+            Some(reigning) if epoch(&state) > epoch(reigning) => {
+                std::mem::take(&mut self.contenders)
             }
-            Ordering::Equal => insert_sorted(&mut self.contenders, state, CONTENDERS_MAX),
+            Some(_) | None => Vec::new(),
+        };
+        let competes = compete(&mut self.contenders, state);
+        if self.contenders.iter().all(|one| one.items_cut) {
+            let displaced = displaced.into_iter().filter(|one| !one.items_cut);
+            for one in before.into_iter().chain(displaced).chain(shown) {
+                compete(&mut self.whole, one);
+            }
         }
+        competes
+    }
+
+    /// What a state of this subscription sells. An observation that showed a part of the items
+    /// takes none of the others away: the last one that showed all of them holds.
+    pub fn items_of<'s>(&'s self, state: &'s SubscriptionState) -> &'s [SubscriptionItem] {
+        if !state.items_cut {
+            return &state.items;
+        }
+        let whole = self.contenders.iter().chain(&self.whole).filter(|one| !one.items_cut);
+        latest(whole).map_or(&state.items, |one| &one.items)
     }
 
     /// Adds an observation to the history, in order and once.
@@ -90,6 +104,19 @@ pub fn latest<'a>(
         }
     }
     winner_of(&top)
+}
+
+/// Takes a state in among those of the greatest epoch; returns whether it is among them.
+fn compete(all: &mut Vec<SubscriptionState>, state: SubscriptionState) -> bool {
+    let order = all.first().map(|reigning| epoch(&state).cmp(&epoch(reigning)));
+    match order {
+        Some(Ordering::Less) => false,
+        Some(Ordering::Equal) => insert_sorted(all, state, CONTENDERS_MAX),
+        Some(Ordering::Greater) | None => {
+            *all = vec![state];
+            true
+        }
+    }
 }
 
 /// Terminal states in front, then time.
@@ -212,7 +239,10 @@ pub(crate) fn same_content(a: &SubscriptionState, b: &SubscriptionState) -> bool
         && a.canceled_at == b.canceled_at
         && a.ended_at == b.ended_at
         && a.trial_end == b.trial_end
-        && a.collection_paused == b.collection_paused
+        && a.collection_pause == b.collection_pause
+        && a.schedule == b.schedule
+        && a.pending_update == b.pending_update
+        && a.items_cut == b.items_cut
         && a.created == b.created
         && a.latest_invoice == b.latest_invoice
 }
@@ -244,7 +274,9 @@ fn describes(previous: &PreviousValues, state: &SubscriptionState) -> bool {
         & fits(previous.canceled_at.as_ref(), &state.canceled_at, &mut any)
         & fits(previous.ended_at.as_ref(), &state.ended_at, &mut any)
         & fits(previous.trial_end.as_ref(), &state.trial_end, &mut any)
-        & fits(previous.collection_paused.as_ref(), &state.collection_paused, &mut any)
+        & fits(previous.collection_paused.as_ref(), &state.collection_pause.is_some(), &mut any)
+        & fits(previous.schedule.as_ref(), &state.schedule, &mut any)
+        & fits(previous.update_pending.as_ref(), &state.pending_update.is_some(), &mut any)
         & fits(previous.latest_invoice.as_ref(), &state.latest_invoice, &mut any);
     any && all
 }

@@ -150,7 +150,7 @@ impl Shown {
             }
         }
         for (id, one) in &facts.customers {
-            shown.push(format!("{id} {:?} {}", one.email, one.deleted));
+            shown.push(format!("{id} {:?} {}", one.email, one.deleted_at.is_some()));
         }
         Self(shown)
     }

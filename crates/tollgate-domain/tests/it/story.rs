@@ -7,14 +7,16 @@ use tollgate_domain::ids::{
 };
 use tollgate_domain::money::{Currency, Money};
 use tollgate_domain::observation::{
-    SeenAdjustment, SeenCustomer, SeenInvoice, SeenInvoicePayment, SeenSession, SeenSubscription,
+    SeenAdjustment, SeenCustomer, SeenInvoice, SeenInvoicePayment, SeenLines, SeenSchedule,
+    SeenSession, SeenSubscription,
 };
 use tollgate_domain::payment::{
-    AdjustmentKind, InvoiceState, InvoiceStatus, PurchaseKind, PurchaseLine, SessionMode,
-    SessionStatus,
+    AdjustmentKind, InvoiceLine, InvoiceState, InvoiceStatus, PurchaseKind, PurchaseLine,
+    SessionMode, SessionStatus,
 };
 use tollgate_domain::subscription::{
-    LifecycleRank, PreviousValues, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,
+    CollectionPause, LifecycleRank, Phase, PlannedItem, PreviousValues, SubscriptionItem,
+    SubscriptionState, SubscriptionStatus, Version,
 };
 use tollgate_domain::{EventKind, FetchCause, Observation, OwnerClaim, Seen, Timestamp};
 
@@ -34,6 +36,7 @@ pub(crate) struct Sub {
     pub(crate) month: i64,
     pub(crate) cancel_at_period_end: bool,
     pub(crate) collection_paused: bool,
+    pub(crate) items_cut: bool,
     pub(crate) trial: bool,
     pub(crate) invoice: Option<&'static str>,
 }
@@ -47,6 +50,7 @@ impl Sub {
             month: 0,
             cancel_at_period_end: false,
             collection_paused: false,
+            items_cut: false,
             trial: false,
             invoice: None,
         }
@@ -64,16 +68,23 @@ impl Sub {
             period_start: Some(start),
             period_end: Some(end),
         };
+        let shown = if self.items_cut { &self.items[..1] } else { &self.items };
         SubscriptionState {
             version,
             status: SubscriptionStatus::parse(self.status),
-            items: self.items.iter().map(item).collect(),
+            items: shown.iter().map(item).collect(),
             cancel_at_period_end: self.cancel_at_period_end,
             cancel_at: None,
             canceled_at: None,
             ended_at: None,
             trial_end: self.trial.then(|| start.plus_days(7)),
-            collection_paused: self.collection_paused,
+            collection_pause: self
+                .collection_paused
+                .then_some(CollectionPause { behavior: Some("void".into()), resumes_at: None }),
+            billing_anchor: Some(Timestamp::from_unix_seconds(START)),
+            schedule: None,
+            pending_update: None,
+            items_cut: self.items_cut,
             created: Some(Timestamp::from_unix_seconds(START)),
             latest_invoice: self.invoice.map(|id| InvoiceId::parse(id).unwrap()),
             previous: None,
@@ -95,7 +106,12 @@ fn previous(before: &SubscriptionState, now: &SubscriptionState) -> Option<Box<P
         canceled_at: changed(&before.canceled_at, &now.canceled_at),
         ended_at: changed(&before.ended_at, &now.ended_at),
         trial_end: changed(&before.trial_end, &now.trial_end),
-        collection_paused: changed(&before.collection_paused, &now.collection_paused),
+        collection_paused: changed(
+            &before.collection_pause.is_some(),
+            &now.collection_pause.is_some(),
+        ),
+        schedule: changed(&before.schedule, &now.schedule),
+        update_pending: changed(&before.pending_update.is_some(), &now.pending_update.is_some()),
         latest_invoice: changed(&before.latest_invoice, &now.latest_invoice),
     };
     (previous != PreviousValues::default()).then(|| Box::new(previous))
@@ -110,6 +126,9 @@ pub(crate) struct Inv {
     pub(crate) due: i64,
     pub(crate) status: InvoiceStatus,
     pub(crate) attempts: u32,
+    /// Price and quantity of its lines; a negative quantity is given back.
+    pub(crate) bills: &'static [(&'static str, i64)],
+    pub(crate) cut: bool,
 }
 
 impl Inv {
@@ -121,7 +140,26 @@ impl Inv {
             due: 3500,
             status: InvoiceStatus::Open,
             attempts: 0,
+            bills: &[("price_premium", 1)],
+            cut: false,
         }
+    }
+
+    fn lines(&self) -> Option<SeenLines> {
+        let start = Timestamp::from_unix_seconds(START);
+        let line = |(price, quantity): &(&str, i64)| InvoiceLine {
+            price: PriceId::parse(price).unwrap(),
+            lookup_key: None,
+            product: None,
+            quantity: quantity.unsigned_abs(),
+            amount_minor: quantity.signum() * 100,
+            start,
+            end: start.plus_days(30),
+            proration: *quantity < 0,
+            item: None,
+        };
+        let shown = if self.cut { self.bills.get(..1)? } else { self.bills };
+        Some(SeenLines { all: shown.iter().map(line).collect(), cut: self.cut })
     }
 }
 
@@ -278,7 +316,7 @@ impl Story {
                 ..bare
             };
             let id = SubscriptionId::parse(sub.id).unwrap();
-            Seen::Subscription(SeenSubscription { id, state, items_cut: false })
+            Seen::Subscription(SeenSubscription { id, state, schedule: None })
         })
     }
 
@@ -304,8 +342,38 @@ impl Story {
                     period_end: None,
                     created: None,
                 },
-                prices: Vec::new(),
+                lines: invoice.lines(),
                 payments: Vec::new(),
+            })
+        })
+    }
+
+    /// A schedule by what each of its phases sells and how many months it begins after the story.
+    pub(crate) fn schedule(
+        self,
+        kind: EventKind,
+        id: &'static str,
+        subscription: &str,
+        phases: &[(&str, i64)],
+        over: bool,
+    ) -> Self {
+        let phase = |(price, month): &(&str, i64)| Phase {
+            start: Timestamp::from_unix_seconds(START).plus_days(30 * month),
+            end: Some(Timestamp::from_unix_seconds(START).plus_days(30 * (month + 1))),
+            items: vec![PlannedItem {
+                price: PriceId::parse(price).unwrap(),
+                lookup_key: None,
+                product: None,
+                quantity: 1,
+            }],
+        };
+        self.tell(kind, id, &[subscription], |_, _| {
+            Seen::Schedule(SeenSchedule {
+                id: ObjectId::parse(id).unwrap(),
+                subscription: Some(SubscriptionId::parse(subscription).unwrap()),
+                over,
+                phases: phases.iter().map(phase).collect(),
+                cancels: false,
             })
         })
     }
@@ -445,9 +513,10 @@ impl Story {
                 AdjustmentKind::Dispute => EventKind::DisputeFetched,
                 AdjustmentKind::ChargeRefunds => return None,
             },
-            Seen::InvoicePayment(_) | Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => {
-                return None;
-            }
+            Seen::Schedule(_)
+            | Seen::InvoicePayment(_)
+            | Seen::CatalogObject(_)
+            | Seen::EntitlementSummary(_) => return None,
         };
         let at = told.iter().map(|event| event.at).max().unwrap();
         let mut asked = twin(last);

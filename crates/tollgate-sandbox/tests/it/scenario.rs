@@ -153,7 +153,8 @@ fn every_price_and_owner_is_one_the_engine_knows() {
             let prices: Vec<PriceId> = if let Seen::Subscription(one) = &seen.seen {
                 one.state.items.iter().map(|item| item.price.clone()).collect()
             } else if let Seen::Invoice(one) = &seen.seen {
-                one.prices.clone()
+                let lines = one.lines.iter().flat_map(|lines| &lines.all);
+                lines.map(|line| line.price.clone()).collect()
             } else {
                 Vec::new()
             };

@@ -225,7 +225,7 @@ async fn answer_slowly(app: &App, caller: &Caller, ask: &CheckIn<'_>) -> Result<
         .features
         .get(ask.feature.as_ref())
         .ok_or_else(|| ApiError::UnknownFeature(ask.feature.chars().take(80).collect()))?;
-    let read = ReadAt { at, min_revision: ask.min_revision.unwrap_or(0) };
+    let read = ReadAt { at, min_revision: ask.min_revision.unwrap_or(0), explain: ask.explain };
     let resolution = app.engine.resolve(&account, read).await?;
     let requested = ask.requested_usage.unwrap_or(1);
     let at = at.unwrap_or_else(|| app.clock.now());

@@ -98,7 +98,7 @@ fn asked(query: Option<&str>) -> Result<Asked, ApiError> {
     let explain = query.flag("explain");
     query.finish()?;
     let account = account.ok_or_else(|| ApiError::field("accountId", "is missing"))?;
-    Ok(Asked { account, read: ReadAt { at, min_revision }, explain })
+    Ok(Asked { account, read: ReadAt { at, min_revision, explain }, explain })
 }
 
 async fn read(app: &App, asked: &Asked) -> Result<(Bytes, HeaderValue), ApiError> {

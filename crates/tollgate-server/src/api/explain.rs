@@ -75,6 +75,9 @@ pub struct SourceTrace {
     /// Until when it stands so without a new fact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// Since when it is held on stale evidence: its paid period is long over without any news.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_since: Option<String>,
     /// The Stripe event or the person behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
@@ -121,6 +124,7 @@ impl Trace {
                 why_not,
                 since: source.since.map(|at| at.to_string()),
                 until: source.until.map(|at| at.to_string()),
+                stale_since: source.stale_since.map(|at| at.to_string()),
                 cause: source.cause.clone(),
                 note: source.note.clone().into_owned(),
             }

@@ -50,7 +50,7 @@ pub(crate) fn known(
     let of_buyer = facts
         .customers
         .values()
-        .filter(|customer| !customer.deleted && customer.member.as_ref() == member);
+        .filter(|customer| customer.deleted_at.is_none() && customer.member.as_ref() == member);
     let best = of_buyer.max_by_key(|customer| (pays(&customer.id), customer.at, &customer.id));
     best.map(|customer| customer.id.clone())
 }
@@ -100,7 +100,8 @@ impl App {
         }
         let db = &self.engine.db;
         let deleted = |customer: &CustomerId| {
-            Some(customer) == gone || facts.customers.get(customer).is_some_and(|one| one.deleted)
+            Some(customer) == gone
+                || facts.customers.get(customer).is_some_and(|one| one.deleted_at.is_some())
         };
         for _ in 0..ROUNDS_MAX {
             let now = self.clock.now();

@@ -49,7 +49,12 @@ impl Asking {
         if at < self.now {
             facts = facts.as_of(at);
         }
-        let resolution = tollgate_domain::resolve(&facts, &self.config.catalog, at);
+        let catalog = &self.config.catalog;
+        let resolution = if at > self.now {
+            tollgate_domain::entitlement::forecast::forecast(&facts, catalog, at)
+        } else {
+            tollgate_domain::resolve(&facts, catalog, at)
+        };
         Ok(Resolved { resolution, findings, at })
     }
 

@@ -83,6 +83,7 @@ fn foreign_paid(seen: &Observation) -> Option<Finding> {
         }
         Seen::Customer(_)
         | Seen::Subscription(_)
+        | Seen::Schedule(_)
         | Seen::InvoicePayment(_)
         | Seen::Adjustment(_)
         | Seen::CatalogObject(_)

@@ -443,7 +443,14 @@ fn touch(objects: &mut TouchedObjects, seen: &Observation) {
     objects.customers.extend(seen.customer.clone());
     match &seen.seen {
         Seen::Customer(customer) => objects.customers.push(customer.id.clone()),
-        Seen::Subscription(subscription) => objects.subscriptions.push(subscription.id.clone()),
+        Seen::Subscription(subscription) => {
+            objects.subscriptions.push(subscription.id.clone());
+            objects.schedules.extend(subscription.state.schedule.clone());
+        }
+        Seen::Schedule(schedule) => {
+            objects.schedules.push(schedule.id.clone());
+            objects.subscriptions.extend(schedule.subscription.clone());
+        }
         Seen::Session(session) => {
             objects.purchases.push(session.id.clone());
             objects.subscriptions.extend(session.subscription.clone());
@@ -452,8 +459,12 @@ fn touch(objects: &mut TouchedObjects, seen: &Observation) {
         Seen::Invoice(invoice) => {
             objects.invoices.push(invoice.id.clone());
             objects.subscriptions.extend(invoice.subscription.clone());
+            objects.payment_intents.extend(invoice.payments.iter().cloned());
         }
-        Seen::InvoicePayment(payment) => objects.invoices.push(payment.invoice.clone()),
+        Seen::InvoicePayment(payment) => {
+            objects.invoices.push(payment.invoice.clone());
+            objects.payment_intents.extend(payment.payments.iter().cloned());
+        }
         Seen::Adjustment(adjustment) => {
             objects.adjustments.push(adjustment.id.clone());
             objects.payment_intents.extend(adjustment.payment_intent.clone());

@@ -5,13 +5,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{CustomerId, SubscriptionId};
+use tollgate_stripe::client::subscription::EXPAND_PLANNED;
 use tollgate_stripe::client::{
     ApiPath, Cursor, Form, Operation, Refusal, StripeClient, StripeError,
 };
 use tollgate_stripe::fetched::FetchedKind;
 
-/// Most items of a subscription or lines of a session that are read; Stripe allows 20 and 100 by
-/// default.
+/// Most items of a subscription or lines of a session or invoice that are read; Stripe allows 20
+/// items and 100 lines by default.
 const ITEMS_MAX: usize = 1_000;
 
 /// What Stripe answers.
@@ -59,10 +60,13 @@ pub async fn ask(
             let rest = Rest { field: "line_items", operation, path, filter: Form::new() };
             whole(client, rest, object).await?
         }
-        FetchedKind::Customer
-        | FetchedKind::Invoice
-        | FetchedKind::Refund
-        | FetchedKind::Dispute => object,
+        FetchedKind::Invoice => {
+            let operation = Operation::get("invoices.list_lines");
+            let path = ApiPath::new("/v1/invoices").id(id).then("/lines");
+            let rest = Rest { field: "lines", operation, path, filter: Form::new() };
+            whole(client, rest, object).await?
+        }
+        FetchedKind::Customer | FetchedKind::Refund | FetchedKind::Dispute => object,
     };
     Ok(Answer::Shown { object, at: fetched.date })
 }
@@ -109,7 +113,11 @@ fn place(kind: FetchedKind, id: &str) -> (Operation, ApiPath, Form) {
     let of = |name, fixed| (Operation::get(name), ApiPath::new(fixed).id(id), Form::new());
     match kind {
         FetchedKind::Customer => of("customers.retrieve", "/v1/customers"),
-        FetchedKind::Subscription => of("subscriptions.retrieve", "/v1/subscriptions"),
+        FetchedKind::Subscription => {
+            // What is planned for it is shown by its id alone.
+            let (operation, path, form) = of("subscriptions.retrieve", "/v1/subscriptions");
+            (operation, path, form.expand(EXPAND_PLANNED))
+        }
         FetchedKind::Session => {
             // The lines prove what was sold, and events do not carry them.
             let (operation, path, form) = of("checkout.sessions.retrieve", "/v1/checkout/sessions");
@@ -130,7 +138,7 @@ struct Rest {
     filter: Form,
 }
 
-/// A subscription shows its first items only, a session its first lines; the others have a list of
+/// A subscription shows its first items only, a session and an invoice their first lines; the others have a list of
 /// their own.
 async fn whole(
     client: &StripeClient,

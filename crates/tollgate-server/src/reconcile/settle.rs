@@ -219,7 +219,7 @@ async fn absent(
         FetchedKind::Customer => {
             let known = facts.zip(CustomerId::parse(id).ok());
             let known = known.and_then(|(facts, id)| facts.customers.get(&id));
-            let alive = known.is_some_and(|known| !known.deleted);
+            let alive = known.is_some_and(|known| known.deleted_at.is_none());
             Ok(if alive { Absence::Unproven } else { Absence::Unknown })
         }
         FetchedKind::Session

@@ -44,7 +44,7 @@ statements! {
          UNION ALL SELECT a.account_id, a.kind, a.fact_id, a.body \
          FROM r CROSS JOIN facts t CROSS JOIN facts a WHERE t.account_id = r.account_id \
             AND t.relevant_until >= CAST($1 AS BIGINT) AND t.relevant_from <= CAST($2 AS BIGINT) \
-            AND t.kind IN ('purchase', 'invoice') AND a.account_id = t.account_id \
+            AND t.kind IN ('purchase', 'invoice_payment') AND a.account_id = t.account_id \
             AND a.reference = t.reference AND a.kind = 'adjustment' \
          UNION ALL SELECT o.account_id, o.kind, o.fact_id, o.body \
          FROM subscriptions_ s CROSS JOIN facts o WHERE o.account_id = s.account_id \
@@ -68,7 +68,7 @@ statements! {
         WHERE t.account_id = r.account_id AND t.kind = r.kind AND t.fact_id = r.key \
         UNION ALL SELECT t.account_id, t.kind, t.fact_id, t.body FROM r CROSS JOIN facts t \
         WHERE r.kind = 'reference' AND t.account_id = r.account_id AND t.reference = r.key \
-            AND t.kind IN ('purchase', 'adjustment') \
+            AND t.kind IN ('purchase', 'adjustment', 'invoice_payment') \
         UNION ALL SELECT t.account_id, t.kind, t.fact_id, t.body FROM r CROSS JOIN facts t \
         WHERE r.kind = 'note' AND t.account_id = r.account_id AND t.reference = r.key \
             AND t.kind = 'note'";
@@ -228,6 +228,7 @@ fn ask<'a>(all: &mut BTreeSet<Asked<'a>>, account: &'a str, objects: &'a Touched
     ask_ids(all, kind::CUSTOMER, account, &objects.customers);
     ask_ids(all, kind::SUBSCRIPTION, account, &objects.subscriptions);
     ask_ids(all, kind::INVOICE, account, &objects.invoices);
+    ask_ids(all, kind::SCHEDULE, account, &objects.schedules);
     ask_ids(all, kind::PURCHASE, account, &objects.purchases);
     ask_ids(all, kind::ADJUSTMENT, account, &objects.adjustments);
     ask_ids(all, "reference", account, &objects.payment_intents);

@@ -29,7 +29,9 @@ pub(super) mod kind {
     pub(crate) const OBSERVATION_SETTLED: &str = "observation_settled";
     /// An observation that ends its subscription.
     pub(crate) const OBSERVATION_FINAL: &str = "observation_final";
+    pub(crate) const SCHEDULE: &str = "schedule";
     pub(crate) const INVOICE: &str = "invoice";
+    pub(crate) const INVOICE_PAYMENT: &str = "invoice_payment";
     pub(crate) const PURCHASE: &str = "purchase";
     pub(crate) const ADJUSTMENT: &str = "adjustment";
     pub(crate) const WAIVER: &str = "waiver";
@@ -121,22 +123,24 @@ pub(super) fn of<'a>(
             row(kind::SUBSCRIPTION, one.id.as_str(), None, one.relevance(), body)
         }
         Change::AppendSubscriptionState(id, state) => observation(account, id.as_str(), state)?,
+        Change::SaveSchedule(one) => {
+            row(kind::SCHEDULE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
+        }
         Change::SaveInvoice(one) => {
             row(kind::INVOICE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
+        }
+        Change::SaveInvoicePayment(one) => {
+            let (id, of) = (one.payment.as_str(), Some(one.reference()));
+            row(kind::INVOICE_PAYMENT, id, of, one.relevance(), encode(one)?)
         }
         Change::SavePurchase(one) => {
             row(kind::PURCHASE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
         }
-        Change::SaveAdjustment(one) => FactRow {
-            relevance: None,
-            ..row(
-                kind::ADJUSTMENT,
-                one.id.as_str(),
-                one.reference(),
-                Relevance::ALWAYS,
-                encode(one)?,
-            )
-        },
+        Change::SaveAdjustment(one) => {
+            let (id, of) = (one.id.as_str(), one.reference());
+            let whenever = row(kind::ADJUSTMENT, id, of, Relevance::ALWAYS, encode(one)?);
+            FactRow { relevance: None, ..whenever }
+        }
         Change::SaveWaiver(one) => {
             row(kind::WAIVER, one.id.as_str(), None, one.relevance(), encode(one)?)
         }
@@ -247,9 +251,17 @@ impl StoredRow<'_> {
             kind::OBSERVATION_OPEN | kind::OBSERVATION_SETTLED | kind::OBSERVATION_FINAL => {
                 self.add_observation(facts)?;
             }
+            kind::SCHEDULE => {
+                let one: tollgate_domain::subscription::Schedule = self.fact()?;
+                facts.schedules.insert(one.id.clone(), one);
+            }
             kind::INVOICE => {
                 let one: tollgate_domain::payment::Invoice = self.fact()?;
                 facts.invoices.insert(one.id.clone(), one);
+            }
+            kind::INVOICE_PAYMENT => {
+                let one: tollgate_domain::payment::InvoicePayment = self.fact()?;
+                facts.invoice_payments.insert(one.payment.clone(), one);
             }
             kind::PURCHASE => {
                 let one: tollgate_domain::payment::Purchase = self.fact()?;
@@ -285,6 +297,7 @@ impl StoredRow<'_> {
             customer: None,
             member: None,
             contenders: Vec::new(),
+            whole: Vec::new(),
             history: Vec::new(),
         });
         known.remember(state);

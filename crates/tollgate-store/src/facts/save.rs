@@ -21,7 +21,8 @@ macro_rules! going {
     () => {
         "WITH {rows:object_id text, subject text}, going AS ( \
             SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t WHERE t.account_id = $1 \
-                AND t.kind IN ('subscription', 'invoice', 'purchase', 'adjustment') \
+                AND t.kind IN ('subscription', 'schedule', 'invoice', 'invoice_payment', 'purchase', \
+                    'adjustment') \
                 AND t.fact_id = r.object_id \
             UNION ALL SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t WHERE t.account_id = $1 \
                 AND t.kind IN ('observation_open', 'observation_settled', 'observation_final') \

@@ -62,7 +62,7 @@ on_both! {
             kinds.insert(kind);
             before = after;
         }
-        assert_eq!(kinds.len(), 10, "{kinds:?}");
+        assert_eq!(kinds.len(), 12, "{kinds:?}");
     }
 
     lookup_keys_are_not: |db| async {

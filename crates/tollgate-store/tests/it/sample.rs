@@ -18,12 +18,14 @@ use tollgate_domain::ids::{
 };
 use tollgate_domain::money::{Currency, Money};
 use tollgate_domain::payment::{
-    Adjustment, AdjustmentKind, FailedAttempt, Goods, Invoice, InvoiceState, InvoiceStatus,
-    Purchase, PurchaseKind, PurchaseLine, Sale, SessionMode, SessionStatus,
+    Adjustment, AdjustmentKind, FailedAttempt, Goods, Invoice, InvoiceLine, InvoiceLines,
+    InvoicePayment, InvoiceState, InvoiceStatus, Purchase, PurchaseKind, PurchaseLine, Sale,
+    SessionMode, SessionStatus,
 };
 use tollgate_domain::subscription::{
-    LifecycleRank, PreviousValues, Subscription, SubscriptionItem, SubscriptionState,
-    SubscriptionStatus, Version,
+    CollectionPause, LifecycleRank, PendingUpdate, Phase, PlannedItem, PreviousValues, Schedule,
+    ScheduleVersion, Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus,
+    Version,
 };
 use tollgate_domain::{Facts, Timestamp};
 use tollgate_store::accounts::AccountHead;
@@ -201,10 +203,12 @@ fn previous() -> impl Strategy<Value = PreviousValues> {
         option::of(vec(item(), 0..3)),
         option::of(any::<bool>()),
         (maybe(), maybe(), maybe(), maybe()),
-        option::of(any::<bool>()),
-        option::of(option::of(invoice_id())),
+        (option::of(any::<bool>()), option::of(any::<bool>())),
+        (option::of(option::of(invoice_id())), option::of(option::of(object_id()))),
     )
-        .prop_map(|(status, items, at_end, times, collection_paused, latest_invoice)| {
+        .prop_map(|(status, items, at_end, times, flags, objects)| {
+            let (collection_paused, update_pending) = flags;
+            let (latest_invoice, schedule) = objects;
             PreviousValues {
                 status,
                 items,
@@ -214,6 +218,8 @@ fn previous() -> impl Strategy<Value = PreviousValues> {
                 ended_at: times.2,
                 trial_end: times.3,
                 collection_paused,
+                schedule,
+                update_pending,
                 latest_invoice,
             }
         })
@@ -231,15 +237,20 @@ pub(crate) fn state() -> impl Strategy<Value = SubscriptionState> {
     let maybe = || option::of(instant());
     (
         (version(), status(), vec(item(), 0..4), any::<bool>(), any::<bool>()),
-        (maybe(), maybe(), maybe(), maybe(), maybe()),
-        option::of(invoice_id()),
+        (maybe(), maybe(), maybe(), maybe(), maybe(), maybe()),
+        (
+            option::of(invoice_id()),
+            option::of(object_id()),
+            option::of(pause()),
+            option::of(pending()),
+        ),
         (option::of(previous()), vec(event_id(), 0..3)),
     )
         .prop_map(
             |(
-                (version, status, items, at_end, paused),
+                (version, status, items, at_end, items_cut),
                 times,
-                latest_invoice,
+                (latest_invoice, schedule, collection_pause, pending_update),
                 (previous, covers),
             )| {
                 SubscriptionState {
@@ -251,7 +262,11 @@ pub(crate) fn state() -> impl Strategy<Value = SubscriptionState> {
                     canceled_at: times.1,
                     ended_at: times.2,
                     trial_end: times.3,
-                    collection_paused: paused,
+                    collection_pause,
+                    billing_anchor: times.5,
+                    schedule,
+                    pending_update,
+                    items_cut,
                     created: times.4,
                     latest_invoice,
                     previous: previous.map(Box::new),
@@ -259,6 +274,63 @@ pub(crate) fn state() -> impl Strategy<Value = SubscriptionState> {
                 }
             },
         )
+}
+
+fn pause() -> impl Strategy<Value = CollectionPause> {
+    (boxed_text(), option::of(instant()))
+        .prop_map(|(behavior, resumes_at)| CollectionPause { behavior, resumes_at })
+}
+
+fn planned() -> impl Strategy<Value = PlannedItem> {
+    item().prop_map(|item| PlannedItem {
+        price: item.price,
+        lookup_key: item.lookup_key,
+        product: None,
+        quantity: item.quantity,
+    })
+}
+
+fn pending() -> impl Strategy<Value = PendingUpdate> {
+    (vec(planned(), 0..3), instant())
+        .prop_map(|(items, expires_at)| PendingUpdate { items, expires_at })
+}
+
+fn schedule() -> impl Strategy<Value = Schedule> {
+    let phase = (instant(), option::of(instant()), vec(planned(), 0..3))
+        .prop_map(|(start, end, items)| Phase { start, end, items });
+    let version = (any::<bool>(), instant(), any::<u8>(), event_id())
+        .prop_map(|(over, at, rank, event)| ScheduleVersion { over, at, rank, event });
+    let about = (object_id(), option::of(subscription_id()), any::<bool>());
+    (about, version, vec(phase, 0..3)).prop_map(|((id, subscription, cancels), version, phases)| {
+        Schedule { id, subscription, version, phases, cancels }
+    })
+}
+
+fn invoice_payment() -> impl Strategy<Value = InvoicePayment> {
+    (object_id(), invoice_id(), instant()).prop_map(|(payment, invoice, at)| InvoicePayment {
+        payment,
+        invoice,
+        at,
+    })
+}
+
+fn lines() -> impl Strategy<Value = InvoiceLines> {
+    let line =
+        (planned(), any::<i64>(), (instant(), instant()), any::<bool>(), option::of(object_id()))
+            .prop_map(|(sold, amount_minor, (start, end), proration, item)| InvoiceLine {
+                price: sold.price,
+                lookup_key: sold.lookup_key,
+                product: None,
+                quantity: sold.quantity,
+                amount_minor,
+                start,
+                end,
+                proration,
+                item,
+            });
+    (instant(), event_id(), any::<bool>(), vec(line, 0..3)).prop_map(|(at, event, cut, all)| {
+        InvoiceLines { at, event, status: InvoiceStatus::Open, cut, all }
+    })
 }
 
 fn subscription() -> impl Strategy<Value = Subscription> {
@@ -278,12 +350,13 @@ fn subscription() -> impl Strategy<Value = Subscription> {
 
 fn customer() -> impl Strategy<Value = Customer> {
     let sources = (option::of(instant()), option::of(event_id()));
-    (customer_id(), option::of(member_id()), boxed_text(), any::<bool>(), sources).prop_map(
-        |(id, member, email, deleted, (at, event))| Customer {
+    let deleted = option::of(instant());
+    (customer_id(), option::of(member_id()), boxed_text(), deleted, sources).prop_map(
+        |(id, member, email, deleted_at, (at, event))| Customer {
             id,
             member,
             email,
-            deleted,
+            deleted_at,
             at,
             event,
         },
@@ -305,10 +378,16 @@ pub(crate) fn invoice() -> impl Strategy<Value = Invoice> {
         (any::<i64>(), money(), any::<u32>()),
         (boxed_text(), boxed_text(), boxed_text()),
         (maybe(), maybe(), maybe(), maybe()),
-        vec(failed, 0..4),
+        (vec(failed, 0..4), option::of(customer_id()), option::of(lines())),
     )
         .prop_map(
-            |((id, subscription, at, event, status), sums, texts, times, failed_attempts)| {
+            |(
+                (id, subscription, at, event, status),
+                sums,
+                texts,
+                times,
+                (failed, customer, lines),
+            )| {
                 let state = InvoiceState {
                     at,
                     event,
@@ -324,7 +403,16 @@ pub(crate) fn invoice() -> impl Strategy<Value = Invoice> {
                     period_end: times.1,
                     created: times.2,
                 };
-                Invoice { id, subscription, state, failed_attempts, paid_at: times.3 }
+                let paid_at = times.3;
+                Invoice {
+                    id,
+                    subscription,
+                    customer,
+                    state,
+                    lines,
+                    failed_attempts: failed,
+                    paid_at,
+                }
             },
         )
 }
@@ -509,6 +597,8 @@ pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
         vec(invoice(), 0..3),
         vec(purchase(), 0..3),
         vec(adjustment(), 0..3),
+        vec(schedule(), 0..3),
+        vec(invoice_payment(), 0..3),
     );
     let ours = (
         option::of(waiver()),
@@ -529,6 +619,8 @@ pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
         all.extend(stripe.2.into_iter().map(Change::SaveInvoice));
         all.extend(stripe.3.into_iter().map(Change::SavePurchase));
         all.extend(stripe.4.into_iter().map(Change::SaveAdjustment));
+        all.extend(stripe.5.into_iter().map(Change::SaveSchedule));
+        all.extend(stripe.6.into_iter().map(Change::SaveInvoicePayment));
         all.extend(ours.0.into_iter().map(Change::SaveWaiver));
         all.extend(ours.1.into_iter().map(Change::SaveGrant));
         all.extend(ours.2.into_iter().map(Change::SaveBoost));
@@ -568,7 +660,7 @@ pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
         "incomplete",
     ]);
     let seen = (0..days * 86_400, statuses, 0_u64..20, any::<bool>(), 0_usize..3);
-    let billed = (0..days * 86_400, any::<bool>(), 0_i64..40);
+    let billed = (0..days * 86_400, any::<bool>(), 0_i64..40, any::<bool>());
     let ended = option::of(0..days * 86_400);
     (vec(seen, 1..40), vec(billed, 0..12), ended).prop_map(move |(seen, billed, ended)| {
         let id = SubscriptionId::parse("sub_1").unwrap();
@@ -592,8 +684,10 @@ pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
             all.push(Change::AppendSubscriptionState(id.clone(), state));
         }
         all.insert(1, Change::SaveSubscription(subscription));
-        let bills = billed.into_iter().enumerate();
-        all.extend(bills.map(|(number, bill)| Change::SaveInvoice(bill_of(&id, number, bill))));
+        for (number, (second, paid, failed_days, change)) in billed.into_iter().enumerate() {
+            let billed = billed_in_life(number, (second, failed_days), paid, change);
+            all.push(Change::SaveInvoice(billed));
+        }
         all
     })
 }
@@ -615,15 +709,34 @@ pub(crate) fn member_of(root: &tollgate_domain::Link, id: &str) -> tollgate_doma
     tollgate_domain::Link { object: object(id), ..root.clone() }
 }
 
-/// An invoice of a [`life`]: when it was told of, whether it is paid, how long ago it failed.
-fn bill_of(
-    subscription: &SubscriptionId,
+/// An invoice of the subscription of a [`life`], for a lower plan.
+fn billed_in_life(
     number: usize,
-    (second, paid, failed_days): (i64, bool, i64),
+    (second, failed_days): (i64, i64),
+    paid: bool,
+    change: bool,
 ) -> Invoice {
     Invoice {
         id: InvoiceId::parse(&format!("in_{number}")).unwrap(),
-        subscription: Some(subscription.clone()),
+        subscription: SubscriptionId::parse("sub_1").ok(),
+        customer: None,
+        lines: Some(InvoiceLines {
+            at: at(second),
+            event: EventId::parse(&format!("evt_in_{number}")).unwrap(),
+            status: InvoiceStatus::Open,
+            cut: false,
+            all: vec![InvoiceLine {
+                price: PriceId::parse("price_1").unwrap(),
+                lookup_key: Some("sietch_basic_monthly".into()),
+                product: None,
+                quantity: 1,
+                amount_minor: 100,
+                start: at(second),
+                end: at(second + 30 * 86_400),
+                proration: change,
+                item: None,
+            }],
+        }),
         state: InvoiceState {
             at: at(second),
             event: EventId::parse(&format!("evt_in_{number}")).unwrap(),
@@ -632,7 +745,7 @@ fn bill_of(
             amount_paid_minor: 0,
             currency: Currency::parse("usd").unwrap(),
             attempt_count: 1,
-            billing_reason: None,
+            billing_reason: change.then(|| "subscription_update".into()),
             collection_method: None,
             hosted_url: None,
             period_start: None,
@@ -667,7 +780,11 @@ fn state_of(number: usize, second: i64, status: &str, boosts: u64) -> Subscripti
         canceled_at: None,
         ended_at: None,
         trial_end: (status == "trialing").then(|| at(second + 86_400)),
-        collection_paused: false,
+        collection_pause: None,
+        billing_anchor: None,
+        schedule: None,
+        pending_update: None,
+        items_cut: false,
         created: None,
         latest_invoice: None,
         previous: None,

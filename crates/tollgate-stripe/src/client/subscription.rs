@@ -24,6 +24,9 @@ const CANCEL: Operation = Operation::delete("subscriptions.cancel");
 const RESUME: Operation = Operation::post("subscriptions.resume");
 const PATH: &str = "/v1/subscriptions";
 
+/// What to expand to see what is planned for a subscription, with the prices of it.
+pub const EXPAND_PLANNED: &str = "schedule.phases.items.price";
+
 /// One item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -217,7 +220,7 @@ impl StripeClient {
         &self,
         id: &SubscriptionId,
     ) -> Result<(Subscription, Fetched), StripeError> {
-        let form = Form::new().expand("latest_invoice");
+        let form = Form::new().expand("latest_invoice").expand(EXPAND_PLANNED);
         let fetched = self.call(RETRIEVE, &path(id), &form, None).await?;
         Ok((Subscription::read(&fetched)?, fetched))
     }

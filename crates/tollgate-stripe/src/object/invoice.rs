@@ -8,17 +8,17 @@
 //! | status | `status` (2018-10-31), else told from `paid`, `forgiven`, `closed`, `attempted` |
 //! | created | `created` (2019-02-19), `date` |
 //! | collection method | `collection_method` (2019-10-17), `billing` |
-//! | price of a line | `pricing.price_details.price` (basil; an id or an object), `price`, `plan` |
+//! | lines | `lines.data`, see `line` |
 //! | payments | `payments.data[].payment` where expanded (basil), `payment_intent`, `charge` |
 
 use serde::Deserialize;
 use tollgate_domain::ids::{CustomerId, InvoiceId, ObjectId, SubscriptionId};
-use tollgate_domain::observation::SeenInvoice;
+use tollgate_domain::observation::{SeenInvoice, SeenLines};
 use tollgate_domain::payment::{InvoiceState, InvoiceStatus};
 use tollgate_domain::{EventKind, Seen, Timestamp};
 
 use super::invoice_payment::Payment;
-use super::{Reader, References, Told, distinct_prices, optional_text, optional_word};
+use super::{Reader, References, Told, optional_text, optional_word};
 use crate::event::Envelope;
 use crate::field::{Field, List, Reference, Text, object_value};
 use crate::observe::ObserveError;
@@ -116,7 +116,6 @@ pub(super) fn read(_kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Ob
     for payment in payments.iter().chain(&customer_account) {
         references.add(payment.as_str());
     }
-    let prices = distinct_prices(object.lines().filter_map(Line::price));
     Ok(Told {
         named: named(&object),
         references,
@@ -127,7 +126,10 @@ pub(super) fn read(_kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Ob
             id,
             subscription,
             state: state(&object, envelope)?,
-            prices,
+            lines: object.lines.given().map(|list| SeenLines {
+                all: list.given().filter_map(Line::billed).collect(),
+                cut: list.cut,
+            }),
             payments,
         }),
     })

@@ -4,19 +4,21 @@
 //! Periods are on the items since 2025-03-31.basil and on the subscription before. What sells is
 //! `items.data[].price` since 2020, `items.data[].plan` before, and `plan` with `quantity` on the
 //! subscription in the oldest shapes. A legacy plan's id is the price's id. `pending_update` and
-//! `schedule` are not in effect and never read.
+//! `schedule` are not in effect: they are read as what is planned.
 
 use serde::Deserialize;
 use tollgate_domain::ids::{CustomerId, InvoiceId, ObjectId, SubscriptionId};
 use tollgate_domain::observation::SeenSubscription;
 use tollgate_domain::subscription::{
-    LifecycleRank, PreviousValues, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,
+    CollectionPause, LifecycleRank, PendingUpdate, PreviousValues, SubscriptionItem,
+    SubscriptionState, SubscriptionStatus, Version,
 };
 use tollgate_domain::{EventKind, Seen, Timestamp};
 
-use super::{Price, Reader, References, Told, is_word, optional_text};
+use super::schedule::{self, Schedule};
+use super::{Price, Reader, References, Told, is_word, optional_text, optional_word};
 use crate::event::Envelope;
-use crate::field::{Field, List, Present, Reference, Text, object_value};
+use crate::field::{Field, List, Reference, Text, object_value};
 use crate::observe::ObserveError;
 use crate::owner::Metadata;
 
@@ -47,13 +49,37 @@ struct Subscription<'a> {
     canceled_at: Field<Timestamp>,
     ended_at: Field<Timestamp>,
     trial_end: Field<Timestamp>,
-    pause_collection: Field<Present>,
+    #[serde(borrow)]
+    pause_collection: Field<Pause<'a>>,
+    billing_cycle_anchor: Field<Timestamp>,
+    #[serde(borrow)]
+    schedule: Field<Schedule<'a>>,
+    #[serde(borrow)]
+    pending_update: Field<Pending<'a>>,
     created: Field<Timestamp>,
     #[serde(borrow)]
     latest_invoice: Field<Reference<'a>>,
     #[serde(borrow)]
     metadata: Field<Metadata<'a>>,
 }
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Pause<'a> {
+    #[serde(borrow)]
+    behavior: Field<Text<'a>>,
+    resumes_at: Field<Timestamp>,
+}
+object_value!(Pause);
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Pending<'a> {
+    expires_at: Field<Timestamp>,
+    #[serde(borrow)]
+    subscription_items: Field<List<schedule::Item<'a>>>,
+}
+object_value!(Pending);
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -87,14 +113,15 @@ pub(super) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Told, Obs
             Some(id.as_str()),
             customer.as_ref().map(CustomerId::as_str),
             customer_account.as_ref().map(ObjectId::as_str),
+            state.schedule.as_ref().map(ObjectId::as_str),
         ]),
         customer,
         customer_account,
         email: None,
         seen: Seen::Subscription(SeenSubscription {
-            id,
             state,
-            items_cut: object.items.given().is_some_and(|items| items.cut),
+            schedule: object.schedule.given().and_then(|schedule| schedule.of(&id)),
+            id,
         }),
     })
 }
@@ -127,7 +154,13 @@ fn state(object: &Subscription<'_>, version: Version) -> Result<SubscriptionStat
         canceled_at: time(&object.canceled_at, "canceled_at")?,
         ended_at: time(&object.ended_at, "ended_at")?,
         trial_end: time(&object.trial_end, "trial_end")?,
-        collection_paused: READER.optional(&object.pause_collection, "pause_collection")?.is_some(),
+        collection_pause: pause(object)?,
+        billing_anchor: time(&object.billing_cycle_anchor, "billing_cycle_anchor")?,
+        schedule: READER.optional(&object.schedule, "schedule")?.and_then(Schedule::id),
+        pending_update: READER
+            .optional(&object.pending_update, "pending_update")?
+            .and_then(pending),
+        items_cut: object.items.given().is_some_and(|items| items.cut),
         created: time(&object.created, "created")?,
         latest_invoice: READER.optional_id(
             &object.latest_invoice,
@@ -137,6 +170,22 @@ fn state(object: &Subscription<'_>, version: Version) -> Result<SubscriptionStat
         previous: None,
         covers: Vec::new(),
     })
+}
+
+fn pause(object: &Subscription<'_>) -> Result<Option<CollectionPause>, ObserveError> {
+    let Some(pause) = READER.optional(&object.pause_collection, "pause_collection")? else {
+        return Ok(None);
+    };
+    let resumes_at = READER.optional(&pause.resumes_at, "pause_collection.resumes_at")?.copied();
+    Ok(Some(CollectionPause { behavior: optional_word(&pause.behavior), resumes_at }))
+}
+
+/// A change that awaits its payment; `None` where it does not say until when. Items that are taken
+/// away have no price and are left out.
+fn pending(update: &Pending<'_>) -> Option<PendingUpdate> {
+    let items = update.subscription_items.given().into_iter().flat_map(List::given);
+    let items = items.filter_map(schedule::Item::planned).collect();
+    Some(PendingUpdate { items, expires_at: *update.expires_at.given()? })
 }
 
 /// The period of items that do not have their own.
@@ -208,7 +257,13 @@ fn previous(
         canceled_at: listed(&before.canceled_at),
         ended_at: listed(&before.ended_at),
         trial_end: listed(&before.trial_end),
-        collection_paused: listed(&before.pause_collection).map(|paused| paused.is_some()),
+        collection_paused: is_set(&before.pause_collection),
+        schedule: match &before.schedule {
+            Field::Null => Some(None),
+            Field::Given(schedule) => schedule.id().map(Some),
+            Field::Absent | Field::Garbled => None,
+        },
+        update_pending: is_set(&before.pending_update),
         latest_invoice: match &before.latest_invoice {
             Field::Null => Some(None),
             Field::Given(id) => InvoiceId::parse(&id.0).ok().map(Some),
@@ -224,6 +279,15 @@ fn listed<T: Copy>(field: &Field<T>) -> Option<Option<T>> {
     match field {
         Field::Given(value) => Some(Some(*value)),
         Field::Null => Some(None),
+        Field::Absent | Field::Garbled => None,
+    }
+}
+
+/// Whether a value was set before; `None` when it is not listed.
+fn is_set<T>(field: &Field<T>) -> Option<bool> {
+    match field {
+        Field::Given(_) => Some(true),
+        Field::Null => Some(false),
         Field::Absent | Field::Garbled => None,
     }
 }

@@ -1,7 +1,9 @@
 //! The rules of each object that no single recorded event shows.
 
 use tollgate_domain::observation::{SeenInvoice, SeenSession, SeenSubscription};
-use tollgate_domain::payment::{InvoiceStatus, PurchaseKind, SessionMode, SessionStatus};
+use tollgate_domain::payment::{
+    InvoiceLine, InvoiceStatus, PurchaseKind, SessionMode, SessionStatus,
+};
 use tollgate_domain::subscription::{PreviousValues, SubscriptionStatus};
 use tollgate_domain::{Observation, OwnerClaim, Seen, Timestamp};
 
@@ -217,8 +219,8 @@ fn a_status_nobody_knows_is_a_status_and_a_cut_list_is_marked() {
         subscription(r#""status":"hibernating""#).state.status,
         SubscriptionStatus::Unknown("hibernating".into())
     );
-    assert!(!subscription(r#""items":{"data":[{"price":"p"}],"has_more":false}"#).items_cut);
-    assert!(subscription(r#""items":{"data":[{"price":"p"}],"has_more":true}"#).items_cut);
+    assert!(!subscription(r#""items":{"data":[{"price":"p"}],"has_more":false}"#).state.items_cut);
+    assert!(subscription(r#""items":{"data":[{"price":"p"}],"has_more":true}"#).state.items_cut);
 }
 
 #[test]
@@ -405,13 +407,114 @@ fn what_an_invoice_lists_is_listed_once() {
         r#""payment_intent":{"id":"pi_1"},"charge":"ch_1",
         "payments":{"data":[{"payment":{"type":"payment_intent","payment_intent":"pi_1"}},
             {"payment":{"type":"payment_record","payment_record":"pr_1"}}]},
-        "lines":{"data":[{"price":{"id":"a"}},{"plan":{"id":"a"}},
-            {"pricing":{"price_details":{"price":"b"}}},{"pricing":{"price_details":{"price":{"id":"c"}}}},{}]}"#,
+        "lines":{"data":[]}"#,
     );
-    let prices: Vec<_> = seen.prices.iter().map(AsRef::as_ref).collect();
-    assert_eq!(prices, ["a", "b", "c"]);
     let payments: Vec<_> = seen.payments.iter().map(AsRef::as_ref).collect();
     assert_eq!(payments, ["pi_1", "ch_1"]);
+}
+
+/// The lines of an invoice: `si_1 price*2 of prod 1..9 for 100`, `?` for what is not there.
+fn lines(lines: &str) -> Vec<String> {
+    let seen = invoice(&format!(r#""lines":{{"data":[{lines}],"has_more":false}}"#));
+    let text = |line: &InvoiceLine| {
+        let item = line.item.as_ref().map_or("?", AsRef::as_ref);
+        let product = line.product.as_ref().map_or("?", AsRef::as_ref);
+        let (start, end) = (line.start.unix_seconds(), line.end.unix_seconds());
+        let proration = if line.proration { " prorated" } else { "" };
+        let (price, quantity, amount) = (&line.price, line.quantity, line.amount_minor);
+        format!("{item} {price}*{quantity} of {product} {start}..{end} for {amount}{proration}")
+    };
+    seen.lines.unwrap().all.iter().map(text).collect()
+}
+
+#[test]
+fn the_lines_of_an_invoice_are_read_in_every_shape() {
+    let common = r#""amount":-100,"quantity":2,"period":{"start":1,"end":9}"#;
+    let expected = ["si_1 a*2 of prod 1..9 for -100 prorated"];
+    for shape in [
+        r#""parent":{"type":"subscription_item_details","subscription_item_details":{"subscription_item":"si_1","proration":true}},
+            "pricing":{"price_details":{"price":"a","product":"prod"}}"#,
+        r#""parent":{"invoice_item_details":{"subscription_item":"si_1","proration":true},"subscription_item_details":null},
+            "pricing":{"price_details":{"price":{"id":"a","product":"prod"}}}"#,
+        r#""subscription_item":"si_1","proration":true,"price":{"id":"a","product":{"id":"prod"}},"plan":{"id":"a"}"#,
+        r#""subscription_item":"si_1","proration":true,"plan":{"id":"a","product":"prod"}"#,
+    ] {
+        assert_eq!(lines(&format!("{{{common},{shape}}}")), expected, "{shape}");
+    }
+    let bare = r#"{"amount":5,"period":{"start":1,"end":9},"price":{"id":"a"}}"#;
+    assert_eq!(lines(bare), ["? a*1 of ? 1..9 for 5"]);
+    // A line without a price, an amount or a span proves nothing and is left out.
+    for nothing in [
+        r#"{"amount":5,"period":{"start":1,"end":9}}"#,
+        r#"{"period":{"start":1,"end":9},"price":{"id":"a"}}"#,
+        r#"{"amount":5,"price":{"id":"a"}}"#,
+        r#"{"amount":5,"period":{"start":1,"end":9},"price":{"id":"a"},"quantity":-1}"#,
+        "{}",
+    ] {
+        assert!(lines(nothing).is_empty(), "{nothing}");
+    }
+}
+
+#[test]
+fn a_cut_list_of_lines_says_so_and_a_missing_one_says_nothing() {
+    let cut = |fields: &str| invoice(fields).lines.map(|lines| lines.cut);
+    assert_eq!(cut(r#""lines":{"data":[],"has_more":true}"#), Some(true));
+    assert_eq!(cut(r#""lines":{"data":[],"has_more":false}"#), Some(false));
+    assert_eq!(cut(r#""lines":null"#), None);
+}
+
+#[test]
+fn what_is_planned_for_a_subscription_is_read() {
+    let seen = subscription(
+        r#""schedule":{"id":"sub_sched_1","status":"active","end_behavior":"cancel","phases":[
+            {"start_date":1,"end_date":5,"items":[{"price":"a"}]},
+            {"start_date":5,"end_date":9,"plans":[{"plan":"b","quantity":3}]},
+            {"start_date":9,"items":[{"quantity":1}]}]}"#,
+    );
+    assert_eq!(seen.state.schedule.as_ref().map(AsRef::as_ref), Some("sub_sched_1"));
+    let schedule = seen.schedule.unwrap();
+    assert_eq!((schedule.over, schedule.cancels), (false, true));
+    assert_eq!(schedule.subscription.as_ref(), Some(&seen.id));
+    let phases: Vec<String> = schedule
+        .phases
+        .iter()
+        .map(|one| {
+            format!("{} {}*{}", one.start.unix_seconds(), one.items[0].price, one.items[0].quantity)
+        })
+        .collect();
+    assert_eq!(phases, ["1 a*1", "5 b*3"], "half a phase would be a wrong one");
+    let by_id = subscription(r#""schedule":"sub_sched_1""#);
+    assert_eq!(by_id.state.schedule.as_ref().map(AsRef::as_ref), Some("sub_sched_1"));
+    assert_eq!(by_id.schedule, None);
+    assert_eq!(subscription(r#""schedule":null"#).state.schedule, None);
+
+    let pending = |fields: &str| subscription(fields).state.pending_update;
+    let update = pending(
+        r#""pending_update":{"expires_at":7,"subscription_items":[
+            {"id":"si_1","price":{"id":"b","lookup_key":"k"},"quantity":2},{"id":"si_2","deleted":true}]}"#,
+    );
+    let update = update.unwrap();
+    assert_eq!((update.expires_at, update.items.len()), (at(7), 1));
+    assert_eq!(update.items[0].lookup_key.as_deref(), Some("k"));
+    assert_eq!(pending(r#""pending_update":null"#), None);
+}
+
+#[test]
+fn a_pause_of_collection_keeps_its_behaviour_and_its_end() {
+    let pause = |value: &str| {
+        let state = subscription(&format!(r#""pause_collection":{value}"#)).state;
+        state.collection_pause.map(|pause| (pause.behavior, pause.resumes_at))
+    };
+    assert_eq!(
+        pause(r#"{"behavior":"void","resumes_at":9}"#),
+        Some((Some("void".into()), Some(at(9))))
+    );
+    assert_eq!(
+        pause(r#"{"behavior":"void","resumes_at":null}"#),
+        Some((Some("void".into()), None))
+    );
+    assert_eq!(pause("{}"), Some((None, None)));
+    assert_eq!(pause("null"), None);
 }
 
 #[test]

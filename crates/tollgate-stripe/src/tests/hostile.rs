@@ -161,7 +161,7 @@ fn a_list_of_very_many_elements_is_cut() {
     let Parsed::Event(envelope) = event::parse(body.as_bytes()) else { panic!("no event") };
     let Ok(Observed::Effect(observation)) = observe(&envelope) else { panic!("not observed") };
     let tollgate_domain::observation::Seen::Subscription(seen) = observation.seen else { panic!() };
-    assert!(seen.items_cut);
+    assert!(seen.state.items_cut);
     assert_eq!(seen.state.items.len(), 256);
 }
 

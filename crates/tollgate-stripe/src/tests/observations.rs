@@ -92,8 +92,9 @@ fn one_event_is_one_observation_in_every_api_version() {
     assert_eq!(compared, 7 * 5);
 }
 
-/// Without what a version cannot know: the lookup key of a price (plans have none), and the
-/// payments of an invoice (not part of it since basil).
+/// Without what a version cannot know: the lookup key of a price (plans have none, lines show none
+/// since basil) and its product (plans had none), and the payments of an invoice (not part of it
+/// since basil).
 fn comparable(mut observation: Observation) -> Observation {
     match &mut observation.seen {
         Seen::Subscription(seen) => {
@@ -105,9 +106,13 @@ fn comparable(mut observation: Observation) -> Observation {
         Seen::Invoice(seen) => {
             let payments = std::mem::take(&mut seen.payments);
             observation.references.retain(|reference| !payments.contains(reference));
+            for line in seen.lines.iter_mut().flat_map(|lines| &mut lines.all) {
+                (line.lookup_key, line.product) = (None, None);
+            }
         }
         Seen::Customer(_)
         | Seen::Session(_)
+        | Seen::Schedule(_)
         | Seen::InvoicePayment(_)
         | Seen::Adjustment(_)
         | Seen::CatalogObject(_)

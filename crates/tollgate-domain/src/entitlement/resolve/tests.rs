@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::Absence;
 use super::super::scenario::{outcome, read, standings, text, time};
+use super::super::{Absence, Billing};
 use super::*;
 use crate::catalog::{Allowance, Limit};
 
@@ -44,7 +44,7 @@ fn each_status_gives_what_the_table_says() {
     ] {
         check(&format!("sub s premium {status} @0d"), &format!("1d: {expected}"));
     }
-    check("sub s premium active @0d paused_collection", "1d: premium by subscription s always");
+    check("sub s premium active @0d pause=open", "1d: premium by subscription s always");
 }
 
 /// Seats of an account with the `saas` catalog, how they were counted, and until when.
@@ -629,6 +629,321 @@ fn the_period_of_the_winning_subscription_is_told() {
     assert_eq!(resolve(&facts, &catalog, time("1d")).billing_period, None);
     assert_eq!(
         resolve(&facts, &catalog, time("9d")).billing_period,
-        Some((time("0d"), time("30d")))
+        Some(Billing { start: time("0d"), end: time("30d") })
     );
+}
+
+#[test]
+fn a_paid_line_gives_its_plan_where_nothing_else_is_known_of_the_subscription() {
+    let paid = "invoice i s paid @0d reason=subscription_create for=premium:0d..30d";
+    check(
+        paid,
+        "
+        1h: premium by subscription s until 30d
+        29d23h59m59s999ms: premium by subscription s until 30d
+        30d: premium by subscription s in grace until 31d
+        31d: starter by default always
+    ",
+    );
+    stands(paid, "31d", &["default -: in_force", "subscription s: lapsed"]);
+    // A renewal that is paid goes on; one that is not leaves the grace.
+    check(
+        &format!("{paid}\ninvoice j s paid @30d1h for=premium:30d..60d"),
+        "30d2h: premium by subscription s until 60d",
+    );
+    check(
+        &format!("{paid}\ninvoice j s open @30d1h fails=30d1h for=premium:30d..60d"),
+        "30d2h: premium by subscription s in grace until 31d",
+    );
+    // A trial's invoice of nothing, and boosts.
+    check(
+        "invoice i s paid @0d for=premium:0d..7d",
+        "7d: premium by subscription s in grace until 8d",
+    );
+    check(
+        "invoice i s paid @0d for=boost*7:0d..30d",
+        "
+        1d: premium by boost until 38d
+        38d: starter by default always
+    ",
+    );
+    stands(
+        "invoice i s paid @0d for=mystery:0d..30d",
+        "1d",
+        &["default -: in_force", "subscription s: price_unknown"],
+    );
+    // Once Stripe tells of the subscription itself, that decides.
+    for status in ["canceled", "unpaid", "paused", "incomplete_expired"] {
+        check(&format!("{paid}\nsub s premium {status} @5d"), "6d: starter by default always");
+    }
+    check(&format!("{paid}\nsub s basic active @5d"), "6d: basic by subscription s always");
+    let (catalog, facts) = read(paid);
+    let outcome = resolve(&facts, &catalog, time("1d"));
+    assert_eq!(outcome.billing_period, Some(Billing { start: time("0d"), end: time("30d") }));
+}
+
+#[test]
+fn only_a_paid_invoice_proves_and_only_while_its_money_stays() {
+    let nothing = "1d: starter by default always";
+    for status in ["draft", "open", "uncollectible", "void"] {
+        check(&format!("invoice i s {status} @0d for=premium:0d..30d"), nothing);
+    }
+    let paid = "invoice i s paid @0d for=premium:0d..30d\npays c i";
+    for (lines, expected) in [
+        ("refund r c 3500 succeeded @5d", "starter by default always"),
+        ("refund r c 3499 succeeded @5d", "premium by subscription s until 30d"),
+        ("refund r other 3500 succeeded @5d", "premium by subscription s until 30d"),
+        ("charge ch c 3500 full @5d", "starter by default always"),
+        ("dispute d c 3500 lost @5d", "starter by default always"),
+        ("dispute d c 3500 won @5d", "premium by subscription s until 30d"),
+        ("customer k deleted=5d", "premium by subscription s until 30d"),
+    ] {
+        check(&format!("{paid}\n{lines}"), &format!("6d: {expected}"));
+    }
+    let customers = "invoice i s paid @0d for=premium:0d..30d customer=k\ncustomer k deleted=5d";
+    check(customers, "6d: starter by default always");
+    stands(customers, "6d", &["default -: in_force", "subscription s: customer_deleted"]);
+}
+
+#[test]
+fn what_is_given_back_counts_no_longer_and_what_was_paid_last_does() {
+    let first = "invoice i s paid @0d for=si/basic:0d..30d";
+    let up = "invoice j s paid @10d for=-si/basic:10d..30d,si/premium:10d..30d";
+    let down = "invoice k s paid @20d for=-si/premium:20d..30d,si/basic:20d..30d";
+    let at = |lines: &[&str], expected: &str| check(&lines.join("\n"), expected);
+    at(&[first, up], "11d: premium by subscription s until 30d");
+    at(&[first, up, down], "21d: basic by subscription s until 30d");
+    // The upgrade's money went back, so it never was.
+    at(
+        &[first, up, "pays c j", "refund r c 3500 succeeded @12d"],
+        "13d: basic by subscription s until 30d",
+    );
+    // Changed without anything given back: the one paid last counts, and no other rises after it.
+    at(
+        &[
+            "invoice i s paid @0d for=si/premium:0d..365d",
+            "invoice j s paid @9d for=si/basic:9d..40d",
+        ],
+        "
+        10d: basic by subscription s until 40d
+        40d: basic by subscription s in grace until 41d
+        41d: starter by default always
+    ",
+    );
+    // Two items of one subscription: the higher plan, as far as it is paid.
+    at(
+        &["invoice i s paid @0d for=sa/premium:0d..30d,sb/basic:0d..60d"],
+        "
+        1d: premium by subscription s until 30d
+        30d: basic by subscription s until 60d
+    ",
+    );
+}
+
+#[test]
+fn an_unpaid_change_leaves_what_was_paid_before() {
+    let paid = "
+        sub s premium active @0d period=0d..30d latest=i
+        invoice i s paid @0d for=premium:0d..30d
+    ";
+    let change = "
+        invoice j s open @10d fails=10d,13d reason=subscription_update created=10d for=-premium:10d..30d,elite:10d..30d
+        sub s elite past_due @10d period=0d..30d latest=j
+    ";
+    let whole = format!("{paid}{change}");
+    check(
+        &whole,
+        "
+        10d: premium by subscription s until 30d
+        20d: premium by subscription s until 30d
+        29d23h59m59s999ms: premium by subscription s until 30d
+        30d: starter by default always
+    ",
+    );
+    stands(&whole, "30d", &["default -: in_force", "subscription s: past_due"]);
+    let (catalog, facts) = read(&whole);
+    assert!(grace_windows(&facts, &catalog).is_empty(), "nothing is in grace");
+    // Paid after all, voided, or ended.
+    check(&format!("{whole}\nsub s elite active @14d"), "15d: elite by subscription s always");
+    check(&format!("{whole}\nsub s elite canceled @14d"), "15d: starter by default always");
+    check(
+        &format!("{paid}\npays c i\nrefund r c 3500 succeeded @12d{change}"),
+        "13d: starter by default always",
+    );
+    // The invoice has not been heard of, but what is paid covers the time.
+    check(
+        &format!("{paid}\nsub s elite past_due @10d period=0d..30d latest=j"),
+        "11d: premium by subscription s until 30d",
+    );
+    // No line was ever seen: what the subscription sold before the change was made.
+    check(
+        &format!("sub s premium active @0d period=0d..30d{change}"),
+        "
+        11d: premium by subscription s until 30d
+        30d: starter by default always
+    ",
+    );
+    check(change, "11d: starter by default always");
+    // Set to end before.
+    let ends = whole.replace("past_due @10d", "past_due @10d cancel_at=20d");
+    check(&ends, "11d: premium by subscription s until 20d\n20d: starter by default always");
+}
+
+#[test]
+fn a_renewal_that_fails_is_in_grace_with_the_plan_that_was_paid() {
+    let renewal = "
+        sub s premium active @0d period=0d..30d
+        invoice i s paid @0d for=premium:0d..30d
+        invoice j s open @30d1h fails=30d1h for=premium:30d..60d
+        sub s premium past_due @30d1h period=30d..60d latest=j
+    ";
+    check(renewal, "30d2h: premium by subscription s in grace until 31d1h");
+    // Changed in the meantime, and that not paid either: the grace is that of what was paid.
+    check(
+        &format!(
+            "{renewal}
+            invoice k s open @30d3h fails=30d3h reason=subscription_update created=30d3h for=elite:30d..60d
+            sub s elite past_due @30d3h period=30d..60d latest=k"
+        ),
+        "
+        30d4h: premium by subscription s in grace until 31d1h
+        31d1h: starter by default always
+    ",
+    );
+    // Paid, and the news of the status lost.
+    check(&renewal.replace("open @30d1h", "paid @33d"), "40d: premium by subscription s until 60d");
+}
+
+#[test]
+fn a_payment_newer_than_the_status_counts() {
+    let first = "invoice i s paid @1h reason=subscription_create for=premium:0d..30d";
+    check(
+        &format!("sub s premium incomplete @0d\n{first}"),
+        "2h: premium by subscription s until 30d",
+    );
+    check(
+        "sub s premium trialing @0d trial=7d period=0d..7d\ninvoice i s paid @7d1h for=premium:7d..37d",
+        "
+        6d: premium by subscription s until 7d
+        8d: premium by subscription s until 37d
+        37d: premium by subscription s in grace until 38d
+        38d: starter by default always
+    ",
+    );
+    let late = "invoice j s paid @50d for=premium:30d..60d";
+    check(
+        &format!("sub s premium unpaid @45d\n{late}"),
+        "51d: premium by subscription s until 60d",
+    );
+    check(&format!("sub s premium unpaid @55d\n{late}"), "56d: starter by default always");
+    check(&format!("sub s premium paused @45d\n{late}"), "51d: starter by default always");
+}
+
+/// A catalog of the name with one more setting.
+fn check_with(setting: &str, scenario: &str, expected: &str) {
+    let (_, facts) = read(scenario);
+    let catalog = crate::entitlement::scenario::sietch_with(setting);
+    for line in expected.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (at, expected) = line.split_once(": ").unwrap();
+        let found = outcome(&resolve(&facts, &catalog, time(at)), &catalog);
+        assert_eq!(found, expected, "at {at} with {setting} in\n{scenario}");
+    }
+}
+
+#[test]
+fn stale_evidence_holds_or_ends_as_the_catalog_says() {
+    let active = "sub s premium active @0d period=0d..30d";
+    let since = |scenario: &str, at: &str| {
+        let (catalog, facts) = read(scenario);
+        let now = resolve(&facts, &catalog, time(at));
+        let source = now.considered.iter().find(|one| one.id.as_deref() == Some("s")).unwrap();
+        assert_eq!(source.note.contains("stale evidence since"), source.stale_since.is_some());
+        source.stale_since.map_or_else(|| "-".to_owned(), text)
+    };
+    assert_eq!(since(active, "32d23h"), "-");
+    assert_eq!(since(active, "33d"), "33d");
+    assert_eq!(since(active, "70d"), "33d");
+    check(active, "70d: premium by subscription s always");
+    // News of any kind, and a payment, make it fresh again.
+    assert_eq!(since(&format!("{active}\nsub s premium active @40d period=0d..30d"), "42d"), "-");
+    assert_eq!(since(&format!("{active}\nsub s premium active @40d period=0d..30d"), "43d"), "43d");
+    let renewed = format!("{active}\ninvoice j s paid @30d1h for=premium:30d..60d");
+    assert_eq!(since(&renewed, "62d"), "-");
+    assert_eq!(since(&renewed, "63d"), "63d");
+    assert_eq!(since("sub s premium active @0d", "900d"), "-");
+    check_with(
+        "stale = \"end\"",
+        active,
+        "
+        29d: premium by subscription s until 30d
+        30d: premium by subscription s in grace until 31d
+        31d: starter by default always
+    ",
+    );
+    check_with("stale = \"end\"", &renewed, "59d: premium by subscription s until 60d");
+    check_with("stale = \"end\"", &format!("{active} quits"), "30d: starter by default always");
+    check_with(
+        "stale = \"end\"",
+        "sub s boost*7 active @0d period=0d..30d",
+        "37d: premium by boost until 38d\n38d: starter by default always",
+    );
+}
+
+#[test]
+fn subscriptions_end_with_their_customer() {
+    for status in ["active", "trialing", "past_due"] {
+        let scenario = format!("customer c deleted=3h\nsub s premium {status} @0d customer=c");
+        check(&scenario, "3h: starter by default always");
+        stands(&scenario, "4h", &["default -: in_force", "subscription s: customer_deleted"]);
+    }
+    check(
+        "customer c deleted=5d\nsub s premium active @0d customer=c",
+        "4d: premium by subscription s until 5d",
+    );
+    check(
+        "customer d deleted=5d\nsub s premium active @0d customer=c",
+        "9d: premium by subscription s always",
+    );
+    check(
+        "customer c deleted=5d\nsub a boost*7 active @0d customer=c",
+        "11d: premium by boost until 12d\n12d: starter by default always",
+    );
+    // What Stripe says of the end itself goes before.
+    stands(
+        "customer c deleted=5d\nsub s premium canceled @5d customer=c",
+        "6d",
+        &["default -: in_force", "subscription s: canceled"],
+    );
+}
+
+#[test]
+fn a_cut_list_of_items_takes_nothing_away() {
+    let whole = "sub s boost,premium active @0d";
+    check(&format!("{whole}\nsub s boost active @1d cut"), "2d: premium by subscription s always");
+    check(&format!("sub s boost active @1d cut\n{whole}"), "2d: premium by subscription s always");
+    // Everything else that it shows counts.
+    check(
+        &format!("{whole}\nsub s boost active @1d cut cancel_at=9d"),
+        "2d: premium by subscription s until 9d",
+    );
+    check(&format!("{whole}\nsub s boost canceled @1d cut"), "2d: starter by default always");
+    check(
+        &format!("{whole}\nsub s boost active @1d cut\nsub s basic active @2d"),
+        "3d: basic by subscription s always",
+    );
+    check("sub s basic active @1d cut", "2d: basic by subscription s always");
+}
+
+#[test]
+fn a_pause_of_collection_keeps_access_unless_the_catalog_says_otherwise() {
+    let paused = "sub s premium active @0d pause=20d";
+    check(paused, "1d: premium by subscription s always");
+    let none = "pause_collection_access = \"none\"";
+    check_with(none, paused, "1d: starter by default always\n21d: starter by default always");
+    check_with(
+        none,
+        &format!("{paused}\nsub s premium active @20d"),
+        "21d: premium by subscription s always",
+    );
+    check_with(none, "sub a boost*7 active @0d pause=open", "1d: starter by default always");
 }

@@ -39,7 +39,11 @@ fn state(text: &str) -> SubscriptionState {
         canceled_at: None,
         ended_at: None,
         trial_end: None,
-        collection_paused: false,
+        collection_pause: None,
+        billing_anchor: None,
+        schedule: None,
+        pending_update: None,
+        items_cut: false,
         created: None,
         latest_invoice: None,
         previous: previous.map(|status| {

@@ -39,7 +39,100 @@ pub(crate) fn all() -> Vec<Story> {
         customer_deleted(),
         unknown_price(),
         paid_after_the_end(),
+        told_by_invoices_alone(),
+        upgrade_that_is_not_paid(),
+        cut_lists(),
+        planned_downgrade(),
+        deleted_customer_and_no_more(),
     ]
+}
+
+/// What an endpoint sends that asks for checkouts, invoices and changes of subscriptions only.
+fn told_by_invoices_alone() -> Story {
+    let paid =
+        Inv { status: InvoiceStatus::Paid, ..Inv::of("in_1", "sub_1", "subscription_create") };
+    let renewal = Inv { attempts: 1, ..Inv::of("in_2", "sub_1", "subscription_cycle") };
+    let ended = Sub { invoice: Some("in_2"), ..Sub::of("sub_1", "canceled", PREMIUM) };
+    Story::of("told_by_invoices_alone")
+        .invoice(E::InvoicePaid, &paid)
+        .invoice_payment("inpay_1", "in_1", "pi_1")
+        .session(E::CheckoutCompleted, &Cs::subscription("cs_1", "sub_1"))
+        .later(30 * 86_400)
+        .invoice(E::InvoicePaymentFailed, &renewal)
+        .adjustment(
+            E::RefundCreated,
+            ("re_1", AdjustmentKind::Refund),
+            ("pi_1", "ch_1"),
+            3500,
+            "succeeded",
+        )
+        .sub(E::SubscriptionDeleted, &ended)
+}
+
+fn upgrade_that_is_not_paid() -> Story {
+    let basic = Sub { invoice: Some("in_1"), ..Sub::of("sub_1", "active", BASIC) };
+    let dear = Sub { items: vec![(PREMIUM, 1)], invoice: Some("in_2"), ..basic.clone() };
+    let first = Inv {
+        status: InvoiceStatus::Paid,
+        bills: &[(BASIC, 1)],
+        ..Inv::of("in_1", "sub_1", "subscription_create")
+    };
+    let change = Inv {
+        attempts: 1,
+        bills: &[(BASIC, -1), (PREMIUM, 1)],
+        ..Inv::of("in_2", "sub_1", "subscription_update")
+    };
+    Story::of("upgrade_that_is_not_paid")
+        .sub(E::SubscriptionCreated, &basic)
+        .invoice(E::InvoicePaid, &first)
+        .later(100)
+        .sub(E::SubscriptionUpdated, &dear)
+        .invoice(E::InvoicePaymentFailed, &change)
+        .sub(E::SubscriptionUpdated, &Sub { status: "past_due", ..dear })
+        .later(86_400)
+        .invoice(E::InvoicePaymentFailed, &Inv { attempts: 2, ..change })
+}
+
+fn cut_lists() -> Story {
+    let whole = Sub { items: vec![(BASIC, 1), (PREMIUM, 1)], ..Sub::of("sub_1", "active", BASIC) };
+    let cut = Sub { items_cut: true, cancel_at_period_end: true, ..whole.clone() };
+    let paid = Inv {
+        status: InvoiceStatus::Paid,
+        bills: &[(BASIC, 1), (PREMIUM, 1)],
+        ..Inv::of("in_1", "sub_1", "subscription_create")
+    };
+    Story::of("cut_lists")
+        .sub(E::SubscriptionCreated, &whole)
+        .invoice(E::InvoiceFinalized, &Inv { status: InvoiceStatus::Open, ..paid })
+        .invoice(E::InvoicePaid, &Inv { cut: true, ..paid })
+        .later(10)
+        .sub(E::SubscriptionUpdated, &cut)
+        .sub(E::SubscriptionUpdated, &Sub { collection_paused: true, ..cut })
+        .later(10)
+        .sub(E::SubscriptionUpdated, &Sub { items: vec![(PREMIUM, 1)], ..whole })
+}
+
+fn planned_downgrade() -> Story {
+    let premium = Sub::of("sub_1", "active", PREMIUM);
+    let basic = Sub { items: vec![(BASIC, 1)], month: 1, ..premium.clone() };
+    Story::of("planned_downgrade")
+        .sub(E::SubscriptionCreated, &premium)
+        .later(10)
+        .schedule(E::ScheduleCreated, "sub_sched_1", "sub_1", &[(PREMIUM, 0)], false)
+        .schedule(E::ScheduleChanged, "sub_sched_1", "sub_1", &[(PREMIUM, 0), (BASIC, 1)], false)
+        .later(30 * 86_400)
+        .sub(E::SubscriptionUpdated, &basic)
+        .schedule(E::ScheduleChanged, "sub_sched_1", "sub_1", &[(PREMIUM, 0), (BASIC, 1)], true)
+}
+
+fn deleted_customer_and_no_more() -> Story {
+    let premium = Sub::of("sub_1", "active", PREMIUM);
+    Story::of("deleted_customer_and_no_more")
+        .customer(E::CustomerCreated, Some("a@example.org"))
+        .sub(E::SubscriptionCreated, &premium)
+        .later(50)
+        .customer(E::CustomerUpdated, Some("b@example.org"))
+        .customer(E::CustomerDeleted, None)
 }
 
 pub(crate) fn checkout() -> Story {

@@ -82,9 +82,11 @@ fn subscription() -> BoxedStrategy<Ingredient> {
         select(statuses.to_vec()),
         select(prices.to_vec()),
         1..3u64,
+        any::<bool>(),
     )
-        .prop_map(|(id, kind, status, price, quantity)| {
-            let sub = Sub { items: vec![(price, quantity)], ..Sub::of(id, status, price) };
+        .prop_map(|(id, kind, status, price, quantity, items_cut)| {
+            let items = vec![(price, quantity), ("price_premium", 1)];
+            let sub = Sub { items, items_cut, ..Sub::of(id, status, price) };
             Ingredient::Subscription(kind, sub)
         })
         .boxed()
@@ -107,7 +109,7 @@ fn invoice() -> BoxedStrategy<Ingredient> {
         InvoiceStatus::Void,
         InvoiceStatus::Paid,
     ];
-    let reasons = ["subscription_create", "subscription_cycle"];
+    let reasons = ["subscription_create", "subscription_cycle", "subscription_update"];
     (
         select(vec!["in_1", "in_2"]),
         select(kinds.to_vec()),
@@ -115,11 +117,12 @@ fn invoice() -> BoxedStrategy<Ingredient> {
         select(reasons.to_vec()),
         0..4u32,
         0..2i64,
+        any::<bool>(),
     )
-        .prop_map(|(id, kind, status, reason, attempts, due)| {
+        .prop_map(|(id, kind, status, reason, attempts, due, cut)| {
             let subscription = (id == "in_1").then_some("sub_1");
             let invoice =
-                Inv { subscription, due, status, attempts, ..Inv::of(id, "sub_1", reason) };
+                Inv { subscription, due, status, attempts, cut, ..Inv::of(id, "sub_1", reason) };
             Ingredient::Invoice(kind, invoice)
         })
         .boxed()

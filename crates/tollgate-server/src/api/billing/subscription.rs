@@ -8,8 +8,9 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tollgate_domain::buying::{Candidates, TimingWish};
 use tollgate_domain::catalog::{Allowance, PlanIndex};
-use tollgate_domain::entitlement::{Resolution, SourceKind};
+use tollgate_domain::entitlement::{Resolution, SourceKind, forecast};
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::payment::InvoiceStatus;
 use tollgate_domain::subscription::{Subscription, SubscriptionState};
 use tollgate_domain::{Catalog, Facts, waiver};
 
@@ -57,7 +58,7 @@ pub struct SubscriptionOut {
     /// The boost level in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boost: Option<BoostOut>,
-    /// A change that has been asked for and is not in effect; in replies to changes.
+    /// A change that is planned and not in effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_change: Option<PendingOut>,
     /// The revision this was made from.
@@ -93,6 +94,22 @@ pub struct StripeOut {
     /// When it is to end, where an end is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_at: Option<String>,
+    /// Collecting its invoices is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection_pause: Option<PauseOut>,
+}
+
+/// A pause of collecting the invoices of a subscription.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CollectionPause)]
+pub struct PauseOut {
+    /// What becomes of invoices meanwhile: `keep_as_draft`, `mark_uncollectible` or `void`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behavior: Option<String>,
+    /// When collecting goes on by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumes_at: Option<String>,
 }
 
 /// One item of it.
@@ -140,8 +157,9 @@ pub struct BoostOut {
 #[serde(rename_all = "camelCase")]
 #[schema(as = PendingChange)]
 pub struct PendingOut {
-    /// The plan it leads to.
-    pub tier: String,
+    /// The plan it leads to; absent where it sells none of the catalog.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
     /// When it takes effect; or, where it awaits its payment, when it is given up.
     pub at: String,
     /// It takes effect when it is paid.
@@ -243,10 +261,12 @@ pub async fn change(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let pending = match changed {
         Changed::Nothing | Changed::InEffect => None,
         Changed::Scheduled(at) => {
-            Some(PendingOut { tier: plan, at: at.to_string(), awaits_payment: false, url: None })
+            let (tier, at) = (Some(plan), at.to_string());
+            Some(PendingOut { tier, at, awaits_payment: false, url: None })
         }
         Changed::AwaitsPayment { until, url } => {
-            Some(PendingOut { tier: plan, at: until.to_string(), awaits_payment: true, url })
+            let (tier, at) = (Some(plan), until.to_string());
+            Some(PendingOut { tier, at, awaits_payment: true, url })
         }
     };
     standing(&app, &account, 0, pending).await
@@ -362,9 +382,23 @@ fn shown(
             tier: boost.plan.map_or_else(String::new, |plan| plan_id(catalog, plan)),
             until: boost.until.map(|at| at.to_string()),
         }),
-        pending_change,
+        pending_change: pending_change.or_else(|| pending(facts, base?, catalog)),
         revision: facts.revision,
     }
+}
+
+/// What is planned for a subscription, by what is known of it.
+fn pending(facts: &Facts, subscription: &Subscription, catalog: &Catalog) -> Option<PendingOut> {
+    let change = forecast::pending_change(facts, subscription, catalog)?;
+    let invoice = subscription.state()?.latest_invoice.as_ref();
+    let invoice = invoice.filter(|_| change.awaits_payment).and_then(|id| facts.invoices.get(id));
+    let open = invoice.filter(|invoice| invoice.state.status == InvoiceStatus::Open);
+    Some(PendingOut {
+        tier: change.plan.map(|plan| plan_id(catalog, plan)),
+        at: change.at.to_string(),
+        awaits_payment: change.awaits_payment,
+        url: open.and_then(|invoice| invoice.state.hosted_url.as_deref()).map(str::to_owned),
+    })
 }
 
 fn stripe_out(
@@ -372,7 +406,7 @@ fn stripe_out(
     state: &SubscriptionState,
     catalog: &Catalog,
 ) -> StripeOut {
-    let items = state.items.iter().map(|item| ItemOut {
+    let items = subscription.items_of(state).iter().map(|item| ItemOut {
         price_id: item.price.to_string(),
         tier: match catalog.price_target(item.price_ref()) {
             Some(tollgate_domain::catalog::PriceTarget::Plan(plan)) => Some(plan_id(catalog, plan)),
@@ -386,5 +420,9 @@ fn stripe_out(
         status: state.status.as_str().to_owned(),
         items: items.collect(),
         cancel_at: state.pending_end().map(|at| at.to_string()),
+        collection_pause: state.collection_pause.as_ref().map(|pause| PauseOut {
+            behavior: pause.behavior.as_deref().map(str::to_owned),
+            resumes_at: pause.resumes_at.map(|at| at.to_string()),
+        }),
     }
 }

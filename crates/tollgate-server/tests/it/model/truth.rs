@@ -70,14 +70,14 @@ fn our_subscription(facts: &Facts, truth: &SubscriptionTruth) -> String {
         .collect();
     let invoice = state.latest_invoice.as_ref().map(ToString::to_string);
     let certain = if one.is_uncertain() { "?" } else { "" };
+    let pause = state.collection_pause.as_ref().and_then(|pause| pause.behavior.as_deref());
     format!(
-        "{}{certain} {items:?} {} {} {} {} {invoice:?} {}",
+        "{}{certain} {items:?} {} {} {} {} {invoice:?} {pause:?}",
         state.status.as_str(),
         state.cancel_at_period_end,
         at(state.cancel_at),
         at(state.ended_at),
         at(state.trial_end),
-        state.collection_paused,
     )
 }
 
@@ -91,14 +91,14 @@ fn their_subscription(truth: &SubscriptionTruth) -> String {
         })
         .collect();
     format!(
-        "{} {items:?} {} {} {} {} {:?} {}",
+        "{} {items:?} {} {} {} {} {:?} {:?}",
         truth.status,
         truth.cancel_at_period_end,
         seconds(truth.cancel_at),
         seconds(truth.ended_at),
         seconds(truth.trial_end),
         truth.latest_invoice,
-        truth.pause_collection.is_some(),
+        truth.pause_collection,
     )
 }
 

@@ -40,7 +40,7 @@ on_both! {
         let account = AccountId::parse("acme").expect("an id");
         grant(&app, &account).await;
         let before = loads(&app);
-        let read = ReadAt { at: None, min_revision: 99 };
+        let read = ReadAt { at: None, min_revision: 99, explain: false };
         let answers = join_all((0..8).map(|_| app.app().engine.resolve(&account, read))).await;
         for answer in answers {
             assert!(matches!(answer, Err(ReadError::RevisionNotReached)), "{answer:?}");
@@ -53,7 +53,7 @@ on_both! {
         let app = TestApp::start_with(database, live()).await;
         let other = TestApp::start_with(database, live()).await;
         let account = AccountId::parse("acme").expect("an id");
-        let read = ReadAt { at: None, min_revision: 1 };
+        let read = ReadAt { at: None, min_revision: 1, explain: false };
         let (begun, engine) = (Instant::now(), &app.app().engine);
         let mut early = Box::pin(engine.resolve(&account, read));
         let pending = tokio::time::timeout(Duration::from_millis(100), &mut early).await.is_err();

@@ -1,0 +1,182 @@
+//! What is planned. Owns: which change of a subscription is to come, and what an account will have
+//! once planned changes are in effect. Must not know: how a plan was made.
+//!
+//! Planned changes are not in effect: `resolve` does not look at them, and what Stripe made of them
+//! is told by the subscription itself when their time has come. A forecast assumes that each phase
+//! of a schedule begins as planned. A change that awaits its payment is only shown, since nobody
+//! knows whether it will be paid.
+
+use std::borrow::Cow;
+
+use super::Resolution;
+use super::resolve::resolve;
+use super::subscription::sold;
+use crate::catalog::{Catalog, PlanIndex};
+use crate::facts::Facts;
+use crate::subscription::{
+    Phase, PlannedItem, Schedule, Subscription, SubscriptionItem, SubscriptionState,
+    SubscriptionStatus,
+};
+use crate::time::Timestamp;
+
+/// A change of a subscription that is not in effect yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingChange {
+    /// The plan it leads to; `None` where it sells none that the catalog knows.
+    pub plan: Option<PlanIndex>,
+    /// When it takes effect; where it awaits its payment, when it is given up.
+    pub at: Timestamp,
+    /// It takes effect when it is paid.
+    pub awaits_payment: bool,
+}
+
+/// What an account will have at `at`, an instant to come, if planned changes begin as planned and
+/// nothing else happens.
+pub fn forecast(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Resolution {
+    let mut outcome = resolve(&as_planned(facts, catalog, at), catalog, at);
+    let next = next_planned(facts, catalog, at);
+    outcome.valid_until = outcome.valid_until.into_iter().chain(next).min();
+    outcome
+}
+
+/// The next change of a subscription that is known of; `None` when nothing is planned.
+pub fn pending_change(
+    facts: &Facts,
+    subscription: &Subscription,
+    catalog: &Catalog,
+) -> Option<PendingChange> {
+    let state = subscription.state()?;
+    let now = subscription.items_of(state);
+    if let Some(update) = &state.pending_update {
+        let shown = in_effect(&update.items, facts, update.expires_at);
+        let items = if shown.is_empty() { now } else { &shown };
+        let plan = sold(items, catalog).plan;
+        return Some(PendingChange { plan, at: update.expires_at, awaits_payment: true });
+    }
+    let schedule = schedule_of(facts, subscription, state)?;
+    coming(schedule, state).find_map(|phase| {
+        let items = in_effect(&phase.items, facts, phase.start);
+        let plan = sold(&items, catalog).plan;
+        (!sells_the_same(&items, now)).then_some(PendingChange {
+            plan,
+            at: phase.start,
+            awaits_payment: false,
+        })
+    })
+}
+
+/// The first instant after `at` at which a planned change begins.
+pub(super) fn next_planned(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Option<Timestamp> {
+    let mut next: Option<Timestamp> = None;
+    for subscription in facts.subscriptions.values() {
+        let Some(state) = subscription.state() else { continue };
+        let Some(schedule) = schedule_of(facts, subscription, state) else { continue };
+        let begins = coming(schedule, state).filter(|phase| applies(phase, facts, catalog));
+        let ends = end_of(schedule).filter(|end| *end > state.version.at);
+        let instants = begins.map(|phase| phase.start).chain(ends).filter(|begin| *begin > at);
+        next = next.into_iter().chain(instants).min();
+    }
+    next
+}
+
+/// The facts as they will be at `at` if planned changes begin as planned.
+pub(super) fn as_planned<'f>(facts: &'f Facts, catalog: &Catalog, at: Timestamp) -> Cow<'f, Facts> {
+    let mut planned = Cow::Borrowed(facts);
+    for subscription in facts.subscriptions.values() {
+        let Some(state) = subscription.state() else { continue };
+        let Some(after) = state_at(facts, subscription, state, catalog, at) else { continue };
+        let (contenders, whole) = (vec![after.clone()], Vec::new());
+        let mut history = subscription.history.clone();
+        history.retain(|past| past.version != after.version);
+        history.push(after);
+        let changed = Subscription { contenders, whole, history, ..subscription.clone() };
+        planned.to_mut().subscriptions.insert(subscription.id.clone(), changed);
+    }
+    planned
+}
+
+/// The state of a subscription once its schedule's phases to `at` have begun; `None` when none of
+/// them changes it.
+fn state_at(
+    facts: &Facts,
+    subscription: &Subscription,
+    state: &SubscriptionState,
+    catalog: &Catalog,
+    at: Timestamp,
+) -> Option<SubscriptionState> {
+    let schedule = schedule_of(facts, subscription, state)?;
+    if let Some(end) = end_of(schedule).filter(|end| *end > state.version.at && *end <= at) {
+        let status = SubscriptionStatus::Canceled;
+        return Some(SubscriptionState { status, ended_at: Some(end), ..state.clone() });
+    }
+    let begun = coming(schedule, state).filter(|phase| phase.start <= at);
+    let phase = begun.filter(|phase| applies(phase, facts, catalog)).last()?;
+    let items = in_effect(&phase.items, facts, phase.start);
+    Some(SubscriptionState { items, items_cut: false, ..state.clone() })
+}
+
+/// The schedule that changes a subscription: the one it names, or one that is newer than what is
+/// known of the subscription.
+fn schedule_of<'f>(
+    facts: &'f Facts,
+    subscription: &Subscription,
+    state: &SubscriptionState,
+) -> Option<&'f Schedule> {
+    if state.status.is_terminal() {
+        return None;
+    }
+    let lives = |one: &&Schedule| {
+        !one.version.over
+            && one.subscription.as_ref() == Some(&subscription.id)
+            && (state.schedule.as_ref() == Some(&one.id) || one.version.at > state.version.at)
+    };
+    facts.schedules.values().filter(lives).max_by(|one, other| one.version.cmp(&other.version))
+}
+
+/// The phases that have not begun by what is known of the subscription.
+fn coming<'s>(
+    schedule: &'s Schedule,
+    state: &SubscriptionState,
+) -> impl Iterator<Item = &'s Phase> + use<'s> {
+    let known = state.version.at;
+    schedule.phases.iter().filter(move |phase| phase.start > known)
+}
+
+/// When a schedule ends its subscription.
+fn end_of(schedule: &Schedule) -> Option<Timestamp> {
+    schedule.phases.last()?.end.filter(|_| schedule.cancels)
+}
+
+/// A phase that sells nothing the catalog knows is not foretold: more likely its price is known
+/// by a lookup key that events of schedules do not show.
+fn applies(phase: &Phase, facts: &Facts, catalog: &Catalog) -> bool {
+    !sold(&in_effect(&phase.items, facts, phase.start), catalog).is_nothing()
+}
+
+/// Planned items as they will be in effect, with the lookup keys other facts show of their prices.
+fn in_effect(items: &[PlannedItem], facts: &Facts, start: Timestamp) -> Vec<SubscriptionItem> {
+    let known = |item: &PlannedItem| {
+        let states = facts.subscriptions.values().flat_map(|one| &one.contenders);
+        let mut shown = states.flat_map(|state| &state.items);
+        shown.find(|shown| shown.price == item.price)?.lookup_key.clone()
+    };
+    let lived = |item: &PlannedItem| {
+        let mut lived = item.in_effect(start, None);
+        lived.lookup_key = lived.lookup_key.or_else(|| known(item));
+        lived
+    };
+    items.iter().map(lived).collect()
+}
+
+fn sells_the_same(one: &[SubscriptionItem], other: &[SubscriptionItem]) -> bool {
+    let sells = |items: &[SubscriptionItem]| {
+        let mut sells: Vec<_> =
+            items.iter().map(|item| (item.price.clone(), item.quantity)).collect();
+        sells.sort_unstable();
+        sells
+    };
+    sells(one) == sells(other)
+}
+
+#[cfg(test)]
+mod tests;
