@@ -108,6 +108,10 @@ pub enum EventKind {
     RefundFetched,
     /// A dispute as Stripe showed it when we asked.
     DisputeFetched,
+    /// A charge with its refunds as Stripe showed it when we asked.
+    ChargeFetched,
+    /// A payment of an invoice as Stripe showed it when we asked.
+    InvoicePaymentFetched,
 }
 
 impl EventKind {
@@ -162,7 +166,9 @@ impl EventKind {
             | Self::SessionFetched
             | Self::InvoiceFetched
             | Self::RefundFetched
-            | Self::DisputeFetched => "reconciled",
+            | Self::DisputeFetched
+            | Self::ChargeFetched
+            | Self::InvoicePaymentFetched => "reconciled",
         }
     }
 }
@@ -184,6 +190,8 @@ pub struct OwnerClaim {
 pub enum FetchCause {
     /// Events left a doubt (two of one second, a list that was cut, an object never seen before).
     Doubt,
+    /// Thin events named it.
+    ThinEvent,
     /// Somebody came back from the checkout page before its event did.
     Sync,
     /// An account that existed at Stripe before was taken over.
@@ -194,8 +202,9 @@ pub enum FetchCause {
 
 impl FetchCause {
     /// All, for reading names back.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Doubt,
+        Self::ThinEvent,
         Self::Sync,
         Self::Import,
         Self::Drift(Drift::MissedEvent),
@@ -209,6 +218,7 @@ impl FetchCause {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Doubt => "doubt",
+            Self::ThinEvent => "thin_event",
             Self::Sync => "sync",
             Self::Import => "import",
             Self::Drift(drift) => drift.as_str(),

@@ -10,6 +10,7 @@ use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{EventId, ObjectId};
 
 use crate::field::{Field, Text, Value, object_value};
+use crate::thin::{RelatedObject, ThinEvent};
 
 /// Longest event type accepted, in bytes; Stripe's longest have some 70.
 pub const TYPE_BYTES_MAX: usize = 128;
@@ -72,23 +73,6 @@ impl Envelope<'_> {
     }
 }
 
-/// A thin event; whoever wants the object has to fetch it.
-#[derive(Debug, Clone)]
-pub struct ThinEvent<'a> {
-    /// Stripe's id.
-    pub id: EventId,
-    /// The type, such as `v1.customer.subscription.updated`.
-    pub event_type: Cow<'a, str>,
-    /// When Stripe made the event.
-    pub created: Option<Timestamp>,
-    /// Live mode or test mode; `None` where the event does not say.
-    pub livemode: Option<bool>,
-    /// The object it is about.
-    pub related_object: Option<ObjectId>,
-    /// The snapshot event of the same happening, where Stripe sends both.
-    pub snapshot_event: Option<EventId>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Outer<'a> {
@@ -111,7 +95,9 @@ struct Outer<'a> {
     #[serde(borrow)]
     data: Field<Data<'a>>,
     #[serde(borrow)]
-    related_object: Field<Identified<'a>>,
+    context: Field<Text<'a>>,
+    #[serde(borrow)]
+    related_object: Field<Related<'a>>,
     #[serde(borrow)]
     snapshot_event: Field<Text<'a>>,
 }
@@ -170,6 +156,18 @@ struct Identified<'a> {
     id: Field<Text<'a>>,
 }
 object_value!(Identified);
+
+/// The reference in a thin event. Its `url` is not read: where an object is found follows from its
+/// type, and a path that came from outside is nothing to call.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Related<'a> {
+    #[serde(borrow)]
+    id: Field<Text<'a>>,
+    #[serde(borrow, rename = "type")]
+    object_type: Field<Text<'a>>,
+}
+object_value!(Related);
 
 /// Reads an envelope of our own making, for [`crate::fetched`].
 pub(crate) fn parse_own(body: &[u8]) -> Option<Envelope<'_>> {
@@ -244,25 +242,31 @@ fn envelope(outer: Outer<'_>) -> Result<Envelope<'_>, &'static str> {
 }
 
 fn thin(outer: Outer<'_>) -> Result<ThinEvent<'_>, &'static str> {
-    let created = match &outer.created {
-        Field::Given(Created::Text(text)) => Timestamp::parse(text).ok(),
-        Field::Given(Created::Seconds(seconds)) => Some(Timestamp::from_unix_seconds(*seconds)),
-        Field::Absent | Field::Null | Field::Garbled => None,
-    };
+    let Field::Given(Created::Text(created)) = &outer.created else { return Err("bad_created") };
     Ok(ThinEvent {
         id: event_id(&outer.id)?,
         event_type: event_type(outer.event_type)?,
-        created,
-        livemode: outer.livemode.given().copied(),
-        related_object: outer
-            .related_object
-            .given()
-            .and_then(|related| related.id.given())
-            .and_then(|id| ObjectId::parse(id.as_str()).ok()),
+        created: Timestamp::parse(created).map_err(|_| "bad_created")?,
+        livemode: *outer.livemode.given().ok_or("bad_livemode")?,
+        context: match &outer.context {
+            Field::Absent | Field::Null => None,
+            Field::Given(text) => Some(ObjectId::parse(text.as_str()).map_err(|_| "bad_context")?),
+            Field::Garbled => return Err("bad_context"),
+        },
+        related_object: related(outer.related_object),
         snapshot_event: outer
             .snapshot_event
             .given()
-            .and_then(|id| EventId::parse(id.as_str()).ok()),
+            .and_then(|id| EventId::parse(id.as_str()).ok())
+            .filter(|id| !id.as_str().starts_with(OWN_ID_PREFIX)),
+    })
+}
+
+fn related(field: Field<Related<'_>>) -> Option<RelatedObject<'_>> {
+    let Field::Given(Related { id, object_type }) = field else { return None };
+    Some(RelatedObject {
+        id: id.given().and_then(|id| ObjectId::parse(id.as_str()).ok()),
+        object_type: label(object_type)?,
     })
 }
 

@@ -37,17 +37,23 @@ pub enum FetchedKind {
     Refund,
     /// A dispute.
     Dispute,
+    /// A charge, with the total of its refunds.
+    Charge,
+    /// A payment of an invoice.
+    InvoicePayment,
 }
 
 impl FetchedKind {
     /// All, in the order in which they are best read: owners first, what hangs on them later.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Customer,
         Self::Subscription,
         Self::Session,
         Self::Invoice,
+        Self::InvoicePayment,
         Self::Refund,
         Self::Dispute,
+        Self::Charge,
     ];
 
     /// The type under which it stands in the inbox.
@@ -59,6 +65,8 @@ impl FetchedKind {
             Self::Invoice => "tollgate.invoice.fetched",
             Self::Refund => "tollgate.refund.fetched",
             Self::Dispute => "tollgate.dispute.fetched",
+            Self::Charge => "tollgate.charge.fetched",
+            Self::InvoicePayment => "tollgate.invoice_payment.fetched",
         }
     }
 
@@ -73,8 +81,26 @@ impl FetchedKind {
             ("pyr_", Self::Refund),
             ("dp_", Self::Dispute),
             ("du_", Self::Dispute),
+            ("ch_", Self::Charge),
+            ("py_", Self::Charge),
+            ("inpay_", Self::InvoicePayment),
         ];
         prefixes.iter().find(|(prefix, _)| id.starts_with(prefix)).map(|(_, kind)| *kind)
+    }
+
+    /// The kind by Stripe's name of such objects; `None` for objects that are not asked for.
+    pub fn of_object_type(name: &str) -> Option<Self> {
+        Some(match name {
+            "customer" => Self::Customer,
+            "subscription" => Self::Subscription,
+            "checkout.session" => Self::Session,
+            "invoice" => Self::Invoice,
+            "refund" => Self::Refund,
+            "dispute" => Self::Dispute,
+            "charge" => Self::Charge,
+            "invoice_payment" => Self::InvoicePayment,
+            _ => return None,
+        })
     }
 
     fn event_kind(self) -> EventKind {
@@ -85,6 +111,8 @@ impl FetchedKind {
             Self::Invoice => EventKind::InvoiceFetched,
             Self::Refund => EventKind::RefundFetched,
             Self::Dispute => EventKind::DisputeFetched,
+            Self::Charge => EventKind::ChargeFetched,
+            Self::InvoicePayment => EventKind::InvoicePaymentFetched,
         }
     }
 

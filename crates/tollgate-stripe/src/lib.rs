@@ -18,11 +18,13 @@ mod observe;
 mod owner;
 pub mod shop;
 pub mod signature;
+pub mod thin;
 
 pub use client::{ClientOptions, Fetched, StripeClient, StripeError};
-pub use event::{Envelope, Parsed, ThinEvent};
+pub use event::{Envelope, Parsed};
 pub use observe::{EVENT_TYPES, ObserveError, Observed, event_kind, observe};
 pub use signature::{SignatureError, SigningSecret, Verified, sign, verify};
+pub use thin::ThinEvent;
 
 #[cfg(test)]
 mod tests;

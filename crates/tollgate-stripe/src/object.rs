@@ -61,8 +61,8 @@ pub(crate) fn read(kind: EventKind, envelope: &Envelope<'_>) -> Result<Observati
         | EventKind::InvoiceVoided
         | EventKind::InvoiceMarkedUncollectible
         | EventKind::InvoiceFetched => invoice::read,
-        EventKind::InvoicePaymentPaid => invoice_payment::read,
-        EventKind::ChargeRefunded => adjustment::read_charge,
+        EventKind::InvoicePaymentPaid | EventKind::InvoicePaymentFetched => invoice_payment::read,
+        EventKind::ChargeRefunded | EventKind::ChargeFetched => adjustment::read_charge,
         EventKind::RefundCreated
         | EventKind::RefundUpdated
         | EventKind::RefundFailed

@@ -48,13 +48,13 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
         Parsed::Thin(thin) => Reading {
             key: EventKey {
                 event: thin.id,
-                livemode: thin.livemode.unwrap_or(false),
-                stripe_account: String::new(),
+                livemode: thin.livemode,
+                stripe_account: thin.context.as_ref().map(ToString::to_string).unwrap_or_default(),
             },
             event_type: thin.event_type.into_owned(),
             api_version: None,
-            created_at: thin.created,
-            object: thin.related_object,
+            created_at: Some(thin.created),
+            object: thin.related_object.and_then(|related| related.id),
             content: Content::Ignored(ignored::THIN_EVENT),
         },
         Parsed::NotAnEvent { why } => Reading {

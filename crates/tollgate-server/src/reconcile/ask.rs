@@ -66,7 +66,11 @@ pub async fn ask(
             let rest = Rest { field: "lines", operation, path, filter: Form::new() };
             whole(client, rest, object).await?
         }
-        FetchedKind::Customer | FetchedKind::Refund | FetchedKind::Dispute => object,
+        FetchedKind::Customer
+        | FetchedKind::Refund
+        | FetchedKind::Dispute
+        | FetchedKind::Charge
+        | FetchedKind::InvoicePayment => object,
     };
     Ok(Answer::Shown { object, at: fetched.date })
 }
@@ -126,6 +130,8 @@ fn place(kind: FetchedKind, id: &str) -> (Operation, ApiPath, Form) {
         FetchedKind::Invoice => of("invoices.retrieve", "/v1/invoices"),
         FetchedKind::Refund => of("refunds.retrieve", "/v1/refunds"),
         FetchedKind::Dispute => of("disputes.retrieve", "/v1/disputes"),
+        FetchedKind::Charge => of("charges.retrieve", "/v1/charges"),
+        FetchedKind::InvoicePayment => of("invoice_payments.retrieve", "/v1/invoice_payments"),
     }
 }
 

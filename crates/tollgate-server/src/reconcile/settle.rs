@@ -225,7 +225,9 @@ async fn absent(
         FetchedKind::Session
         | FetchedKind::Invoice
         | FetchedKind::Refund
-        | FetchedKind::Dispute => Ok(Absence::Unknown),
+        | FetchedKind::Dispute
+        | FetchedKind::Charge
+        | FetchedKind::InvoicePayment => Ok(Absence::Unknown),
     }
 }
 
@@ -233,6 +235,6 @@ async fn absent(
 pub(super) const fn class_of(cause: FetchCause) -> Option<Drift> {
     match cause {
         FetchCause::Drift(drift) => Some(drift),
-        FetchCause::Doubt | FetchCause::Sync | FetchCause::Import => None,
+        FetchCause::Doubt | FetchCause::ThinEvent | FetchCause::Sync | FetchCause::Import => None,
     }
 }

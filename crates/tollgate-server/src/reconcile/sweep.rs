@@ -73,6 +73,10 @@ const fn place(kind: FetchedKind) -> (Operation, &'static str) {
         FetchedKind::Invoice => (Operation::get("invoices.list"), "/v1/invoices"),
         FetchedKind::Refund => (Operation::get("refunds.list"), "/v1/refunds"),
         FetchedKind::Dispute => (Operation::get("disputes.list"), "/v1/disputes"),
+        FetchedKind::Charge => (Operation::get("charges.list"), "/v1/charges"),
+        FetchedKind::InvoicePayment => {
+            (Operation::get("invoice_payments.list"), "/v1/invoice_payments")
+        }
     }
 }
 

@@ -130,21 +130,78 @@ fn the_object_of_an_event_can_be_named_without_observing_it() {
     }
 }
 
+/// A whole thin event with one top-level field set to another JSON text.
+fn thin_with(field: &str, json: &str) -> String {
+    let mut fields = vec![
+        ("id", r#""evt_thin_1""#),
+        ("object", r#""v2.core.event""#),
+        ("type", r#""v1.customer.subscription.updated""#),
+        ("created", r#""2026-11-21T10:00:00.250Z""#),
+        ("livemode", "true"),
+        (
+            "related_object",
+            r#"{"id":"sub_1","type":"subscription","url":"/v1/subscriptions/sub_1"}"#,
+        ),
+        ("snapshot_event", r#""evt_1""#),
+    ];
+    match fields.iter_mut().find(|(name, _)| *name == field) {
+        Some(known) => known.1 = json,
+        None => fields.push((field, json)),
+    }
+    let text: Vec<String> = fields.iter().map(|(name, json)| format!("{name:?}:{json}")).collect();
+    format!("{{{}}}", text.join(","))
+}
+
+fn thin(body: &str) -> ThinEvent<'_> {
+    let parsed = parse(body.as_bytes());
+    let Parsed::Thin(thin) = parsed else { panic!("not thin: {parsed:?}") };
+    thin
+}
+
 #[test]
 fn a_thin_event_names_its_object() {
-    let body =
-        br#"{"id":"evt_thin_1","object":"v2.core.event","type":"v1.customer.subscription.updated",
-        "created":"2026-11-21T10:00:00.250Z","livemode":true,"related_object":{"id":"sub_1",
-        "type":"subscription","url":"/v1/subscriptions/sub_1"},"snapshot_event":"evt_1"}"#;
-    let Parsed::Thin(thin) = parse(body) else { panic!("not thin") };
-    assert_eq!(thin.id.as_str(), "evt_thin_1");
-    assert_eq!(thin.event_type, "v1.customer.subscription.updated");
-    assert_eq!(thin.created.unwrap().millis(), 1_795_255_200_250);
-    assert_eq!(thin.livemode, Some(true));
-    assert_eq!(thin.related_object.unwrap().as_str(), "sub_1");
-    assert_eq!(thin.snapshot_event.unwrap().as_str(), "evt_1");
+    let body = thin_with("changes", r#"{"before":{"status":"active"},"after":{}}"#);
+    let event = thin(&body);
+    assert_eq!(event.id.as_str(), "evt_thin_1");
+    assert_eq!(event.event_type, "v1.customer.subscription.updated");
+    assert_eq!(event.created.millis(), 1_795_255_200_250);
+    assert!(event.livemode && event.context.is_none());
+    let related = event.related_object.unwrap();
+    assert_eq!((related.id.unwrap().as_str(), &*related.object_type), ("sub_1", "subscription"));
+    assert_eq!(event.snapshot_event.unwrap().as_str(), "evt_1");
+}
 
-    let bare = br#"{"id":"evt_thin_2","object":"v2.core.event","type":"v2.core.account[requirements].updated"}"#;
-    let Parsed::Thin(thin) = parse(bare) else { panic!("not thin") };
-    assert!(thin.created.is_none() && thin.livemode.is_none() && thin.related_object.is_none());
+#[test]
+fn a_thin_event_may_lack_what_not_every_happening_has() {
+    for none in ["null", "{}", "[]", "7", r#"{"id":"sub_1"}"#] {
+        let body = thin_with("related_object", none);
+        assert!(thin(&body).related_object.is_none(), "{none}");
+    }
+    let body =
+        thin_with("related_object", r#"{"type":"discount","url":"/v1/customers/c/discount"}"#);
+    let related = thin(&body).related_object.unwrap();
+    assert_eq!((related.id, &*related.object_type), (None, "discount"));
+    for none in ["null", "7", r#""evt 1""#, r#""obs_1""#] {
+        assert!(thin(&thin_with("snapshot_event", none)).snapshot_event.is_none(), "{none}");
+    }
+    let body = thin_with("type", r#""v2.core.account[requirements].updated""#);
+    assert_eq!(thin(&body).event_type, "v2.core.account[requirements].updated");
+    let body = thin_with("context", r#""acct_2""#);
+    assert_eq!(thin(&body).context.unwrap().as_str(), "acct_2");
+}
+
+#[test]
+fn what_is_no_thin_event_says_why() {
+    for (expected, field, json) in [
+        ("bad_id", "id", "null"),
+        ("bad_type", "type", r#""""#),
+        ("bad_created", "created", "1795255200"),
+        ("bad_created", "created", r#""yesterday""#),
+        ("bad_created", "created", "null"),
+        ("bad_livemode", "livemode", "null"),
+        ("bad_context", "context", "{}"),
+        ("bad_context", "context", r#""a b""#),
+    ] {
+        assert_eq!(why(thin_with(field, json).as_bytes()), expected, "{field}: {json}");
+    }
 }

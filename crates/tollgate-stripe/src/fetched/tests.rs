@@ -19,6 +19,10 @@ fn sample(name: &str) -> (Observation, Box<RawValue>) {
         ),
         "invoice" => include_str!("../../testdata/events/2026-10-28.endive/invoice.paid.json"),
         "refund" => include_str!("../../testdata/events/2026-10-28.endive/refund.created.json"),
+        "charge" => include_str!("../../testdata/events/2026-10-28.endive/charge.refunded.json"),
+        "invoice_payment" => {
+            include_str!("../../testdata/events/2026-10-28.endive/invoice_payment.paid.json")
+        }
         _ => include_str!("../../testdata/events/2026-10-28.endive/charge.dispute.closed.json"),
     };
     let Parsed::Event(envelope) = event::parse(body.as_bytes()) else { panic!("no event: {name}") };
@@ -47,6 +51,8 @@ fn a_fetched_object_tells_what_an_event_with_it_tells() {
         ("invoice", FetchedKind::Invoice),
         ("refund", FetchedKind::Refund),
         ("dispute", FetchedKind::Dispute),
+        ("charge", FetchedKind::Charge),
+        ("invoice_payment", FetchedKind::InvoicePayment),
     ] {
         let (event, object) = sample(name);
         let fetched = read(&showing(kind, &object).to_body().unwrap()).unwrap();
@@ -139,6 +145,8 @@ fn kinds_are_told_by_ids() {
         ("cus_1", Some(FetchedKind::Customer)),
         ("cs_test_a1", Some(FetchedKind::Session)),
         ("in_1", Some(FetchedKind::Invoice)),
+        ("inpay_1", Some(FetchedKind::InvoicePayment)),
+        ("ch_1", Some(FetchedKind::Charge)),
         ("pi_1", None),
         ("", None),
     ] {

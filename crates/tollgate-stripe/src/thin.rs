@@ -1,0 +1,149 @@
+//! Thin events. Owns: what one names, and what has to be asked for because of it. Must not know:
+//! how Stripe is asked, what the object means.
+//!
+//! A thin event carries no object, so its state comes from asking for the object it names: once for
+//! all events of it that are there by then, for the reply shows what became of all of them. The
+//! state is never read from the name. A few names tell what no state shows (that an attempt to pay
+//! failed, that a trial is about to end); for those the snapshot event of the same happening is
+//! asked for instead, which is the same event in the other form and so counts once.
+
+use std::borrow::Cow;
+
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::{EventId, ObjectId};
+
+use crate::fetched::FetchedKind;
+use crate::observe::EVENT_TYPES;
+
+/// What the names of thin events of v1 objects begin with.
+const V1: &str = "v1.";
+/// Stripe failed to make events, which are then in no list either.
+const EVENTS_NOT_MADE: &str = "v2.core.health.event_generation_failure.";
+/// Billing on pricing plans, rate cards and cadences, which is not read yet.
+const BILLING_V2: &str = "v2.billing.";
+
+/// The type by which Stripe says that it failed to make events; an account has to be admitted to
+/// it.
+pub const EVENTS_NOT_MADE_TYPE: &str = "v2.core.health.event_generation_failure.resolved";
+
+/// A thin event. Texts are borrowed from the body and free of NUL.
+#[derive(Debug, Clone)]
+pub struct ThinEvent<'a> {
+    /// Stripe's id.
+    pub id: EventId,
+    /// The type, such as `v1.customer.subscription.updated`.
+    pub event_type: Cow<'a, str>,
+    /// When Stripe made the event, in milliseconds.
+    pub created: Timestamp,
+    /// Live mode or test mode.
+    pub livemode: bool,
+    /// The account whose object it is, where that is not the endpoint's own.
+    pub context: Option<ObjectId>,
+    /// The object it is about.
+    pub related_object: Option<RelatedObject<'a>>,
+    /// The snapshot event of the same happening.
+    pub snapshot_event: Option<EventId>,
+}
+
+/// The object a thin event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelatedObject<'a> {
+    /// Its id; a few objects have none.
+    pub id: Option<ObjectId>,
+    /// Stripe's name of such objects, such as `subscription` or `checkout.session`.
+    pub object_type: Cow<'a, str>,
+}
+
+/// What a thin event asks of whoever gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    /// To look at an object.
+    Object(FetchedKind, ObjectId),
+    /// To look at the snapshot event of the same happening, or at the object where Stripe does not
+    /// show that event any more.
+    Happening(EventId, Option<ObjectId>),
+    /// To compare everything: events were not made.
+    CompareAll,
+    /// To tell people that something of Billing v2 was sold.
+    TellOfBillingV2,
+    /// Nothing.
+    Nothing {
+        /// A stable label, free of anything the sender wrote.
+        reason: &'static str,
+    },
+}
+
+impl ThinEvent<'_> {
+    /// What has to be done because of it.
+    pub fn task(&self) -> Task {
+        if self.event_type.starts_with(EVENTS_NOT_MADE) {
+            return Task::CompareAll;
+        }
+        if self.event_type.starts_with(BILLING_V2) {
+            return Task::TellOfBillingV2;
+        }
+        let Some(name) = self.event_type.strip_prefix(V1) else {
+            return Task::Nothing { reason: "type_without_effects" };
+        };
+        if is_of_catalog(name) {
+            return Task::Nothing { reason: "catalog_notice" };
+        }
+        let related = self.related_object.as_ref();
+        let object = related.and_then(|related| {
+            let kind = FetchedKind::of_object_type(&related.object_type)?;
+            related.id.clone().map(|id| (kind, id))
+        });
+        match (object, &self.snapshot_event) {
+            (Some((_, id)), Some(snapshot)) if tells_by_name(name) => {
+                Task::Happening(snapshot.clone(), Some(id))
+            }
+            (Some((kind, id)), _) if changes_the_object(kind, name) => Task::Object(kind, id),
+            (None, Some(snapshot)) if EVENT_TYPES.contains(&name) => {
+                Task::Happening(snapshot.clone(), None)
+            }
+            _ => Task::Nothing { reason: "type_without_effects" },
+        }
+    }
+}
+
+/// Names (without `v1.`) that tell what the object's state does not.
+fn tells_by_name(name: &str) -> bool {
+    matches!(
+        name,
+        "checkout.session.async_payment_failed"
+            | "customer.subscription.created"
+            | "customer.subscription.paused"
+            | "customer.subscription.resumed"
+            | "customer.subscription.trial_will_end"
+            | "invoice.payment_action_required"
+            | "invoice.payment_failed"
+    )
+}
+
+fn is_of_catalog(name: &str) -> bool {
+    ["price.", "product.", "plan."].iter().any(|start| name.starts_with(start))
+}
+
+/// Whether an event of an object can have changed what we keep of it. Subscriptions, refunds and
+/// the like: always, whatever names Stripe may add. Invoices: once they are no drafts. Of charges
+/// and of the payments of invoices only one thing each is kept.
+fn changes_the_object(kind: FetchedKind, name: &str) -> bool {
+    match kind {
+        FetchedKind::Customer
+        | FetchedKind::Subscription
+        | FetchedKind::Session
+        | FetchedKind::Refund
+        | FetchedKind::Dispute => true,
+        FetchedKind::Invoice => !matches!(name, "invoice.created" | "invoice.deleted"),
+        FetchedKind::Charge => name == "charge.refunded",
+        FetchedKind::InvoicePayment => name == "invoice_payment.paid",
+    }
+}
+
+/// The types a destination of ours is sent in the thin form: those of the snapshot form.
+pub fn thin_event_types() -> Vec<String> {
+    EVENT_TYPES.iter().map(|name| format!("{V1}{name}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
