@@ -20,6 +20,7 @@ mod checkout;
 mod clocks;
 mod customers;
 mod deliveries;
+mod destinations;
 mod disputes;
 mod endpoints;
 mod entitlements;
@@ -48,6 +49,7 @@ mod shape;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod thin_events;
 mod time;
 mod truth;
 

@@ -4,15 +4,17 @@
 use serde_json::{Value, json};
 
 use super::Sandbox;
+use super::destinations::Label;
 use super::error::ApiError;
 use super::page;
 use super::params::Params;
 use super::route::{Call, Route};
 use crate::object::Metadata;
+use crate::thin::{EventForm, PREFIX};
 use crate::version::ApiVersion;
 
 /// As many as Stripe allows.
-const ENDPOINTS_MAX: usize = 16;
+pub(super) const ENDPOINTS_MAX: usize = 16;
 /// Types that `*` leaves out; they must be asked for by name.
 const ONLY_BY_NAME: [&str; 1] = ["invoice_payment.attempt_required"];
 
@@ -35,8 +37,10 @@ pub(super) const ROUTES: &[Route] = &[
 /// Where events are delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookEndpoint {
-    /// Its id, `we_…`.
+    /// Its id, `we_…`; `ed_…` where it is an event destination of API v2.
     pub id: String,
+    /// In which form it is sent events.
+    pub form: EventForm,
     /// Where events are sent.
     pub url: String,
     /// What they are signed with, `whsec_…`.
@@ -49,14 +53,20 @@ pub struct WebhookEndpoint {
     pub enabled: bool,
     /// What its owner says of it.
     pub description: Option<String>,
-    metadata: Metadata,
-    created: i64,
+    pub(super) metadata: Metadata,
+    pub(super) created: i64,
+    /// What it has as an event destination; `None` for one made over API v1.
+    pub(super) label: Option<Label>,
 }
 
 impl WebhookEndpoint {
     /// Whether an event of a type is sent to it.
     pub fn wants(&self, kind: &str) -> bool {
-        let asked = |one: &String| one == kind || (one == "*" && !ONLY_BY_NAME.contains(&kind));
+        let named = |one: &str| match self.form {
+            EventForm::Snapshot => one == kind,
+            EventForm::Thin => one.strip_prefix(PREFIX) == Some(kind),
+        };
+        let asked = |one: &String| named(one) || (one == "*" && !ONLY_BY_NAME.contains(&kind));
         self.enabled && self.enabled_events.iter().any(asked)
     }
 
@@ -78,10 +88,7 @@ impl WebhookEndpoint {
 
     fn fill(&mut self, params: &Params) -> Result<(), ApiError> {
         if let Some(url) = params.text("url") {
-            if !(url.starts_with("http://") || url.starts_with("https://")) {
-                let message = "Invalid URL: An explicit scheme (such as https) must be provided.";
-                return Err(ApiError::invalid(message).code("url_invalid").param("url"));
-            }
+            check_url(url, "url")?;
             url.clone_into(&mut self.url);
         }
         if params.has("enabled_events") {
@@ -103,14 +110,24 @@ impl WebhookEndpoint {
     }
 }
 
+/// Refuses an address that is none.
+pub(super) fn check_url(url: &str, param: &str) -> Result<(), ApiError> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(());
+    }
+    let message = "Invalid URL: An explicit scheme (such as https) must be provided.";
+    Err(ApiError::invalid(message).code("url_invalid").param(param))
+}
+
 impl Sandbox {
-    /// Every webhook endpoint, oldest first.
+    /// Every webhook endpoint and event destination, oldest first.
     pub fn endpoints(&self) -> Vec<WebhookEndpoint> {
         self.endpoints.clone()
     }
 
     fn endpoint(&self, id: &str) -> Result<usize, ApiError> {
-        let found = self.endpoints.iter().position(|endpoint| endpoint.id == id);
+        let of_v1 = |one: &WebhookEndpoint| one.id == id && one.label.is_none();
+        let found = self.endpoints.iter().position(of_v1);
         found.ok_or_else(|| ApiError::missing_resource("webhook endpoint", id))
     }
 }
@@ -131,12 +148,14 @@ fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
         url: String::new(),
         secret: sandbox.world.ids.make("whsec_", 32, &id),
         id,
+        form: EventForm::Snapshot,
         api_version,
         enabled_events: Vec::new(),
         enabled: true,
         description: None,
         metadata: Metadata::new(),
         created: sandbox.world.now,
+        label: None,
     };
     endpoint.fill(call.params)?;
     let mut shown = endpoint.show();
@@ -149,7 +168,9 @@ fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
 }
 
 fn list(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
-    let newest_first: Vec<&WebhookEndpoint> = sandbox.endpoints.iter().rev().collect();
+    let of_v1 = |one: &&WebhookEndpoint| one.label.is_none();
+    let newest_first: Vec<&WebhookEndpoint> =
+        sandbox.endpoints.iter().rev().filter(of_v1).collect();
     page::page(call, "webhook endpoint", &newest_first, |one| &one.id, |one| one.show())
 }
 

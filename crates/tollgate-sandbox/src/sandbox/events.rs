@@ -21,7 +21,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 impl Sandbox {
     /// The events the API still shows, newest first.
-    fn listed_events(&self) -> impl Iterator<Item = &Happening> {
+    pub(super) fn listed_events(&self) -> impl Iterator<Item = &Happening> {
         let oldest = self.world.now.saturating_sub(KEPT_SECONDS);
         self.world.happenings.iter().rev().filter(move |event| event.created >= oldest)
     }

@@ -74,6 +74,34 @@ pub(crate) fn page_of<T>(
     Ok(json!({"object": "list", "data": data, "has_more": has_more, "url": call.path}))
 }
 
+/// One page of a list of API v2, which says where the next one is.
+pub(crate) fn page_v2<T>(
+    call: &Call<'_>,
+    all: &[T],
+    id: impl Fn(&T) -> &str,
+    show: impl Fn(&T) -> Value,
+) -> Result<Value, ApiError> {
+    let limit = limit(call.params)?;
+    let start = match call.params.text("page") {
+        None => 0,
+        Some(after) => {
+            let found = all.iter().position(|one| id(one) == after);
+            found.ok_or_else(|| ApiError::invalid("Invalid page").param("page"))?.saturating_add(1)
+        }
+    };
+    let rest = all.get(start..).unwrap_or_default();
+    let page = rest.get(..limit).unwrap_or(rest);
+    let more = page.len() < rest.len();
+    let next = page.last().filter(|_| more).map(|last| {
+        let mut query = call.params.encoded_without("page");
+        query.push_str("&page=");
+        query.push_str(id(last));
+        format!("{}?{}", call.path, query.trim_start_matches('&'))
+    });
+    let data: Vec<Value> = page.iter().map(show).collect();
+    Ok(json!({"data": data, "next_page_url": next, "previous_page_url": null}))
+}
+
 fn limit(params: &Params) -> Result<usize, ApiError> {
     let (usual, most) = LIMIT;
     let Some(limit) = params.integer("limit")? else { return Ok(usual) };

@@ -236,6 +236,22 @@ impl Params {
         lines.join("\n")
     }
 
+    /// Everything as a query, but for one parameter.
+    pub(crate) fn encoded_without(&self, name: &str) -> String {
+        let mut pairs = Vec::new();
+        for (_, child) in self.children.iter().filter(|(known, _)| known != name) {
+            child.pairs(&mut pairs);
+        }
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+    }
+
+    fn pairs<'p>(&'p self, pairs: &mut Vec<(&'p str, &'p str)>) {
+        pairs.extend(self.value.as_deref().map(|value| (self.path.as_str(), value)));
+        for (_, child) in &self.children {
+            child.pairs(pairs);
+        }
+    }
+
     fn lines(&self, lines: &mut Vec<String>) {
         lines.extend(self.value.as_ref().map(|value| format!("{}={value:?}", self.path)));
         for (_, child) in &self.children {

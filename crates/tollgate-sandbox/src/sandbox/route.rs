@@ -17,6 +17,7 @@ const RESOURCES: &[&[Route]] = &[
     super::checkout::ROUTES,
     super::clocks::ROUTES,
     super::customers::ROUTES,
+    super::destinations::ROUTES,
     super::disputes::ROUTES,
     super::endpoints::ROUTES,
     super::entitlements::ROUTES,
@@ -35,6 +36,7 @@ const RESOURCES: &[&[Route]] = &[
     super::setup_intents::ROUTES,
     super::subscriptions::ROUTES,
     super::subscriptions::items::ROUTES,
+    super::thin_events::ROUTES,
 ];
 
 /// What serves a route.
@@ -57,6 +59,11 @@ impl Route {
     /// Reads one object.
     pub(super) const fn get(path: &'static str, serve: Serve) -> Self {
         Self { method: Method::Get, path, accepts: "", lists: false, serve }
+    }
+
+    /// Reads something of API v2, whose lists have pages of their own kind.
+    pub(super) const fn get_by(path: &'static str, accepts: &'static str, serve: Serve) -> Self {
+        Self { method: Method::Get, path, accepts, lists: false, serve }
     }
 
     /// Reads a list, by these filters.

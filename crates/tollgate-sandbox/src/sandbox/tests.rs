@@ -10,6 +10,7 @@ mod calls;
 mod catalog;
 mod clocks;
 mod customers;
+mod destinations;
 mod entitlements;
 mod hostile;
 mod invoices;

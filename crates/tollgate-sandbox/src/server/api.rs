@@ -1,6 +1,7 @@
 //! Stripe's API over HTTP. Owns: reading a request's head and body, what refuses it before the
 //! sandbox sees it, the headers of the reply. Must not know: what a route does.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::access::{Accounts, forbidden};
 use super::faults::Fault;
@@ -21,6 +22,8 @@ use crate::version::ApiVersion;
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Longest idempotency key.
 const KEY_BYTES_MAX: usize = 255;
+/// Deepest nesting of a JSON body.
+const NESTED_MAX: u8 = 10;
 
 /// Marks a reply that must not be sent: the connection is cut instead.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +60,7 @@ impl Refused {
     }
 }
 
-/// Serves everything under `/v1`.
+/// Serves everything under `/v1` and `/v2`.
 pub(crate) async fn serve(State(stand): State<Arc<Stand>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
@@ -145,7 +148,8 @@ async fn read(
     })?;
     let body = std::str::from_utf8(&body)
         .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "The request body is not UTF-8."))?;
-    let written = [query.unwrap_or_default(), body].map(str::trim).join("&");
+    let body = if path.starts_with("/v2/") { json_as_form(body, headers)? } else { body.into() };
+    let written = [query.unwrap_or_default(), &body].map(str::trim).join("&");
     let written = written.trim_matches('&').to_owned();
     let params = Params::from_form(&written)
         .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error.to_string()))?;
@@ -157,6 +161,50 @@ async fn read(
         idempotency_key: idempotency_key(headers)?,
     };
     Ok((request, written))
+}
+
+/// The JSON body of API v2 as the form it would be in API v1. It must name the version it speaks.
+fn json_as_form(body: &str, headers: &HeaderMap) -> Result<Cow<'static, str>, Refused> {
+    if !headers.contains_key("stripe-version") {
+        let message = "Please provide a Stripe-Version header: API v2 has no default version.";
+        return Err(Refused::new(StatusCode::BAD_REQUEST, message));
+    }
+    if body.trim().is_empty() {
+        return Ok("".into());
+    }
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/json"));
+    let read = serde_json::from_str::<Value>(body).ok().filter(Value::is_object);
+    let (true, Some(read)) = (is_json, read) else {
+        let message = "The request body must be a JSON object (Content-Type: application/json).";
+        return Err(Refused::new(StatusCode::BAD_REQUEST, message));
+    };
+    let mut pairs = Vec::new();
+    flatten("", &read, 0, &mut pairs);
+    Ok(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish().into())
+}
+
+/// Names with brackets for what JSON nests. What is nested deeper than any parameter is left out.
+fn flatten(name: &str, value: &Value, depth: u8, pairs: &mut Vec<(String, String)>) {
+    if depth > NESTED_MAX {
+        return;
+    }
+    let inner = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}[{key}]") };
+    let deeper = depth.saturating_add(1);
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| flatten(&inner(key), value, deeper, pairs));
+        }
+        Value::Array(elements) => {
+            let numbered = elements.iter().enumerate();
+            numbered.for_each(|(at, one)| flatten(&inner(&at.to_string()), one, deeper, pairs));
+        }
+        Value::Null => pairs.push((name.to_owned(), String::new())),
+        Value::String(text) => pairs.push((name.to_owned(), text.clone())),
+        Value::Bool(_) | Value::Number(_) => pairs.push((name.to_owned(), value.to_string())),
+    }
 }
 
 /// The key of a request, by `Authorization: Bearer` or as the user of Basic. Any test key opens

@@ -20,6 +20,7 @@ use crate::event::Happening;
 use crate::object::customer::Customer;
 use crate::pretty;
 use crate::sandbox::{ApiReply, ApiRequest, Method, Sandbox, WebhookEndpoint};
+use crate::thin::EventForm;
 
 /// Events a slow listener may lag behind before it loses some.
 const LISTENERS_LAG_MAX: usize = 1_024;
@@ -299,7 +300,11 @@ impl Stand {
         };
         let pending = lock(&self.courier).progress(parcel.happening.id());
         let pending = pending.map_or(1, |progress| progress.pending);
-        let body = pretty::print(&parcel.happening.show(parcel.version, pending));
+        let shown = match endpoint.form {
+            EventForm::Snapshot => parcel.happening.show(parcel.version, pending),
+            EventForm::Thin => parcel.happening.show_thin(),
+        };
+        let body = pretty::print(&shown);
         let now = self.clock.now();
         let outcome = self.poster.post(&endpoint.url, &endpoint.secret, body, now).await;
         self.finish(parcel, outcome);

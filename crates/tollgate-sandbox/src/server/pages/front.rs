@@ -22,6 +22,7 @@ use crate::object::customer::Customer;
 use crate::object::stored::Stored;
 use crate::object::subscription::Subscription;
 use crate::sandbox::{ApiRequest, Method, PageError, Params, Sandbox, WebhookEndpoint};
+use crate::thin::EventForm;
 use crate::version::ApiVersion;
 
 /// Most rows of a table.
@@ -218,7 +219,12 @@ fn events(happenings: &[Happening], courier: &Courier) -> Vec<EventRow> {
 impl EndpointRow {
     fn of(endpoint: &WebhookEndpoint) -> Self {
         let status = if endpoint.enabled { "enabled" } else { "disabled" };
-        let version = endpoint.api_version.map_or("the account's version", ApiVersion::as_str);
+        let version = match endpoint.form {
+            EventForm::Thin => "thin",
+            EventForm::Snapshot => {
+                endpoint.api_version.map_or("the account's version", ApiVersion::as_str)
+            }
+        };
         let wanted = match endpoint.enabled_events.as_slice() {
             [all] if all == "*" => "all events".to_owned(),
             some => format!("{} types of events", some.len()),

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use tollgate_sandbox::server::{DeliveryPlan, Outcome, RunningSandbox};
 
-use super::support::{Endpoint, START, form, get, start};
+use super::support::{Endpoint, START, form, get, send, start};
 
 async fn customers(sandbox: &RunningSandbox, count: usize) {
     for number in 0..count {
@@ -204,5 +204,39 @@ async fn what_happens_on_a_test_clock_that_is_ahead_is_told_at_once() {
     sandbox.settled().await;
     let paid = endpoint.events().iter().filter(|(kind, _)| kind == "invoice.paid").count();
     assert_eq!(paid, 2, "{:?}", endpoint.events());
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_destination_is_sent_references_and_an_endpoint_objects_of_the_same_happenings() {
+    let sandbox = start().await;
+    let (thin, full) = (Endpoint::listen().await, Endpoint::listen().await);
+    let wish = serde_json::json!({
+        "name": "Tollgate", "type": "webhook_endpoint", "event_payload": "thin",
+        "enabled_events": ["v1.customer.created"],
+        "include": ["webhook_endpoint.signing_secret"],
+        "webhook_endpoint": {"url": format!("http://{}/hook", thin.address)},
+    });
+    let path = "/v2/core/event_destinations";
+    let headers = [("content-type", "application/json"), ("stripe-version", "2026-10-28.endive")];
+    let made = send(&sandbox, Method::POST, path, (&wish.to_string(), &headers)).await.unwrap();
+    assert_eq!(made.status, StatusCode::OK, "{:?}", made.body);
+    let secret = made.body["webhook_endpoint"]["signing_secret"].as_str().unwrap();
+    full.register(&sandbox, "").await;
+    customers(&sandbox, 3).await;
+    sandbox.settled().await;
+
+    thin.assert_signed(secret, START);
+    let bodies = thin.bodies();
+    assert!(bodies.iter().all(|body| body["object"] == "v2.core.event" && body["data"].is_null()));
+    let twins: Vec<_> = bodies.iter().map(|body| body["snapshot_event"].clone()).collect();
+    let snapshots: Vec<_> = full.bodies().iter().map(|body| body["id"].clone()).collect();
+    assert_eq!(twins, snapshots);
+    // API v2 speaks JSON and has no default version.
+    for (body, headers) in [("name=x", &headers[1..]), ("{}", &headers[..1]), ("[]", &headers[..])]
+    {
+        let refused = send(&sandbox, Method::POST, path, (body, headers)).await.unwrap();
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{body}");
+    }
     sandbox.shutdown().await;
 }
