@@ -9,6 +9,7 @@
 //! change can be wanted again an hour later.
 
 mod account;
+mod destination;
 mod endpoint;
 mod portal;
 mod stock;
@@ -25,7 +26,7 @@ use crate::client::{Form, IdempotencyKey, StripeError};
 
 pub use account::{Account, fetch_account, fetch_account_id};
 pub use endpoint::{
-    Endpoint, EndpointWish, MadeEndpoint, SecretText, create_endpoint, disable_endpoint,
+    Endpoint, EndpointWish, MadeEndpoint, Payload, SecretText, create_endpoint, disable_endpoint,
     list_endpoints, note_secret, secret_print, update_endpoint,
 };
 pub use portal::{

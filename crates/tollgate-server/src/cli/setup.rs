@@ -4,14 +4,14 @@
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 use tollgate_domain::catalog::push::{self, Standing, Step};
 use tollgate_store::meta;
 use tollgate_stripe::StripeClient;
 use tollgate_stripe::client::{KeyMode, SecretKey};
-use tollgate_stripe::shop::{fetch_account_id, fetch_stock};
+use tollgate_stripe::shop::{Payload, fetch_account_id, fetch_stock};
 
 use super::context::{Context, block_on, sqlite_path};
 use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, print_note, styled, table};
@@ -70,12 +70,34 @@ pub(super) struct StripeArgs {
     /// This is meant for the account where real money moves
     #[arg(long)]
     live: bool,
+    /// The form of the events: snapshots carry their objects, thin ones name them, and each object is
+    /// asked for with the key [default: as it is set up, else snapshot]
+    #[arg(long, value_enum, value_name = "FORM")]
+    events: Option<EventsForm>,
     /// Make a new webhook endpoint, where the secret of the one that is there is lost
     #[arg(long)]
     replace_endpoint: bool,
     /// Also withdraw products and prices we made and the catalog offers no more
     #[arg(long)]
     prune: bool,
+}
+
+/// The form of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EventsForm {
+    /// With their objects
+    Snapshot,
+    /// With references to their objects
+    Thin,
+}
+
+impl EventsForm {
+    const fn payload(self) -> Payload {
+        match self {
+            Self::Snapshot => Payload::Snapshot,
+            Self::Thin => Payload::Thin,
+        }
+    }
 }
 
 /// The address of a server, without its path.
@@ -176,6 +198,7 @@ async fn set_up(context: &Context, args: &StripeArgs) -> Outcome {
                 nonce: &nonce,
                 url: &url,
                 catalog: &config.catalog.name,
+                payload: args.events.map(EventsForm::payload),
                 replace: args.replace_endpoint,
                 secrets: &config.webhook_secrets,
             };

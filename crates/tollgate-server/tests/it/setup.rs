@@ -494,3 +494,56 @@ async fn a_setup_that_makes_no_sense_is_refused_before_anything_is_made() {
         "{without:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setup_for_thin_events_makes_a_destination_and_changes_nothing_when_run_again() {
+    let account = empty_account().await;
+    let place = place(&account);
+    let thin = format!("{SETUP} --events thin");
+    let first = place.done(&thin);
+    assert!(results(&first).contains(&("webhook".to_owned(), "made".to_owned())), "{first:?}");
+    let all = endpoints(&account);
+    let [destination] = all.as_slice() else { panic!("one destination: {all:?}") };
+    assert!(destination.id.starts_with("ed_") && destination.enabled);
+    assert_eq!(destination.form, tollgate_sandbox::EventForm::Thin);
+    assert_eq!(
+        (destination.url.as_str(), secret(place.path())),
+        (HOOK, destination.secret.clone())
+    );
+    for name in EVENT_TYPES {
+        assert!(destination.wants(name), "{name}");
+    }
+    for told in [&first.stdout, &first.stderr] {
+        assert!(!told.contains(&destination.secret), "{told}");
+    }
+    for again in [thin.as_str(), SETUP] {
+        let again = place.done(again);
+        assert!(results(&again).iter().all(|(_, result)| result == "found"), "{again:?}");
+        assert_eq!(endpoints(&account), all, "without the option it stays as it is");
+    }
+    // Somebody changed what is sent.
+    let path = format!("/v2/core/event_destinations/{}", destination.id);
+    call(&account, Method::Post, &path, "enabled_events[0]=v1.invoice.paid");
+    call(&account, Method::Post, &format!("{path}/disable"), "");
+    let mended = place.done(&thin);
+    assert!(results(&mended).contains(&("webhook".to_owned(), "changed".to_owned())), "{mended:?}");
+    assert!(endpoints(&account)[0].enabled && endpoints(&account)[0].wants("refund.created"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_form_of_events_takes_over_and_both_secrets_stay() {
+    let account = empty_account().await;
+    let place = place(&account);
+    place.done(SETUP);
+    place.done(&format!("{SETUP} --events thin"));
+    let all = endpoints(&account);
+    assert_eq!(all.iter().map(|one| one.enabled).collect::<Vec<_>>(), [false, true]);
+    let both = format!("{},{}", all[1].secret, all[0].secret);
+    assert_eq!(secret(place.path()), both, "what is under way was signed with the old one");
+    let again = place.done(SETUP);
+    assert!(results(&again).iter().all(|(_, result)| result == "found"), "{again:?}");
+    let back = place.done(&format!("{SETUP} --events snapshot"));
+    assert!(results(&back).contains(&("webhook".to_owned(), "changed".to_owned())), "{back:?}");
+    let enabled: Vec<bool> = endpoints(&account).iter().map(|one| one.enabled).collect();
+    assert_eq!(enabled, [true, false]);
+}

@@ -151,7 +151,8 @@ impl Wire {
     }
 
     fn build(&self, request: &Request<'_>) -> reqwest::RequestBuilder {
-        let mut url = format!("{}{}", self.base, request.path.as_str());
+        let path = request.path.as_str();
+        let mut url = format!("{}{path}", self.base);
         let encoded = request.form.encoded();
         let method = request.operation.method();
         if method != Method::Post && !encoded.is_empty() {
@@ -161,6 +162,11 @@ impl Wire {
         let builder = match method {
             Method::Get => self.http.get(url),
             Method::Delete => self.http.delete(url),
+            // API v2 speaks JSON in its bodies.
+            Method::Post if path.starts_with("/v2/") => {
+                let builder = self.http.post(url).header(CONTENT_TYPE, "application/json");
+                builder.body(request.form.json().to_string())
+            }
             Method::Post => self
                 .http
                 .post(url)

@@ -17,6 +17,8 @@ pub const PINNED_VERSION: &str = "2026-10-28.endive";
 
 /// Calls a second of one operation. Stripe allows 25; the rest is for other instances and people.
 const RATE_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(14);
+/// The same where the API is on this machine: that is the sandbox, which limits nothing.
+const RATE_PER_SECOND_LOOPBACK: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 
 /// How a client reaches Stripe and how it behaves.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct ClientOptions {
 impl ClientOptions {
     /// The defaults, for a base and a key.
     pub fn new(api_base: ApiBase, secret_key: SecretKey) -> Self {
+        let rate_per_second =
+            if api_base.is_loopback() { RATE_PER_SECOND_LOOPBACK } else { RATE_PER_SECOND };
         Self {
             api_base,
             secret_key,
@@ -57,7 +61,7 @@ impl ClientOptions {
             try_timeout: Duration::from_secs(30),
             guard: None,
             patience: Patience::request(),
-            rate_per_second: RATE_PER_SECOND,
+            rate_per_second,
             breaker: BreakerOptions::default(),
             watch: Arc::new(Unwatched),
         }

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Map, Value};
+
 /// HTTP's verb of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -149,9 +151,48 @@ impl Form {
         &self.0
     }
 
+    /// As the JSON that API v2 wants: what is in brackets is inside, numbers in brackets are places
+    /// in an array. All values are texts.
+    pub fn json(&self) -> Value {
+        let mut root = Value::Object(Map::new());
+        for (name, value) in &self.0 {
+            let parts: Vec<&str> = name.split(['[', ']']).filter(|part| !part.is_empty()).collect();
+            put(&mut root, &parts, value);
+        }
+        root
+    }
+
     /// As a body or query.
     pub fn encoded(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+    }
+}
+
+/// Puts a text where the parts lead.
+fn put(at: &mut Value, parts: &[&str], text: &str) {
+    let Some((first, rest)) = parts.split_first() else {
+        *at = Value::String(text.to_owned());
+        return;
+    };
+    if let Ok(place) = first.parse::<usize>() {
+        if !at.is_array() {
+            *at = Value::Array(Vec::new());
+        }
+        let Some(elements) = at.as_array_mut() else { return };
+        // Elements come in order.
+        if place >= elements.len() {
+            elements.push(Value::Null);
+        }
+        if let Some(element) = elements.last_mut() {
+            put(element, rest, text);
+        }
+        return;
+    }
+    if !at.is_object() {
+        *at = Value::Object(Map::new());
+    }
+    if let Some(fields) = at.as_object_mut() {
+        put(fields.entry((*first).to_owned()).or_insert(Value::Null), rest, text);
     }
 }
 
@@ -167,6 +208,24 @@ mod tests {
         assert_eq!(path(""), "/v1/customers/_/x");
         assert_eq!(path("a/../b?c#d"), "/v1/customers/a%2F..%2Fb%3Fc%23d/x");
         assert_eq!(path("pro.monthly"), "/v1/customers/pro.monthly/x");
+    }
+
+    #[test]
+    fn a_form_is_json_for_api_v2() {
+        let form = Form::new()
+            .with("name", "Tollgate")
+            .with("enabled_events[0]", "v1.invoice.paid")
+            .with("enabled_events[1]", "v1.refund.created")
+            .with("webhook_endpoint[url]", "https://example.org")
+            .with_map("metadata", [("a", "b"), ("c", "")]);
+        let json = serde_json::json!({
+            "name": "Tollgate",
+            "enabled_events": ["v1.invoice.paid", "v1.refund.created"],
+            "webhook_endpoint": {"url": "https://example.org"},
+            "metadata": {"a": "b", "c": ""},
+        });
+        assert_eq!(form.json(), json);
+        assert_eq!(Form::new().json(), serde_json::json!({}));
     }
 
     #[test]

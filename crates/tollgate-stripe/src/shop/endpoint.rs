@@ -1,5 +1,6 @@
-//! Webhook endpoints. Owns: making one, keeping it as it should be, and telling whether its secret
-//! was saved.
+//! Webhook endpoints, and destinations of thin events, which are endpoints too. Owns: making one,
+//! keeping it as it should be, and telling whether its secret was saved. Must not know: the fields
+//! that destinations have instead.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,23 +8,44 @@ use std::fmt;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{CATALOG, Metadata, key, read_all};
+use super::{CATALOG, Metadata, destination, key, read_all};
 use crate::client::{ApiPath, Fetched, Form, Operation, PINNED_VERSION, StripeClient, StripeError};
 use crate::observe::EVENT_TYPES;
 
 /// Metadata: a part of the hash of the secret, written once the secret is saved.
-const PRINT: &str = "tollgate_secret";
+pub(super) const PRINT: &str = "tollgate_secret";
 /// Most endpoints read; Stripe allows sixteen.
 const ENDPOINTS_READ_MAX: usize = 100;
+
+/// The form of the events an endpoint is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// With the object in them.
+    Snapshot,
+    /// With a reference to the object.
+    Thin,
+}
+
+impl Payload {
+    /// Stripe's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Thin => "thin",
+        }
+    }
+}
 
 /// A webhook endpoint, without its secret, which is told once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `we_…`
+    /// `we_…` or `ed_…`.
     pub id: String,
+    /// The form of its events.
+    pub payload: Payload,
     /// Where events go.
     pub url: String,
-    /// The version its events have; `None`: the account's.
+    /// The version its events have; `None`: the account's. Thin events have none.
     pub api_version: Option<String>,
     /// Whether events are sent.
     pub enabled: bool,
@@ -38,13 +60,18 @@ pub struct Endpoint {
 impl Endpoint {
     /// Whether it gets exactly the events that have effects.
     pub fn has_our_events(&self) -> bool {
-        self.events.len() == EVENT_TYPES.len()
-            && EVENT_TYPES.iter().all(|name| self.events.contains(*name))
+        match self.payload {
+            Payload::Snapshot => {
+                self.events.len() == EVENT_TYPES.len()
+                    && EVENT_TYPES.iter().all(|name| self.events.contains(*name))
+            }
+            Payload::Thin => destination::has_our_events(&self.events),
+        }
     }
 
     /// Whether its events have the version requests are made with.
     pub fn has_our_version(&self) -> bool {
-        self.api_version.as_deref() == Some(PINNED_VERSION)
+        self.payload == Payload::Thin || self.api_version.as_deref() == Some(PINNED_VERSION)
     }
 }
 
@@ -53,6 +80,10 @@ impl Endpoint {
 pub struct SecretText(String);
 
 impl SecretText {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text.
     pub fn expose(&self) -> &str {
         &self.0
@@ -77,6 +108,8 @@ pub struct MadeEndpoint {
 /// The endpoint that is wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointWish<'w> {
+    /// The form its events are to have.
+    pub payload: Payload,
     /// Where events are to go.
     pub url: &'w str,
     /// The catalog it is made for.
@@ -104,6 +137,7 @@ impl Raw {
         let metadata = self.metadata.unwrap_or_default();
         Endpoint {
             id: self.id,
+            payload: Payload::Snapshot,
             url: self.url,
             api_version: self.api_version,
             enabled: self.status == "enabled",
@@ -121,12 +155,18 @@ pub fn secret_print(secret: &str) -> String {
     print.chars().take(32).collect()
 }
 
-/// Every endpoint of the account.
+/// Every endpoint of the account. A key that may not read destinations has none of ours.
 pub async fn list_endpoints(client: &StripeClient) -> Result<Vec<Endpoint>, StripeError> {
     let operation = Operation::get("webhook_endpoints.list");
     let path = ApiPath::new("/v1/webhook_endpoints");
     let (items, _) = client.list(operation, &path, &Form::new(), ENDPOINTS_READ_MAX).await?;
-    Ok(read_all::<Raw>(&items)?.into_iter().map(Raw::endpoint).collect())
+    let mut all: Vec<Endpoint> = read_all::<Raw>(&items)?.into_iter().map(Raw::endpoint).collect();
+    match destination::list(client).await {
+        Ok(destinations) => all.extend(destinations),
+        Err(StripeError::Refused { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(all)
 }
 
 fn garbled() -> StripeError {
@@ -147,6 +187,9 @@ pub async fn create_endpoint(
     client: &StripeClient,
     wish: EndpointWish<'_>,
 ) -> Result<MadeEndpoint, StripeError> {
+    if wish.payload == Payload::Thin {
+        return destination::create(client, wish).await;
+    }
     let form = Form::new()
         .with("url", wish.url)
         .with("api_version", PINNED_VERSION)
@@ -165,31 +208,42 @@ pub async fn create_endpoint(
 /// Gives an endpoint exactly the events that have effects, and switches it on.
 pub async fn update_endpoint(
     client: &StripeClient,
-    id: &str,
+    endpoint: &Endpoint,
     nonce: &str,
 ) -> Result<Endpoint, StripeError> {
+    let id = endpoint.id.as_str();
+    if endpoint.payload == Payload::Thin {
+        return destination::update(client, id, nonce).await;
+    }
     change(client, id, &with_events(Form::new().with("disabled", "false")), nonce).await
 }
 
 /// Notes at Stripe that an endpoint's secret was saved here.
 pub async fn note_secret(
     client: &StripeClient,
-    id: &str,
+    endpoint: &Endpoint,
     secret: &SecretText,
     nonce: &str,
 ) -> Result<Endpoint, StripeError> {
     let print = secret_print(secret.expose());
     let form = Form::new().with_map("metadata", [(PRINT, print.as_str())]);
-    change(client, id, &form, nonce).await
+    match endpoint.payload {
+        Payload::Snapshot => change(client, &endpoint.id, &form, nonce).await,
+        Payload::Thin => destination::change(client, &endpoint.id, form, nonce).await,
+    }
 }
 
 /// Switches an endpoint off.
 pub async fn disable_endpoint(
     client: &StripeClient,
-    id: &str,
+    endpoint: &Endpoint,
     nonce: &str,
 ) -> Result<Endpoint, StripeError> {
-    change(client, id, &Form::new().with("disabled", "true"), nonce).await
+    let id = endpoint.id.as_str();
+    match endpoint.payload {
+        Payload::Snapshot => change(client, id, &Form::new().with("disabled", "true"), nonce).await,
+        Payload::Thin => destination::switch(client, id, "/disable", nonce).await,
+    }
 }
 
 async fn change(

@@ -5,12 +5,15 @@
 //! Stripe, as a print that does not tell it. An endpoint of ours without a print is one whose secret
 //! may not have been saved: asking for the same endpoint again gets its secret back for a day, and
 //! another endpoint after that, for which the lost one is switched off.
+//!
+//! Ours sends events in one form: when another form is asked for, an endpoint of that form is made
+//! and the one before switched off.
 
 use anyhow::Context as _;
 use tollgate_stripe::StripeClient;
 use tollgate_stripe::shop::{
-    Endpoint, EndpointWish, create_endpoint, disable_endpoint, list_endpoints, note_secret,
-    secret_print, update_endpoint,
+    Endpoint, EndpointWish, Payload, create_endpoint, disable_endpoint, list_endpoints,
+    note_secret, secret_print, update_endpoint,
 };
 
 use super::private::DotEnv;
@@ -27,6 +30,8 @@ pub(super) struct EndpointSetup<'s> {
     /// The whole address, path included.
     pub(super) url: &'s str,
     pub(super) catalog: &'s str,
+    /// The form of the events; `None`: as it is, snapshots where there is none yet.
+    pub(super) payload: Option<Payload>,
     /// Make a new one where the secret of the one that is there is lost.
     pub(super) replace: bool,
     /// Secrets that are configured.
@@ -40,17 +45,24 @@ impl EndpointSetup<'_> {
         let here: Vec<Endpoint> = all.into_iter().filter(|one| one.url == self.url).collect();
         let (ours, theirs): (Vec<&Endpoint>, Vec<&Endpoint>) =
             here.iter().partition(|one| one.catalog.is_some());
-        if let Some(right) = ours.iter().find(|one| self.is_saved(one) && one.has_our_version()) {
+        let saved = |one: &&&Endpoint| self.is_saved(one) && one.has_our_version();
+        let enabled = || ours.iter().filter(saved).find(|one| one.enabled);
+        let payload = self.payload.or_else(|| enabled().map(|one| one.payload));
+        let payload = payload.unwrap_or(Payload::Snapshot);
+        if let Some(right) = ours.iter().filter(saved).find(|one| one.payload == payload) {
             self.keep(right, report).await?;
             return self.switch_off(&ours, &right.id, report).await;
         }
-        if let Some(one) = theirs.iter().find(|one| one.enabled) {
+        let theirs = || theirs.iter().filter(|one| one.enabled);
+        let fits = |one: &&&Endpoint| self.payload.is_none_or(|payload| one.payload == payload);
+        if let Some(one) = theirs().find(fits) {
             self.adopt(one, report);
             return Ok(());
         }
         let elsewhere =
             |one: &&&Endpoint| one.enabled && one.secret_print.is_some() && !self.is_saved(one);
-        if let (Some(lost), false) = (ours.iter().find(elsewhere), self.replace) {
+        let lost = ours.iter().filter(elsewhere).find(|one| one.payload == payload);
+        if let (Some(lost), false) = (lost, self.replace) {
             let what = format!(
                 "{} is there and its secret is not here: copy {SECRETS} from where it was set up, or \
                  run it again with --replace-endpoint",
@@ -59,7 +71,7 @@ impl EndpointSetup<'_> {
             report.add(PART, Became::Blocked, what);
             return Ok(());
         }
-        self.make(&ours, env, report).await
+        self.make(payload, &ours, env, report).await
     }
 
     fn is_saved(&self, endpoint: &Endpoint) -> bool {
@@ -73,10 +85,12 @@ impl EndpointSetup<'_> {
     /// Ours, with its secret here: only what it sends may have to be changed.
     async fn keep(&self, endpoint: &Endpoint, report: &mut Report) -> anyhow::Result<()> {
         if endpoint.enabled && endpoint.has_our_events() {
-            report.add(PART, Became::Found, format!("{} sends to {}", endpoint.id, self.url));
+            let form = endpoint.payload.as_str();
+            let what = format!("{} sends {form} events to {}", endpoint.id, self.url);
+            report.add(PART, Became::Found, what);
             return Ok(());
         }
-        update_endpoint(self.client, &endpoint.id, self.nonce)
+        update_endpoint(self.client, endpoint, self.nonce)
             .await
             .context("the webhook endpoint cannot be changed")?;
         let what = format!("{} sends exactly what has effects to {}", endpoint.id, self.url);
@@ -95,10 +109,13 @@ impl EndpointSetup<'_> {
             report.add(PART, Became::Blocked, what);
             return;
         }
-        let missing: Vec<&str> = tollgate_stripe::EVENT_TYPES
-            .into_iter()
-            .filter(|name| !endpoint.events.contains("*") && !endpoint.events.contains(*name))
-            .collect();
+        let missing: Vec<String> = match endpoint.payload {
+            Payload::Snapshot => tollgate_stripe::EVENT_TYPES.map(str::to_owned).to_vec(),
+            Payload::Thin => tollgate_stripe::thin::thin_event_types(),
+        }
+        .into_iter()
+        .filter(|name| !endpoint.events.contains("*") && !endpoint.events.contains(name))
+        .collect();
         let what = format!("{} of somebody else is used as it is", endpoint.id);
         if missing.is_empty() {
             report.add(PART, Became::Found, what);
@@ -110,12 +127,13 @@ impl EndpointSetup<'_> {
 
     async fn make(
         &self,
+        payload: Payload,
         ours: &[&Endpoint],
         env: &mut DotEnv,
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let generation = ours.iter().filter(|one| one.secret_print.is_some()).count();
-        let wish = EndpointWish { url: self.url, catalog: self.catalog, generation };
+        let wish = EndpointWish { payload, url: self.url, catalog: self.catalog, generation };
         let made = create_endpoint(self.client, wish)
             .await
             .context("the webhook endpoint cannot be made")?;
@@ -128,10 +146,12 @@ impl EndpointSetup<'_> {
         secrets.extend(known.filter(|one| *one != secret.expose()));
         env.set(SECRETS, &secrets.join(","));
         env.save()?;
-        note_secret(self.client, id, secret, self.nonce)
+        note_secret(self.client, &made.endpoint, secret, self.nonce)
             .await
             .context("it cannot be noted at Stripe that the secret was saved")?;
-        report.add(PART, Became::Made, format!("{id} sends what has effects to {}", self.url));
+        let form = payload.as_str();
+        let what = format!("{id} sends what has effects as {form} events to {}", self.url);
+        report.add(PART, Became::Made, what);
         report.add(".env", Became::Changed, format!("{SECRETS} saved"));
         if env.is_shadowed(SECRETS) {
             let what = format!(
@@ -140,7 +160,7 @@ impl EndpointSetup<'_> {
             report.add(".env", Became::Blocked, what);
         }
         if !(made.endpoint.enabled && made.endpoint.has_our_events()) {
-            update_endpoint(self.client, id, self.nonce)
+            update_endpoint(self.client, &made.endpoint, self.nonce)
                 .await
                 .context("the webhook endpoint cannot be changed")?;
         }
@@ -155,7 +175,7 @@ impl EndpointSetup<'_> {
         report: &mut Report,
     ) -> anyhow::Result<()> {
         for old in ours.iter().filter(|one| one.enabled && one.id != except) {
-            disable_endpoint(self.client, &old.id, self.nonce)
+            disable_endpoint(self.client, old, self.nonce)
                 .await
                 .context("an endpoint that was replaced cannot be switched off")?;
             let what = format!("{} was replaced and is switched off", old.id);
