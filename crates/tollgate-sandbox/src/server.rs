@@ -221,25 +221,6 @@ impl RunningSandbox {
         }
     }
 
-    /// An event destination for thin events of all types, led to an address.
-    pub fn register_thin(&self, name: &str, url: &str) -> Option<WebhookEndpoint> {
-        let form = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs([
-                ("name", name),
-                ("type", "webhook_endpoint"),
-                ("event_payload", "thin"),
-                ("enabled_events[0]", "*"),
-                ("webhook_endpoint[url]", url),
-            ])
-            .finish();
-        let params = Params::from_form(&form).ok()?;
-        let path = "/v2/core/event_destinations";
-        let reply = self.stand.call(&ApiRequest::new(Method::Post, path, params), &form);
-        let id = reply.body.get("id")?.as_str()?.to_owned();
-        let all = self.with(|sandbox| sandbox.endpoints());
-        all.into_iter().find(|one| one.id == id)
-    }
-
     /// Waits until every delivery that is due has been made. With a plan that holds deliveries
     /// back, until those under way are made.
     pub async fn settled(&self) {

@@ -10,12 +10,14 @@ mod dead;
 pub mod delivery;
 pub mod fetched;
 mod heard;
+pub mod notice;
 pub mod read;
 mod replies;
 pub mod squeeze;
 mod work;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -53,6 +55,8 @@ pub struct Intake {
     match_email: bool,
     /// Live or test mode: as configured, else as the first event seen had it.
     livemode: OnceLock<bool>,
+    /// There have been thin events.
+    any_thin: AtomicBool,
     wake: WakeUps,
 }
 
@@ -123,6 +127,7 @@ impl Intake {
             asks: parts.asks,
             match_email: parts.match_email,
             livemode: parts.livemode.map_or_else(OnceLock::new, OnceLock::from),
+            any_thin: AtomicBool::new(false),
             wake: WakeUps::default(),
         }
     }
@@ -198,6 +203,12 @@ impl Intake {
     /// Whether there is somebody to ask Stripe.
     pub(crate) const fn asks(&self) -> bool {
         self.asks
+    }
+
+    /// There have been thin events, here or at another instance: what is told by one is not told
+    /// again by the snapshot event of the same happening.
+    pub(crate) fn heed_thin_events(&self) {
+        self.any_thin.store(true, Ordering::Release);
     }
 
     /// Tells the one who asks Stripe that there is something to ask for.

@@ -12,6 +12,7 @@
 pub mod ask;
 mod ends;
 mod events;
+pub mod named;
 pub mod report;
 mod run;
 pub mod settle;

@@ -39,3 +39,24 @@ CREATE TABLE reconciliation_runs (
 ) {updated_in_place};
 
 CREATE INDEX reconciliation_runs_started ON reconciliation_runs (started_at);
+
+-- Thin events, which name what has to be read. asks: an object, or the snapshot event of the same
+-- happening; object_id: the object, where it is not asked for first. read_at: Stripe's clock when
+-- it was read; every event made in an earlier second was answered by that.
+CREATE TABLE thin_events (
+    event_id       {text} NOT NULL,
+    livemode       BOOLEAN NOT NULL,
+    stripe_account {text} NOT NULL,
+    asks           {text} NOT NULL,
+    object_id      {text},
+    snapshot_id    {text},
+    created_at     BIGINT NOT NULL,
+    read_at        BIGINT,
+    account_id     {text},
+    PRIMARY KEY (event_id, livemode, stripe_account)
+) {updated_in_place};
+
+CREATE INDEX thin_events_asks ON thin_events (asks, read_at);
+CREATE INDEX thin_events_snapshot ON thin_events (snapshot_id) WHERE snapshot_id IS NOT NULL;
+CREATE INDEX thin_events_open ON thin_events (created_at) WHERE read_at IS NULL;
+CREATE INDEX thin_events_read ON thin_events (read_at) WHERE read_at IS NOT NULL;

@@ -14,12 +14,15 @@ const TABLE: &str = "doubtful_objects";
 
 statements! {
     /// A doubt about an object that is being asked for raises `asked`, so that it is asked again.
+    /// A thin event takes the place of no other reason: that one has to be asked about whatever
+    /// becomes of the event.
     RAISE = "WITH {rows:object_id text, reason text, next_attempt_at bigint} \
         INSERT INTO doubtful_objects (object_id, reason, asked, attempts, next_attempt_at, \
             lease_generation) \
         SELECT object_id, reason, 1, 0, next_attempt_at, 0 FROM r WHERE true \
         ON CONFLICT (object_id) DO UPDATE SET asked = doubtful_objects.asked + 1, \
-            reason = excluded.reason, attempts = 0, \
+            reason = CASE WHEN excluded.reason = 'thin_event' THEN doubtful_objects.reason \
+                ELSE excluded.reason END, attempts = 0, \
             next_attempt_at = CASE \
                 WHEN doubtful_objects.next_attempt_at < excluded.next_attempt_at \
                 THEN doubtful_objects.next_attempt_at ELSE excluded.next_attempt_at END";
@@ -44,6 +47,9 @@ statements! {
 
     COUNT = "SELECT COUNT(*) FROM doubtful_objects";
 }
+
+/// The reason of an object that is asked for because thin events name it, and for nothing else.
+pub const THIN_EVENT: &str = "thin_event";
 
 /// A doubt to be noted.
 #[derive(Debug, Clone, PartialEq, Eq)]

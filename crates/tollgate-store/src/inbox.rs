@@ -275,7 +275,7 @@ pub struct TypeStats {
     pub p99_us: Option<u64>,
 }
 
-fn read_key(cells: &mut Cells<'_>) -> Result<EventKey, StoreError> {
+pub(crate) fn read_key(cells: &mut Cells<'_>) -> Result<EventKey, StoreError> {
     Ok(EventKey {
         event: cells.key(TABLE)?,
         livemode: cells.boolean()?,

@@ -32,6 +32,7 @@ pub mod schedule;
 pub mod scratch;
 mod statement;
 pub mod stripe_requests;
+pub mod thin_events;
 pub mod usage;
 mod wire;
 
@@ -67,6 +68,7 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         reconciliation_runs::STATEMENTS,
         schedule::STATEMENTS,
         stripe_requests::STATEMENTS,
+        thin_events::STATEMENTS,
         usage::STATEMENTS,
     ]
     .into_iter()

@@ -22,7 +22,7 @@ pub(crate) const OBJECT: &str = "tollgate.observation";
 /// Hexadecimal digits of a hash that make an id.
 const HASH_DIGITS: usize = 40;
 
-/// The objects that are asked for.
+/// The objects that are asked for, owners first, what hangs on them later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FetchedKind {
     /// A customer.
@@ -33,14 +33,14 @@ pub enum FetchedKind {
     Session,
     /// An invoice.
     Invoice,
+    /// A payment of an invoice.
+    InvoicePayment,
     /// A refund.
     Refund,
     /// A dispute.
     Dispute,
     /// A charge, with the total of its refunds.
     Charge,
-    /// A payment of an invoice.
-    InvoicePayment,
 }
 
 impl FetchedKind {

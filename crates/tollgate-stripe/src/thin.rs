@@ -64,8 +64,10 @@ pub enum Task {
     Happening(EventId, Option<ObjectId>),
     /// To compare everything: events were not made.
     CompareAll,
-    /// To tell people that something of Billing v2 was sold.
-    TellOfBillingV2,
+    /// To tell people that something of Billing v2 is sold, which is not read.
+    SoldByBillingV2,
+    /// To tell people that something of Billing v2 is sold no more.
+    EndedInBillingV2,
     /// Nothing.
     Nothing {
         /// A stable label, free of anything the sender wrote.
@@ -79,8 +81,8 @@ impl ThinEvent<'_> {
         if self.event_type.starts_with(EVENTS_NOT_MADE) {
             return Task::CompareAll;
         }
-        if self.event_type.starts_with(BILLING_V2) {
-            return Task::TellOfBillingV2;
+        if let Some(name) = self.event_type.strip_prefix(BILLING_V2) {
+            return of_billing_v2(name);
         }
         let Some(name) = self.event_type.strip_prefix(V1) else {
             return Task::Nothing { reason: "type_without_effects" };
@@ -118,6 +120,18 @@ fn tells_by_name(name: &str) -> bool {
             | "invoice.payment_action_required"
             | "invoice.payment_failed"
     )
+}
+
+/// Of Billing v2 it matters what somebody has, such as a `pricing_plan_subscription`; plans, rate
+/// cards and the like are what is for sale.
+fn of_billing_v2(name: &str) -> Task {
+    match name.split_once('.') {
+        Some((object, "servicing_canceled")) if object.ends_with("_subscription") => {
+            Task::EndedInBillingV2
+        }
+        Some((object, _)) if object.ends_with("_subscription") => Task::SoldByBillingV2,
+        Some(_) | None => Task::Nothing { reason: "type_without_effects" },
+    }
 }
 
 fn is_of_catalog(name: &str) -> bool {

@@ -27,7 +27,7 @@ fn list(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
     }
     let wanted = |event: &&Happening| {
         span.has(event.created())
-            && object.is_none_or(|id| event.related_object()["id"] == *id)
+            && object.is_none_or(|id| event.related_object().get("id").is_some_and(|its| its == id))
             && (types.is_empty()
                 || types.iter().any(|name| name.strip_prefix(PREFIX) == Some(event.kind())))
     };

@@ -8,6 +8,7 @@
 //! lost, and the whole batch is done again.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
@@ -15,9 +16,12 @@ use tollgate_domain::{Catalog, Decision, Facts, Timestamp, drift};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, NewEvent, Outcome};
-use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links, meta};
+use tollgate_store::{
+    StoreError, Tx, accounts, changes, doubts, facts, inbox, links, meta, thin_events,
+};
 
 use super::delivery::{Content, Delivery, Reply};
+use super::notice::{self, Standing};
 use super::read::ignored;
 use super::replies::{log, replies};
 use super::work::{Known, Undecided, Verdict, Work};
@@ -34,6 +38,11 @@ const ATTEMPTS_MAX: u32 = 8;
 /// A doubt that can wait is asked about after so long: a burst of events is then one request, and
 /// the second in which they tie is over.
 const DOUBT_WAIT_MS: i64 = 2_000;
+
+/// An object named by a thin event is asked for after so long: then the second in which the event
+/// was made is over, so that the reply answers all events of that second, whenever they come, and a
+/// snapshot event of the same happening may come first.
+const THIN_WAIT_MS: i64 = 1_000;
 
 /// What a committed batch tells this process.
 struct Committed {
@@ -147,6 +156,9 @@ impl Intake {
         write_inbox(&mut tx, &rows).await?;
         dead::save(&mut tx, &events, rows.outcomes(), now).await?;
         heard::save(&mut tx, batch, &verdicts, &events, now).await?;
+        let thin = notice::rows(batch, &verdicts);
+        thin_events::note(&mut tx, &thin).await?;
+        notice::tell_of(&mut tx, batch, &verdicts, (self.asks, now)).await?;
         let woken = inbox::wake(&mut tx, &links.new).await? > 0;
         doubts::raise(&mut tx, &doubts).await?;
         let changed = ledger.changed();
@@ -154,6 +166,9 @@ impl Intake {
             changes::append(&mut tx, &self.instance, &changed).await?;
         }
         self.commit(tx, &changed).await?;
+        if !thin.is_empty() {
+            self.heed_thin_events();
+        }
         self.metrics
             .intake_batch
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
@@ -171,7 +186,8 @@ impl Intake {
         if let Some(livemode) = self.livemode.get() {
             return Ok(Some(*livemode));
         }
-        let first = batch.iter().find(|one| matches!(one.content, Content::Effect(_)));
+        let told = |one: &&Delivery| matches!(one.content, Content::Effect(_) | Content::Thin(_));
+        let first = batch.iter().find(told);
         let Some(first) = first else { return Ok(None) };
         let mode = if first.key.livemode { Livemode::Live } else { Livemode::Test };
         let kept = meta::claim_in(tx, FIRST_MODE, mode.as_str()).await?;
@@ -187,7 +203,10 @@ impl Intake {
             HashMap::new()
         };
         let livemode = self.livemode(tx, batch).await?;
-        Ok(Known { links, whole_groups: false, emails, match_email: self.match_email, livemode })
+        let any_thin = self.any_thin.load(Ordering::Acquire);
+        let standing = Standing::load(tx, batch, any_thin).await?;
+        let match_email = self.match_email;
+        Ok(Known { links, whole_groups: false, emails, match_email, livemode, standing })
     }
 
     async fn facts(
@@ -232,6 +251,8 @@ impl Intake {
                 | Verdict::Ignored(_)
                 | Verdict::Dead(_)
                 | Verdict::Failed(_)
+                | Verdict::Read { .. }
+                | Verdict::Unread
                 | Verdict::Decided(..) => None,
             };
             rows.waits.extend(awaited.map(|objects| (delivery.key.clone(), objects.clone())));
@@ -268,6 +289,8 @@ impl Intake {
         };
         match verdict {
             Verdict::Decided(account, _) => outcome.account = Some(account.clone()),
+            Verdict::Read { account, .. } => outcome.account.clone_from(account),
+            Verdict::Unread => self.await_reading(&mut outcome, delivery, before, now),
             Verdict::Duplicate | Verdict::Repeats(_) => {}
             Verdict::Ignored(reason) => {
                 outcome.status = EventStatus::Ignored;
@@ -315,6 +338,34 @@ impl Intake {
         outcome
     }
 
+    /// A thin event waits until its object was read. Who asks Stripe wakes it; time alone ends it,
+    /// and only where Stripe can be asked.
+    fn await_reading(
+        &self,
+        outcome: &mut Outcome,
+        delivery: &Delivery,
+        before: Option<&KnownEvent>,
+        now: Timestamp,
+    ) {
+        let days = i64::from(self.workers.waiting_days_max);
+        let end = delivery.received_at.plus_days(days);
+        outcome.processed_at = None;
+        outcome.attempts = before.map_or(0, |known| known.attempts);
+        if self.asks && end <= now {
+            outcome.status = EventStatus::Dead;
+            outcome.reason = Some("Stripe did not show its object in time".to_owned());
+            return;
+        }
+        outcome.status = EventStatus::Waiting;
+        outcome.next_attempt_at = Some(if end > now { end } else { now.plus_days(days) });
+        let why = if self.asks {
+            "its object was not read yet"
+        } else {
+            "its object cannot be read: stripe.secret_key is not set"
+        };
+        outcome.reason = Some(why.to_owned());
+    }
+
     /// Stores an event that cannot be processed even alone, without any effect.
     pub(super) async fn store_failed(
         &self,
@@ -341,7 +392,9 @@ impl Intake {
         for (delivery, reply) in batch.iter().zip(replies) {
             let event_type = match &delivery.content {
                 Content::Ignored(_) | Content::NoEvent(_) => "other".to_owned(),
-                Content::Effect(_) | Content::Garbled(_) => delivery.event_type.clone(),
+                Content::Effect(_) | Content::Thin(_) | Content::Garbled(_) => {
+                    delivery.event_type.clone()
+                }
             };
             let labels = EventLabels { event_type, result: reply.status.as_str() };
             self.metrics.webhook_events.get_or_create(&labels).inc();
@@ -369,6 +422,10 @@ fn new_doubts(
             let at = if doubt.can_wait() { now.plus_ms(DOUBT_WAIT_MS) } else { now };
             doubts.push(NewDoubt { object, reason: doubt.as_str(), at });
         }
+    }
+    for object in notice::asked_for(batch, verdicts) {
+        let at = now.plus_ms(THIN_WAIT_MS);
+        doubts.push(NewDoubt { object: object.clone(), reason: doubts::THIN_EVENT, at });
     }
     doubts
 }

@@ -5,6 +5,8 @@ use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::{Observation, Timestamp};
 use tollgate_store::inbox::{EventKey, StoredBody};
 
+use super::notice::Notice;
+
 /// A verified event on its way into the database.
 #[derive(Debug)]
 pub struct Delivery {
@@ -37,6 +39,8 @@ pub struct Delivery {
 pub enum Content {
     /// Something that has effects.
     Effect(Box<Observation>),
+    /// That something happened to an object, which has to be read.
+    Thin(Notice),
     /// Nothing for us, for this reason.
     Ignored(&'static str),
     /// No event at all, for this reason, although the signature holds; stored as `dead`.
@@ -71,7 +75,7 @@ pub enum ReplyStatus {
     Duplicate,
     /// Stored; it has no effects.
     Ignored,
-    /// Stored; its owner is not known yet.
+    /// Stored; its owner is not known yet, or its object was not read yet.
     Waiting,
     /// Stored; it could not be processed and will be tried again.
     Failed,

@@ -30,7 +30,9 @@ pub(super) async fn save(
     for (delivery, verdict) in batch.iter().zip(verdicts) {
         let before = known.get(&delivery.key).map(|event| event.status);
         match (&delivery.content, verdict) {
-            (Content::Effect(_), Verdict::Ignored(reason)) if *reason == ignored::OTHER_MODE => {
+            (Content::Effect(_) | Content::Thin(_), Verdict::Ignored(reason))
+                if *reason == ignored::OTHER_MODE =>
+            {
                 open.push(other_mode(delivery, now));
             }
             (Content::Ignored(reason), _) if *reason == ignored::OTHER_MODE => {

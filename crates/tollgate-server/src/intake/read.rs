@@ -5,9 +5,11 @@ use sha2::{Digest, Sha256};
 use tollgate_domain::ids::{EventId, ObjectId};
 use tollgate_domain::{Seen, Timestamp};
 use tollgate_store::inbox::EventKey;
-use tollgate_stripe::{Envelope, Observed, Parsed, event, fetched, observe};
+use tollgate_stripe::thin::Task;
+use tollgate_stripe::{Envelope, Observed, Parsed, ThinEvent, event, fetched, observe};
 
 use super::delivery::Content;
+use super::notice::{EVERYTHING, Notice};
 use crate::config::{Livemode, StripeConfig};
 
 /// Why an event is stored and left alone.
@@ -18,8 +20,10 @@ pub mod ignored {
     pub const FOREIGN_ACCOUNT: &str = "foreign_account";
     /// It names no account of ours and sells nothing of the catalog.
     pub const FOREIGN: &str = tollgate_store::inbox::FOREIGN;
-    /// It names an object instead of carrying it.
-    pub const THIN_EVENT: &str = "thin_event";
+    /// Something is sold by Billing v2, which is not read yet; there is a finding about it.
+    pub const BILLING_V2: &str = "billing_v2";
+    /// Something of Billing v2 is sold no more.
+    pub const BILLING_V2_ENDED: &str = "billing_v2_ended";
     /// Something of Stripe's product catalog changed; nobody's entitlements do.
     pub const CATALOG_NOTICE: &str = "catalog_notice";
 }
@@ -46,6 +50,7 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
     match event::parse(body) {
         Parsed::Event(envelope) => read_event(&envelope, ours),
         Parsed::Thin(thin) => Reading {
+            content: thin_content(&thin, ours),
             key: EventKey {
                 event: thin.id,
                 livemode: thin.livemode,
@@ -55,7 +60,6 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
             api_version: None,
             created_at: Some(thin.created),
             object: thin.related_object.and_then(|related| related.id),
-            content: Content::Ignored(ignored::THIN_EVENT),
         },
         Parsed::NotAnEvent { why } => Reading {
             key: EventKey { event: body_id(body), livemode: false, stripe_account: String::new() },
@@ -85,7 +89,9 @@ fn read_event(envelope: &Envelope<'_>, ours: &StripeConfig) -> Reading {
     let content = content(envelope, ours);
     let object = match &content {
         Content::Effect(seen) => seen.references.first().cloned(),
-        Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => envelope.object_id(),
+        Content::Thin(_) | Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => {
+            envelope.object_id()
+        }
     };
     Reading {
         key: EventKey {
@@ -101,12 +107,44 @@ fn read_event(envelope: &Envelope<'_>, ours: &StripeConfig) -> Reading {
     }
 }
 
-fn content(envelope: &Envelope<'_>, ours: &StripeConfig) -> Content {
-    if ours.mode.is_some_and(|mode: Livemode| !mode.matches(envelope.livemode)) {
-        return Content::Ignored(ignored::OTHER_MODE);
+/// Why an event of a mode and a connected account is none of ours.
+fn not_ours(
+    livemode: bool,
+    account: Option<&ObjectId>,
+    ours: &StripeConfig,
+) -> Option<&'static str> {
+    if ours.mode.is_some_and(|mode: Livemode| !mode.matches(livemode)) {
+        return Some(ignored::OTHER_MODE);
     }
-    if is_foreign_account(envelope.account.as_ref(), ours) {
-        return Content::Ignored(ignored::FOREIGN_ACCOUNT);
+    is_foreign_account(account, ours).then_some(ignored::FOREIGN_ACCOUNT)
+}
+
+fn thin_content(thin: &ThinEvent<'_>, ours: &StripeConfig) -> Content {
+    if let Some(reason) = not_ours(thin.livemode, thin.context.as_ref(), ours) {
+        return Content::Ignored(reason);
+    }
+    let (asks, object) = match thin.task() {
+        Task::Object(_, id) => (Some(id), None),
+        Task::Happening(snapshot, object) => (ObjectId::parse(snapshot.as_str()).ok(), object),
+        Task::CompareAll => (ObjectId::parse(EVERYTHING).ok(), None),
+        Task::SoldByBillingV2 => return Content::Ignored(ignored::BILLING_V2),
+        Task::EndedInBillingV2 => return Content::Ignored(ignored::BILLING_V2_ENDED),
+        Task::Nothing { reason } => return Content::Ignored(reason),
+    };
+    match asks {
+        Some(asks) => Content::Thin(Notice {
+            asks,
+            object,
+            snapshot: thin.snapshot_event.clone(),
+            created: thin.created,
+        }),
+        None => Content::Garbled("what the event names is no id".to_owned()),
+    }
+}
+
+fn content(envelope: &Envelope<'_>, ours: &StripeConfig) -> Content {
+    if let Some(reason) = not_ours(envelope.livemode, envelope.account.as_ref(), ours) {
+        return Content::Ignored(reason);
     }
     match observe(&from_our_side(envelope, ours)) {
         Ok(Observed::Effect(seen)) if matches!(seen.seen, Seen::CatalogObject(_)) => {

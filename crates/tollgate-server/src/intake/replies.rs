@@ -49,6 +49,11 @@ pub(super) fn replies(
             Verdict::Waiting(_) => {
                 reply(ReplyStatus::Waiting, "stored until an account is linked to its objects")
             }
+            Verdict::Read { account, .. } => Reply {
+                account: account.clone(),
+                ..reply(ReplyStatus::Processed, "its object was read")
+            },
+            Verdict::Unread => reply(ReplyStatus::Waiting, "stored until its object is read"),
             Verdict::Dead(why) => reply(ReplyStatus::Failed, why),
             Verdict::Failed(why) => reply(ReplyStatus::Failed, why),
         };

@@ -16,6 +16,7 @@ use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent};
 
 use super::delivery::{Content, Delivery};
+use super::notice::{self, Standing};
 use super::read::ignored;
 
 /// What came of one delivery, before anything is written.
@@ -38,6 +39,10 @@ pub(super) enum Verdict {
     Failed(String),
     /// Its decision, for its account.
     Decided(AccountId, Decision),
+    /// A thin event whose object was read, at this time, and belongs to this account.
+    Read { account: Option<AccountId>, at: Timestamp },
+    /// A thin event whose object was not read yet.
+    Unread,
 }
 
 /// Takes a decision down, with the facts as it left them: the next one changes them again.
@@ -86,6 +91,8 @@ pub(super) struct Known {
     pub(super) match_email: bool,
     /// The mode of this deployment, where it is settled.
     pub(super) livemode: Option<bool>,
+    /// What is known of what thin events name.
+    pub(super) standing: Standing,
 }
 
 impl Known {
@@ -205,6 +212,7 @@ impl<'a> Work<'a> {
             first.entry(&delivery.key).or_insert(place);
         }
         while self.decide_open(&mut verdicts, facts, catalog, enter)? {}
+        notice::match_snapshots(self.deliveries, &mut verdicts);
         Ok(verdicts)
     }
 
@@ -228,6 +236,10 @@ impl<'a> Work<'a> {
         Ok(progress)
     }
 
+    fn is_of_other_mode(&self, delivery: &Delivery) -> bool {
+        self.known.livemode.is_some_and(|livemode| livemode != delivery.key.livemode)
+    }
+
     fn decide_one(
         &mut self,
         place: usize,
@@ -243,11 +255,12 @@ impl<'a> Work<'a> {
             Content::Ignored(reason) => return Ok(Verdict::Ignored(reason)),
             Content::NoEvent(why) => return Ok(Verdict::Dead(why)),
             Content::Garbled(why) => return Ok(Verdict::Failed(why.clone())),
+            Content::Thin(_) | Content::Effect(_) if self.is_of_other_mode(delivery) => {
+                return Ok(Verdict::Ignored(ignored::OTHER_MODE));
+            }
+            Content::Thin(notice) => return Ok(self.known.standing.of(&delivery.key, notice)),
             Content::Effect(seen) => seen,
         };
-        if self.known.livemode.is_some_and(|livemode| livemode != delivery.key.livemode) {
-            return Ok(Verdict::Ignored(ignored::OTHER_MODE));
-        }
         let book = Book { links: &self.links, emails: &self.known.emails };
         let Owner::Found(found) = owner::choose(seen, &book) else {
             return Ok(self.without_owner(seen, catalog));
@@ -266,8 +279,14 @@ impl<'a> Work<'a> {
             return Ok(Verdict::Failed(why.to_owned()));
         };
         // A replay that changes nothing must tell nothing: journal and consumers know already.
-        if self.replayed.contains(&delivery.key) && !decision.changes.iter().any(is_news) {
-            decision = Decision::default();
+        if !decision.changes.iter().any(is_news) {
+            if self.replayed.contains(&delivery.key) {
+                decision = Decision::default();
+            } else if self.known.standing.was_told(&delivery.key) {
+                // A thin event told of the same happening, and its object was newer.
+                decision.journal.clear();
+                decision.billing.clear();
+            }
         }
         for change in &decision.changes {
             facts.apply(change);
@@ -394,7 +413,7 @@ const fn is_done(status: EventStatus) -> bool {
 fn observation(delivery: &Delivery) -> Option<&Observation> {
     match &delivery.content {
         Content::Effect(seen) => Some(seen),
-        Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
+        Content::Thin(_) | Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
     }
 }
 

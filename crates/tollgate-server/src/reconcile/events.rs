@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use tollgate_domain::ids::AccountId;
+use tollgate_domain::ids::{AccountId, EventId};
 use tollgate_domain::{Drift, Timestamp};
 use tollgate_store::inbox::{self, EventKey};
-use tollgate_store::{StoreError, meta};
+use tollgate_store::{StoreError, meta, thin_events};
 use tollgate_stripe::EVENT_TYPES;
 use tollgate_stripe::client::{ApiPath, Cursor, Form, Operation};
 
@@ -175,10 +175,13 @@ async fn take(course: &mut Course<'_>, events: &[Box<RawValue>]) -> Result<(), R
     let readings: Vec<Reading> = events.iter().map(|event| read(event)).collect();
     let keys: Vec<EventKey> = readings.iter().map(|reading| reading.key.clone()).collect();
     let known = inbox::known_now(&course.app.engine.db, &keys).await?;
+    // What a thin event told of, or is about to, was not missed.
+    let ids: Vec<EventId> = keys.iter().map(|key| key.event.clone()).collect();
+    let told = thin_events::twins(&course.app.engine.db, &ids).await?;
     let received_at = course.app.clock.now();
     let mut missed = Vec::new();
     for (reading, event) in readings.into_iter().zip(events) {
-        if !known.contains_key(&reading.key) {
+        if !known.contains_key(&reading.key) && !told.contains_key(&reading.key.event) {
             missed.push(delivery(reading, event, received_at));
         }
     }
@@ -219,7 +222,7 @@ fn count(course: &mut Course<'_>, delivery: &Delivery, reply: Option<&Reply>, re
 fn claimed(delivery: &Delivery) -> Option<&AccountId> {
     match &delivery.content {
         Content::Effect(seen) => seen.claim.as_ref().map(|claim| &claim.account),
-        Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
+        Content::Thin(_) | Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
     }
 }
 

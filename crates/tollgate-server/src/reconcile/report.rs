@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use tollgate_domain::Drift;
 use tollgate_domain::change::FieldChange;
 
-/// Most differences shown one by one; all are counted.
+/// Most differences of one class shown one by one, so that many events that never came do not hide
+/// what else differs; all are counted.
 pub const EXAMPLES_MAX: usize = 50;
 
 /// Counts of a run so far.
@@ -39,7 +40,7 @@ pub struct Report {
     /// Accounts that lose (or would lose) what they pay for.
     #[serde(default)]
     pub ends: u64,
-    /// The first differences, one by one.
+    /// The first differences of each class, one by one.
     pub examples: Vec<Example>,
 }
 
@@ -70,8 +71,10 @@ impl Report {
 
     /// Shows a difference, while there is room.
     pub fn show(&mut self, example: impl FnOnce() -> Example) {
-        if self.examples.len() < EXAMPLES_MAX {
-            self.examples.push(example());
+        let example = example();
+        let shown = self.examples.iter().filter(|one| one.drift == example.drift).count();
+        if shown < EXAMPLES_MAX {
+            self.examples.push(example);
         }
     }
 

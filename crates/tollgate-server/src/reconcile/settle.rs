@@ -74,11 +74,14 @@ pub struct Settled {
     pub sells_unknown: bool,
     /// Taking it in ends (or would end) what the account pays for.
     pub ends: bool,
+    /// Stripe's clock when it was shown; `None` where it was not.
+    pub at: Option<Timestamp>,
 }
 
 impl Settled {
     const fn only(outcome: Outcome, account: Option<AccountId>) -> Self {
-        Self { outcome, account, revision: None, sells_unknown: false, ends: false }
+        let sells_unknown = false;
+        Self { outcome, account, revision: None, sells_unknown, ends: false, at: None }
     }
 }
 
@@ -113,14 +116,38 @@ pub async fn settle(
         cause: FetchCause::Doubt,
         covers: &covers,
     };
+    let mut settled = judge(app, before, &showing, why, take).await?;
+    settled.at = Some(at);
+    Ok(settled)
+}
+
+/// Compares what Stripe shows with what is known, and takes it in where it tells something new. What
+/// a thin event named is an event's own object: it is kept as an event would be, also where it tells
+/// nothing new, nobody owns it yet, or it cannot be read.
+async fn judge(
+    app: &App,
+    before: Option<Facts>,
+    showing: &Showing<'_>,
+    why: Why,
+    take: Take,
+) -> Result<Settled, ReconcileError> {
+    let account = before.as_ref().map(|facts| facts.account.clone());
+    let keep = why == Why::Cause(FetchCause::ThinEvent) && take != Take::Nothing;
+    let kept = Showing { cause: FetchCause::ThinEvent, ..*showing };
     let told = match fetched::read(&showing.to_body()?).map(|read| read.told) {
         Some(Ok(told)) => told,
         Some(Err(error)) => {
+            if keep {
+                take_in(app, &kept).await?;
+            }
             return Ok(Settled::only(Outcome::Unreadable(error.to_string()), account));
         }
         None => return Ok(Settled::only(Outcome::Unreadable("no object".to_owned()), account)),
     };
     let Some(owner) = owner_of(app, &told).await? else {
+        if keep {
+            take_in(app, &kept).await?;
+        }
         return Ok(Settled::only(Outcome::Foreign, None));
     };
     let facts = match before {
@@ -131,10 +158,13 @@ pub async fn settle(
     let mut settled = Settled::only(Outcome::Same, Some(owner.account.clone()));
     settled.sells_unknown = drift::sells_unknown(&told.seen, &app.config.catalog);
     let cause = match (&compared, why) {
+        // It is how the object stands now: an event that was lost and is older must not be the newest.
+        (Comparison::Same, Why::Cause(cause)) if keep => cause,
         (Comparison::Same, _) => return Ok(settled),
         (_, Why::Cause(cause)) => cause,
         (Comparison::Unsettled, Why::Compare { .. }) => FetchCause::Doubt,
         (Comparison::Differs(_), Why::Compare { whole_since }) => {
+            let id = told.references.first().map_or("", ObjectId::as_str);
             let stuck = inbox::is_stuck(&app.engine.db, id).await?;
             let evidence = Evidence { stuck, whole_since };
             FetchCause::Drift(drift::classify(&told, &facts, evidence))
@@ -146,7 +176,7 @@ pub async fn settle(
     };
     settled.ends = drift::would_end(&told.seen, &facts);
     if take == Take::All || (take == Take::AllButEnds && !settled.ends) {
-        settled.revision = take_in(app, &Showing { cause, ..showing }).await?;
+        settled.revision = take_in(app, &Showing { cause, ..*showing }).await?;
     }
     Ok(settled)
 }

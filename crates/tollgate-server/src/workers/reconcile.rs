@@ -10,7 +10,7 @@ use tollgate_store::reconciliation_runs;
 
 use crate::app::App;
 use crate::metrics::ReasonLabel;
-use crate::reconcile::{self, Kind, Order, ReconcileError, Report};
+use crate::reconcile::{self, Kind, Order, ReconcileError, Report, named};
 use crate::supervisor::TaskKind;
 
 /// Events that never came are looked for so often, and when the engine starts.
@@ -58,7 +58,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 
 /// One look: does what is due. Returns what was done.
 pub async fn tick(app: &App, started: bool) -> Result<Option<Report>, ReconcileError> {
-    let kind = if is_sweep_due(app).await? {
+    let waiting = named::waiting_for_everything(app).await?;
+    let began = app.clock.now();
+    let kind = if !waiting.is_empty() || is_sweep_due(app).await? {
         Kind::Sweep
     } else if started || reconcile::is_due(app, EVENTS_EVERY_MS).await? {
         Kind::Events
@@ -67,6 +69,9 @@ pub async fn tick(app: &App, started: bool) -> Result<Option<Report>, ReconcileE
     };
     let order = Order { kind, account: None, dry: false, allow_ends: false };
     let report = reconcile::reconcile(app, order, &|_, _| {}).await?;
+    if kind == Kind::Sweep {
+        named::everything_was_compared(app, waiting, began).await?;
+    }
     if report.drifted() > 0 {
         tracing::warn!(
             kind = kind.as_str(),

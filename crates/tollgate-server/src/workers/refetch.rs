@@ -19,6 +19,7 @@ use tollgate_stripe::fetched::FetchedKind;
 use crate::app::App;
 use crate::backoff;
 use crate::metrics::ReasonLabel;
+use crate::reconcile::named::{self, Reading};
 use crate::reconcile::{ReconcileError, Take, Why, settle};
 use crate::supervisor::{TaskKind, panic_text};
 
@@ -32,9 +33,10 @@ const LEASE_MS: i64 = 60_000;
 /// Works until `stop`.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let pace = Duration::from_millis(app.config.workers.poll_ms);
+    let mut begun = false;
     loop {
         app.supervisor.turn(TaskKind::Refetch);
-        match tick(&app).await {
+        match round(&app, &mut begun).await {
             Ok(count) if count > 0 && !*stop.borrow() => continue,
             Ok(_) => {}
             Err(error) => {
@@ -51,44 +53,95 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// One round; the first one takes up what waited for a key.
+async fn round(app: &App, begun: &mut bool) -> Result<usize, ReconcileError> {
+    if !*begun && app.stripe.is_some() {
+        named::ask_for_all(app).await?;
+        *begun = true;
+    }
+    tick(app).await
+}
+
 /// One round; returns how many objects were asked for.
 pub async fn tick(app: &App) -> Result<usize, ReconcileError> {
     let Some(client) = &app.stripe else { return Ok(0) };
     let (db, now) = (&app.engine.db, app.clock.now());
-    let claimed = doubts::claim(db, now, now.plus_ms(LEASE_MS), TAKEN).await?;
+    let mut claimed = doubts::claim(db, now, now.plus_ms(LEASE_MS), TAKEN).await?;
     let count = claimed.len();
-    let asked = claimed.into_iter().map(|doubt| one(app, client, doubt));
-    let mut asked = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
+    claimed.sort_by_key(turn);
     let mut failed = None;
-    while let Some(done) = asked.next().await {
-        failed = failed.or(done.err());
+    while let Some(first) = claimed.first().map(turn) {
+        let together = claimed.iter().take_while(|doubt| turn(doubt) == first).count();
+        let together: Vec<ClaimedDoubt> = claimed.drain(..together).collect();
+        let asked = together.into_iter().map(|doubt| one(app, client, doubt));
+        let mut asked = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
+        while let Some(done) = asked.next().await {
+            failed = failed.or(done.err());
+        }
     }
     failed.map_or(Ok(count), Err)
+}
+
+/// Owners are read before what hangs on them; events are of what customers have.
+fn turn(doubt: &ClaimedDoubt) -> FetchedKind {
+    FetchedKind::of_id(doubt.object.as_str()).unwrap_or(FetchedKind::Invoice)
 }
 
 async fn one(app: &App, client: &StripeClient, doubt: ClaimedDoubt) -> Result<(), ReconcileError> {
     let db = &app.engine.db;
     let id = doubt.object.as_str();
-    let Some(kind) = FetchedKind::of_id(id) else { return Ok(doubts::settle(db, &doubt).await?) };
-    let why = Why::Cause(FetchCause::Doubt);
-    // A defect costs this object's doubt another attempt, and the others nothing.
-    let asked = settle(app, client, kind, id, why, Take::All);
-    let settled = AssertUnwindSafe(asked).catch_unwind().await;
-    let settled = settled.unwrap_or_else(|panic| {
-        tracing::error!(object = id, panic = panic_text(panic.as_ref()), "a doubt was not settled");
+    // A defect costs this object another attempt, and the others nothing.
+    let done = AssertUnwindSafe(read(app, client, &doubt)).catch_unwind().await;
+    let done = done.unwrap_or_else(|panic| {
+        tracing::error!(object = id, panic = panic_text(panic.as_ref()), "an object was not read");
         Err(ReconcileError::NotCommitted)
     });
-    match settled {
-        Ok(settled) => {
-            tracing::debug!(object = id, reason = doubt.reason, outcome = ?settled.outcome, "asked");
-            Ok(doubts::settle(db, &doubt).await?)
-        }
+    match done {
+        Ok(Reading::Read | Reading::NotNeeded) => Ok(doubts::settle(db, &doubt).await?),
+        Ok(Reading::NotShown) => postpone(app, &doubt).await,
         Err(error) => {
-            let now = app.clock.now();
-            let tries = doubt.attempts.saturating_add(1);
-            let at = backoff::next_of_many(&app.config.workers, tries, now);
-            doubts::postpone(db, &doubt, at).await?;
+            postpone(app, &doubt).await?;
             Err(error)
         }
     }
+}
+
+/// Reads what is asked for: the snapshot event of a thin one, or an object.
+async fn read(
+    app: &App,
+    client: &StripeClient,
+    doubt: &ClaimedDoubt,
+) -> Result<Reading, ReconcileError> {
+    let id = doubt.object.as_str();
+    if named::is_event(id) {
+        return named::read_happening(app, client, &doubt.object).await;
+    }
+    match FetchedKind::of_id(id) {
+        Some(kind) => object(app, client, kind, doubt).await,
+        None => Ok(Reading::NotNeeded),
+    }
+}
+
+/// Asks for an object because of thin events, because of a doubt, or because of both, but once.
+async fn object(
+    app: &App,
+    client: &StripeClient,
+    kind: FetchedKind,
+    doubt: &ClaimedDoubt,
+) -> Result<Reading, ReconcileError> {
+    let reading = named::read_object(app, client, kind, &doubt.object).await?;
+    if reading != Reading::NotNeeded || doubt.reason == doubts::THIN_EVENT {
+        return Ok(reading);
+    }
+    let id = doubt.object.as_str();
+    let settled = settle(app, client, kind, id, Why::Cause(FetchCause::Doubt), Take::All).await?;
+    tracing::debug!(object = id, reason = doubt.reason, outcome = ?settled.outcome, "asked");
+    Ok(reading)
+}
+
+/// What is asked for is never given up.
+async fn postpone(app: &App, doubt: &ClaimedDoubt) -> Result<(), ReconcileError> {
+    let tries = doubt.attempts.saturating_add(1);
+    let at = backoff::next_of_many(&app.config.workers, tries, app.clock.now());
+    Ok(doubts::postpone(&app.engine.db, doubt, at).await?)
 }

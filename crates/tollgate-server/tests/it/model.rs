@@ -1,8 +1,9 @@
 //! The model check: random lives at Stripe, told with trouble, and one reconciliation.
 //!
 //! Accounts buy, change, fail to pay, are refunded, dispute, pause and end while time passes. Their
-//! events are lost, doubled, late by up to three days, reordered and in mixed API versions. After
-//! one reconciliation the engine's facts are Stripe's truth, and as much was repaired as was lost.
+//! events are lost, doubled, late by up to three days, reordered and in mixed API versions, and they
+//! come as snapshots, as thin events, in mixed form or in both. After one reconciliation the engine's
+//! facts are Stripe's truth, and as much was repaired as was lost.
 //!
 //! A world that fails prints its seed; `TOLLGATE_SEED=n` runs that world alone.
 

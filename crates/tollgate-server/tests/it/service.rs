@@ -16,4 +16,5 @@ mod reconcile;
 mod refusals;
 mod sold;
 mod supervision;
+mod thin;
 mod wrong_key;

@@ -40,5 +40,6 @@ mod keys;
 mod reconciliation;
 mod sample;
 mod schema;
+mod thin_events;
 mod usage;
 mod work;

@@ -113,9 +113,17 @@ fn what_changes_nothing_of_ours_asks_for_nothing() {
 #[test]
 fn failures_to_make_events_and_billing_v2_are_told_apart() {
     assert_eq!(event(EVENTS_NOT_MADE_TYPE, None, None), Task::CompareAll);
-    let name = "v2.billing.pricing_plan_subscription.servicing_activated";
     let related = Some(("v2.billing.pricing_plan_subscription", "bpps_1"));
-    assert_eq!(event(name, related, None), Task::TellOfBillingV2);
+    for (name, task) in [
+        ("v2.billing.pricing_plan_subscription.servicing_activated", Task::SoldByBillingV2),
+        ("v2.billing.pricing_plan_subscription.collection_past_due", Task::SoldByBillingV2),
+        ("v2.billing.rate_card_subscription.servicing_activated", Task::SoldByBillingV2),
+        ("v2.billing.pricing_plan_subscription.servicing_canceled", Task::EndedInBillingV2),
+        ("v2.billing.pricing_plan.created", nothing("type_without_effects")),
+        ("v2.billing.cadence.created", nothing("type_without_effects")),
+    ] {
+        assert_eq!(event(name, related, None), task, "{name}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tollgate_domain::catalog::Interval;
 use tollgate_domain::{Catalog, Timestamp};
 use tollgate_sandbox::sandbox::{ApiRequest, Card, CheckoutOutcome, DisputeMove, Method, Params};
 use tollgate_sandbox::server::{self, RunningSandbox, ServerOptions};
-use tollgate_sandbox::{ApiVersion, sandbox_price_id};
+use tollgate_sandbox::{ApiVersion, Happening, sandbox_price_id};
 use tollgate_server::intake::{Delivery, read, squeeze};
 use tollgate_server::workers;
 use tollgate_stripe::EVENT_TYPES;
@@ -30,6 +30,25 @@ const VERSIONS: [ApiVersion; 6] = [
     ApiVersion::Dahlia,
     ApiVersion::Endive,
 ];
+
+/// In which form a world's events are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Snapshot,
+    Thin,
+    /// Each in one of the two.
+    Mixed,
+    /// Each in both, by two destinations.
+    Double,
+}
+
+impl Form {
+    const ALL: [Self; 4] = [Self::Snapshot, Self::Thin, Self::Mixed, Self::Double];
+
+    fn of(seed: u64) -> Self {
+        Self::ALL[usize::try_from(seed % 4).unwrap()]
+    }
+}
 
 /// How often each thing was done.
 #[derive(Debug, Clone, Default)]
@@ -83,6 +102,7 @@ pub(super) struct World {
     on_their_way: Vec<OnItsWay>,
     told: usize,
     lost: u64,
+    form: Form,
     /// Stripe is asked about doubts all the while, as a server does.
     asks: bool,
 }
@@ -108,7 +128,8 @@ impl World {
             on_their_way: Vec::new(),
             told: 0,
             lost: 0,
-            asks: seed % 5 == 4,
+            form: Form::of(seed),
+            asks: seed % 5 == 4 || Form::of(seed) != Form::Snapshot,
         };
         for number in 0..accounts {
             let name = format!("acct-{number}");
@@ -164,6 +185,9 @@ impl World {
             one.due = 0;
         }
         self.deliver().await;
+        // What thin events name is read once their second is over.
+        self.app.clock.set(self.app.now().plus_ms(5_000));
+        self.deliver().await;
         self.lost
     }
 
@@ -183,22 +207,38 @@ impl World {
             if !EVENT_TYPES.contains(&event.kind()) {
                 continue;
             }
-            if self.rng.u8(0..100) < LOST_PERCENT {
-                self.lost += 1;
-                continue;
-            }
-            let copies = if self.rng.u8(0..100) < DOUBLED_PERCENT { 2 } else { 1 };
-            for _ in 0..copies {
-                let late = self.rng.u8(0..100) < LATE_PERCENT;
-                let delay = if late { self.rng.i64(0..LATE_SECONDS_MAX) } else { 0 };
-                let version = VERSIONS[self.rng.usize(0..VERSIONS.len())];
-                self.on_their_way.push(OnItsWay {
-                    due: event.created() + delay,
-                    place: self.rng.u64(..),
-                    body: event.render(version).body,
-                });
-            }
+            let (full, thin) = match self.form {
+                Form::Snapshot => (true, false),
+                Form::Thin => (false, true),
+                Form::Double => (true, true),
+                Form::Mixed => {
+                    let thin = self.rng.bool();
+                    (!thin, thin)
+                }
+            };
+            let (full, thin) =
+                (full && self.set_out(&event, false), thin && self.set_out(&event, true));
+            self.lost += u64::from(!full && !thin);
         }
+    }
+
+    /// One event sets out in one form; returns whether it does not get lost.
+    fn set_out(&mut self, event: &Happening, thin: bool) -> bool {
+        if self.rng.u8(0..100) < LOST_PERCENT {
+            return false;
+        }
+        let copies = if self.rng.u8(0..100) < DOUBLED_PERCENT { 2 } else { 1 };
+        for _ in 0..copies {
+            let late = self.rng.u8(0..100) < LATE_PERCENT;
+            let delay = if late { self.rng.i64(0..LATE_SECONDS_MAX) } else { 0 };
+            let version = VERSIONS[self.rng.usize(0..VERSIONS.len())];
+            self.on_their_way.push(OnItsWay {
+                due: event.created() + delay,
+                place: self.rng.u64(..),
+                body: if thin { event.show_thin().to_string() } else { event.render(version).body },
+            });
+        }
+        true
     }
 
     /// What is due arrives, in no order.

@@ -106,7 +106,12 @@ on_both! {
         let bodies = [
             event(json!({"id": "evt_live", "livemode": true})),
             event(json!({"id": "evt_other", "type": "source.chargeable"})),
-            json!({"id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.updated"}).to_string(),
+            json!({
+                "id": "evt_thin", "object": "v2.core.event", "type": "v1.charge.succeeded",
+                "created": "2026-11-21T10:00:00.250Z", "livemode": false,
+                "related_object": {"id": "ch_1", "type": "charge", "url": "/v1/charges/ch_1"},
+            })
+            .to_string(),
         ];
         for body in &bodies {
             let answer = app.deliver(body).await;

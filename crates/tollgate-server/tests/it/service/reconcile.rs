@@ -17,13 +17,13 @@ use tollgate_store::{doubts, facts, reconciliation_runs as runs};
 use crate::support::{NOW, Settings, TestApp, TestDatabase, catalog, on_both};
 
 /// An engine and the Stripe it reads.
-struct Pair {
-    app: TestApp,
-    stripe: RunningSandbox,
+pub(super) struct Pair {
+    pub(super) app: TestApp,
+    pub(super) stripe: RunningSandbox,
 }
 
 impl Pair {
-    async fn start(database: &TestDatabase) -> Self {
+    pub(super) async fn start(database: &TestDatabase) -> Self {
         let at = Timestamp::parse(NOW).unwrap();
         let stripe = server::start(ServerOptions::standing(&catalog(), at, 7)).await.unwrap();
         let environment = vec![
@@ -43,18 +43,18 @@ impl Pair {
         told
     }
 
-    async fn run(&self, kind: Kind, dry: bool) -> Result<Report, ReconcileError> {
+    pub(super) async fn run(&self, kind: Kind, dry: bool) -> Result<Report, ReconcileError> {
         let order = Order { kind, account: None, dry, allow_ends: false };
         reconcile::reconcile(self.app.app(), order, &|_, _| {}).await
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.app.stop().await;
         self.stripe.shutdown().await;
     }
 
     /// Calls Stripe's API and takes the id of what came of it.
-    fn call(&self, method: Method, path: &str, pairs: &[(&str, &str)]) -> Value {
+    pub(super) fn call(&self, method: Method, path: &str, pairs: &[(&str, &str)]) -> Value {
         let params = Params::from_pairs(pairs.iter().copied()).unwrap();
         let request = ApiRequest::new(method, path, params);
         let reply = self.stripe.with(|stripe| stripe.call(&request));
@@ -62,12 +62,12 @@ impl Pair {
         reply.body
     }
 
-    fn id(&self, path: &str, pairs: &[(&str, &str)]) -> String {
+    pub(super) fn id(&self, path: &str, pairs: &[(&str, &str)]) -> String {
         self.call(Method::Post, path, pairs)["id"].as_str().unwrap().to_owned()
     }
 
     /// `acme` subscribes to a plan on the hosted page; nobody is told.
-    fn subscribe(&self, plan: &str) -> String {
+    pub(super) fn subscribe(&self, plan: &str) -> String {
         let customer = self.id("/v1/customers", &[("metadata[account_id]", "acme")]);
         let price = sandbox_price_id(&catalog(), plan, Interval::Month);
         let session = self.id(
@@ -88,13 +88,13 @@ impl Pair {
     }
 
     /// Stripe's events of these types so far, the oldest first.
-    fn happened(&self, kinds: &[&str]) -> Vec<Happening> {
+    pub(super) fn happened(&self, kinds: &[&str]) -> Vec<Happening> {
         let all = self.stripe.with(|stripe| stripe.happenings().to_vec());
         all.into_iter().filter(|event| kinds.contains(&event.kind())).collect()
     }
 
     /// Delivers all that happened.
-    async fn deliver_all(&self) {
+    pub(super) async fn deliver_all(&self) {
         for event in self.stripe.with(|stripe| stripe.happenings().to_vec()) {
             if is_sent(&event) {
                 self.app.deliver(&event.render(ApiVersion::default()).body).await;
@@ -104,13 +104,13 @@ impl Pair {
     }
 
     /// Time passes for both.
-    fn pass(&self, seconds: u64) {
+    pub(super) fn pass(&self, seconds: u64) {
         let now = self.stripe.advance(Duration::from_secs(seconds));
         self.app.clock.set(now);
     }
 
     /// Asks Stripe about every doubt that is due; returns how many there were.
-    async fn ask(&self) -> usize {
+    pub(super) async fn ask(&self) -> usize {
         let mut asked = 0;
         loop {
             let count = workers::refetch::tick(self.app.app()).await.unwrap();
@@ -121,7 +121,7 @@ impl Pair {
         }
     }
 
-    async fn status(&self) -> String {
+    pub(super) async fn status(&self) -> String {
         let account = AccountId::parse("acme").unwrap();
         let facts =
             facts::load(&self.app.app().engine.db, &account, tollgate_domain::facts::Window::ALL)
@@ -140,7 +140,7 @@ fn server_error() -> Fault {
 }
 
 /// The event types an endpoint of ours is sent.
-fn is_sent(event: &Happening) -> bool {
+pub(super) fn is_sent(event: &Happening) -> bool {
     tollgate_stripe::EVENT_TYPES.contains(&event.kind())
 }
 

@@ -1,0 +1,207 @@
+//! Thin events in a batch. Owns: what is known of what they name, and from that how each stands.
+//! Must not know: how an object is read, what it means.
+//!
+//! A thin event has no effect of its own. It is done when what it names was read after it happened:
+//! the object by a request, or the snapshot event of the same happening by its delivery. Until then
+//! it waits.
+
+use std::collections::{HashMap, HashSet};
+
+use tollgate_domain::ids::{AccountId, EventId, ObjectId};
+use tollgate_domain::{Finding, FindingCode, Timestamp};
+use tollgate_store::inbox::{EventKey, KnownEvent};
+use tollgate_store::thin_events::{self, Look, ThinRow};
+use tollgate_store::{StoreError, Tx, findings, inbox};
+
+use super::delivery::{Content, Delivery};
+use super::read::ignored;
+use super::work::Verdict;
+
+/// What a thin event waits for that is no object: a comparison of everything.
+pub const EVERYTHING: &str = "everything";
+/// What the finding is about that thin events come and nobody can read what they name.
+pub const THIN_EVENTS: &str = "thin_events";
+
+/// What a thin event asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What has to be read: an object, the snapshot event of the same happening, or
+    /// [`EVERYTHING`].
+    pub asks: ObjectId,
+    /// The object, where that is not what is read first.
+    pub object: Option<ObjectId>,
+    /// The snapshot event of the same happening.
+    pub snapshot: Option<EventId>,
+    /// When it happened.
+    pub created: Timestamp,
+}
+
+impl Notice {
+    /// The key of the snapshot event of the same happening.
+    fn snapshot_key(&self, own: &EventKey) -> Option<EventKey> {
+        let event = self.snapshot.clone()?;
+        Some(EventKey { event, livemode: own.livemode, stripe_account: own.stripe_account.clone() })
+    }
+}
+
+/// What is known of what the thin events of a batch name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Standing {
+    read: HashMap<EventKey, Option<AccountId>>,
+    looks: HashMap<ObjectId, Look>,
+    snapshots: HashMap<EventKey, KnownEvent>,
+    /// Snapshot events of the batch whose happening was told before, by a thin event.
+    told: HashSet<EventId>,
+}
+
+fn notice(delivery: &Delivery) -> Option<&Notice> {
+    match &delivery.content {
+        Content::Thin(notice) => Some(notice),
+        Content::Effect(_) | Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => {
+            None
+        }
+    }
+}
+
+impl Standing {
+    /// Reads what is known. Where there never was a thin event, nothing has to be looked up for
+    /// snapshots.
+    pub(super) async fn load(
+        tx: &mut Tx,
+        batch: &[Delivery],
+        any_thin: bool,
+    ) -> Result<Self, StoreError> {
+        let mut standing = Self::default();
+        let thin: Vec<(&EventKey, &Notice)> =
+            batch.iter().filter_map(|one| Some((&one.key, notice(one)?))).collect();
+        if !thin.is_empty() {
+            let keys: Vec<EventKey> = thin.iter().map(|(key, _)| (*key).clone()).collect();
+            let asks: Vec<ObjectId> = thin.iter().map(|(_, notice)| notice.asks.clone()).collect();
+            let snapshots: Vec<EventKey> =
+                thin.iter().filter_map(|(key, notice)| notice.snapshot_key(key)).collect();
+            standing.read = thin_events::read(tx, &keys).await?;
+            standing.looks = thin_events::looks(tx, &asks).await?;
+            standing.snapshots = inbox::known(tx, &snapshots).await?;
+        }
+        if any_thin {
+            let effects = batch.iter().filter(|one| matches!(one.content, Content::Effect(_)));
+            let events: Vec<EventId> = effects.map(|one| one.key.event.clone()).collect();
+            standing.told = thin_events::told(tx, &events).await?;
+        }
+        Ok(standing)
+    }
+
+    /// Whether a snapshot event's happening was told before.
+    pub(super) fn was_told(&self, key: &EventKey) -> bool {
+        self.told.contains(&key.event)
+    }
+
+    /// How a thin event stands.
+    pub(super) fn of(&self, key: &EventKey, notice: &Notice) -> Verdict {
+        if let Some(account) = self.read.get(key) {
+            return Verdict::Read { account: account.clone(), at: notice.created };
+        }
+        let snapshot = notice.snapshot_key(key).and_then(|key| self.snapshots.get(&key));
+        if let Some(snapshot) = snapshot {
+            return Verdict::Read { account: snapshot.account.clone(), at: notice.created };
+        }
+        match self.looks.get(&notice.asks) {
+            // Stripe's clock of replies has whole seconds.
+            Some(look) if notice.created.unix_seconds() < look.at.unix_seconds() => {
+                Verdict::Read { account: look.account.clone(), at: look.at }
+            }
+            Some(_) | None => Verdict::Unread,
+        }
+    }
+}
+
+/// Thin events whose snapshot events are in the same batch are told by those.
+pub(super) fn match_snapshots(batch: &[Delivery], verdicts: &mut [Verdict]) {
+    if !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unread)) {
+        return;
+    }
+    let mut owners: HashMap<&EventKey, Option<AccountId>> = HashMap::new();
+    for (delivery, verdict) in batch.iter().zip(verdicts.iter()) {
+        let owner =
+            if let Verdict::Decided(account, _) = verdict { Some(account.clone()) } else { None };
+        owners.entry(&delivery.key).or_insert(owner);
+    }
+    for (delivery, verdict) in batch.iter().zip(verdicts) {
+        let (Some(notice), Verdict::Unread) = (notice(delivery), &verdict) else { continue };
+        let Some(key) = notice.snapshot_key(&delivery.key) else { continue };
+        if let Some(owner) = owners.get(&key) {
+            *verdict = Verdict::Read { account: owner.clone(), at: notice.created };
+        }
+    }
+}
+
+/// What of the batch an operator must hear of: thin events that nobody can read, and what Billing v2
+/// sold or sells no more.
+pub(super) async fn tell_of(
+    tx: &mut Tx,
+    batch: &[Delivery],
+    verdicts: &[Verdict],
+    (asks, now): (bool, Timestamp),
+) -> Result<(), StoreError> {
+    let mut open = Vec::new();
+    let mut over = Vec::new();
+    for (delivery, verdict) in batch.iter().zip(verdicts) {
+        let subject = || {
+            let object = delivery.object.as_ref().map(ObjectId::as_str);
+            object.unwrap_or_else(|| delivery.key.event.as_str()).to_owned()
+        };
+        if matches!(verdict, Verdict::Unread) && !asks {
+            let detail = format!("{} cannot be read", delivery.event_type);
+            open.push(Finding::new(FindingCode::ThinWithoutKey, THIN_EVENTS, now, detail));
+        }
+        let Verdict::Ignored(reason) = verdict else { continue };
+        if *reason == ignored::BILLING_V2 {
+            let detail = delivery.event_type.clone();
+            open.push(Finding::new(FindingCode::BillingV2, subject(), now, detail));
+        } else if *reason == ignored::BILLING_V2_ENDED {
+            over.push(subject());
+        }
+    }
+    findings::open_unowned(tx, &open).await?;
+    for subject in over {
+        findings::close_unowned(tx, FindingCode::BillingV2, &subject, now).await?;
+    }
+    Ok(())
+}
+
+/// The rows by which the batch's thin events are kept.
+pub(super) fn rows(batch: &[Delivery], verdicts: &[Verdict]) -> Vec<ThinRow> {
+    let row = |(delivery, verdict): (&Delivery, &Verdict)| {
+        let notice = notice(delivery)?;
+        let (read_at, account) = if let Verdict::Read { account, at } = verdict {
+            (Some(*at), account.clone())
+        } else if matches!(verdict, Verdict::Unread) {
+            (None, None)
+        } else {
+            return None;
+        };
+        Some(ThinRow {
+            key: delivery.key.clone(),
+            asks: notice.asks.clone(),
+            object: notice.object.clone(),
+            snapshot: notice.snapshot.clone(),
+            created_at: notice.created,
+            read_at,
+            account,
+        })
+    };
+    batch.iter().zip(verdicts).filter_map(row).collect()
+}
+
+/// What has to be asked for because of the batch's thin events.
+pub(super) fn asked_for<'b>(
+    batch: &'b [Delivery],
+    verdicts: &'b [Verdict],
+) -> impl Iterator<Item = &'b ObjectId> {
+    let unread =
+        batch.iter().zip(verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Unread));
+    unread
+        .filter_map(|(delivery, _)| notice(delivery))
+        .map(|notice| &notice.asks)
+        .filter(|asks| asks.as_str() != EVERYTHING)
+}

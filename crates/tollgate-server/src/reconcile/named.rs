@@ -1,0 +1,209 @@
+//! What thin events name. Owns: reading it once for all events that wait for it, and letting those
+//! events go on. Must not know: when it is done, what an object means.
+//!
+//! An object is asked for like any doubtful one. A snapshot event is fetched and delivered to the
+//! intake as if it had come by itself, so the happening has one row under its own id however often
+//! and in whichever form it is told.
+
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use tollgate_domain::ids::ObjectId;
+use tollgate_domain::{FetchCause, FindingCode};
+use tollgate_store::doubts::{self, NewDoubt};
+use tollgate_store::findings;
+use tollgate_store::inbox::{self, EventKey};
+use tollgate_store::thin_events::{self, Look, OpenEvent};
+use tollgate_stripe::client::{ApiPath, Form, Operation, StripeClient, StripeError};
+use tollgate_stripe::fetched::FetchedKind;
+
+use super::ReconcileError;
+use super::settle::{Take, Why, settle};
+use crate::app::App;
+use crate::intake::notice::{EVERYTHING, THIN_EVENTS};
+use crate::intake::{Content, Delivery, read, squeeze};
+
+/// What ids of Stripe's events begin with.
+const EVENT: &str = "evt_";
+/// Read thin events are remembered so long: longer than Stripe delivers or lists an event.
+const KEPT_DAYS: i64 = 35;
+
+/// Whether something a thin event asks for is a snapshot event.
+pub fn is_event(asks: &str) -> bool {
+    asks.starts_with(EVENT)
+}
+
+/// What came of reading what thin events name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// It was read.
+    Read,
+    /// Nothing waits for it any more.
+    NotNeeded,
+    /// Stripe does not show it; the events wait on.
+    NotShown,
+}
+
+/// Reads an object that thin events wait for, unless snapshot events told of all they tell.
+pub async fn read_object(
+    app: &App,
+    client: &StripeClient,
+    kind: FetchedKind,
+    asks: &ObjectId,
+) -> Result<Reading, ReconcileError> {
+    let db = &app.engine.db;
+    let waiting = untold(app, thin_events::open(db, asks).await?).await?;
+    if waiting.is_empty() {
+        return Ok(Reading::NotNeeded);
+    }
+    let why = Why::Cause(FetchCause::ThinEvent);
+    let settled = settle(app, client, kind, asks.as_str(), why, Take::All).await?;
+    tracing::debug!(object = asks.as_str(), outcome = ?settled.outcome, "read for thin events");
+    let Some(at) = settled.at else { return Ok(Reading::NotShown) };
+    answer(app, asks, waiting, Look { at, account: settled.account }).await?;
+    Ok(Reading::Read)
+}
+
+/// Lets the events go on that waited for something that was read, and those that came meanwhile and
+/// are older.
+async fn answer(
+    app: &App,
+    asks: &ObjectId,
+    waiting: Vec<EventKey>,
+    look: Look,
+) -> Result<(), ReconcileError> {
+    let others = thin_events::settle(&app.engine.db, asks, &waiting, &look).await?;
+    run_again(app, waiting.into_iter().chain(others)).await
+}
+
+/// Lets those events go on whose happening a snapshot event told of; the others are returned.
+async fn untold(app: &App, open: Vec<OpenEvent>) -> Result<Vec<EventKey>, ReconcileError> {
+    let snapshot = |one: &OpenEvent| {
+        let key = &one.key;
+        let event = one.snapshot.clone()?;
+        let stripe_account = key.stripe_account.clone();
+        Some(EventKey { event, livemode: key.livemode, stripe_account })
+    };
+    let snapshots: Vec<EventKey> = open.iter().filter_map(snapshot).collect();
+    let known = inbox::known_now(&app.engine.db, &snapshots).await?;
+    let told = |one: &OpenEvent| snapshot(one).is_some_and(|key| known.contains_key(&key));
+    let (told, untold): (Vec<OpenEvent>, Vec<OpenEvent>) = open.into_iter().partition(told);
+    run_again(app, told.into_iter().map(|one| one.key)).await?;
+    Ok(untold.into_iter().map(|one| one.key).collect())
+}
+
+/// Reads the snapshot event that thin events wait for. Where Stripe does not show it (it is too
+/// old, or the key may not read events), their object is asked for instead.
+pub async fn read_happening(
+    app: &App,
+    client: &StripeClient,
+    asks: &ObjectId,
+) -> Result<Reading, ReconcileError> {
+    let db = &app.engine.db;
+    if untold(app, thin_events::open(db, asks).await?).await?.is_empty() {
+        return Ok(Reading::NotNeeded);
+    }
+    let operation = Operation::get("events.retrieve");
+    let path = ApiPath::new("/v1/events").id(asks.as_str());
+    let event = match client.call(operation, &path, &Form::new(), None).await {
+        Ok(fetched) => fetched.json::<Box<RawValue>>()?,
+        Err(StripeError::Refused { .. }) => return ask_for_objects(app, asks).await,
+        Err(error) => return Err(error.into()),
+    };
+    let reading = read::read(event.get().as_bytes(), &app.config.stripe);
+    if reading.key.event.as_str() != asks.as_str() {
+        return ask_for_objects(app, asks).await;
+    }
+    let delivery = Delivery {
+        key: reading.key,
+        event_type: reading.event_type,
+        api_version: reading.api_version,
+        created_at: reading.created_at,
+        signed_at: None,
+        received_at: app.clock.now(),
+        object: reading.object,
+        body: squeeze::squeeze(event.get().as_bytes()),
+        content: reading.content,
+        lease_generation: None,
+        begun: Instant::now(),
+    };
+    let reply = app.intake.process(&[delivery]).await.into_iter().next().flatten();
+    reply.ok_or(ReconcileError::NotCommitted)?;
+    untold(app, thin_events::open(db, asks).await?).await?;
+    Ok(Reading::Read)
+}
+
+async fn ask_for_objects(app: &App, asks: &ObjectId) -> Result<Reading, ReconcileError> {
+    let (db, at) = (&app.engine.db, app.clock.now());
+    let objects = thin_events::ask_instead(db, asks).await?;
+    let doubt = |object| NewDoubt { object, reason: doubts::THIN_EVENT, at };
+    let doubts: Vec<NewDoubt> = objects.into_iter().map(doubt).collect();
+    let mut tx = db.begin().await?;
+    doubts::raise(&mut tx, &doubts).await?;
+    tx.commit().await?;
+    let left = thin_events::open(db, asks).await?;
+    if left.is_empty() { Ok(Reading::NotNeeded) } else { Ok(Reading::NotShown) }
+}
+
+/// Hands stored thin events to the intake again.
+async fn run_again(app: &App, keys: impl Iterator<Item = EventKey>) -> Result<(), ReconcileError> {
+    let db = &app.engine.db;
+    let mut deliveries = Vec::new();
+    for key in keys {
+        let rows = inbox::find(db, &key.event).await?;
+        let Some(row) = rows.into_iter().find(|row| row.key == key) else { continue };
+        let Some(body) = inbox::body(db, &key).await? else { continue };
+        let content = match squeeze::restore(db, &body).await {
+            Ok(raw) => read::read_stored(&key.event, &raw, &app.config.stripe),
+            Err(error) => Content::Garbled(error.to_string()),
+        };
+        deliveries.push(Delivery {
+            key,
+            event_type: row.event_type,
+            api_version: row.api_version,
+            created_at: row.created_at,
+            signed_at: row.signed_at,
+            received_at: row.received_at,
+            object: row.object,
+            body,
+            content,
+            lease_generation: None,
+            begun: Instant::now(),
+        });
+    }
+    let replies = app.intake.process(&deliveries).await;
+    if replies.iter().any(Option::is_none) {
+        return Err(ReconcileError::NotCommitted);
+    }
+    Ok(())
+}
+
+/// When the engine starts with a key: everything that thin events wait for is asked for, for they
+/// may have come while there was none.
+pub async fn ask_for_all(app: &App) -> Result<u64, ReconcileError> {
+    let (db, now) = (&app.engine.db, app.clock.now());
+    if thin_events::any(db).await? {
+        app.intake.heed_thin_events();
+    }
+    thin_events::forget(db, now.plus_days(-KEPT_DAYS)).await?;
+    let mut tx = db.begin().await?;
+    findings::close_unowned(&mut tx, FindingCode::ThinWithoutKey, THIN_EVENTS, now).await?;
+    tx.commit().await?;
+    Ok(thin_events::ask_all(db, doubts::THIN_EVENT, EVERYTHING, now).await?)
+}
+
+/// The thin events that wait for a comparison of everything.
+pub async fn waiting_for_everything(app: &App) -> Result<Vec<EventKey>, ReconcileError> {
+    let Ok(everything) = ObjectId::parse(EVERYTHING) else { return Ok(Vec::new()) };
+    let open = thin_events::open(&app.engine.db, &everything).await?;
+    Ok(open.into_iter().map(|one| one.key).collect())
+}
+
+/// Everything was compared, from this time on: the events that waited for it go on.
+pub async fn everything_was_compared(
+    app: &App,
+    waiting: Vec<EventKey>,
+    began: tollgate_domain::Timestamp,
+) -> Result<(), ReconcileError> {
+    let Ok(everything) = ObjectId::parse(EVERYTHING) else { return Ok(()) };
+    answer(app, &everything, waiting, Look { at: began, account: None }).await
+}
