@@ -12,6 +12,8 @@ pub(crate) struct LineItem {
     pub(crate) id: String,
     pub(crate) price: Price,
     pub(crate) quantity: u32,
+    /// The least and the most units customers can choose.
+    pub(crate) adjustable: Option<(i64, i64)>,
 }
 
 impl LineItem {
@@ -47,6 +49,18 @@ pub(crate) struct SubscriptionData {
     pub(crate) trial_days: Option<i64>,
     /// What becomes of it when its trial ends without a payment method.
     pub(crate) missing_payment_method: Option<&'static str>,
+}
+
+/// What the page collects besides the payment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Collected {
+    pub(crate) automatic_tax: bool,
+    /// Whether tax ids are collected, where that was said.
+    pub(crate) tax_ids: Option<bool>,
+    /// Something was said of consent.
+    pub(crate) consent: bool,
+    pub(crate) terms_of_service: Option<&'static str>,
+    pub(crate) promotions: Option<&'static str>,
 }
 
 /// What a session says of the payment that it makes.
@@ -115,6 +129,7 @@ pub(crate) struct Terms {
     pub(crate) collection: Option<&'static str>,
     pub(crate) address_collection: &'static str,
     pub(crate) allow_promotion_codes: Option<bool>,
+    pub(crate) collected: Collected,
     /// The kinds of payment methods, where they were named.
     pub(crate) kinds: Vec<&'static str>,
     pub(crate) subscription: SubscriptionData,
@@ -140,6 +155,7 @@ impl Default for Terms {
             collection: None,
             address_collection: "auto",
             allow_promotion_codes: Some(false),
+            collected: Collected::default(),
             kinds: Vec::new(),
             subscription: SubscriptionData::default(),
             payment: PaymentData::default(),
@@ -182,7 +198,7 @@ impl Session {
             .put("allow_promotion_codes", terms.allow_promotion_codes)
             .put("amount_subtotal", self.amount_minor)
             .put("amount_total", self.amount_minor)
-            .put("automatic_tax", automatic_tax(version))
+            .put("automatic_tax", automatic_tax(terms.collected.automatic_tax, version))
             .put("billing_address_collection", terms.address_collection)
             .put("cancel_url", terms.cancel_url.clone())
             .put("client_reference_id", self.client_reference_id.clone())
@@ -218,6 +234,9 @@ impl Session {
             fields.nulls(&["shipping", "shipping_rate"]);
             return;
         }
+        if let Some(enabled) = self.terms.collected.tax_ids {
+            fields.put("tax_id_collection", json!({"enabled": enabled, "required": "never"}));
+        }
         fields
             .put("created", self.created)
             .put("expires_at", self.expires_at)
@@ -226,7 +245,8 @@ impl Session {
             .put("phone_number_collection", json!({"enabled": false}))
             .empty_arrays(&["custom_fields", "shipping_options"])
             .put("customer_creation", self.terms.customer_creation)
-            .nulls(&["after_expiration", "consent", "consent_collection"])
+            .put("consent_collection", self.consent_collection())
+            .nulls(&["after_expiration", "consent"])
             .nulls(&["invoice_creation", "payment_link", "recovered_from", "shipping_cost"])
             .put("custom_text", json!({"shipping_address": null, "submit": null}));
         if version < ApiVersion::Basil {
@@ -263,6 +283,17 @@ impl Session {
         }
     }
 
+    fn consent_collection(&self) -> Value {
+        let collected = &self.terms.collected;
+        if !collected.consent {
+            return Value::Null;
+        }
+        json!({
+            "payment_method_reuse_agreement": null, "promotions": collected.promotions,
+            "terms_of_service": collected.terms_of_service,
+        })
+    }
+
     fn kinds(&self) -> Value {
         let named = &self.terms.kinds;
         if named.is_empty() { json!([self.payment_method]) } else { json!(named) }
@@ -290,11 +321,14 @@ impl Session {
     }
 }
 
-fn automatic_tax(version: ApiVersion) -> Value {
+fn automatic_tax(enabled: bool, version: ApiVersion) -> Value {
+    let status = enabled.then_some("requires_location_inputs");
     if version >= ApiVersion::Acacia {
-        json!({"enabled": false, "liability": null, "provider": null, "status": null})
+        let liability = if enabled { json!({"type": "self"}) } else { Value::Null };
+        let provider = enabled.then_some("stripe");
+        json!({"enabled": enabled, "liability": liability, "provider": provider, "status": status})
     } else {
-        json!({"enabled": false, "status": null})
+        json!({"enabled": enabled, "status": status})
     }
 }
 

@@ -41,6 +41,8 @@ pub struct PageLine {
     pub interval: Option<&'static str>,
     /// How many intervals make a period.
     pub interval_count: u32,
+    /// The least and the most units the customer can choose; `None`: the number stands.
+    pub adjustable: Option<(i64, i64)>,
 }
 
 /// What is on the page of a session.
@@ -105,6 +107,7 @@ impl Sandbox {
             amount_minor: line.amount_minor(),
             interval: line.price.interval,
             interval_count: line.price.interval_count,
+            adjustable: line.adjustable,
         });
         Ok(CheckoutPage {
             session: session.id.clone(),

@@ -11,6 +11,7 @@ use super::time::Timer;
 use crate::object::Object;
 use crate::object::session::{LineItem, Session};
 
+mod collected;
 mod read;
 
 const LIST: &str = "customer payment_intent subscription status created?{gt gte lt lte} \

@@ -61,7 +61,7 @@ impl World {
 
     fn line_item(&self, order: &Order<'_>) -> LineItem {
         let id = self.ids.long("li_1", order.key);
-        LineItem { id, price: order.price.clone(), quantity: order.quantity }
+        LineItem { id, price: order.price.clone(), quantity: order.quantity, adjustable: None }
     }
 
     fn subscription(&self, customer: &Customer, order: &Order<'_>) -> Subscription {

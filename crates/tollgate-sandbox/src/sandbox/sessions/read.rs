@@ -7,6 +7,7 @@ use super::super::pages::Page;
 use super::super::params::Params;
 use super::super::payment_intents::{kinds, read_shipping};
 use super::super::prices;
+use super::collected;
 use crate::object::customer::Customer;
 use crate::object::price::Price;
 use crate::object::session::{LineItem, PaymentData, Session, SubscriptionData, Terms, UiMode};
@@ -19,7 +20,9 @@ pub(super) const FIELDS: &str = "mode! success_url cancel_url return_url ui_mode
     allow_promotion_codes billing_address_collection payment_method_types[] \
     allowed_payment_method_types[] payment_method_collection submit_type redirect_on_completion \
     customer_update{address name shipping} phone_number_collection{enabled!} \
-    line_items[]{price quantity price_data{currency! product unit_amount unit_amount_decimal \
+    automatic_tax{enabled! liability{type! account}} tax_id_collection{enabled! required} \
+    consent_collection{promotions terms_of_service} \
+    line_items[]{price quantity adjustable_quantity{enabled! minimum maximum} price_data{currency! product unit_amount unit_amount_decimal \
     tax_behavior recurring{interval! interval_count} \
     product_data{name! description images[] metadata{*} tax_code unit_label}}} \
     subscription_data{metadata{*} description trial_period_days trial_end \
@@ -54,6 +57,7 @@ pub(super) fn session(sandbox: &mut Sandbox, params: &Params) -> Result<Session,
     };
     let id = new_id(sandbox);
     let mut terms = terms(mode, params)?;
+    terms.collected = collected::collected(customer.as_ref(), params)?;
     terms.lines = lines;
     terms.subscription = subscription;
     terms.payment = payment_data(mode, params)?;
@@ -160,7 +164,8 @@ fn line(sandbox: &mut Sandbox, params: &Params) -> Result<LineItem, ApiError> {
         let message = "This value must be greater than or equal to 1.";
         ApiError::invalid(message).code("parameter_invalid_integer").param(path)
     })?;
-    Ok(LineItem { id: sandbox.world.new_long_id("li_1"), price, quantity })
+    let adjustable = collected::adjustable(quantity, params)?;
+    Ok(LineItem { id: sandbox.world.new_long_id("li_1"), price, quantity, adjustable })
 }
 
 fn one_currency(lines: &[LineItem], params: &Params) -> Result<String, ApiError> {
@@ -208,7 +213,7 @@ fn terms(mode: &'static str, params: &Params) -> Result<Terms, ApiError> {
         ui_mode,
         customer_email: params.text("customer_email").map(str::to_owned),
         customer_creation: creation.or(guest.then_some("if_required")),
-        locale: params.text("locale").map(str::to_owned),
+        locale: collected::locale(params)?,
         submit_type: params
             .choice("submit_type", &["auto", "book", "donate", "pay", "subscribe"])?,
         collection: params.choice("payment_method_collection", &["always", "if_required"])?,

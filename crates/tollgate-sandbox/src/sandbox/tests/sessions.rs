@@ -271,6 +271,52 @@ fn impossible_sessions_are_refused() {
     assert!(matches!(sandbox.checkout_page("cs_none"), Err(PageError::Unknown { .. })));
 }
 
+#[test]
+fn what_a_page_collects_is_shown_and_refused_as_stripe_does() {
+    let mut sandbox = sandbox();
+    let (monthly, _, _) = prices(&mut sandbox);
+    let customer = text(&ok(&mut sandbox, "POST /v1/customers", ""), "id");
+    let with = |extra: &str| {
+        format!(
+            "mode=subscription&{BACK}&line_items[0][price]={monthly}&customer={customer}{extra}"
+        )
+    };
+    let all = "&automatic_tax[enabled]=true&customer_update[address]=auto&customer_update[name]=auto\
+               &tax_id_collection[enabled]=true&consent_collection[terms_of_service]=required\
+               &billing_address_collection=required&allow_promotion_codes=true&locale=de\
+               &line_items[0][quantity]=2&line_items[0][adjustable_quantity][enabled]=true\
+               &line_items[0][adjustable_quantity][minimum]=1";
+    let made = ok(&mut sandbox, "POST /v1/checkout/sessions", &with(all));
+    assert_eq!(made["automatic_tax"]["enabled"], true);
+    assert_eq!(made["tax_id_collection"]["enabled"], true);
+    assert_eq!(made["consent_collection"]["terms_of_service"], "required");
+    assert_eq!(
+        (&made["billing_address_collection"], &made["locale"]),
+        (&"required".into(), &"de".into())
+    );
+    let page = sandbox.checkout_page(&text(&made, "id")).unwrap();
+    assert_eq!(page.lines[0].adjustable, Some((1, 99)));
+    for (extra, fault) in [
+        ("&automatic_tax[enabled]=true", "customer_tax_location_invalid/"),
+        ("&tax_id_collection[enabled]=true", "invalid_request_error/tax_id_collection"),
+        ("&automatic_tax[liability][type]=self", "parameter_missing/automatic_tax[enabled]"),
+        ("&locale=xx", "invalid_request_error/locale"),
+        (
+            "&line_items[0][quantity]=5&line_items[0][adjustable_quantity][enabled]=true\
+             &line_items[0][adjustable_quantity][maximum]=4",
+            "invalid_request_error/line_items[0][adjustable_quantity]",
+        ),
+    ] {
+        let found = refused(&mut sandbox, "POST /v1/checkout/sessions", &with(extra));
+        assert_eq!(found, (400, fault.to_owned()), "{extra}");
+    }
+    let guest = format!(
+        "mode=subscription&{BACK}&line_items[0][price]={monthly}&customer_update[name]=auto"
+    );
+    let found = refused(&mut sandbox, "POST /v1/checkout/sessions", &guest);
+    assert_eq!(found, (400, "invalid_request_error/customer_update".to_owned()));
+}
+
 fn subscriptions(sandbox: &mut Sandbox) -> Value {
     ok(sandbox, "GET /v1/subscriptions", "status=all&expand[]=data.latest_invoice")
 }
