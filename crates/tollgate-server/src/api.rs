@@ -60,6 +60,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/entitlements", get(entitlements::show).fallback(allow_get))
         .route("/accounts/{id}/timeline", get(timeline::show).fallback(allow_get))
         .nest("/billing", billing::routes())
+        .route("/checkout/session", billing::checkout_route())
         .route("/plans", get(plans::plans).fallback(allow_get))
         .route("/features", get(plans::features).fallback(allow_get));
     let mut router = Router::new()

@@ -10,11 +10,25 @@ const PLAN: &str = "{plan}";
 const ACCOUNT: &str = "{account}";
 
 impl Catalog {
-    /// Where this account can get that plan: the template with both names percent-encoded.
-    pub fn upgrade_link(&self, plan: &Plan, account: &AccountId) -> String {
-        self.upgrade_url
-            .replace(PLAN, &percent_encoded(plan.id.as_str()))
-            .replace(ACCOUNT, &percent_encoded(account.as_str()))
+    /// Where this account can get that plan: the template with both names percent-encoded. `None`
+    /// while the template is a path and nobody said of which site.
+    pub fn upgrade_link(&self, plan: &Plan, account: &AccountId) -> Option<String> {
+        let absolute = !self.upgrade_url.starts_with('/');
+        absolute.then(|| {
+            self.upgrade_url
+                .replace(PLAN, &percent_encoded(plan.id.as_str()))
+                .replace(ACCOUNT, &percent_encoded(account.as_str()))
+        })
+    }
+
+    /// The same catalog, with a template that is a path made one of a site: its address without a
+    /// slash at the end.
+    pub fn with_public_url(mut self, site: &str) -> Self {
+        if !self.upgrade_url.starts_with('/') {
+            return self;
+        }
+        self.upgrade_url = format!("{}{}", site.trim_end_matches('/'), self.upgrade_url);
+        self.with_version()
     }
 
     /// The same catalog with another upgrade URL. A text without `{plan}` and `{account}` gets
@@ -72,9 +86,17 @@ mod tests {
         let account = AccountId::parse("team:42").unwrap();
         let (_, plan) = catalog.find_plan("premium").unwrap();
         assert_eq!(
-            catalog.upgrade_link(plan, &account),
+            catalog.upgrade_link(plan, &account).unwrap(),
             "https://a.example/up?x=1&tier=premium&account=team%3A42"
         );
+        let path = builtin("sietch").unwrap();
+        assert_eq!(path.upgrade_link(plan, &account), None, "a path leads nowhere by itself");
+        assert_eq!(
+            path.with_public_url("https://b.example/").upgrade_link(plan, &account).unwrap(),
+            "https://b.example/upgrade?tier=premium&account=team%3A42"
+        );
+        let same = catalog.clone().with_public_url("https://b.example");
+        assert_eq!(same, catalog);
         assert_eq!(percent_encoded("a&b=ü"), "a%26b%3D%C3%BC");
     }
 

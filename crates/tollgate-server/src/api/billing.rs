@@ -13,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use http::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,11 +24,12 @@ use super::error::ApiError;
 use super::limits::Class;
 use super::{allow_get, allow_post, body, reply};
 use crate::app::App;
+use crate::billing::BillingError;
 use crate::scope::Scope;
 
 /// The routes, without the prefix.
 pub fn routes() -> Router<Arc<App>> {
-    let checkout = post(checkout::create).fallback(allow_post);
+    let checkout = checkout_route();
     Router::new()
         .route("/checkout", checkout.clone())
         .route("/checkout/session", checkout)
@@ -42,10 +43,18 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/invoices", get(invoices::list).fallback(allow_get))
 }
 
-/// The caller of a billing route.
+/// The route a plan is bought by; the origin systems know it by paths of their own, too.
+pub fn checkout_route() -> MethodRouter<Arc<App>> {
+    post(checkout::create).fallback(allow_post)
+}
+
+/// The caller of a billing route. There is none while billing is switched off.
 async fn caller(app: &App, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
     let caller = app.authenticate(headers, Scope::Billing).await?;
     app.admit(Class::Billing, &caller.id)?;
+    if !app.config.billing_enabled {
+        return Err(BillingError::Disabled.into());
+    }
     Ok(caller)
 }
 

@@ -265,7 +265,7 @@ pub(crate) fn render(
         resets_at: answer.resets_at.map(|at| at.to_string()),
         upgrade_url: required
             .zip(AccountId::parse(&ask.account_id).ok())
-            .map(|(plan, account)| catalog.upgrade_link(plan, &account)),
+            .and_then(|(plan, account)| catalog.upgrade_link(plan, &account)),
         valid_until: resolution.valid_until.map(|at| at.to_string()),
         revision: resolution.revision,
         trace: ask.explain.then(|| Trace::of(resolution, catalog)),

@@ -61,7 +61,8 @@ async fn ask(context: &Context, args: &CheckArgs) -> Outcome {
         }
         if let Some(plan) = answer.required_plan.and_then(|index| catalog.plan(index)) {
             let link = catalog.upgrade_link(plan, &args.account);
-            print_line(format_args!("  needs       {} ({link})", plan.name));
+            let link = link.map_or_else(String::new, |link| format!(" ({link})"));
+            print_line(format_args!("  needs       {}{link}", plan.name));
         }
         let hint = format!("tollgate why {} {}", args.account, args.feature);
         print_line(styled(FAINT, format_args!("  more: {hint}")));

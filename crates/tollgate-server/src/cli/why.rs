@@ -80,7 +80,8 @@ async fn explain(context: &Context, args: &WhyArgs) -> Outcome {
     print_line(format_args!("  {} {}", answer.message, styled(FAINT, answer.reason.as_str())));
     if let Some(plan) = answer.required_plan.and_then(|index| catalog.plan(index)) {
         let link = catalog.upgrade_link(plan, &args.account);
-        print_line(format_args!("  {} has it: {link}", plan.name));
+        let link = link.map_or_else(String::new, |link| format!(": {link}"));
+        print_line(format_args!("  {} has it{link}", plan.name));
     }
     print_line("");
     print_line(story.text());

@@ -3,6 +3,7 @@
 
 use tollgate_domain::Catalog;
 use tollgate_domain::buying::{RedirectRule, RedirectRules};
+use tollgate_domain::catalog::PRICE_ID_PREFIX;
 use tollgate_stripe::client::ApiBase;
 
 use super::catalog_source::{self, CatalogOverlay, CatalogWishes};
@@ -158,7 +159,7 @@ impl Values {
             (
                 "stripe.price_map",
                 "STRIPE_PRODUCT_PRICE_MAP",
-                catalog.is_some_and(|catalog| !catalog.sells_anything()),
+                catalog.is_some_and(|catalog| !self.maps_a_price(catalog)),
             ),
         ];
         let names: Vec<&str> = missing
@@ -173,9 +174,18 @@ impl Values {
             settings::find("billing.enabled").map_or(Origin::Default, |found| layers.get(found).1);
         let trouble = Trouble::new(
             format!("billing is switched on, but missing: {}", names.join(", ")),
-            "set them (and STRIPE_PRODUCT_PRICE_MAP for prices the catalog does not name), or do not set billing.enabled to true",
+            "set them (STRIPE_PRODUCT_PRICE_MAP, or stripe_prices or stripe_products in the catalog: a lookup key may be nobody's), or do not set billing.enabled to true",
         );
         faults.push(Fault::new(origin, "billing.enabled", trouble));
+    }
+
+    /// Whether any of Stripe's prices or products is named by its id. A lookup key only says what a
+    /// price would be called: whether there is one nobody knows.
+    fn maps_a_price(&self, catalog: &Catalog) -> bool {
+        let by_id = |name: &String| name.starts_with(PRICE_ID_PREFIX);
+        !self.overlay.price_map.is_empty()
+            || !catalog.products.is_empty()
+            || catalog.prices.keys().any(by_id)
     }
 
     pub(super) fn into_config(self, catalog: Catalog) -> Config {
@@ -218,6 +228,7 @@ fn read_overlay(reader: &mut Reader<'_>) -> CatalogOverlay {
         price_map: price_map.into_iter().map(|entry| (entry.target, entry.prices)).collect(),
         grace_hours: grace_hours.and_then(|hours| u32::try_from(hours).ok()),
         upgrade_url: reader.value("catalog.upgrade_url").text(),
+        public_url: reader.value("server.public_url").text(),
         sandbox_prices: false,
     }
 }

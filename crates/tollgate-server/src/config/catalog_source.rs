@@ -18,6 +18,8 @@ pub struct CatalogOverlay {
     pub grace_hours: Option<u32>,
     /// Another upgrade URL.
     pub upgrade_url: Option<String>,
+    /// The site that paths are of.
+    pub public_url: Option<String>,
     /// The prices of the built-in sandbox count, as they do under `tollgate dev`.
     pub sandbox_prices: bool,
 }
@@ -43,6 +45,9 @@ impl CatalogOverlay {
                 Ok(changed) => catalog = changed,
                 Err(what) => faults.push(OverlayFault::UpgradeUrl(what)),
             }
+        }
+        if let Some(site) = &self.public_url {
+            catalog = catalog.with_public_url(site);
         }
         let mut mapped = self.price_map.clone();
         if self.sandbox_prices {

@@ -166,6 +166,13 @@ pub const SETTINGS: &[Setting] = &[
         "A listener of its own for `/metrics`; without it `/metrics` is served beside the API.",
     ),
     setting(
+        "server.public_url",
+        Kind::Url(&["https", "http"]),
+        "",
+        &[],
+        "Where customers reach your application. An upgrade URL that is a path is one of this site; while neither is set, replies name none.",
+    ),
+    setting(
         "catalog.source",
         Kind::Text,
         "sietch",
@@ -254,7 +261,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Flag,
         "",
         &["ENABLE_BILLING", "FEATURE_BILLING_ENABLED"],
-        "`true` demands an API key, a webhook secret and prices, and refuses to start without. `false` closes the billing routes; checks and the webhook work on. Unset: open, nothing demanded.",
+        "`true` demands an API key, a webhook secret and at least one price or product named by its id (lookup keys do not count), and refuses to start without. `false` closes every billing route with 503 `billing_disabled`; checks and the webhook work on. Unset: open, nothing demanded.",
     ),
     setting(
         "billing.redirect_allow",

@@ -216,6 +216,14 @@ fn billing_asked_for_by_name_lists_everything_that_is_missing() {
         .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgate1")
         .variable("STRIPE_PRODUCT_PRICE_MAP", "premium=price_1");
     assert!(complete.load().unwrap().config.billing_enabled);
+    // Lookup keys, of which every built-in catalog has some, map nothing by themselves.
+    let unmapped = Place::new()
+        .variable("ENABLE_BILLING", "true")
+        .variable("STRIPE_SECRET_KEY", "sk_test_tollgate1")
+        .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgate1");
+    let faults = unmapped.faults();
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert!(faults[0].contains("missing: STRIPE_PRODUCT_PRICE_MAP"), "{faults:#?}");
 }
 
 #[test]

@@ -31,10 +31,23 @@ on_both! {
         let check = app.post("/api/v1/check", &ask).await.json();
         assert_eq!(check["canAccess"], false, "{check}");
         assert_eq!(check["requiredTier"], "exclusive");
-        assert!(check["upgradeUrl"].as_str().unwrap().contains("acme"));
+        assert_eq!(check.get("upgradeUrl"), None, "a path alone would lead nowhere");
         let winner = &check["trace"]["sources"][0];
         assert_eq!((&winner["won"], &winner["tier"]), (&json!(true), &json!("premium")));
         assert!(winner["cause"].as_str().unwrap().starts_with("evt_"), "{check}");
+        app.stop().await;
+    }
+
+    async fn a_denial_links_to_where_customers_reach_the_application(database: &TestDatabase) {
+        let site = "TOLLGATE__SERVER__PUBLIC_URL".to_owned();
+        let environment = vec![(site, "https://app.example.org".to_owned())];
+        let app =
+            TestApp::start_with(database, Settings { environment, ..Settings::default() }).await;
+        let check = app.check("acme", "white_label").await;
+        assert_eq!(
+            check["upgradeUrl"], "https://app.example.org/upgrade?tier=enterprise&account=acme",
+            "{check}"
+        );
         app.stop().await;
     }
 

@@ -78,6 +78,16 @@ async fn without_a_key_or_with_billing_off_the_routes_say_so() {
         let mut app = TestApp::start_with(&database, settings).await;
         app.key = app.make_key(&[Scope::Billing], None).await;
         refused(&app, &asking(&[]), 503, code).await;
+        if code == "billing_disabled" {
+            // Every route of billing is closed, and the webhook is not.
+            for path in ["subscription", "invoices", "portal"] {
+                let answer = app.get(&format!("/api/v1/billing/{path}?accountId=acme")).await;
+                assert_eq!((answer.status, answer.field("code")), (503, code.to_owned()), "{path}");
+            }
+            let events = app.scenario("checkout", "acme");
+            let statuses = app.deliver_all(&events).await;
+            assert!(statuses.iter().any(|status| status == "processed"), "{statuses:?}");
+        }
         app.stop().await;
     }
 }
