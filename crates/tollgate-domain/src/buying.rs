@@ -2,6 +2,7 @@
 //! change takes effect, where a customer may be sent, and when a call whose outcome is unknown is
 //! repeated. Must not know: how Stripe is called, what is kept where.
 
+pub mod addon;
 pub mod change;
 pub mod managed;
 pub mod offer;

@@ -8,6 +8,7 @@ use crate::ids::{FeatureKey, PlanId, PriceRef};
 use crate::money::{Currency, Money};
 
 mod builtin;
+pub mod checkout;
 pub mod draft;
 pub mod fault;
 mod mapping;
@@ -20,6 +21,7 @@ mod upgrade;
 mod version;
 
 pub use builtin::{BUILTIN_NAMES, builtin, builtin_text};
+pub use checkout::{CheckoutTerms, CheckoutWish, Locale};
 pub use fault::{CatalogErrors, Fault};
 pub use offer::{Offer, PRICE_ID_PREFIX, PRODUCT_ID_PREFIX};
 
@@ -340,6 +342,8 @@ pub struct Catalog {
     pub stale: StalePolicy,
     /// What subscriptions give while collecting their invoices is paused.
     pub collection_pause_access: CollectionPauseAccess,
+    /// What checkouts ask for and offer, where a purchase does not say otherwise.
+    pub checkout: CheckoutTerms,
     /// The score badge, when sold.
     pub badge: Option<Badge>,
     /// Boosting, when offered.

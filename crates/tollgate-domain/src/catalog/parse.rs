@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use toml_edit::{Document, Item};
 
 use self::plans::PlanDraft;
+use super::checkout::CheckoutTerms;
 use super::fault::{CatalogErrors, Faults, did_you_mean};
 use super::read::{Placed, Section, shortened};
 use super::{
@@ -49,7 +50,7 @@ pub const SUSTAIN_DAYS_MAX: u32 = 90;
 /// Longest time a reader may keep an answer, in seconds: a day.
 pub const CACHE_SECONDS_MAX: u32 = 86_400;
 /// Longest key, price id or lookup key, in characters.
-const KEY_CHARS_MAX: usize = 255;
+pub(super) const KEY_CHARS_MAX: usize = 255;
 /// Grace of a plan where nothing is said, in hours.
 const GRACE_HOURS_DEFAULT: u32 = 24;
 /// Cache time where nothing is said, in seconds.
@@ -94,6 +95,7 @@ fn read(name: &str, text: &str, faults: &RefCell<Faults>) -> Option<Catalog> {
     let boost = read_boost(&root, &settings, &drafts, &mut prices);
     let default_plan =
         settings.default_plan.as_ref().and_then(|wanted| find_plan(&root, &drafts, wanted));
+    let checkout = CheckoutTerms::read(&root);
     root.finish();
     Some(Catalog {
         name: name.to_owned(),
@@ -106,6 +108,7 @@ fn read(name: &str, text: &str, faults: &RefCell<Faults>) -> Option<Catalog> {
         cache_seconds: settings.cache_seconds,
         stale: settings.stale,
         collection_pause_access: settings.collection_pause_access,
+        checkout,
         badge,
         boost,
         prices: prices.prices,

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::checkout::Locale;
 use super::{
     Allowance, Catalog, CurrencyOptions, FeatureKind, Interval, Limit, MeterPeriod, PerUnit,
     PlanIndex, PriceTarget,
@@ -27,6 +28,7 @@ impl Canonical {
         all.text(&catalog.upgrade_url).number(u64::from(catalog.cache_seconds));
         all.text(catalog.stale.as_str()).text(catalog.collection_pause_access.as_str());
         all.plan(catalog.default_plan);
+        all.checkout(catalog);
         all.list(catalog.features.len());
         for feature in catalog.features.values() {
             all.text(feature.key.as_str()).text(&feature.name).text(kind(feature.kind));
@@ -45,6 +47,15 @@ impl Canonical {
             }
         }
         all
+    }
+
+    fn checkout(&mut self, catalog: &Catalog) {
+        let mut terms = catalog.checkout.clone();
+        let locale = terms.locale.take();
+        for (name, flag) in terms.flags() {
+            self.text(name).number(u64::from(*flag));
+        }
+        self.text(locale.as_ref().map_or("", Locale::as_str));
     }
 
     fn plans(&mut self, catalog: &Catalog) {

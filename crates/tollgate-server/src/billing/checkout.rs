@@ -1,17 +1,19 @@
 //! Buying a plan. Owns: the one pending purchase of an account and the session it is paid in. Must
 //! not know: what becomes of a paid session (its events say).
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use tollgate_domain::Facts;
 use tollgate_domain::Timestamp;
 use tollgate_domain::buying::managed::sells;
 use tollgate_domain::buying::{KnownPrice, PlanWish};
-use tollgate_domain::catalog::Interval;
+use tollgate_domain::catalog::{CheckoutTerms, CheckoutWish, Interval, PriceTarget};
 use tollgate_domain::ids::{AccountId, CustomerId, SessionId};
 use tollgate_domain::payment::SessionStatus;
 use tollgate_store::checkout_attempts::{self, Attempt, AttemptSession, AttemptStatus, NewAttempt};
 use tollgate_store::{StoreError, facts, stripe_requests};
-use tollgate_stripe::client::checkout::{NewSession, PaymentMode, Session, SessionState};
+use tollgate_stripe::client::checkout::{
+    ADJUSTABLE_MAX, NewLine, NewSession, PaymentMode, Session, SessionState,
+};
 use tollgate_stripe::client::{Form, IdempotencyKey, Mark};
 use tollgate_stripe::{StripeClient, StripeError};
 
@@ -43,10 +45,25 @@ pub struct PlanPurchase<'a> {
     pub interval: Option<Interval>,
     /// How many units, for a plan sold by the unit; `None`: one.
     pub quantity: Option<u64>,
+    /// What is bought with it.
+    pub add_ons: &'a [AddOn],
+    /// What the page asks for and offers, where the catalog is not to decide.
+    pub terms: &'a CheckoutWish,
     /// Where to go after paying.
     pub success_url: &'a str,
     /// Where to go instead.
     pub cancel_url: &'a str,
+}
+
+/// Something that is bought with a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddOn {
+    /// Its name in the catalog.
+    pub name: String,
+    /// What it sells.
+    pub target: PriceTarget,
+    /// How many units.
+    pub quantity: u64,
 }
 
 /// A purchase whose plan, price and customer are known.
@@ -55,6 +72,8 @@ struct Prepared<'a> {
     wish: PlanWish<'a>,
     units: u64,
     price: &'a KnownPrice,
+    add_ons: &'a [(KnownPrice, u64)],
+    terms: &'a CheckoutTerms,
     customer: &'a CustomerId,
     trial_days: u32,
 }
@@ -69,21 +88,28 @@ impl Prepared<'_> {
         }
     }
 
-    /// Hash of all that the purchase consists of.
+    /// Hash of all that the purchase consists of: all that Stripe is told of it, but for its row and
+    /// its time.
     fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        for part in [
-            self.customer.as_str(),
-            self.price.id.as_str(),
-            &self.units.to_string(),
-            &self.trial_days.to_string(),
-            self.purchase.success_url,
-            self.purchase.cancel_url,
-        ] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        hex::encode(hash.finalize())
+        let form = self.form("any", Timestamp::MIN);
+        hex::encode(Sha256::digest(form.encoded()))
+    }
+
+    fn lines(&self) -> Vec<NewLine<'_>> {
+        let plan = self.wish.plan;
+        let most = plan.units_max().unwrap_or(ADJUSTABLE_MAX);
+        let adjustable = self.terms.adjustable_quantity && plan.is_per_unit();
+        let mut lines = vec![NewLine {
+            price: self.price.id.as_str(),
+            quantity: self.units,
+            adjustable: adjustable.then_some((1, most)),
+        }];
+        lines.extend(self.add_ons.iter().map(|(price, quantity)| NewLine {
+            price: price.id.as_str(),
+            quantity: *quantity,
+            adjustable: None,
+        }));
+        lines
     }
 
     fn form(&self, attempt: &str, now: Timestamp) -> Form {
@@ -91,8 +117,8 @@ impl Prepared<'_> {
         NewSession {
             mark: Mark { account, member, row: attempt },
             customer: self.customer,
-            price: self.price.id.as_str(),
-            quantity: self.units,
+            lines: self.lines(),
+            terms: self.terms,
             mode: self.mode(),
             kind: match self.wish.interval {
                 Interval::OneTime => "grant",
@@ -167,20 +193,34 @@ impl App {
                 Found::Others(facts) | Found::Nothing(facts) => facts,
             };
         }
+        let terms = self.config.catalog.checkout.with(purchase.terms);
         let mut gone: Option<CustomerId> = None;
         loop {
             let price = self.price_of(stripe, wish).await?;
             let customer = self.customer(stripe, &facts, purchase.buyer, gone.as_ref()).await?;
             let trial_days = self.trial_days(&facts.account, wish).await?;
-            let prepared =
-                Prepared { purchase, wish, units, price: &price, customer: &customer, trial_days };
+            let add_ons = self.add_on_prices(stripe, purchase.add_ons, wish.interval).await?;
+            let (price, customer, add_ons) = (&price, &customer, add_ons.as_slice());
+            let prepared = Prepared {
+                purchase,
+                wish,
+                units,
+                price,
+                add_ons,
+                terms: &terms,
+                customer,
+                trial_days,
+            };
             match self.pending(stripe, &facts, &prepared).await {
                 Err(BillingError::Refused { code, param, .. }) if code == "resource_missing" => {
                     let param = param.unwrap_or_default();
                     if param == "customer" && gone.is_none() {
-                        gone = Some(customer);
+                        gone = Some(customer.clone());
                     } else if param.contains("price") {
-                        self.prices.forget(wish.index);
+                        self.prices.forget(PriceTarget::Plan(wish.index));
+                        for add_on in purchase.add_ons {
+                            self.prices.forget(add_on.target);
+                        }
                         return Err(BillingError::price_gone(purchase.plan, wish.interval));
                     } else {
                         return Err(BillingError::NoCustomer);
@@ -189,6 +229,21 @@ impl App {
                 done => return done,
             }
         }
+    }
+
+    /// The prices of add-ons, with their units. They are paid as often as the plan.
+    async fn add_on_prices(
+        &self,
+        stripe: &StripeClient,
+        add_ons: &[AddOn],
+        interval: Interval,
+    ) -> Result<Vec<(KnownPrice, u64)>, BillingError> {
+        let mut prices = Vec::with_capacity(add_ons.len());
+        for AddOn { name, target, quantity } in add_ons {
+            let sold = (name.as_str(), *target);
+            prices.push((self.price_of_add_on(stripe, sold, interval).await?, *quantity));
+        }
+        Ok(prices)
     }
 
     /// Days of trial: for those who have had nothing of the catalog by subscription yet.

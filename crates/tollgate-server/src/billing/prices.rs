@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tollgate_domain::Timestamp;
 use tollgate_domain::buying::{KnownPrice, PlanWish};
-use tollgate_domain::catalog::{PRICE_ID_PREFIX, PlanIndex, PriceTarget};
+use tollgate_domain::catalog::{Interval, PRICE_ID_PREFIX, PriceTarget};
 use tollgate_stripe::StripeClient;
 use tollgate_stripe::client::KeyMode;
 
@@ -19,27 +19,27 @@ use crate::app::App;
 /// How long what was read is believed.
 const BELIEVED_MS: i64 = 300_000;
 
-/// Prices by the plan they sell, with the instant they were read at.
+/// Prices by what they sell, with the instant they were read at.
 #[derive(Debug, Default)]
 pub struct PriceCache {
-    plans: Mutex<HashMap<PlanIndex, (Timestamp, Vec<KnownPrice>)>>,
+    sold: Mutex<HashMap<PriceTarget, (Timestamp, Vec<KnownPrice>)>>,
 }
 
 impl PriceCache {
-    fn find(&self, plan: PlanIndex, now: Timestamp) -> Option<Vec<KnownPrice>> {
-        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read_at, prices) = plans.get(&plan)?;
+    fn find(&self, target: PriceTarget, now: Timestamp) -> Option<Vec<KnownPrice>> {
+        let sold = self.sold.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read_at, prices) = sold.get(&target)?;
         (read_at.plus_ms(BELIEVED_MS) > now && *read_at <= now).then(|| prices.clone())
     }
 
-    fn keep(&self, plan: PlanIndex, now: Timestamp, prices: Vec<KnownPrice>) {
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        plans.insert(plan, (now, prices));
+    fn keep(&self, target: PriceTarget, now: Timestamp, prices: Vec<KnownPrice>) {
+        let mut sold = self.sold.lock().unwrap_or_else(PoisonError::into_inner);
+        sold.insert(target, (now, prices));
     }
 
-    /// Forgets what is known of a plan's prices.
-    pub(crate) fn forget(&self, plan: PlanIndex) {
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(&plan);
+    /// Forgets what is known of prices.
+    pub(crate) fn forget(&self, target: PriceTarget) {
+        self.sold.lock().unwrap_or_else(PoisonError::into_inner).remove(&target);
     }
 }
 
@@ -51,7 +51,7 @@ impl App {
         wish: PlanWish<'_>,
     ) -> Result<KnownPrice, BillingError> {
         let catalog = &self.config.catalog;
-        let known = self.prices_selling(stripe, wish.index).await?;
+        let known = self.prices_selling(stripe, PriceTarget::Plan(wish.index)).await?;
         let chosen = catalog.choose_price(wish, &known);
         let chosen = chosen.map_err(BillingError::offer(wish.plan.id.as_str()))?.clone();
         if chosen.live != (stripe.mode() == KeyMode::Live) {
@@ -60,16 +60,28 @@ impl App {
         Ok(chosen)
     }
 
+    /// The price at which an add-on is sold beside a plan.
+    pub(crate) async fn price_of_add_on(
+        &self,
+        stripe: &StripeClient,
+        (name, target): (&str, PriceTarget),
+        interval: Interval,
+    ) -> Result<KnownPrice, BillingError> {
+        let known = self.prices_selling(stripe, target).await?;
+        let chosen = self.config.catalog.choose_add_on_price(target, interval, &known);
+        Ok(chosen.map_err(BillingError::offer(name))?.clone())
+    }
+
     async fn prices_selling(
         &self,
         stripe: &StripeClient,
-        plan: PlanIndex,
+        target: PriceTarget,
     ) -> Result<Vec<KnownPrice>, BillingError> {
         let now = self.clock.now();
-        if let Some(known) = self.prices.find(plan, now) {
+        if let Some(known) = self.prices.find(target, now) {
             return Ok(known);
         }
-        let names = self.config.catalog.names_selling(PriceTarget::Plan(plan));
+        let names = self.config.catalog.names_selling(target);
         let (ids, keys): (Vec<&str>, Vec<&str>) =
             names.into_iter().partition(|name| name.starts_with(PRICE_ID_PREFIX));
         let mut prices = Vec::new();
@@ -79,10 +91,10 @@ impl App {
         for id in ids {
             prices.extend(stripe.price(id).await?);
         }
-        for product in self.config.catalog.products_selling(PriceTarget::Plan(plan)) {
+        for product in self.config.catalog.products_selling(target) {
             prices.extend(stripe.prices_of_product(product).await?);
         }
-        self.prices.keep(plan, now, prices.clone());
+        self.prices.keep(target, now, prices.clone());
         Ok(prices)
     }
 }

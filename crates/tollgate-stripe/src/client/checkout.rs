@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_domain::Timestamp;
+use tollgate_domain::catalog::{CheckoutTerms, Locale};
 use tollgate_domain::ids::{AccountId, CustomerId, SessionId};
 
 use crate::client::StripeClient;
@@ -31,6 +32,20 @@ pub enum PaymentMode {
     Once,
 }
 
+/// One thing that is bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewLine<'a> {
+    /// Stripe's price.
+    pub price: &'a str,
+    /// How many units.
+    pub quantity: u64,
+    /// The least and the most units customers can change it to on the page; `None`: they cannot.
+    pub adjustable: Option<(u64, u64)>,
+}
+
+/// Most units a customer can choose on the page, Stripe's own limit.
+pub const ADJUSTABLE_MAX: u64 = 999_999;
+
 /// A session to be made.
 #[derive(Debug, Clone)]
 pub struct NewSession<'a> {
@@ -38,10 +53,10 @@ pub struct NewSession<'a> {
     pub mark: Mark<'a>,
     /// Who pays.
     pub customer: &'a CustomerId,
-    /// Stripe's price.
-    pub price: &'a str,
-    /// How many units.
-    pub quantity: u64,
+    /// What is bought: the plan first.
+    pub lines: Vec<NewLine<'a>>,
+    /// What the page asks for and offers.
+    pub terms: &'a CheckoutTerms,
     /// How it is paid.
     pub mode: PaymentMode,
     /// What is sold, in the words of our metadata: `subscription`, `grant`, `badge_purchase`, …
@@ -67,8 +82,6 @@ impl NewSession<'_> {
             .with("mode", mode)
             .with("customer", self.customer.as_str())
             .with("client_reference_id", self.mark.account.as_str())
-            .with("line_items[0][price]", self.price)
-            .with("line_items[0][quantity]", self.quantity.to_string())
             .with("success_url", self.success_url)
             .with("cancel_url", self.cancel_url)
             .with("expires_at", self.expires_at.unix_seconds().to_string());
@@ -77,6 +90,7 @@ impl NewSession<'_> {
             form = form.with(format!("{prefix}[{KIND}]"), self.kind);
             form = form.with_some(&format!("{prefix}[{PLAN}]"), self.plan);
         }
+        let form = with_terms(with_lines(form, &self.lines), self.terms);
         match self.mode {
             PaymentMode::Subscription { trial_days } if trial_days > 0 => {
                 form.with("subscription_data[trial_period_days]", trial_days.to_string())
@@ -84,6 +98,43 @@ impl NewSession<'_> {
             PaymentMode::Subscription { .. } | PaymentMode::Once => form,
         }
     }
+}
+
+fn with_lines(mut form: Form, lines: &[NewLine<'_>]) -> Form {
+    for (place, line) in lines.iter().enumerate() {
+        let name = format!("line_items[{place}]");
+        form = form
+            .with(format!("{name}[price]"), line.price)
+            .with(format!("{name}[quantity]"), line.quantity.to_string());
+        if let Some((least, most)) = line.adjustable {
+            let name = format!("{name}[adjustable_quantity]");
+            form = form
+                .with(format!("{name}[enabled]"), "true")
+                .with(format!("{name}[minimum]"), least.to_string())
+                .with(format!("{name}[maximum]"), most.min(ADJUSTABLE_MAX).to_string());
+        }
+    }
+    form
+}
+
+/// What is not asked for is not said, so that a session of a shop that wants nothing of it is made
+/// as ever. A customer that exists keeps what is entered only where Stripe is told so: taxes go by
+/// the address, and tax ids by the name.
+fn with_terms(mut form: Form, terms: &CheckoutTerms) -> Form {
+    let flags = [
+        (terms.promotion_codes, "allow_promotion_codes", "true"),
+        (terms.automatic_tax, "automatic_tax[enabled]", "true"),
+        (terms.automatic_tax, "customer_update[address]", "auto"),
+        (terms.tax_ids, "tax_id_collection[enabled]", "true"),
+        (terms.tax_ids, "customer_update[name]", "auto"),
+        (terms.billing_address, "billing_address_collection", "required"),
+        (terms.terms_of_service, "consent_collection[terms_of_service]", "required"),
+        (terms.promotions, "consent_collection[promotions]", "auto"),
+    ];
+    for (on, name, value) in flags {
+        form = form.with_some(name, on.then_some(value));
+    }
+    form.with_some("locale", terms.locale.as_ref().map(Locale::as_str))
 }
 
 /// How a session stands at Stripe.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use tollgate_domain::Catalog;
+use tollgate_domain::buying::addon::ADD_ON_UNITS_MAX;
+use tollgate_domain::catalog::{CheckoutWish, Locale};
 use tollgate_domain::ids::SessionId;
 use tollgate_stripe::client::checkout::SessionState;
 
 use super::{account, answer, caller, interval, plan, quantity, read};
 use crate::api::error::{ApiError, FieldError};
 use crate::app::App;
-use crate::billing::checkout::PlanPurchase;
+use crate::billing::checkout::{AddOn, PlanPurchase};
 use crate::billing::customer::Buyer;
 
 /// Longest e-mail address there is.
@@ -40,6 +43,80 @@ pub struct CheckoutIn {
     pub email: Option<String>,
     /// Units of the plan; 1 unless said.
     pub quantity: Option<u64>,
+    /// What is bought with it, paid as often as the plan.
+    #[serde(default)]
+    pub add_ons: Vec<AddOnIn>,
+    /// Customers can enter promotion codes; as the catalog's `[checkout]` has it unless said, like
+    /// everything below.
+    pub promotion_codes: Option<bool>,
+    /// Taxes are computed, from the address that the page asks for.
+    pub automatic_tax: Option<bool>,
+    /// Businesses can enter their tax id.
+    pub tax_ids: Option<bool>,
+    /// A billing address must be given.
+    pub billing_address: Option<bool>,
+    /// The terms of service must be agreed to.
+    pub terms_of_service: Option<bool>,
+    /// Customers are asked whether they want to hear of promotions.
+    pub promotions: Option<bool>,
+    /// Customers can change the units on the page, of a plan sold by the unit.
+    pub adjustable_quantity: Option<bool>,
+    /// The language of the page, such as `de` or `pt-BR`; `auto` is the browser's.
+    pub locale: Option<String>,
+}
+
+/// Something bought with a plan.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CheckoutAddOn)]
+pub struct AddOnIn {
+    /// Which of the catalog's: `boost`.
+    #[schema(example = "boost")]
+    pub add_on: String,
+    /// Units; 1 unless said.
+    pub quantity: Option<u64>,
+}
+
+impl CheckoutIn {
+    fn terms(&self) -> Result<CheckoutWish, ApiError> {
+        let locale = self.locale.as_deref().map(|text| {
+            let unknown = || ApiError::field("locale", "is not a language of the payment page");
+            Locale::parse(text).ok_or_else(unknown)
+        });
+        Ok(CheckoutWish {
+            promotion_codes: self.promotion_codes,
+            automatic_tax: self.automatic_tax,
+            tax_ids: self.tax_ids,
+            billing_address: self.billing_address,
+            terms_of_service: self.terms_of_service,
+            promotions: self.promotions,
+            adjustable_quantity: self.adjustable_quantity,
+            locale: locale.transpose()?,
+        })
+    }
+
+    /// The add-ons asked for; each at most once.
+    fn add_ons(&self, catalog: &Catalog) -> Result<Vec<AddOn>, ApiError> {
+        let mut add_ons: Vec<AddOn> = Vec::new();
+        for (place, one) in self.add_ons.iter().enumerate() {
+            let fault = |field: &str, what: &str| {
+                ApiError::field(format!("addOns[{place}].{field}"), what.to_owned())
+            };
+            let name = one.add_on.trim().to_ascii_lowercase();
+            let target = catalog.add_on(&name);
+            let target = target
+                .ok_or_else(|| fault("addOn", "is not an add-on that is sold with a plan"))?;
+            if add_ons.iter().any(|known| known.target == target) {
+                return Err(fault("addOn", "is there twice"));
+            }
+            let quantity = one.quantity.unwrap_or(1);
+            if !(1..=ADD_ON_UNITS_MAX).contains(&quantity) {
+                return Err(fault("quantity", "must be from 1 to 10000"));
+            }
+            add_ons.push(AddOn { name, target, quantity });
+        }
+        Ok(add_ons)
+    }
 }
 
 /// Where it is paid.
@@ -84,12 +161,15 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
         )]));
     }
     let plan = plan(&asked.tier);
+    let (terms, add_ons) = (asked.terms()?, asked.add_ons(&app.config.catalog)?);
     let session = app
         .checkout(PlanPurchase {
             buyer: Buyer { account: &account, member: None, email: asked.email.as_deref() },
             plan: &plan,
             interval: interval(asked.interval.as_deref())?,
             quantity: quantity(asked.quantity)?,
+            add_ons: &add_ons,
+            terms: &terms,
             success_url: &asked.success_url,
             cancel_url: &asked.cancel_url,
         })

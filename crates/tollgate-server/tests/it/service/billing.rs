@@ -9,4 +9,5 @@ mod others;
 mod paid;
 mod refusals;
 mod shop;
+mod terms;
 mod units;

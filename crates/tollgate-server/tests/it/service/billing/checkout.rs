@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use tollgate_domain::catalog::CheckoutWish;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::server::{Fault, FaultRule};
 use tollgate_server::billing::checkout::PlanPurchase;
@@ -51,6 +52,25 @@ fn one_of_each(shop: &Shop, account: &str, session: &str) {
 }
 
 on_both! {
+    async fn a_plan_is_bought_at_every_path_there_is_for_it(database: &TestDatabase) {
+        let shop = Shop::open(database).await;
+        let session = shop.session("acme", "premium").await;
+        for path in [
+            "/api/checkout/session",
+            "/api/v1/checkout/session",
+            "/api/billing/checkout",
+            "/api/billing/checkout/session",
+            "/api/v1/billing/checkout/session",
+        ] {
+            let answer = shop.app.post(path, &Shop::asking("acme", "premium")).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+            assert_eq!(answer.field("sessionId"), session, "{path}: the pending one");
+            let other = shop.app.get(path).await;
+            assert_eq!((other.status, other.field("code").as_str()), (405, "method_not_allowed"));
+        }
+        shop.close().await;
+    }
+
     async fn twenty_at_once_get_one_customer_and_one_session(database: &TestDatabase) {
         let shop = Shop::open(database).await;
         let all = (0..20).map(|_| shop.checkout("acme", "premium"));
@@ -100,6 +120,8 @@ on_both! {
                 plan: "premium",
                 interval: None,
                 quantity: None,
+                add_ons: &[],
+                terms: &CheckoutWish::default(),
                 success_url: SUCCESS,
                 cancel_url: CANCEL,
             };

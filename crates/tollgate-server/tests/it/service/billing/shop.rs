@@ -45,6 +45,14 @@ impl Shop {
         Self { app, stripe, delivered: 0 }
     }
 
+    /// A built-in catalog at Stripe, and a file made from it here.
+    pub(crate) async fn open_with_file(database: &TestDatabase, name: &str, file: String) -> Self {
+        let sold = tollgate_domain::catalog::builtin(name).expect("built in");
+        let stripe = Self::stripe(&sold).await;
+        let app = Self::engine(database, &stripe, Vec::new(), Some(file)).await;
+        Self { app, stripe, delivered: 0 }
+    }
+
     /// Both with a built-in catalog.
     pub(crate) async fn open_with_catalog(database: &TestDatabase, name: &str) -> Self {
         let sold = tollgate_domain::catalog::builtin(name).expect("built in");
