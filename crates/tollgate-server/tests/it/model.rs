@@ -2,8 +2,10 @@
 //!
 //! Accounts buy, change, fail to pay, are refunded, dispute, pause and end while time passes. Their
 //! events are lost, doubled, late by up to three days, reordered and in mixed API versions, and they
-//! come as snapshots, as thin events, in mixed form or in both. After one reconciliation the engine's
-//! facts are Stripe's truth, and as much was repaired as was lost.
+//! come as snapshots, as thin events, in mixed form or in both. Some also pay for another product in
+//! the same Stripe account, and for some days the engine has a key of another account. No object of
+//! the other product is ever written to, and after one reconciliation the engine's facts are
+//! Stripe's truth, and as much was repaired as was lost.
 //!
 //! A world that fails prints its seed; `TOLLGATE_SEED=n` runs that world alone.
 
@@ -27,8 +29,13 @@ const SIDE_BY_SIDE: usize = 4;
 const DAYS: i64 = 25;
 
 async fn reconcile(world: &World, dry: bool) -> Report {
-    let order = Order { kind: Kind::Sweep, account: None, dry, allow_ends: false };
+    let order = Order { kind: Kind::Sweep, account: None, dry, allow_ends: true };
     reconcile::reconcile(world.app.app(), order, &|_, _| {}).await.expect("it comes to its end")
+}
+
+/// Differences, but for the other product's prices: the catalog is not to map them.
+fn drifted(report: &Report) -> u64 {
+    report.drifted() - report.drift.get("unknown_price").copied().unwrap_or_default()
 }
 
 async fn live(seed: u64, database: &TestDatabase) -> life::Deeds {
@@ -38,14 +45,16 @@ async fn live(seed: u64, database: &TestDatabase) -> life::Deeds {
     let report = reconcile(&world, false).await;
     let found = report.drift.get("missed_event").copied().unwrap_or_default();
     assert_eq!(
-        (found, report.drifted(), report.repaired, report.unreadable),
+        (found, drifted(&report), report.repaired, report.unreadable),
         (lost, lost, lost, 0),
         "drift repaired = deliveries lost; TOLLGATE_SEED={seed}\n{report:#?}"
     );
     let differences = truth::differences(&world).await;
     assert!(differences.is_empty(), "TOLLGATE_SEED={seed}\n{}", differences.join("\n"));
+    let trespasses = world.trespasses();
+    assert!(trespasses.is_empty(), "TOLLGATE_SEED={seed}\n{}", trespasses.join("\n"));
     let again = reconcile(&world, true).await;
-    assert_eq!((again.drifted(), again.settled), (0, 0), "TOLLGATE_SEED={seed}\n{again:#?}");
+    assert_eq!((drifted(&again), again.settled), (0, 0), "TOLLGATE_SEED={seed}\n{again:#?}");
     let deeds = std::mem::take(&mut world.deeds);
     world.stop().await;
     deeds

@@ -5,14 +5,20 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
+use tollgate_domain::buying::TimingWish;
 use tollgate_domain::catalog::Interval;
+use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Timestamp};
-use tollgate_sandbox::sandbox::{ApiRequest, Card, CheckoutOutcome, DisputeMove, Method, Params};
+use tollgate_sandbox::sandbox::{
+    ApiRequest, Card, CheckoutOutcome, DisputeMove, Method, Params, Sandbox, SandboxOptions,
+};
 use tollgate_sandbox::server::{self, RunningSandbox, ServerOptions};
 use tollgate_sandbox::{ApiVersion, Happening, sandbox_price_id};
+use tollgate_server::billing::subscription::PlanChange;
 use tollgate_server::intake::{Delivery, read, squeeze};
+use tollgate_server::reconcile::{self, Kind, Order, ReconcileError};
 use tollgate_server::workers;
-use tollgate_stripe::EVENT_TYPES;
+use tollgate_stripe::{EVENT_TYPES, StripeError};
 
 use crate::support::{NOW, Settings, TestApp, TestDatabase, catalog};
 
@@ -72,7 +78,11 @@ impl Deeds {
 }
 
 /// Different names given to [`Deeds::did`].
-const KINDS: usize = 14;
+const KINDS: usize = 17;
+
+/// The key of the account, and one of another account.
+const RIGHT_KEY: &str = "sk_test_tollgate_model";
+const WRONG_KEY: &str = "sk_test_tollgate_other";
 
 /// One account at Stripe.
 struct Account {
@@ -82,6 +92,8 @@ struct Account {
     /// Sessions that were paid later, and are not settled.
     unsettled: Vec<String>,
     intents: Vec<String>,
+    /// Subscriptions to another product in the same Stripe account.
+    others: Vec<String>,
 }
 
 /// An event on its way.
@@ -105,6 +117,20 @@ pub(super) struct World {
     form: Form,
     /// Stripe is asked about doubts all the while, as a server does.
     asks: bool,
+    database_url: String,
+    /// The price of another product.
+    other_price: String,
+    /// The engine has a wrong key just now.
+    wrong_key: bool,
+}
+
+/// An engine on a database, with a key of Stripe's.
+async fn engine(database_url: &str, stripe: &RunningSandbox, key: &str) -> TestApp {
+    let environment = vec![
+        ("STRIPE_SECRET_KEY".to_owned(), key.to_owned()),
+        ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
+    ];
+    TestApp::start_at(database_url, Settings { environment, ..Settings::default() }).await
 }
 
 impl World {
@@ -112,12 +138,11 @@ impl World {
         let at = Timestamp::parse(NOW).unwrap();
         let catalog = catalog();
         let stripe = server::start(ServerOptions::standing(&catalog, at, seed)).await.unwrap();
-        let environment = vec![
-            ("STRIPE_SECRET_KEY".to_owned(), "sk_test_tollgate_model".to_owned()),
-            ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
-        ];
-        let settings = Settings { environment, ..Settings::default() };
-        let app = TestApp::start_with(database, settings).await;
+        let other =
+            SandboxOptions { seed: seed + 1_000, now: at.unix_seconds(), ..Default::default() };
+        stripe.give_account(WRONG_KEY, Sandbox::new(other));
+        let database_url = database.url();
+        let app = engine(&database_url, &stripe, RIGHT_KEY).await;
         let mut world = Self {
             app,
             stripe,
@@ -130,7 +155,20 @@ impl World {
             lost: 0,
             form: Form::of(seed),
             asks: seed % 5 == 4 || Form::of(seed) != Form::Snapshot,
+            database_url,
+            other_price: String::new(),
+            wrong_key: false,
         };
+        let other = world.made(
+            "/v1/prices",
+            &[
+                ("currency", "usd"),
+                ("unit_amount", "700"),
+                ("recurring[interval]", "month"),
+                ("product_data[name]", "Newsletter"),
+            ],
+        );
+        world.other_price = other.expect("a price");
         for number in 0..accounts {
             let name = format!("acct-{number}");
             let customer = world.made(
@@ -144,6 +182,7 @@ impl World {
                 subscriptions: Vec::new(),
                 unsettled: Vec::new(),
                 intents: Vec::new(),
+                others: Vec::new(),
             });
         }
         world
@@ -165,17 +204,47 @@ impl World {
         Some(self.call(Method::Post, path, pairs)?["id"].as_str()?.to_owned())
     }
 
-    /// Lets days pass in which somebody does something every few hours.
+    /// Lets days pass in which somebody does something every few hours. For some days in the middle
+    /// the engine has a key of another account.
     pub(super) async fn live(&mut self, days: i64) {
-        let end = self.stripe.clock().now().plus_days(days);
+        let begin = self.stripe.clock().now();
+        let end = begin.plus_days(days);
+        let (wrong, right) = (begin.plus_days(days / 3), begin.plus_days(days / 3 + 4));
         while self.stripe.clock().now() < end {
+            let now = self.stripe.clock().now();
+            let wrong_key = now >= wrong && now < right;
+            if wrong_key != self.wrong_key {
+                self.restart(if wrong_key { WRONG_KEY } else { RIGHT_KEY }).await;
+                self.wrong_key = wrong_key;
+            }
             for _ in 0..self.rng.usize(1..8) {
                 let who = self.rng.usize(0..self.accounts.len());
-                self.act(who);
+                self.act(who).await;
             }
             let seconds = self.rng.u64(600..12 * 3_600);
             self.pass(seconds).await;
+            if self.wrong_key {
+                self.is_refused().await;
+            }
         }
+    }
+
+    /// The engine's process ends, and another one begins with this key.
+    async fn restart(&mut self, key: &str) {
+        let next = engine(&self.database_url, &self.stripe, key).await;
+        next.clock.set(self.stripe.clock().now());
+        std::mem::replace(&mut self.app, next).stop().await;
+    }
+
+    /// With a wrong key a sweep that may end everything compares nothing.
+    async fn is_refused(&mut self) {
+        let order = Order { kind: Kind::Sweep, account: None, dry: false, allow_ends: true };
+        let swept = reconcile::reconcile(self.app.app(), order, &|_, _| {}).await;
+        let refused = matches!(&swept, Err(ReconcileError::Stripe(StripeError::WrongKey { .. })));
+        // Before there is anything to be known, nothing is bound and nothing can end.
+        let nothing = swept.as_ref().is_ok_and(|report| report.ends == 0);
+        assert!(refused || nothing, "{swept:?}");
+        self.deeds.did("asked with a wrong key");
     }
 
     /// Everything on its way arrives, and the second is over; returns how many events were lost.
@@ -271,14 +340,19 @@ impl World {
             .collect();
         let replies = self.app.app().intake.process(&deliveries).await;
         assert!(replies.iter().all(Option::is_some), "everything is committed");
-        if self.asks {
+        if self.asks && self.wrong_key {
+            // Whatever is asked for stays in doubt.
+            workers::refetch::tick(self.app.app()).await.ok();
+        } else if self.asks {
             while workers::refetch::tick(self.app.app()).await.expect("Stripe answers") > 0 {}
         }
     }
 
     /// Somebody does something; what Stripe refuses is no deed.
-    fn act(&mut self, who: usize) {
-        let done = match self.rng.u8(0..100) {
+    async fn act(&mut self, who: usize) {
+        let done = match self.rng.u8(0..112) {
+            100..104 => self.subscribe_elsewhere(who),
+            104..112 => self.ask_us(who).await,
             0..28 => self.buy(who),
             28..40 => self.buy_once(who),
             40..50 => self.change(who),
@@ -295,6 +369,77 @@ impl World {
         if let Some(what) = done {
             self.deeds.did(what);
         }
+    }
+
+    /// Somebody subscribes to another product; nothing of it names us.
+    fn subscribe_elsewhere(&mut self, who: usize) -> Option<&'static str> {
+        if self.accounts[who].others.len() >= 2 {
+            return None;
+        }
+        let (customer, price) = (self.accounts[who].customer.clone(), self.other_price.clone());
+        let session = self.made(
+            "/v1/checkout/sessions",
+            &[
+                ("mode", "subscription"),
+                ("customer", customer.as_str()),
+                ("line_items[0][price]", price.as_str()),
+                ("line_items[0][quantity]", "1"),
+                ("success_url", "https://letters.example.org/done"),
+            ],
+        )?;
+        let paid = |stripe: &mut Sandbox| stripe.complete_checkout(&session, CheckoutOutcome::Pay);
+        self.stripe.with(paid).ok()?;
+        let done = self.call(Method::Get, &format!("/v1/checkout/sessions/{session}"), &[])?;
+        self.accounts[who].others.extend(done["subscription"].as_str().map(str::to_owned));
+        Some("subscribed elsewhere")
+    }
+
+    /// The application asks us to change a subscription; what we refuse is no deed.
+    async fn ask_us(&mut self, who: usize) -> Option<&'static str> {
+        let account = AccountId::parse(&self.accounts[who].name).expect("an id");
+        let app = self.app.app();
+        let done = match self.rng.u8(0..4) {
+            0 | 1 => {
+                let change = PlanChange {
+                    account: &account,
+                    plan: PLANS[self.rng.usize(0..PLANS.len())],
+                    interval: None,
+                    quantity: None,
+                    timing: TimingWish::Immediate,
+                };
+                app.change_plan(change).await.map(|_| ())
+            }
+            2 => app.cancel(&account, self.rng.bool()).await,
+            _ => app.resume(&account).await,
+        };
+        assert!(done.is_err() || !self.wrong_key, "nothing is changed with a wrong key");
+        done.ok().map(|()| "changed by us")
+    }
+
+    /// What we did to objects of another product, in words; empty.
+    pub(super) fn trespasses(&self) -> Vec<String> {
+        let others: Vec<&String> = self.accounts.iter().flat_map(|one| &one.others).collect();
+        let mut found = Vec::new();
+        for id in &others {
+            let path = format!("/v1/subscriptions/{id}");
+            let shown = self.call(Method::Get, &path, &[]).expect("it is there");
+            let ended = &shown["cancellation_details"]["reason"];
+            let row = &shown["metadata"]["tollgate_row"];
+            if *ended == "cancellation_requested" || !row.is_null() {
+                found.push(format!("{id}: {shown}"));
+            }
+        }
+        let happenings = self.stripe.with(|stripe| stripe.happenings().to_vec());
+        for event in &happenings {
+            let body: Value =
+                serde_json::from_str(&event.render(ApiVersion::default()).body).expect("JSON");
+            let key = body["request"]["idempotency_key"].as_str().unwrap_or_default();
+            let object = body["data"]["object"]["id"].as_str().unwrap_or_default();
+            if key.starts_with("tollgate-") && others.iter().any(|id| *id == object) {
+                found.push(format!("{}: {key}", event.kind()));
+            }
+        }
+        found
     }
 
     fn pick<'a>(&mut self, from: &'a [String]) -> Option<&'a String> {
