@@ -9,7 +9,7 @@ use crate::scenario::{Scenario, ScenarioError, ScenarioOptions, Telling, odds};
 use crate::suggestion::{closest, hint};
 
 /// Event types and the story each is taken from; `None` for those no story has.
-const SOURCES: [(&str, Option<&str>); 49] = [
+const SOURCES: [(&str, Option<&str>); 55] = [
     ("charge.dispute.closed", Some("dispute")),
     ("charge.dispute.created", Some("dispute")),
     ("charge.dispute.funds_reinstated", None),
@@ -59,6 +59,12 @@ const SOURCES: [(&str, Option<&str>); 49] = [
     ("refund.created", Some("refund")),
     ("refund.failed", None),
     ("refund.updated", None),
+    ("subscription_schedule.aborted", None),
+    ("subscription_schedule.canceled", None),
+    ("subscription_schedule.completed", None),
+    ("subscription_schedule.created", None),
+    ("subscription_schedule.released", None),
+    ("subscription_schedule.updated", None),
 ];
 
 /// The event types that can be made alone, sorted.

@@ -3,10 +3,11 @@
 
 use super::purchase::{dispute_moves, disputed, give_back, paid_for};
 use super::{ScenarioError, Telling};
-use crate::object::Object;
 use crate::object::entitlement::Summary;
 use crate::object::price::{Price, Product};
+use crate::object::schedule::{Phase, PhaseItem, Schedule};
 use crate::object::subscription::PendingUpdate;
+use crate::object::{Metadata, Object};
 use crate::offer;
 use crate::time::{DAY, HOUR};
 use crate::world::checkout::Order;
@@ -18,6 +19,7 @@ const PENDING_SECONDS: i64 = 23 * HOUR;
 pub(crate) fn tell(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
     abandoned_checkout(telling)?;
     subscription_oddities(telling)?;
+    schedules(telling)?;
     invoice_oddities(telling)?;
     adjustment_oddities(telling)?;
     catalog_changes(telling)
@@ -60,6 +62,71 @@ fn subscription_oddities(telling: &mut Telling<'_>) -> Result<(), ScenarioError>
         });
     }
     summary(telling, customer.id);
+    Ok(())
+}
+
+/// A schedule that moves a subscription to another plan when its period ends, and every end of one.
+fn schedules(telling: &mut Telling<'_>) -> Result<(), ScenarioError> {
+    let plan = telling.plan()?;
+    let (customer, subscription) = telling.bought(plan, 12 * DAY)?;
+    telling.now();
+    let other = offer::sold(telling.catalog, telling.options.interval).first().copied();
+    let later = telling.price(other.unwrap_or(plan))?;
+    let key = telling.once("schedule");
+    telling.world.by_request();
+    let Some(item) = subscription.items.first() else { return Ok(()) };
+    let phase = |start: i64, price: Price| Phase {
+        start,
+        end: start + item.period_end - item.period_start,
+        items: vec![PhaseItem { price, quantity: item.quantity, metadata: Metadata::new() }],
+        proration_behavior: "none",
+        trial_end: None,
+        metadata: Metadata::new(),
+    };
+    let now = phase(item.period_start, item.price.clone());
+    let made = Schedule {
+        id: telling.world.ids.long("sub_sched_", &key),
+        customer: customer.id,
+        subscription: Some(subscription.id.clone()),
+        status: "active",
+        phases: vec![now.clone()],
+        current: Some(0),
+        end_behavior: "release",
+        created: telling.at,
+        canceled_at: None,
+        completed_at: None,
+        released_at: None,
+        released_subscription: None,
+        metadata: Metadata::new(),
+        test_clock: None,
+    };
+    let changed = Schedule { phases: vec![now, phase(item.period_end, later)], ..made.clone() };
+    let ended = |status: &'static str| {
+        let at = |name: &str| (status == name).then_some(telling.at);
+        Schedule {
+            status,
+            canceled_at: at("canceled"),
+            completed_at: at("completed"),
+            ..changed.clone()
+        }
+    };
+    let released = Schedule {
+        status: "released",
+        subscription: None,
+        released_subscription: Some(subscription.id.clone()),
+        released_at: Some(telling.at),
+        ..changed.clone()
+    };
+    let (canceled, completed) = (ended("canceled"), ended("completed"));
+    let world = &mut telling.world;
+    world.emit("subscription_schedule.created", Object::Schedule(made.clone()));
+    let (before, now) = (Object::Schedule(made), Object::Schedule(changed));
+    world.emit_change("subscription_schedule.updated", before, now);
+    // Stripe aborts a schedule whose subscription ended for want of payment; it is canceled then.
+    world.emit("subscription_schedule.aborted", Object::Schedule(canceled.clone()));
+    world.emit("subscription_schedule.canceled", Object::Schedule(canceled));
+    world.emit("subscription_schedule.completed", Object::Schedule(completed));
+    world.emit("subscription_schedule.released", Object::Schedule(released));
     Ok(())
 }
 

@@ -24,6 +24,9 @@ fn comparable(mut observation: Observation, statuses: bool) -> Observation {
     }
     if let Seen::Invoice(invoice) = &mut observation.seen {
         invoice.payments.clear();
+        for line in invoice.lines.iter_mut().flat_map(|lines| &mut lines.all) {
+            (line.lookup_key, line.product) = (None, None);
+        }
         if !statuses && matches!(invoice.state.status, InvoiceStatus::Draft | InvoiceStatus::Void) {
             invoice.state.status = InvoiceStatus::Open;
         }
