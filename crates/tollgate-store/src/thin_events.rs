@@ -66,8 +66,8 @@ statements! {
 
     ASK_ALL = "INSERT INTO doubtful_objects (object_id, reason, asked, attempts, \
             next_attempt_at, lease_generation) \
-        SELECT DISTINCT asks, $2, 1, 0, $1, 0 FROM thin_events \
-        WHERE read_at IS NULL AND asks <> $3 \
+        SELECT asks, $2, 1, 0, $1, 0 FROM (SELECT DISTINCT asks FROM thin_events \
+            WHERE read_at IS NULL AND asks <> $3) unread WHERE true \
         ON CONFLICT (object_id) DO NOTHING";
 
     COUNT_OPEN = "SELECT COUNT(*), MIN(created_at) FROM thin_events WHERE read_at IS NULL";
