@@ -29,6 +29,10 @@ pub use offer::{Offer, PRICE_ID_PREFIX, PRODUCT_ID_PREFIX};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlanIndex(pub usize);
 
+/// A feature by its place among the catalog's features, which are in the order of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeatureIndex(pub usize);
+
 /// A number that may have no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
@@ -239,6 +243,8 @@ pub enum PriceTarget {
     Badge,
     /// Boosts, one per unit.
     Boost,
+    /// Uses of a metered feature, billed by Stripe after they happened. It gives nothing by itself.
+    Usage(FeatureIndex),
 }
 
 /// What becomes of an active subscription whose paid period is over without any news.
@@ -368,6 +374,18 @@ impl Catalog {
             .enumerate()
             .find(|(_, plan)| plan.id.as_str() == id)
             .map(|(index, plan)| (PlanIndex(index), plan))
+    }
+
+    /// The key of a feature by index. `None` for an index of another catalog.
+    pub fn feature_key(&self, index: FeatureIndex) -> Option<&FeatureKey> {
+        self.features.keys().nth(index.0)
+    }
+
+    /// A feature of which uses are counted, by key.
+    pub fn find_metered(&self, key: &str) -> Option<FeatureIndex> {
+        let index = self.features.keys().position(|known| known.as_str() == key)?;
+        let metered = matches!(self.features.get(key)?.kind, FeatureKind::Metered(_));
+        metered.then_some(FeatureIndex(index))
     }
 
     /// What a price sells: by its id, else by its lookup key, else by its product. `None` for a

@@ -238,6 +238,9 @@ fn item(item: &SubscriptionItem, catalog: &Catalog) -> String {
         }
         Some(PriceTarget::Badge) => "badge".to_owned(),
         Some(PriceTarget::Boost) => "boost".to_owned(),
+        Some(PriceTarget::Usage(feature)) => {
+            catalog.feature_key(feature).map_or_else(|| "unknown".to_owned(), ToString::to_string)
+        }
         None => "unknown".to_owned(),
     };
     let period = [text(item.period_start.as_ref()), text(item.period_end.as_ref())];

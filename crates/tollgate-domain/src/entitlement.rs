@@ -24,12 +24,13 @@ mod purchase;
 pub mod resolve;
 #[cfg(test)]
 pub(crate) mod scenario;
+mod sold;
 pub mod stale;
 mod subscription;
 pub mod timeline;
 
 pub use answer::{UnknownFeature, Usage};
-pub use subscription::plan_sold;
+pub use sold::plan_sold;
 
 /// The kinds of sources a plan can come from, the stronger first at equal ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 
 mod merge;
 mod sold;
+pub mod usage;
 
 pub use sold::{Goods, PurchaseLine, Sale};
 

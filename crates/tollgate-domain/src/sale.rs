@@ -56,7 +56,7 @@ fn line_sale(line: &PurchaseLine, catalog: &Catalog) -> Option<Sale> {
     let goods = match catalog.price_target(line.price_ref())? {
         PriceTarget::Badge => Goods::Badge,
         PriceTarget::Plan(plan) => plan_goods(catalog.plan(plan)?)?,
-        PriceTarget::Boost => return None,
+        PriceTarget::Boost | PriceTarget::Usage(_) => return None,
     };
     Some(Sale {
         line: Some(line.id.clone()),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tollgate_domain::change::{BillingEvent, FieldChange};
 use tollgate_domain::entitlement::plan_sold;
 use tollgate_domain::payment::Invoice;
+use tollgate_domain::payment::usage::BilledUsage;
 use tollgate_domain::subscription::Subscription;
 use tollgate_domain::{Catalog, Facts, Timestamp};
 use tollgate_store::StoreError;
@@ -31,7 +32,7 @@ struct Envelope<'a> {
     subscription: Option<SubscriptionOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     invoice: Option<InvoiceOut<'a>>,
-    usage: [(); 0],
+    usage: Vec<UsageOut<'a>>,
     entitlements: &'a EntitlementsOut<'a>,
     changes: Vec<ChangeOut<'a>>,
 }
@@ -73,6 +74,17 @@ struct InvoiceOut<'a> {
     period_start: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     period_end: Option<String>,
+}
+
+/// Uses billed by one line of the invoice.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UsageOut<'a> {
+    feature_key: &'a str,
+    quantity: u64,
+    period_start: String,
+    period_end: String,
+    amount_cents: i64,
 }
 
 /// What the account has.
@@ -149,7 +161,11 @@ pub(crate) fn render(
         summary: &event.summary,
         subscription: subscription.and_then(|one| subscription_out(one, shown.catalog)),
         invoice: invoice.map(invoice_out),
-        usage: [],
+        usage: invoice
+            .iter()
+            .flat_map(|one| one.billed_usage(shown.catalog))
+            .map(usage_out)
+            .collect(),
         entitlements: &shown.entitlements,
         changes: event.changes.iter().map(change_out).collect(),
     };
@@ -189,6 +205,16 @@ fn invoice_out(invoice: &Invoice) -> InvoiceOut<'_> {
         collection_method: state.collection_method.as_deref(),
         period_start: state.period_start.map(|at| at.to_string()),
         period_end: state.period_end.map(|at| at.to_string()),
+    }
+}
+
+fn usage_out(billed: BilledUsage<'_>) -> UsageOut<'_> {
+    UsageOut {
+        feature_key: billed.feature.as_str(),
+        quantity: billed.quantity,
+        period_start: billed.start.to_string(),
+        period_end: billed.end.to_string(),
+        amount_cents: billed.amount_minor,
     }
 }
 

@@ -10,6 +10,7 @@ mod dead;
 pub mod delivery;
 pub mod fetched;
 mod heard;
+mod inbox_rows;
 pub mod notice;
 pub mod read;
 mod replies;

@@ -4,14 +4,14 @@
 use super::fault::{CatalogErrors, Fault, did_you_mean};
 use super::parse::{GRACE_HOURS_MAX, PRICES_MAX};
 use super::{Catalog, PRODUCT_ID_PREFIX, PriceTarget};
-use crate::ids::PriceId;
+use crate::ids::{FeatureKey, PriceId};
 
 /// What faults call the place prices were mapped in.
 const SOURCE: &str = "price map";
 
 impl Catalog {
     /// The same catalog with more prices: `(target, price ids, lookup keys or product ids)`, where a
-    /// target is a plan's id, `badge` or `boost`. A text that begins with `prod_` is a product, any
+    /// target is a plan's id, `badge`, `boost` or the key of a metered feature. A text that begins with `prod_` is a product, any
     /// price of which sells the target. What the catalog already sells as the same thing is not a
     /// fault.
     ///
@@ -63,7 +63,10 @@ impl Catalog {
         match target {
             "badge" if self.badge.is_some() => Some(PriceTarget::Badge),
             "boost" if self.boost.is_some() => Some(PriceTarget::Boost),
-            plan => self.find_plan(plan).map(|(index, _)| PriceTarget::Plan(index)),
+            name => self.find_plan(name).map_or_else(
+                || self.find_metered(name).map(PriceTarget::Usage),
+                |(index, _)| Some(PriceTarget::Plan(index)),
+            ),
         }
     }
 
@@ -98,6 +101,9 @@ impl Catalog {
             PriceTarget::Plan(index) => self.plan(index).map_or("a plan", |plan| plan.id.as_str()),
             PriceTarget::Badge => "badge",
             PriceTarget::Boost => "boost",
+            PriceTarget::Usage(index) => {
+                self.feature_key(index).map_or("a feature", FeatureKey::as_str)
+            }
         }
     }
 }
@@ -166,6 +172,24 @@ mod tests {
         let twice = self::map(&[("premium", &["prod_1"]), ("elite", &["prod_1"])]);
         let errors = builtin("sietch").unwrap().with_prices(&twice).unwrap_err().to_string();
         assert!(errors.contains("product `prod_1` cannot sell premium and elite"), "{errors}");
+    }
+
+    #[test]
+    fn a_metered_feature_is_what_its_prices_bill() {
+        let saas = builtin("saas").unwrap();
+        let calls = saas.find_metered("api_calls").unwrap();
+        assert_eq!(saas.feature_key(calls).map(FeatureKey::as_str), Some("api_calls"));
+        let mapped = saas.clone().with_prices(&map(&[("api_calls", &["price_c"])])).unwrap();
+        assert_eq!(sells(&mapped, "price_c"), Some(PriceTarget::Usage(calls)));
+        assert_ne!(saas.version, mapped.version);
+        for not_metered in ["seats", "workspace", "nothing"] {
+            let refused = saas.clone().with_prices(&map(&[(not_metered, &["price_c"])]));
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains(&format!("has no `{not_metered}`")), "{refused}");
+        }
+        let both = map(&[("api_calls", &["price_c"]), ("pro", &["price_c"])]);
+        let refused = saas.with_prices(&both).unwrap_err().to_string();
+        assert!(refused.contains("price `price_c` cannot sell api_calls and pro"), "{refused}");
     }
 
     #[test]

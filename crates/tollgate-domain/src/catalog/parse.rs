@@ -14,13 +14,13 @@ use super::checkout::CheckoutTerms;
 use super::fault::{CatalogErrors, Faults, did_you_mean};
 use super::read::{Placed, Section, shortened};
 use super::{
-    Badge, BoostLevel, BoostProgram, Catalog, CollectionPauseAccess, CurrencyOptions, Feature,
-    FeatureKind, MeterPeriod, PRICE_ID_PREFIX, PRODUCT_ID_PREFIX, PlanIndex, PriceTarget,
-    StalePolicy,
+    Badge, BoostLevel, BoostProgram, Catalog, CollectionPauseAccess, CurrencyOptions,
+    PRICE_ID_PREFIX, PRODUCT_ID_PREFIX, PlanIndex, PriceTarget, StalePolicy,
 };
-use crate::ids::{FeatureKey, ProductId};
+use crate::ids::ProductId;
 use crate::money::{Currency, Money};
 
+mod features;
 mod plans;
 
 /// Longest catalog text, in bytes.
@@ -87,9 +87,9 @@ fn read(name: &str, text: &str, faults: &RefCell<Faults>) -> Option<Catalog> {
     };
     let root = Section::new(faults, "the catalog", document.as_table(), Some(0..0));
     let settings = Settings::read(&root);
-    let features = read_features(&root);
-    let drafts = plans::read(&root, &settings, &features);
     let mut prices = Prices::default();
+    let features = features::read(&root, &mut prices);
+    let drafts = plans::read(&root, &settings, &features);
     let plans = plans::assemble(&drafts, &mut prices);
     let badge = read_badge(&root, &settings, &mut prices);
     let boost = read_boost(&root, &settings, &drafts, &mut prices);
@@ -270,74 +270,6 @@ fn read_addon_options(section: &Section<'_>, own: Option<Currency>) -> CurrencyO
         Some((currency, amount?))
     };
     found.into_iter().filter_map(amount).collect()
-}
-
-fn read_features(root: &Section<'_>) -> BTreeMap<FeatureKey, Feature> {
-    let mut features = BTreeMap::new();
-    let Some(all) = root.section("features", "[features]") else {
-        if !root.has("features") {
-            root.missing("features", "[features.api_access]");
-        }
-        return features;
-    };
-    let entries = all.entries();
-    if entries.len() > FEATURES_MAX {
-        all.fault(all.span.clone(), format!("more than {FEATURES_MAX} features"), None);
-        return features;
-    }
-    for (key, item) in entries {
-        let parsed = FeatureKey::parse(key.value);
-        if let Err(error) = &parsed {
-            all.fault(key.span.clone(), format!("a feature key {error}"), None);
-        }
-        let Some(section) = all.entry_section(&key, item, "[features.KEY]") else { continue };
-        let name = section.text("name", NAME_CHARS_MAX);
-        let kind = read_feature_kind(&section);
-        if let (Ok(key), Some(kind)) = (parsed, kind) {
-            let name = name.map_or_else(|| key.to_string(), |name| name.value.to_owned());
-            features.insert(key.clone(), Feature { key, name, kind });
-        }
-        section.finish();
-    }
-    features
-}
-
-fn read_feature_kind(section: &Section<'_>) -> Option<FeatureKind> {
-    let period = section.text("period", KEY_CHARS_MAX);
-    let kind = match section.text("kind", KEY_CHARS_MAX) {
-        None if section.has("kind") => return None,
-        None => FeatureKind::Boolean,
-        Some(kind) => match kind.value {
-            "boolean" => FeatureKind::Boolean,
-            "limit" => FeatureKind::Limit,
-            "metered" => FeatureKind::Metered(MeterPeriod::CalendarMonth),
-            other => {
-                let hint = did_you_mean(other, ["boolean", "limit", "metered"]);
-                let what = format!("`{}` is no kind of feature", shortened(other));
-                section.fault(kind.span, what, hint.as_deref());
-                return None;
-            }
-        },
-    };
-    let Some(period) = period else { return Some(kind) };
-    if !matches!(kind, FeatureKind::Metered(_)) {
-        let hint = Some("add kind = \"metered\", or remove the period");
-        section.fault(period.span, "only a metered feature has a `period`", hint);
-        return None;
-    }
-    match period.value {
-        "calendar_month" => Some(FeatureKind::Metered(MeterPeriod::CalendarMonth)),
-        "billing_period" => Some(FeatureKind::Metered(MeterPeriod::BillingPeriod)),
-        other => {
-            let hint = did_you_mean(other, ["calendar_month", "billing_period"]);
-            section.fault(
-                period.span,
-                format!("`{}` is no period", shortened(other)),
-                hint.as_deref(),
-            );
-            None
-        }
-    }
 }
 
 /// What Stripe prices, lookup keys and products sell, as it is collected.

@@ -43,6 +43,7 @@ impl Canonical {
                     PriceTarget::Plan(plan) => all.text("plan").plan(*plan),
                     PriceTarget::Badge => all.text("badge"),
                     PriceTarget::Boost => all.text("boost"),
+                    PriceTarget::Usage(feature) => all.text("usage").list(feature.0),
                 };
             }
         }

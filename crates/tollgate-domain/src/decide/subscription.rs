@@ -114,7 +114,7 @@ fn look_at_prices<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) {
     for item in seen.state.selling() {
         match draft.catalog.price_target(item.price_ref()) {
             Some(PriceTarget::Boost) => boosts = true,
-            Some(PriceTarget::Plan(_) | PriceTarget::Badge) => {}
+            Some(PriceTarget::Plan(_) | PriceTarget::Badge | PriceTarget::Usage(_)) => {}
             None => draft.unknown_prices.push(item.price.as_str()),
         }
     }
@@ -239,7 +239,7 @@ fn top<'c>(catalog: &'c Catalog, items: &[SubscriptionItem]) -> Option<(PlanInde
         .filter(|item| item.quantity > 0)
         .filter_map(|item| match catalog.price_target(item.price_ref())? {
             PriceTarget::Plan(plan) => Some((plan, item.quantity, catalog.plan(plan)?.id.as_str())),
-            PriceTarget::Badge | PriceTarget::Boost => None,
+            PriceTarget::Badge | PriceTarget::Boost | PriceTarget::Usage(_) => None,
         })
         .max()
 }

@@ -10,8 +10,9 @@ use std::borrow::Cow;
 
 use super::grace::{self, Cause};
 use super::paid::{self, Paid};
+use super::sold::{Sold, sold};
 use super::stale;
-use super::subscription::{Sold, earlier, sold};
+use super::subscription::earlier;
 use super::{Absence, Considered, SourceKind, Standing};
 use crate::catalog::{BoostProgram, Catalog, CollectionPauseAccess, StalePolicy};
 use crate::facts::Facts;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::Resolution;
 use super::resolve::resolve;
-use super::subscription::sold;
+use super::sold::sold;
 use crate::catalog::{Catalog, PlanIndex};
 use crate::facts::Facts;
 use crate::subscription::{

@@ -10,7 +10,8 @@
 //! paid before the change goes on (see `subscription`).
 
 use super::paid::Paid;
-use super::subscription::{Sold, earlier, sold};
+use super::sold::{Sold, sold};
+use super::subscription::earlier;
 use crate::catalog::Catalog;
 use crate::facts::Facts;
 use crate::ids::{InvoiceId, SubscriptionId};

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use super::subscription::{Sold, sold};
+use super::sold::{Sold, sold};
 use crate::catalog::Catalog;
 use crate::facts::Facts;
 use crate::ids::{CustomerId, EventId, ObjectId, SubscriptionId};

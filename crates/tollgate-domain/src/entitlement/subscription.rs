@@ -32,62 +32,20 @@ use std::borrow::Cow;
 
 use super::grace::{self, Cause};
 use super::paid::{InForce, Paid};
+use super::sold::{Sold, sold};
 use super::{Absence, Billing, Considered, SourceKind, Standing, stale};
-use crate::catalog::{Catalog, CollectionPauseAccess, Plan, PlanIndex, PriceTarget, StalePolicy};
+use crate::catalog::{Catalog, CollectionPauseAccess, StalePolicy};
 use crate::facts::Facts;
 use crate::ids::{CustomerId, EventId, SubscriptionId};
 use crate::subscription::order::latest;
-use crate::subscription::{Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus};
+use crate::subscription::{Subscription, SubscriptionState, SubscriptionStatus};
 use crate::time::Timestamp;
 
 /// How long the last known status holds when Stripe reports one that is not known here.
 pub const UNKNOWN_STATUS_HOLD_HOURS: i64 = 24;
 
-/// What a subscription's items sell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sold {
-    /// The highest plan among the items.
-    pub(super) plan: Option<PlanIndex>,
-    /// Units of that plan: the quantities of all items that sell it.
-    pub(super) units: u64,
-    /// Boosts in all.
-    pub(super) boosts: u64,
-}
-
-impl Sold {
-    /// No price of it is in the catalog.
-    pub(super) const fn is_nothing(self) -> bool {
-        self.plan.is_none() && self.boosts == 0
-    }
-}
-
-pub(super) fn sold<'i>(
-    items: impl IntoIterator<Item = &'i SubscriptionItem>,
-    catalog: &Catalog,
-) -> Sold {
-    let mut sold = Sold { plan: None, units: 0, boosts: 0 };
-    for item in items.into_iter().filter(|item| item.quantity > 0) {
-        match catalog.price_target(item.price_ref()) {
-            Some(PriceTarget::Plan(plan)) if sold.plan == Some(plan) => {
-                sold.units = sold.units.saturating_add(item.quantity);
-            }
-            Some(PriceTarget::Plan(plan)) if sold.plan < Some(plan) => {
-                (sold.plan, sold.units) = (Some(plan), item.quantity);
-            }
-            Some(PriceTarget::Boost) => sold.boosts = sold.boosts.saturating_add(item.quantity),
-            Some(PriceTarget::Plan(_) | PriceTarget::Badge) | None => {}
-        }
-    }
-    sold
-}
-
-/// The plan a subscription's items sell, whether or not it gives access now.
-pub fn plan_sold<'c>(subscription: &Subscription, catalog: &'c Catalog) -> Option<&'c Plan> {
-    let sold = sold(subscription.items_of(subscription.state()?), catalog);
-    sold.plan.and_then(|index| catalog.plan(index))
-}
-
-/// Considers a subscription. `None` for one that sells boosts only: it is part of the boost level.
+/// Considers a subscription. `None` for one that sells boosts only, which is part of the boost
+/// level, and for one that bills uses only, which gives nothing.
 pub(super) fn consider(
     subscription: &Subscription,
     facts: &Facts,
@@ -188,7 +146,7 @@ impl<'f> Case<'f> {
     fn considered(&self, found: Found<'_>) -> Option<Considered> {
         let Found { sold, access, billing, event } = found;
         let known = sold.plan.is_some_and(|index| self.catalog.plan(index).is_some());
-        if !known && sold.boosts > 0 {
+        if !known && (sold.boosts > 0 || sold.only_uses) {
             return None;
         }
         Some(Considered {

@@ -15,12 +15,13 @@ use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::{Catalog, Decision, Facts, Timestamp, drift};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::doubts::NewDoubt;
-use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, NewEvent, Outcome};
+use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, Outcome};
 use tollgate_store::{
     StoreError, Tx, accounts, changes, doubts, facts, inbox, links, meta, thin_events,
 };
 
 use super::delivery::{Content, Delivery, Reply};
+use super::inbox_rows::{InboxRows, new_event, write_inbox};
 use super::notice::{self, Standing};
 use super::read::ignored;
 use super::replies::{log, replies};
@@ -66,26 +67,6 @@ pub(super) enum NotDone {
 impl From<StoreError> for NotDone {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
-    }
-}
-
-/// The rows of the inbox a batch writes.
-#[derive(Default)]
-struct InboxRows<'a> {
-    new: Vec<NewEvent<'a>>,
-    finished: Vec<Finished>,
-    duplicates: Vec<EventKey>,
-    waits: Vec<(EventKey, Vec<ObjectId>)>,
-    old_waits: Vec<EventKey>,
-    /// Of each delivery, what is written of it; `None` for a duplicate.
-    outcomes: Vec<Option<(EventStatus, u32)>>,
-}
-
-impl InboxRows<'_> {
-    /// Where each event that is written stands from now on.
-    fn outcomes(&self) -> impl Iterator<Item = (&EventKey, &Outcome)> {
-        let new = self.new.iter().map(|event| (&event.key, &event.outcome));
-        new.chain(self.finished.iter().map(|event| (&event.key, &event.outcome)))
     }
 }
 
@@ -464,48 +445,4 @@ async fn check_links(tx: &mut Tx, batch: &[Delivery], known: &Known) -> Result<(
         return Ok(());
     }
     Err(StoreError::Conflict { constraint: "stripe_links".to_owned() })
-}
-
-async fn write_inbox(tx: &mut Tx, rows: &InboxRows<'_>) -> Result<(), StoreError> {
-    if !rows.new.is_empty() {
-        let given = u64::try_from(rows.new.len()).unwrap_or(u64::MAX);
-        if inbox::insert(tx, &rows.new).await? < given {
-            return Err(StoreError::Conflict { constraint: "webhook_events".to_owned() });
-        }
-    }
-    if !rows.finished.is_empty() {
-        let given = u64::try_from(rows.finished.len()).unwrap_or(u64::MAX);
-        // Fewer: another worker took a lease over, or finished it. Its work stands, ours goes.
-        if inbox::finish(tx, &rows.finished).await? < given {
-            return Err(StoreError::Conflict { constraint: "webhook_events lease".to_owned() });
-        }
-    }
-    if !rows.duplicates.is_empty() {
-        inbox::count_duplicates(tx, &rows.duplicates).await?;
-    }
-    if !rows.old_waits.is_empty() {
-        inbox::clear_waits(tx, &rows.old_waits).await?;
-    }
-    if !rows.waits.is_empty() {
-        inbox::set_waits(tx, &rows.waits).await?;
-    }
-    Ok(())
-}
-
-fn new_event(delivery: &Delivery, outcome: Outcome) -> NewEvent<'_> {
-    NewEvent {
-        key: delivery.key.clone(),
-        event_type: delivery.event_type.as_str().into(),
-        api_version: delivery.api_version.as_deref().map(Into::into),
-        created_at: delivery.created_at,
-        signed_at: delivery.signed_at,
-        received_at: delivery.received_at,
-        object: delivery.object.clone(),
-        body: tollgate_store::inbox::StoredBody {
-            bytes: std::borrow::Cow::Borrowed(&delivery.body.bytes),
-            codec: delivery.body.codec,
-            raw_len: delivery.body.raw_len,
-        },
-        outcome,
-    }
 }

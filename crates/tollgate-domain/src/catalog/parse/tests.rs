@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::{BUILTIN_NAMES, builtin, builtin_text};
 use super::*;
-use crate::catalog::{Allowance, Interval, Limit};
+use crate::catalog::{Allowance, FeatureKind, Interval, Limit, MeterPeriod};
 
 const SMALL: &str = r#"
 [catalog]

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Serialize;
+use tollgate_domain::Catalog;
 use tollgate_domain::ids::{InvoiceId, SubscriptionId};
 use tollgate_domain::payment::Invoice;
+use tollgate_domain::payment::usage::BilledUsage;
 use tollgate_store::facts;
 
 use super::{answer, caller};
@@ -59,6 +61,8 @@ pub struct InvoiceOut<'a> {
     /// End of what it bills.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period_end: Option<String>,
+    /// Uses of metered features it bills, line by line.
+    pub usage: Vec<UsageOut<'a>>,
     /// When it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
@@ -68,6 +72,23 @@ pub struct InvoiceOut<'a> {
     /// Stripe's page of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hosted_invoice_url: Option<&'a str>,
+}
+
+/// Uses of a metered feature on one line of an invoice.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = BilledUsage)]
+pub struct UsageOut<'a> {
+    /// The feature.
+    pub feature: &'a str,
+    /// How many.
+    pub quantity: u64,
+    /// Start of the span they happened in.
+    pub period_start: String,
+    /// End of that span.
+    pub period_end: String,
+    /// Minor units in the invoice's currency, before discounts and taxes.
+    pub amount: i64,
 }
 
 /// `GET /api/v1/billing/invoices`
@@ -94,14 +115,15 @@ pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     if more {
         page.pop();
     }
+    let catalog = &app.engine.catalog;
     let last = page.last().map(|invoice| invoice.id.as_str());
     answer(&InvoicesOut {
-        data: page.iter().map(shown).collect(),
+        data: page.iter().map(|invoice| shown(invoice, catalog)).collect(),
         next_cursor: last.filter(|_| more),
     })
 }
 
-fn shown(invoice: &Invoice) -> InvoiceOut<'_> {
+fn shown<'a>(invoice: &'a Invoice, catalog: &'a Catalog) -> InvoiceOut<'a> {
     let state = &invoice.state;
     InvoiceOut {
         id: invoice.id.as_str(),
@@ -113,8 +135,19 @@ fn shown(invoice: &Invoice) -> InvoiceOut<'_> {
         billing_reason: state.billing_reason.as_deref(),
         period_start: state.period_start.map(|at| at.to_string()),
         period_end: state.period_end.map(|at| at.to_string()),
+        usage: invoice.billed_usage(catalog).map(usage_out).collect(),
         created_at: state.created.map(|at| at.to_string()),
         paid_at: invoice.paid_at.map(|at| at.to_string()),
         hosted_invoice_url: state.hosted_url.as_deref(),
+    }
+}
+
+fn usage_out(billed: BilledUsage<'_>) -> UsageOut<'_> {
+    UsageOut {
+        feature: billed.feature.as_str(),
+        quantity: billed.quantity,
+        period_start: billed.start.to_string(),
+        period_end: billed.end.to_string(),
+        amount: billed.amount_minor,
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::StripeEvent;
 use tollgate_server::intake::{Delivery, read, squeeze};
+use tollgate_server::scope::Scope;
 
-use crate::support::{TestApp, TestDatabase, on_both};
+use crate::support::{Settings, TestApp, TestDatabase, on_both};
 
 fn delivery(app: &TestApp, event: &StripeEvent) -> Delivery {
     let reading = read::read(event.body.as_bytes(), &app.app().config.stripe);
@@ -41,6 +42,74 @@ async fn shown(app: &TestApp, account: &str) -> BTreeMap<u64, Value> {
         envelope
     };
     rows.iter().map(|row| (row.sequence, read(&row.payload))).collect()
+}
+
+/// A line that bills uses of a metered price in November.
+fn metered(id: &str, quantity: u64, amount: i64) -> Value {
+    json!({
+        "id": id, "object": "line_item", "amount": amount, "currency": "usd", "quantity": quantity,
+        "period": {"start": 1_793_491_200, "end": 1_796_083_200},
+        "parent": {
+            "type": "subscription_item_details",
+            "subscription_item_details": {"subscription": "sub_1", "subscription_item": "si_2"},
+        },
+        "pricing": {"type": "price_details", "price_details": {"price": "price_calls"}},
+    })
+}
+
+/// A paid invoice with these lines.
+fn invoice_paid(lines: &[Value]) -> String {
+    let details = json!({"subscription": "sub_1", "metadata": {"account_id": "acme"}});
+    let object = json!({
+        "id": "in_1", "object": "invoice", "status": "paid", "customer": "cus_1",
+        "amount_due": 700, "amount_paid": 700, "currency": "usd", "attempt_count": 1,
+        "billing_reason": "subscription_cycle", "created": 1_795_255_200,
+        "parent": {"type": "subscription_details", "subscription_details": details},
+        "lines": {"object": "list", "has_more": false, "data": lines},
+    });
+    json!({
+        "id": "evt_1", "object": "event", "type": "invoice.paid", "api_version": "2026-10-28.endive",
+        "created": 1_795_255_200, "livemode": false, "data": {"object": object},
+    })
+    .to_string()
+}
+
+on_both! {
+    async fn an_invoice_tells_the_uses_it_bills_line_by_line(database: &TestDatabase) {
+        let map = json!({"api_calls": ["price_calls"]}).to_string();
+        let environment = vec![("STRIPE_PRODUCT_PRICE_MAP".to_owned(), map)];
+        let catalog = Some("saas".to_owned());
+        let app =
+            TestApp::start_with(database, Settings { environment, catalog, ..Settings::default() })
+                .await;
+        // Two tiers of one price bill one span.
+        let lines = [metered("il_1", 1_000, 500), metered("il_2", 40, 200)];
+        assert_eq!(app.deliver(&invoice_paid(&lines)).await.field("status"), "processed");
+
+        let (from, to) = ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+        let told = |quantity: u64, amount: i64| {
+            json!({"featureKey": "api_calls", "quantity": quantity, "periodStart": from,
+                   "periodEnd": to, "amountCents": amount})
+        };
+        let envelopes = shown(&app, "acme").await;
+        let paid = envelopes.values().find(|one| one["type"] == "payment.succeeded");
+        let paid = paid.unwrap_or_else(|| panic!("{envelopes:?}"));
+        assert_eq!(paid["usage"], json!([told(1_000, 500), told(40, 200)]));
+
+        let key = app.make_key(&[Scope::Billing], None).await;
+        let path = "/api/v1/billing/invoices?accountId=acme";
+        let list = app.request("GET", path, &[("x-api-key", &key)], "").await.json();
+        let listed = |quantity: u64, amount: i64| {
+            json!({"feature": "api_calls", "quantity": quantity, "periodStart": from,
+                   "periodEnd": to, "amount": amount})
+        };
+        assert_eq!(list["data"][0]["usage"], json!([listed(1_000, 500), listed(40, 200)]));
+        // Uses that were billed give nothing, and nothing is wrong with that.
+        assert_eq!(app.check("acme", "api_calls").await["canAccess"], false);
+        let open = tollgate_store::findings::count_open(&app.app().engine.db).await;
+        assert_eq!(open.expect("findings").values().sum::<u64>(), 0);
+        app.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,7 +112,7 @@ on_both! {
         let allowed = answers.iter().filter(|answer| answer.json()["canAccess"] == true).count();
         assert_eq!(allowed, 5, "{:?}", answers.iter().map(|a| a.text.clone()).collect::<Vec<_>>());
         // Each one that was counted tells the count after itself.
-        let granted = answers.iter().map(|answer| answer.json()).filter(|answer| answer["canAccess"] == true);
+        let granted = answers.iter().map(crate::support::Answer::json).filter(|answer| answer["canAccess"] == true);
         let mut told: Vec<(u64, u64)> = granted
             .map(|answer| (answer["usage"].as_u64().unwrap(), answer["remaining"].as_u64().unwrap()))
             .collect();

@@ -8,7 +8,7 @@ use crate::support::{TestDatabase, on_both};
 const CHECKOUT: &str = "/api/v1/billing/checkout";
 
 /// A purchase with more fields; the session as Stripe has it.
-async fn session(shop: &Shop, tier: &str, more: Value) -> Value {
+async fn session(shop: &Shop, tier: &str, more: &Value) -> Value {
     let answer = shop.app.post(CHECKOUT, &asking(tier, more)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let sessions = shop.open_sessions("acme");
@@ -17,7 +17,7 @@ async fn session(shop: &Shop, tier: &str, more: Value) -> Value {
     sessions[0].clone()
 }
 
-fn asking(tier: &str, more: Value) -> Value {
+fn asking(tier: &str, more: &Value) -> Value {
     let mut asked = Shop::asking("acme", tier);
     for (name, value) in more.as_object().expect("fields") {
         asked[name] = value.clone();
@@ -36,7 +36,7 @@ fn catalog_file(folder: &tempfile::TempDir, name: &str, more: &str) -> String {
 on_both! {
     async fn nothing_is_asked_for_that_nobody_wants(database: &TestDatabase) {
         let shop = Shop::open(database).await;
-        let plain = session(&shop, "premium", json!({})).await;
+        let plain = session(&shop, "premium", &json!({})).await;
         assert_eq!(plain["automatic_tax"]["enabled"], false);
         assert_eq!(plain["consent_collection"], Value::Null);
         assert_eq!(plain["billing_address_collection"], "auto");
@@ -60,10 +60,10 @@ on_both! {
             (json!({"promotions": true}), "/consent_collection/promotions", json!("auto")),
             (json!({"locale": "pt-BR"}), "/locale", json!("pt-BR")),
         ] {
-            let made = session(&shop, "premium", wish.clone()).await;
+            let made = session(&shop, "premium", &wish).await;
             assert_eq!(made.pointer(pointer), Some(&expected), "{wish}");
             // The same wish is the same page; another one took the place of the one before.
-            let again = session(&shop, "premium", wish.clone()).await;
+            let again = session(&shop, "premium", &wish).await;
             assert_eq!(again["id"], made["id"], "{wish}");
         }
         for (wish, field) in [
@@ -72,7 +72,7 @@ on_both! {
             (json!({"addOns": [{"addOn": "boost"}, {"addOn": "boost"}]}), "addOns[1].addOn"),
             (json!({"addOns": [{"addOn": "boost", "quantity": 0}]}), "addOns[0].quantity"),
         ] {
-            let answer = shop.app.post(CHECKOUT, &asking("premium", wish)).await;
+            let answer = shop.app.post(CHECKOUT, &asking("premium", &wish)).await;
             assert_eq!((answer.status, answer.field("code").as_str()), (400, "invalid_request"));
             assert_eq!(answer.json()["errors"][0]["field"], field, "{}", answer.text);
         }
@@ -85,7 +85,7 @@ on_both! {
                      adjustable_quantity = true";
         let file = catalog_file(&folder, "saas", terms);
         let shop = Shop::open_with_file(database, "saas", file).await;
-        let made = session(&shop, "pro", json!({"quantity": 3, "taxIds": false})).await;
+        let made = session(&shop, "pro", &json!({"quantity": 3, "taxIds": false})).await;
         assert_eq!(made["allow_promotion_codes"], true);
         assert_eq!(made.get("tax_id_collection"), None);
         assert_eq!(made["locale"], "de");
@@ -94,7 +94,7 @@ on_both! {
         let (least, most) = page.lines[0].adjustable.expect("units can be changed");
         assert!(least == 1 && most >= 3, "{page:?}");
         // A plan that is not sold by the unit has no units to change.
-        let made = session(&shop, "starter", json!({})).await;
+        let made = session(&shop, "starter", &json!({})).await;
         let id = made["id"].as_str().expect("an id").to_owned();
         let page = shop.stripe.with(|stripe| stripe.checkout_page(&id)).expect("a page");
         assert_eq!(page.lines[0].adjustable, None);
@@ -104,7 +104,7 @@ on_both! {
     async fn add_ons_are_bought_in_the_same_subscription(database: &TestDatabase) {
         let mut shop = Shop::open(database).await;
         let more = json!({"addOns": [{"addOn": "boost", "quantity": 14}]});
-        let made = session(&shop, "basic", more.clone()).await;
+        let made = session(&shop, "basic", &more).await;
         let id = made["id"].as_str().expect("an id").to_owned();
         let page = shop.stripe.with(|stripe| stripe.checkout_page(&id)).expect("a page");
         let lines: Vec<u32> = page.lines.iter().map(|line| line.quantity).collect();
@@ -118,7 +118,7 @@ on_both! {
         let ended = shop.subscription_route("cancel", json!({"atPeriodEnd": false})).await;
         assert_eq!(ended.status, 200, "{}", ended.text);
         // Boosts are paid by the month, and so is what they are bought with.
-        let mut yearly = asking("basic", more);
+        let mut yearly = asking("basic", &more);
         yearly["interval"] = "year".into();
         let answer = shop.app.post(CHECKOUT, &yearly).await;
         assert_eq!((answer.status, answer.field("code").as_str()), (400, "interval_not_offered"));
