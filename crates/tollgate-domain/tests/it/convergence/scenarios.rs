@@ -71,7 +71,7 @@ fn told_by_invoices_alone() -> Story {
 
 fn upgrade_that_is_not_paid() -> Story {
     let basic = Sub { invoice: Some("in_1"), ..Sub::of("sub_1", "active", BASIC) };
-    let dear = Sub { items: vec![(PREMIUM, 1)], invoice: Some("in_2"), ..basic.clone() };
+    let dear = Sub { items: vec![(PREMIUM, 1)], invoice: Some("in_2"), ..basic };
     let first = Inv {
         status: InvoiceStatus::Paid,
         bills: &[(BASIC, 1)],
@@ -114,7 +114,7 @@ fn cut_lists() -> Story {
 
 fn planned_downgrade() -> Story {
     let premium = Sub::of("sub_1", "active", PREMIUM);
-    let basic = Sub { items: vec![(BASIC, 1)], month: 1, ..premium.clone() };
+    let basic = Sub { items: vec![(BASIC, 1)], month: 1, ..premium };
     Story::of("planned_downgrade")
         .sub(E::SubscriptionCreated, &premium)
         .later(10)
