@@ -29,6 +29,7 @@ pub mod sale;
 pub mod schedule;
 pub mod subscription;
 pub mod time;
+pub mod verified_email;
 pub mod waiver;
 pub mod what_if;
 

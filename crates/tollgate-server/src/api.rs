@@ -31,7 +31,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Method, Request};
 use hyper::body::Incoming;
@@ -78,6 +78,7 @@ pub fn router(app: Arc<App>) -> Router {
             "/admin/duplicates/{account_id}/resolve",
             post(admin::duplicates::resolve).fallback(allow_post),
         )
+        .route("/admin/accounts/{id}/email", put(admin::email::set).fallback(allow_put))
         .route("/admin/findings", get(admin::findings::list).fallback(allow_get))
         .route("/admin/relink", post(admin::relink::relink).fallback(allow_post))
         .route("/admin/reconcile", post(admin::reconcile::begin).fallback(allow_post))
@@ -109,6 +110,10 @@ async fn not_found() -> ApiError {
 
 async fn allow_get() -> ApiError {
     ApiError::MethodNotAllowed("GET, HEAD")
+}
+
+async fn allow_put() -> ApiError {
+    ApiError::MethodNotAllowed("PUT")
 }
 
 async fn allow_post() -> ApiError {

@@ -31,5 +31,6 @@ pub mod seldom;
 pub mod stripe;
 pub mod supervisor;
 pub mod telemetry;
+pub mod verified_email;
 pub mod what_if;
 pub mod workers;

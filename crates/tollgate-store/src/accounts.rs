@@ -96,6 +96,8 @@ statements! {
         WHERE account_id = $1";
 
     /// Of an e-mail that several accounts have, none.
+    EMAIL_OF = "SELECT email FROM accounts WHERE account_id = $1";
+
     BY_EMAIL = "WITH {rows:email_key text} SELECT t.email_key, MIN(t.account_id) \
         FROM r CROSS JOIN accounts t WHERE t.email_key = r.email_key \
         GROUP BY t.email_key HAVING COUNT(*) = 1";
@@ -233,6 +235,13 @@ pub async fn set_email(
     let key = email.map(str::to_lowercase);
     let call = SET_EMAIL.on(tx).text(account.as_str()).opt_prose(email);
     Ok(call.opt_prose(key.as_deref()).execute().await? == 1)
+}
+
+/// The verified e-mail of an account; `None` for an account that is not known, too.
+pub async fn email_of(tx: &mut Tx, account: &AccountId) -> Result<Option<String>, StoreError> {
+    let found = EMAIL_OF.on(tx).text(account.as_str()).fetch_one().await?;
+    let email = found.map(|row| Ok::<_, StoreError>(row.cells().opt_prose()?.map(Cow::into_owned)));
+    Ok(email.transpose()?.flatten())
 }
 
 /// The accounts whose verified e-mail is one of these (in lower case), by e-mail. Of one that

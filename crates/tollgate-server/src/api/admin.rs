@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod duplicates;
+pub mod email;
 pub mod findings;
 pub mod reconcile;
 pub mod relink;

@@ -22,7 +22,7 @@ use super::{
     ),
     paths(
         routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
-        routes::features, routes::webhook, routes::catalog_plan, routes::duplicates, routes::resolve_duplicates, routes::findings, routes::reconcile, routes::reconcile_runs, routes::relink, routes::live, routes::ready,
+        routes::features, routes::webhook, routes::catalog_plan, routes::duplicates, routes::resolve_duplicates, routes::set_email, routes::findings, routes::reconcile, routes::reconcile_runs, routes::relink, routes::live, routes::ready,
         routes::health,
         billing::checkout, billing::sync, billing::portal, billing::subscription, billing::change,
         billing::preview, billing::cancel, billing::resume, billing::invoices,
@@ -33,7 +33,7 @@ use super::{
         plans::PlansOut<'static>, plans::FeaturesOut<'static>, webhooks::WebhookOut<'static>,
         admin::catalog::ProposalIn, admin::catalog::WhatIfOut<'static>,
         admin::duplicates::DuplicatesOut, admin::duplicates::ResolveIn,
-        admin::duplicates::ResolvedOut, admin::findings::FindingsOut, admin::relink::RelinkIn, admin::relink::RelinkOut, admin::reconcile::OrderIn, admin::reconcile::BegunOut, admin::reconcile::RunsOut, health::Health,
+        admin::duplicates::ResolvedOut, admin::email::EmailIn, admin::email::EmailOut, admin::findings::FindingsOut, admin::relink::RelinkIn, admin::relink::RelinkOut, admin::reconcile::OrderIn, admin::reconcile::BegunOut, admin::reconcile::RunsOut, health::Health,
         error::Problem,
         api_billing::checkout::CheckoutIn, api_billing::checkout::CheckoutOut<'static>,
         api_billing::checkout::SyncOut<'static>, api_billing::portal::PortalIn,
@@ -237,6 +237,24 @@ mod routes {
         security(("bearer" = ["admin:read"]), ("apiKey" = ["admin:read"]))
     )]
     fn findings() {}
+
+    #[utoipa::path(
+        put, path = "/admin/accounts/{id}/email", tag = "admin",
+        summary = "Set the verified e-mail of an account",
+        description = "A customer nobody claims belongs to the one account with its e-mail, where \
+            `identity.match_email` is on. Set only addresses whose owner has proved them. An account \
+            that is not known yet begins with this. The journal says that it changed, not to what.",
+        params(("id" = String, Path, description = "The account")),
+        request_body = admin::email::EmailIn,
+        responses(
+            (status = 200, body = admin::email::EmailOut),
+            (status = 400, body = error::Problem, description = "`invalid_request`, `invalid_json`"),
+            (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 403, body = error::Problem, description = "`scope_missing`, `account_forbidden`"),
+        ),
+        security(("bearer" = ["admin"]), ("apiKey" = ["admin"]))
+    )]
+    fn set_email() {}
 
     #[utoipa::path(
         post, path = "/admin/relink", tag = "admin", summary = "Give a Stripe object to an account",

@@ -64,10 +64,16 @@ pub async fn wake(tx: &mut Tx, links: &[&Link]) -> Result<u64, StoreError> {
     WAKE.on(tx).rows(rows).execute().await
 }
 
-/// Notes that what events may wait for came about otherwise: a price was mapped, an account got
-/// its e-mail. Returns for how many of the keys events wait.
+/// Notes that prices were mapped that events may wait for. Returns for how many of the keys events
+/// wait.
 pub async fn wake_for(db: &Db, keys: &[ObjectId]) -> Result<u64, StoreError> {
     on_objects(&WAKE, db.writer(), keys).await
+}
+
+/// Notes that an account got its verified e-mail, in the transaction that says so. Returns 1 when
+/// events wait for it.
+pub async fn wake_for_email(tx: &mut Tx, email: &str) -> Result<u64, StoreError> {
+    on_objects(&WAKE, tx.into(), &[email_key(email)]).await
 }
 
 /// Looks, after the commit, whether what events began to wait for was linked meanwhile: a
