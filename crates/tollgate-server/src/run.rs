@@ -153,6 +153,7 @@ fn start_workers(app: &Arc<App>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle
         worker(TaskKind::Feed, app, stop, feed::follow),
         worker(TaskKind::Retry, app, stop, workers::retry::run),
         worker(TaskKind::Schedule, app, stop, workers::schedule::run),
+        worker(TaskKind::Journals, app, stop, workers::journals::run),
         worker(TaskKind::Findings, app, stop, findings::review_after_catalog_change),
     ];
     if app.stripe.is_some() {

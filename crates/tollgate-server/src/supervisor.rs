@@ -41,6 +41,8 @@ pub enum TaskKind {
     Schedule,
     /// Reviewing the findings of all accounts after the catalog changed.
     Findings,
+    /// Checking the chains of the journals.
+    Journals,
     /// A reconciliation that somebody asked for.
     Run,
 }
@@ -85,6 +87,7 @@ impl TaskKind {
             Self::Reconcile => "reconcile",
             Self::Schedule => "schedule",
             Self::Findings => "findings",
+            Self::Journals => "journals",
             Self::Run => "reconciliation_run",
         }
     }
@@ -97,7 +100,12 @@ impl TaskKind {
             Self::Writer | Self::Feed => {
                 Policy::Restart { first: Duration::from_millis(50), cap: Duration::from_secs(2) }
             }
-            Self::Retry | Self::Refetch | Self::Reconcile | Self::Schedule | Self::Findings => {
+            Self::Retry
+            | Self::Refetch
+            | Self::Reconcile
+            | Self::Schedule
+            | Self::Findings
+            | Self::Journals => {
                 Policy::Restart { first: Duration::from_secs(1), cap: Duration::from_mins(1) }
             }
             Self::Run => Policy::Forget,

@@ -93,6 +93,7 @@ async fn readiness_falls_while_a_task_is_down_and_rises_when_it_runs_again() {
         TaskKind::Refetch,
         TaskKind::Reconcile,
         TaskKind::Schedule,
+        TaskKind::Journals,
         TaskKind::Findings,
     ] {
         let (database, trap) = (TestDatabase::sqlite(), Trap::default());
