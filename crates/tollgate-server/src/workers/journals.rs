@@ -108,17 +108,13 @@ async fn check(db: &Db, account: &AccountId, now: Timestamp) -> Result<(), Store
         Err(error) => Some(error.to_string()),
     };
     let mut tx = db.begin().await?;
-    match broken {
-        Some(detail) => {
-            tracing::error!(%account, detail, "a journal is not what was written");
-            let code = FindingCode::JournalBroken;
-            let finding = Finding::new(code, account.as_str(), now, detail);
-            findings::open_unowned(&mut tx, &[finding]).await?;
-        }
-        None => {
-            let code = FindingCode::JournalBroken;
-            findings::close_unowned(&mut tx, code, account.as_str(), now).await?;
-        }
+    let code = FindingCode::JournalBroken;
+    if let Some(detail) = broken {
+        tracing::error!(%account, detail, "a journal is not what was written");
+        let finding = Finding::new(code, account.as_str(), now, detail);
+        findings::open_unowned(&mut tx, &[finding]).await?;
+    } else {
+        findings::close_unowned(&mut tx, code, account.as_str(), now).await?;
     }
     tx.commit().await
 }

@@ -3,6 +3,7 @@
 mod billing;
 mod catalog_plan;
 mod envelopes;
+mod every_finding;
 mod evidence;
 mod fetched;
 mod findings;
