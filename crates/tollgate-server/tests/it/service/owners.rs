@@ -1,12 +1,15 @@
 //! Whose events are: connected accounts, other products, customers of several accounts, ids of all
 //! kinds, and moving what was claimed wrongly.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{AccountId, EventId};
 use tollgate_server::scope::Scope;
 use tollgate_store::inbox::{self, EventStatus};
 
+use crate::cli::Place;
 use crate::support::{Answer, NOW, Settings, TestApp, TestDatabase, on_both};
 
 /// Seconds after the beginning of the test.
@@ -286,6 +289,34 @@ on_both! {
             (json!({"objectId": "sub_1", "accountId": "a", "reason": "short"}), "invalid_request"),
         ] {
             assert_eq!(relink(body).await.field("code"), code);
+        }
+        app.stop().await;
+    }
+
+    async fn the_command_line_moves_what_was_claimed_wrongly(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let bought = event("evt_1", "customer.subscription.created", 1, subscription("sub_1", "cus_1", &price(), Some("wrong")));
+        assert_eq!(status(&app, &bought).await, "processed");
+        let place = Arc::new(Place::on(database));
+        let relink = async |line: &'static str| {
+            let place = Arc::clone(&place);
+            tokio::task::spawn_blocking(move || place.run(line)).await.expect("a command")
+        };
+        let done = relink("relink sub_1 --to right --reason=the-metadata-was-wrong --json").await;
+        assert_eq!(done.code, 0, "{done:?}");
+        assert_eq!((&done.json()["fromAccountId"], &done.json()["accountId"]), (&json!("wrong"), &json!("right")));
+        // A server that runs beside it answers so when it has read the change.
+        let revision = done.json()["revision"].as_u64().expect("a revision");
+        let path = format!("/api/v1/entitlements?accountId=right&minRevision={revision}");
+        assert_eq!(app.get(&path).await.field("tier"), "premium");
+        for (line, code, part) in [
+            ("relink sub_1 --to right --reason=short", 2, "10 to 500"),
+            ("relink sub_nobody --to right --reason=the-metadata-was-wrong", 1, "sub_nobody"),
+            ("relink sub_1 --to null --reason=the-metadata-was-wrong", 2, "null"),
+        ] {
+            let refused = relink(line).await;
+            assert_eq!(refused.code, code, "{line}: {refused:?}");
+            assert!(refused.stderr.contains(part), "{line}: {refused:?}");
         }
         app.stop().await;
     }
