@@ -6,6 +6,7 @@ pub mod auth;
 pub mod billing;
 pub mod body;
 pub mod checks;
+pub mod client_address;
 pub mod cors;
 pub mod docs;
 pub mod entitlements;

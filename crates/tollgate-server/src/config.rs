@@ -168,10 +168,32 @@ pub struct HttpLimits {
     pub keep_alive_ms: u64,
     /// From SIGTERM to the end, for requests in flight.
     pub drain_ms: u64,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Peers that are believed when they say whom a request comes from.
     pub trusted_proxies: Vec<Cidr>,
+    /// The header they say it in.
+    pub forwarded_header: ForwardedHeader,
     /// Origins browsers may call from; empty: no CORS.
     pub cors_origins: Vec<String>,
+}
+
+/// The header in which proxies say whom a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl ForwardedHeader {
+    /// Its name, as HTTP libraries spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        }
+    }
 }
 
 /// A range of addresses, `10.0.0.0/8` or one address.

@@ -1,17 +1,15 @@
 //! Rate limits. Owns: who has asked how often, and the headers that say so. Must not know: routes
 //! beyond their class.
 
-use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
-use axum::extract::ConnectInfo;
 use governor::RateLimiter;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
-use http::{HeaderMap, HeaderValue, request::Parts};
+use http::{HeaderMap, HeaderValue};
 
-use crate::config::{Config, RateLimits};
+use crate::config::RateLimits;
 
 /// What is left of the quota.
 pub const RATE_LIMIT: &str = "ratelimit";
@@ -127,30 +125,4 @@ impl Quota {
             headers.insert(RATE_LIMIT_POLICY, value);
         }
     }
-}
-
-/// The caller's address: the peer, or what a trusted proxy says of it.
-pub fn client_address(parts: &Parts, config: &Config) -> IpAddr {
-    let peer = parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
-    let trusted =
-        |address: IpAddr| config.http.trusted_proxies.iter().any(|net| net.contains(address));
-    if !trusted(peer) {
-        return peer;
-    }
-    // From the right: the first address that is not one of our proxies is the client.
-    let forwarded = parts.headers.get_all("x-forwarded-for").iter();
-    let mut hops: Vec<IpAddr> = forwarded
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map_while(|hop| hop.trim().parse().ok())
-        .collect();
-    while let Some(hop) = hops.pop() {
-        if !trusted(hop) {
-            return hop;
-        }
-    }
-    peer
 }

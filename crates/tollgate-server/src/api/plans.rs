@@ -13,10 +13,11 @@ use tollgate_domain::catalog::{
     Allowance, Feature, FeatureKind, Interval, MeterPeriod, PerUnit, Plan,
 };
 
+use super::client_address::client_address;
 use super::error::ApiError;
 use super::limits::Class;
 use super::query::Query;
-use super::{limits, reply};
+use super::reply;
 use crate::app::App;
 
 /// All plans.
@@ -132,7 +133,7 @@ pub async fn features(State(app): State<Arc<App>>, request: Request) -> Result<R
 }
 
 fn public<T: Serialize>(app: &App, parts: &Parts, out: &T) -> Result<Response, ApiError> {
-    let caller = limits::client_address(parts, &app.config).to_string();
+    let caller = client_address(parts, &app.config).to_string();
     let admitted = app.admit(Class::Public, &caller)?;
     Query::parse(parts.uri.query()).finish()?;
     let mut response = reply::of(out)?;

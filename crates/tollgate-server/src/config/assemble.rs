@@ -14,8 +14,8 @@ use super::reader::Reader;
 use super::settings::{self, SETTINGS};
 use super::value::Value;
 use super::{
-    CacheLimits, Config, DatabaseUrl, HttpLimits, IntakeLimits, Livemode, LogConfig, LogFormat,
-    RateLimits, Secret, StripeConfig, WebhookSecret, WorkerLimits,
+    CacheLimits, Config, DatabaseUrl, ForwardedHeader, HttpLimits, IntakeLimits, Livemode,
+    LogConfig, LogFormat, RateLimits, Secret, StripeConfig, WebhookSecret, WorkerLimits,
 };
 
 /// Every value read, before the catalog is known and the values are checked against each other.
@@ -243,6 +243,10 @@ fn read_http(reader: &mut Reader<'_>) -> HttpLimits {
         keep_alive_ms: reader.number("http.keep_alive_ms"),
         drain_ms: reader.number("http.drain_ms"),
         trusted_proxies: reader.value("http.trusted_proxies").ranges().unwrap_or_default(),
+        forwarded_header: match reader.value("http.forwarded_header").text().as_deref() {
+            Some("forwarded") => ForwardedHeader::Forwarded,
+            Some(_) | None => ForwardedHeader::XForwardedFor,
+        },
         cors_origins: reader.value("http.cors_origins").list().unwrap_or_default(),
     }
 }

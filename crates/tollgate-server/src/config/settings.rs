@@ -320,7 +320,14 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Ranges,
         "",
         &[],
-        "Address ranges whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`.",
+        "Address ranges of your proxies, such as `10.0.0.0/8`. What they say of whom a request comes from is believed, from the end of the list as far as it names them.",
+    ),
+    setting(
+        "http.forwarded_header",
+        Kind::Choice(&["x-forwarded-for", "forwarded"]),
+        "x-forwarded-for",
+        &[],
+        "The header your proxies say it in; the other one is not looked at, because anybody can send it.",
     ),
     setting(
         "http.cors_origins",

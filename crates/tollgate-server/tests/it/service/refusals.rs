@@ -135,6 +135,28 @@ async fn public_routes_are_limited_and_say_so() {
 }
 
 #[tokio::test]
+async fn behind_a_trusted_proxy_a_caller_cannot_write_itself_another_address() {
+    let database = TestDatabase::sqlite();
+    let environment = vec![
+        ("TOLLGATE__RATE__PUBLIC_PER_MIN".into(), "3".into()),
+        ("TOLLGATE__HTTP__TRUSTED_PROXIES".into(), "127.0.0.0/8".into()),
+    ];
+    let app = TestApp::start_with(&database, Settings { environment, ..Settings::default() }).await;
+    let mut admitted = 0;
+    for number in 0..12 {
+        // The proxy appends whom it got the request from to what the client wrote.
+        let written = format!("203.0.113.{number}, x{number}, 192.0.2.1");
+        let headers = [("x-forwarded-for", written.as_str()), ("forwarded", "for=203.0.113.1")];
+        let answer = app.request("GET", "/api/v1/plans", &headers, "").await;
+        admitted += u32::from(answer.status == 200);
+    }
+    assert_eq!(admitted, 3);
+    let other = app.request("GET", "/api/v1/plans", &[("x-forwarded-for", "192.0.2.2")], "").await;
+    assert_eq!(other.status, 200, "another client has a quota of its own");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn without_a_secret_events_are_refused_so_that_stripe_keeps_them() {
     let database = TestDatabase::sqlite();
     let mut config = crate::support::config(&database.url(), &Settings::default());
