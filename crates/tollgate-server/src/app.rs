@@ -10,7 +10,7 @@ use tollgate_domain::catalog::FeatureKind;
 use tollgate_store::Db;
 use tollgate_stripe::{SigningSecret, StripeClient};
 
-use crate::api::auth::{Caller, KeyTable};
+use crate::api::auth::{Caller, KeyTable, Reach};
 use crate::api::cors::Cors;
 use crate::api::error::ApiError;
 use crate::api::limits::{Class, Limits, Quota};
@@ -72,14 +72,18 @@ pub struct App {
 }
 
 impl App {
-    /// The caller behind a request, if it has the scope.
+    /// The caller behind a request, if it has the scope and may ask about so many accounts.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,
         scope: Scope,
+        reach: Reach,
     ) -> Result<Arc<Caller>, ApiError> {
         let now = self.clock.now();
         let caller = self.keys.authenticate(headers, scope, &self.engine.db, now).await?;
+        if reach == Reach::All {
+            caller.may_ask_about_all()?;
+        }
         self.keys.note_used(&caller.id, now);
         Ok(caller)
     }

@@ -32,10 +32,28 @@ pub struct Caller {
     expires_at: Option<Timestamp>,
 }
 
+/// Which accounts a route is about; every route says so where it asks who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All of them, or several at once: not for keys that are bound to one.
+    All,
+    /// One that the request names ([`Caller::may_ask_about`]), or those the key may ask about
+    /// ([`Caller::bound_account`]).
+    Named,
+}
+
 impl Caller {
     /// The one account it may ask about.
     pub const fn bound_account(&self) -> Option<&AccountId> {
         self.account.as_ref()
+    }
+
+    /// Refuses a caller that may ask about one account only.
+    pub const fn may_ask_about_all(&self) -> Result<(), ApiError> {
+        match &self.account {
+            Some(_) => Err(ApiError::AccountForbidden),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a caller that may not ask about an account.

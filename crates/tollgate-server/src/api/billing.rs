@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_domain::ids::AccountId;
 
-use super::auth::Caller;
+use super::auth::{Caller, Reach};
 use super::error::ApiError;
 use super::limits::Class;
 use super::{allow_get, allow_post, body, reply};
@@ -50,7 +50,7 @@ pub fn checkout_route() -> MethodRouter<Arc<App>> {
 
 /// The caller of a billing route. There is none while billing is switched off.
 async fn caller(app: &App, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
-    let caller = app.authenticate(headers, Scope::Billing).await?;
+    let caller = app.authenticate(headers, Scope::Billing, Reach::Named).await?;
     app.admit(Class::Billing, &caller.id)?;
     if !app.config.billing_enabled {
         return Err(BillingError::Disabled.into());

@@ -14,7 +14,7 @@ use tollgate_domain::entitlement::{Answer, Resolution};
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Timestamp};
 
-use super::auth::Caller;
+use super::auth::{Caller, Reach};
 use super::body;
 use super::error::{ApiError, FieldError};
 use super::explain::{Source, Trace};
@@ -170,7 +170,7 @@ fn in_batch(place: usize, error: ApiError) -> ApiError {
 
 async fn admit(app: &App, request: Request<Body>) -> Result<(Arc<Caller>, Bytes), ApiError> {
     let (parts, body) = request.into_parts();
-    let caller = app.authenticate(&parts.headers, Scope::Check).await?;
+    let caller = app.authenticate(&parts.headers, Scope::Check, Reach::Named).await?;
     app.admit(Class::Check, &caller.id)?;
     let body = body::read(body, app.config.http.body_bytes_max).await?;
     Ok((caller, body))

@@ -19,6 +19,7 @@ use super::explain::{Source, Trace};
 use super::limits::Class;
 use super::query::Query;
 use super::reply;
+use crate::api::auth::Reach;
 use crate::app::App;
 use crate::engine::{Engine, Metered, ReadAt};
 use crate::scope::Scope;
@@ -66,7 +67,7 @@ pub struct EntitlementsOut<'a> {
 
 /// `GET /api/v1/entitlements`
 pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Check).await?;
+    let caller = app.authenticate(request.headers(), Scope::Check, Reach::Named).await?;
     app.admit(Class::Check, &caller.id)?;
     let asked = asked(request.uri().query())?;
     caller.may_ask_about(asked.account.as_str())?;

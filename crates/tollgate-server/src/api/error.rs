@@ -201,7 +201,7 @@ impl ApiError {
             }
             Self::KeyInvalid => "The key is unknown, expired or revoked.".to_owned(),
             Self::ScopeMissing(scope) => format!("This route needs the scope {scope:?}."),
-            Self::AccountForbidden => "The key is bound to another account.".to_owned(),
+            Self::AccountForbidden => "The key is bound to one account, and this is about another one or about all.".to_owned(),
             Self::NotFound => "There is nothing at this path; see /openapi.json.".to_owned(),
             Self::MethodNotAllowed(allowed) => format!("This path takes {allowed}."),
             Self::BodyTooLarge(max) => format!("The body may have at most {max} bytes."),

@@ -15,6 +15,7 @@ use super::explain::Source;
 use super::limits::Class;
 use super::query::Query;
 use super::reply;
+use crate::api::auth::Reach;
 use crate::app::App;
 use crate::scope::Scope;
 
@@ -61,7 +62,7 @@ pub async fn show(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Check).await?;
+    let caller = app.authenticate(request.headers(), Scope::Check, Reach::Named).await?;
     app.admit(Class::Check, &caller.id)?;
     let account =
         AccountId::parse(&id).map_err(|error| ApiError::field("id", error.to_string()))?;

@@ -1,6 +1,7 @@
 //! The service from outside: intake, reads, errors.
 
 mod billing;
+mod bound_keys;
 mod catalog_plan;
 mod envelopes;
 mod every_finding;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::verified_email;
 
+use crate::api::auth::Reach;
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
 use crate::api::query::Query;
@@ -46,7 +47,7 @@ pub async fn set(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Admin).await?;
+    let caller = app.authenticate(request.headers(), Scope::Admin, Reach::Named).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let account =
         AccountId::parse(&id).map_err(|error| ApiError::field("accountId", error.to_string()))?;

@@ -12,6 +12,7 @@ use tollgate_domain::ids::AccountId;
 use tollgate_store::reconciliation_runs::{self as runs, Run};
 use tollgate_stripe::StripeError;
 
+use crate::api::auth::Reach;
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
 use crate::api::query::Query;
@@ -98,13 +99,17 @@ pub struct RunOut {
 
 /// `POST /admin/reconcile`
 pub async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Admin).await?;
+    let caller = app.authenticate(request.headers(), Scope::Admin, Reach::Named).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let (parts, content) = request.into_parts();
     Query::parse(parts.uri.query()).finish()?;
     let wanted: OrderIn = body::json(content, app.config.http.body_bytes_max).await?;
     let account = wanted.account_id.as_deref().map(AccountId::parse).transpose();
     let account = account.map_err(|error| ApiError::field("accountId", error.to_string()))?;
+    match &account {
+        Some(account) => caller.may_ask_about(account.as_str())?,
+        None => caller.may_ask_about_all()?,
+    }
     let (dry, allow_ends) = (wanted.dry_run, wanted.allow_ends);
     let order = Order { kind: Kind::Sweep, account, dry, allow_ends };
     let begun = reconcile::begin(&app, order).await.map_err(refusal)?;
@@ -125,7 +130,7 @@ pub async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Resp
 
 /// `GET /admin/reconcile/runs`
 pub async fn runs(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::AdminRead).await?;
+    let caller = app.authenticate(request.headers(), Scope::AdminRead, Reach::All).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let mut query = Query::parse(request.uri().query());
     let (limit, before) = (query.number("limit"), query.text("before"));
