@@ -84,7 +84,10 @@ pub fn look_after(
     let needs = changes.iter().map(needs).max().unwrap_or(Needs::Nothing);
     match needs {
         Needs::Nothing => None,
-        Needs::Given if ended(facts, catalog, now) == Decision::default() => {
+        Needs::Given
+            if ended(facts, catalog, now) == Decision::default()
+                && stale(facts, now).is_empty() =>
+        {
             next_end(facts, catalog, now)
         }
         Needs::Given | Needs::Everything => Some(now),

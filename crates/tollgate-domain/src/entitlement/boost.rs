@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use super::grace::{self, Cause};
+use super::grace;
 use super::paid::{self, Paid};
 use super::sold::{Sold, sold};
 use super::stale;
@@ -142,27 +142,38 @@ impl Buyer<'_> {
         next: Option<Timestamp>,
         spans: &mut Vec<Held<u64>>,
     ) -> Timestamp {
-        let from = state.version.at;
+        let (from, id) = (state.version.at, &self.subscription.id);
+        let is_current = self.subscription.state() == Some(state);
         let sold = sold(self.subscription.items_of(state), self.catalog);
-        let mut add = |end: Option<Timestamp>, what| {
+        let mut add_from = |from: Timestamp, end: Option<Timestamp>, what| {
             let end = end.into_iter().chain(state.pending_end()).chain(self.deleted_at()).min();
             let until = next.map(|next| earlier(next, end)).or(end);
             spans.push(Held { from, until, what });
         };
+        let mut add = |end, what| add_from(from, end, what);
         match state.status {
             SubscriptionStatus::Active if self.is_paused(state) => {}
             SubscriptionStatus::Active => add(self.stale_end(state, sold), sold.boosts),
             SubscriptionStatus::PastDue => {
                 let dunning = grace::dunning(self.subscription, state, self.facts);
                 let paid = Paid::of(&self.subscription.id, self.facts);
-                if dunning.cause == Cause::Change {
-                    for (_, end, boosts) in paid.boosts(self.catalog) {
-                        add(Some(end), boosts);
-                    }
-                } else {
-                    let sold = dunning.graced(sold, self.subscription, &paid, self.catalog);
+                if let Some((at, sold)) =
+                    dunning.grace(sold, self.subscription, &paid, self.catalog)
+                {
                     let hours = grace::hours(sold, self.catalog).unwrap_or(0);
-                    add(Some(dunning.at.plus_hours(hours)), sold.boosts);
+                    add(Some(at.plus_hours(hours)), sold.boosts);
+                }
+            }
+            // A payment that is newer than such a state: the news of the status was lost.
+            SubscriptionStatus::Incomplete if is_current => {
+                for (at, end, boosts) in Paid::of(id, self.facts).boosts(self.catalog) {
+                    add_from(at.max(from), Some(end), boosts);
+                }
+            }
+            SubscriptionStatus::Unpaid if is_current => {
+                let paid = Paid::since(id, self.facts, from.plus_ms(1));
+                for (at, end, boosts) in paid.boosts(self.catalog) {
+                    add_from(at.max(from), Some(end), boosts);
                 }
             }
             SubscriptionStatus::Incomplete

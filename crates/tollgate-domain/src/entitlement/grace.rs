@@ -6,8 +6,9 @@
 //! A cycle begins after the last observation that was neither `past_due` nor `unpaid`, so failures
 //! that were settled otherwise are forgotten.
 //!
-//! A cycle that began with the invoice of a change within a paid period has no grace: what was
-//! paid before the change goes on (see `subscription`).
+//! A cycle that began with the invoice of a change within a paid period has no grace before that
+//! period ends: what was paid before the change goes on (see `subscription`). At its end the renewal
+//! is due, which Stripe collects an hour later at the earliest: from then on there is the grace.
 
 use super::paid::Paid;
 use super::sold::{Sold, sold};
@@ -49,12 +50,9 @@ fn window(subscription: &Subscription, facts: &Facts, catalog: &Catalog) -> Opti
     let (at, invoice, graced) = match state.status {
         SubscriptionStatus::PastDue => {
             let dunning = dunning(subscription, state, facts);
-            if dunning.cause == Cause::Change {
-                return None;
-            }
             let paid = Paid::of(&subscription.id, facts);
-            let graced = dunning.graced(shown, subscription, &paid, catalog);
-            (dunning.at, dunning.invoice.map(|invoice| invoice.id.clone()), graced)
+            let (at, graced) = dunning.grace(shown, subscription, &paid, catalog)?;
+            (at, dunning.invoice.map(|invoice| invoice.id.clone()), graced)
         }
         // Boosts do not count in a trial, so there is nothing to keep after it.
         SubscriptionStatus::Trialing if shown.plan.is_some() => (state.trial_end?, None, shown),
@@ -141,25 +139,43 @@ pub(super) fn dunning<'f>(
     let past_due = |past: &&SubscriptionState| past.status == SubscriptionStatus::PastDue;
     let first = subscription.history.iter().filter(in_cycle).filter(past_due).map(at_of).min();
     let at = earlier(state.version.at, first);
-    // Where the period is known to be paid, it is not the period that is due.
+    // Where the period is known to be paid, it is not the period that is due; and where it may not
+    // be, it is, whatever else is.
     let is_paid = Paid::of(&subscription.id, facts).end().is_some_and(|end| end > at);
-    let cause = if change_at.is_some() || is_paid { Cause::Change } else { Cause::Period };
+    let period_is_open =
+        due().any(|one| one.state.status == InvoiceStatus::Open && !one.bills_change());
+    let is_change = is_paid || (change_at.is_some() && !period_is_open);
+    let cause = if is_change { Cause::Change } else { Cause::Period };
     Dunning { at, invoice: None, cause, change_at }
 }
 
 impl Dunning<'_> {
-    /// What was paid for before a change that was not, and until when: by paid lines, or where none
-    /// was ever told of, by what the subscription sold when the change was made.
+    /// What was paid for before a change that was not, and until when: by paid lines, or by what the
+    /// subscription sold when the change was made, where that reaches farther: then the news of its
+    /// payment was lost. What was taken back is not had that way.
     pub(super) fn before(
         &self,
         subscription: &Subscription,
         paid: &Paid<'_>,
         catalog: &Catalog,
     ) -> Option<(Sold, Timestamp)> {
-        if let Some(last) = paid.last(catalog) {
-            return Some((last.sold, last.period.1));
+        let last = paid.last(catalog).map(|last| (last.sold, last.period.1));
+        let shown = self.shown_before(subscription, catalog);
+        let taken_back = paid.taken_back_until();
+        let shown = shown.filter(|(_, end)| taken_back.is_none_or(|taken| taken < *end));
+        match (last, shown) {
+            (Some(last), Some(shown)) if shown.1 > last.1 => Some(shown),
+            (last, shown) => last.or(shown),
         }
-        let change_at = self.change_at.filter(|_| !paid.is_told())?;
+    }
+
+    /// What the subscription sold when the change was made, and until when.
+    fn shown_before(
+        &self,
+        subscription: &Subscription,
+        catalog: &Catalog,
+    ) -> Option<(Sold, Timestamp)> {
+        let change_at = self.change_at?;
         let had = |past: &&SubscriptionState| {
             let lives = [SubscriptionStatus::Active, SubscriptionStatus::Trialing];
             past.version.at < change_at && lives.contains(&past.status)
@@ -168,9 +184,30 @@ impl Dunning<'_> {
         Some((sold(subscription.items_of(state), catalog), state.period_end()?))
     }
 
+    /// When the grace of the cycle begins, and with what: with the first failure of a period's
+    /// invoice; with the end of what was paid, where it was a change that failed; and with that
+    /// failure, where nothing is known of what was paid. `None` where what was paid was taken back.
+    pub(super) fn grace(
+        &self,
+        shown: Sold,
+        subscription: &Subscription,
+        paid: &Paid<'_>,
+        catalog: &Catalog,
+    ) -> Option<(Timestamp, Sold)> {
+        if self.cause == Cause::Period {
+            return Some((self.at, self.graced(shown, subscription, paid, catalog)));
+        }
+        match self.before(subscription, paid, catalog) {
+            Some((sold, over)) => Some((over.max(self.at), sold)),
+            None => {
+                paid.taken_back_until().is_none_or(|end| end <= self.at).then_some((self.at, shown))
+            }
+        }
+    }
+
     /// What is in grace where a period was not paid: what the subscription sells, unless it was
     /// changed to that without paying.
-    pub(super) fn graced(
+    fn graced(
         &self,
         shown: Sold,
         subscription: &Subscription,

@@ -5,7 +5,8 @@
 //! A line of a paid invoice says: so many of this price, paid from then until then. A line with a
 //! negative amount takes such a span back, as Stripe does when something is changed in the middle
 //! of it. What is left of a price and a span is in force; of several for one item of a subscription
-//! the one that was paid last is what was bought. An invoice whose money was given back in full or
+//! the one that begins last is what was bought, and of those that begin together the one that was
+//! paid last: an old invoice that is paid late changes nothing of what was paid since. An invoice whose money was given back in full or
 //! lost in a dispute proves nothing.
 //!
 //! A span counts from when it is known to be paid until its end, also where it begins later: so
@@ -27,7 +28,11 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Paid<'f> {
     spans: Vec<Span<'f>>,
-    told: bool,
+    /// The end of what was paid with money that was given back or lost.
+    taken_back_until: Option<Timestamp>,
+    /// When each span that is paid begins, by its end: the lines of a change begin with the change,
+    /// and what they are a part of began before.
+    starts: BTreeMap<Timestamp, Timestamp>,
 }
 
 /// One item's last paid span.
@@ -62,29 +67,36 @@ impl<'f> Paid<'f> {
 
     /// What is known to be paid after an instant.
     pub(super) fn since(id: &SubscriptionId, facts: &'f Facts, since: Timestamp) -> Self {
+        let subscription = facts.subscriptions.get(id);
+        let trial_end = subscription.and_then(|one| one.state()?.trial_end);
         let mut left: BTreeMap<Key<'f>, Left<'f>> = BTreeMap::new();
-        let mut told = false;
+        let mut starts: BTreeMap<Timestamp, Timestamp> = BTreeMap::new();
+        let mut taken_back_until = None;
         for invoice in facts.invoices.values() {
             let Some(paid_at) = paid_at(invoice).filter(|at| *at >= since) else { continue };
             if invoice.subscription.as_ref() != Some(id) {
                 continue;
             }
-            told |= invoice.lines.is_some();
+            let lines = invoice.lines.iter().flat_map(|lines| &lines.all);
             if is_taken_back(invoice, facts) {
+                taken_back_until = lines.map(|line| line.end).chain(taken_back_until).max();
                 continue;
             }
-            for line in invoice.lines.iter().flat_map(|lines| &lines.all) {
-                let entry = left.entry((line.item.as_ref(), line.price.as_str(), line.end));
+            for line in lines {
+                let end = proven_end(line, trial_end);
+                let start = starts.entry(end).or_insert(line.start);
+                *start = line.start.min(*start);
+                let entry = left.entry((line.item.as_ref(), line.price.as_str(), end));
                 entry.or_default().add(line, paid_at, &invoice.state.event);
             }
         }
-        let subscription = facts.subscriptions.get(id);
-        Self { spans: last_of_each(&left, subscription), told }
+        let spans = last_of_each(&left, subscription);
+        Self { spans, taken_back_until, starts }
     }
 
-    /// Whether any payment was told of with what it was for, also one that was taken back.
-    pub(super) const fn is_told(&self) -> bool {
-        self.told
+    /// The end of what was paid with money that was given back or lost; `None`: nothing was.
+    pub(super) const fn taken_back_until(&self) -> Option<Timestamp> {
+        self.taken_back_until
     }
 
     /// What is paid for at `at`; `None` when nothing is.
@@ -128,8 +140,9 @@ impl<'f> Paid<'f> {
     /// What is paid for at `at`, without the instant at which that changes.
     fn view(&self, at: Timestamp, catalog: &Catalog) -> Option<InForce<'f>> {
         let newest = self.after(at).max_by_key(|span| (span.paid_at, span.end))?;
-        let start = self.after(at).filter_map(|span| span.item.period_start).min()?;
         let end = self.after(at).map(|span| span.end).max()?;
+        let shown = self.after(at).filter_map(|span| span.item.period_start).min()?;
+        let start = self.starts.get(&end).map_or(shown, |start| shown.min(*start));
         Some(InForce {
             sold: sold(self.after(at).map(|span| &span.item), catalog),
             since: newest.paid_at,
@@ -153,6 +166,14 @@ pub(super) fn without_subscription(
         }
     }
     all
+}
+
+/// Until when a line proves its price. Nothing is paid for a trial: its line ends with the trial,
+/// also where that was ended early.
+fn proven_end(line: &InvoiceLine, trial_end: Option<Timestamp>) -> Timestamp {
+    let of_trial = line.amount_minor == 0 && !line.proration;
+    let trial_end = trial_end.filter(|end| of_trial && *end > line.start);
+    trial_end.map_or(line.end, |end| end.min(line.end))
 }
 
 fn paid_at(invoice: &Invoice) -> Option<Timestamp> {
@@ -202,7 +223,7 @@ impl<'f> Left<'f> {
         }
     }
 
-    fn span(&self, subscription: Option<&Subscription>) -> Option<Span<'f>> {
+    fn span(&self, end: Timestamp, subscription: Option<&Subscription>) -> Option<Span<'f>> {
         let (paid_at, line, event) = self.newest?;
         let quantity = u64::try_from(self.quantity).ok().filter(|left| *left > 0)?;
         let item = SubscriptionItem {
@@ -211,9 +232,9 @@ impl<'f> Left<'f> {
             product: line.product.clone(),
             quantity,
             period_start: Some(line.start),
-            period_end: Some(line.end),
+            period_end: Some(end),
         };
-        Some(Span { item, end: line.end, paid_at, event })
+        Some(Span { item, end, paid_at, event })
     }
 }
 
@@ -230,9 +251,9 @@ fn last_of_each<'f>(
     subscription: Option<&Subscription>,
 ) -> Vec<Span<'f>> {
     let mut last: BTreeMap<Option<&ObjectId>, Span<'f>> = BTreeMap::new();
-    for ((item, ..), left) in left {
-        let Some(span) = left.span(subscription) else { continue };
-        let rank = |span: &Span<'_>| (span.paid_at, span.item.period_start, span.end);
+    for ((item, _, end), left) in left {
+        let Some(span) = left.span(*end, subscription) else { continue };
+        let rank = |span: &Span<'_>| (span.item.period_start, span.paid_at, span.end);
         match last.get(item) {
             Some(known) if rank(known) > rank(&span) => {}
             Some(_) | None => {

@@ -20,7 +20,8 @@
 //! - Nothing is known of the subscription but invoices: what they were paid for is in force until
 //!   its end, and in grace after it.
 //! - It is `past_due` because a *change* within the period was not paid: what was paid before is in
-//!   force until its end. The dearer plan is not given, and there is no grace: nothing is lost yet.
+//!   force until its end, and in grace after it, when the renewal is due. The dearer plan is not
+//!   given.
 //! - A payment is known that is newer than an `incomplete`, `unpaid` or trialing state: news of the
 //!   status was lost, and what was paid for is in force.
 //!
@@ -333,29 +334,23 @@ impl<'f> Case<'f> {
         }
         let dunning = grace::dunning(subscription, state, self.facts);
         let paid = Paid::of(self.id, self.facts);
-        if dunning.cause == Cause::Period {
-            let sold = dunning.graced(shown.sold, subscription, &paid, self.catalog);
-            if sold.is_nothing() {
-                let unknown = Access::no(Absence::PriceUnknown, Some(state.version.at));
-                return but(shown.sold, unknown);
-            }
-            let access = self.in_grace_or(Absence::PastDue, dunning.at, sold, end, PAST_DUE_NOTE);
-            return but(sold, access);
-        }
-        if let Some(now) = paid.at(self.at, self.catalog) {
+        let is_change = dunning.cause == Cause::Change;
+        if let Some(now) = paid.at(self.at, self.catalog).filter(|_| is_change) {
             return Self::in_force(&now, end, CHANGE_PAID_NOTE);
         }
-        let before = dunning.before(subscription, &paid, self.catalog);
-        let Some((sold, over)) = before else {
+        let Some((at, sold)) = dunning.grace(shown.sold, subscription, &paid, self.catalog) else {
             return but(shown.sold, Access::no(Absence::PastDue, Some(dunning.at)));
         };
-        let access = if self.at < over {
-            let until = Some(earlier(over, end.map(|end| end.at)));
-            Access::new(Standing::InForce, Some(dunning.at), until, CHANGE_PAID_NOTE)
-        } else {
-            Access::no(Absence::PastDue, Some(over))
-        };
-        but(sold, access)
+        if sold.is_nothing() {
+            let unknown = Access::no(Absence::PriceUnknown, Some(state.version.at));
+            return but(shown.sold, unknown);
+        }
+        if is_change && self.at < at {
+            let until = Some(earlier(at, end.map(|end| end.at)));
+            let access = Access::new(Standing::InForce, Some(dunning.at), until, CHANGE_PAID_NOTE);
+            return but(sold, access);
+        }
+        but(sold, self.in_grace_or(Absence::PastDue, at, sold, end, PAST_DUE_NOTE))
     }
 
     fn in_force(now: &InForce<'f>, end: Option<End>, note: &'static str) -> Found<'f> {

@@ -179,9 +179,10 @@ impl Purchase {
 }
 
 impl Adjustment {
-    /// What other facts refer to it by. It matters as long as what it adjusts.
+    /// What other facts refer to it by: the payment intent, or the charge of a payment that has none.
+    /// It matters as long as what it adjusts.
     pub fn reference(&self) -> Option<&str> {
-        self.payment_intent.as_ref().map(AsRef::as_ref)
+        self.payment_intent.as_ref().or(self.charge.as_ref()).map(AsRef::as_ref)
     }
 }
 

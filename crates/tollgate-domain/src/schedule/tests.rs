@@ -34,6 +34,9 @@ fn an_account_is_looked_at_when_something_of_it_ends() {
             "-",
         ),
         ("catalog levels\nbuy c pro amount=19000", "3d", "-"),
+        // What turns stale, and what is so when it is first told of.
+        ("sub s premium active @0d period=0d..30d", "1d", "33d"),
+        ("sub s premium active @0d period=0d..30d", "40d", "40d"),
         // What a person gave.
         ("grant g premium @0d until=5d", "0d", "5d"),
         ("grant g premium @0d", "0d", "-"),

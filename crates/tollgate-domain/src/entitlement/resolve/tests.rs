@@ -757,12 +757,34 @@ fn an_unpaid_change_leaves_what_was_paid_before() {
         10d: premium by subscription s until 30d
         20d: premium by subscription s until 30d
         29d23h59m59s999ms: premium by subscription s until 30d
-        30d: starter by default always
+        30d: premium by subscription s in grace until 31d
+        31d: starter by default always
     ",
     );
-    stands(&whole, "30d", &["default -: in_force", "subscription s: past_due"]);
+    stands(&whole, "31d", &["default -: in_force", "subscription s: past_due"]);
     let (catalog, facts) = read(&whole);
-    assert!(grace_windows(&facts, &catalog).is_empty(), "nothing is in grace");
+    let windows = grace_windows(&facts, &catalog);
+    let spans: Vec<_> = windows.iter().map(|one| (one.started_at, one.ends_at)).collect();
+    assert_eq!(spans, [(time("30d"), time("31d"))], "the renewal is due when what was paid ends");
+    // The renewal of what was paid: collected an hour later, or not.
+    check(
+        &format!("{whole}\ninvoice k s paid @30d1h for=premium:30d..60d"),
+        "30d2h: premium by subscription s until 60d",
+    );
+    check(
+        &format!("{whole}\ninvoice k s open @30d1h fails=30d1h for=premium:30d..60d"),
+        "30d2h: premium by subscription s in grace until 31d\n31d: starter by default always",
+    );
+    // The news of the last payment was lost: what the subscription showed reaches farther.
+    let lost = whole
+        .replace("period=0d..30d", "period=30d..60d")
+        .replace("10d", "40d")
+        .replace("13d", "43d");
+    let lost = lost.replace("active @0d", "active @30d");
+    check(
+        &lost,
+        "41d: premium by subscription s until 60d\n60d: premium by subscription s in grace until 61d",
+    );
     // Paid after all, voided, or ended.
     check(&format!("{whole}\nsub s elite active @14d"), "15d: elite by subscription s always");
     check(&format!("{whole}\nsub s elite canceled @14d"), "15d: starter by default always");
@@ -780,13 +802,70 @@ fn an_unpaid_change_leaves_what_was_paid_before() {
         &format!("sub s premium active @0d period=0d..30d{change}"),
         "
         11d: premium by subscription s until 30d
-        30d: starter by default always
+        30d: premium by subscription s in grace until 31d
+        31d: starter by default always
     ",
     );
-    check(change, "11d: starter by default always");
+    // Nothing is known of what was paid before.
+    check(
+        change,
+        "10d1h: elite by subscription s in grace until 11d\n11d: starter by default always",
+    );
+    // The renewal's invoice is due, too, and nothing failed yet (the customer pays by transfer).
+    check(
+        &format!(
+            "{paid}
+            invoice j s open @30d for=premium:30d..60d
+            invoice k s open @37d reason=subscription_update created=37d for=elite:37d..60d
+            sub s elite past_due @38d period=30d..60d latest=k"
+        ),
+        "38d1h: premium by subscription s in grace until 39d\n39d: starter by default always",
+    );
     // Set to end before.
     let ends = whole.replace("past_due @10d", "past_due @10d cancel_at=20d");
     check(&ends, "11d: premium by subscription s until 20d\n20d: starter by default always");
+}
+
+#[test]
+fn an_old_invoice_that_is_paid_late_changes_nothing_of_what_was_paid_since() {
+    let paid = "
+        invoice j s paid @30d for=basic:30d..60d
+        invoice i s paid @40d for=basic:0d..30d
+    ";
+    check(paid, "41d: basic by subscription s until 60d");
+    check(
+        &format!(
+            "{paid}
+            invoice k s open @45d fails=45d reason=subscription_update created=45d for=elite:45d..60d
+            sub s elite past_due @45d period=30d..60d latest=k"
+        ),
+        "46d: basic by subscription s until 60d",
+    );
+}
+
+#[test]
+fn a_change_that_was_paid_begins_no_billing_period() {
+    let (catalog, facts) = read(
+        "
+        invoice i s paid @0d for=si/basic:0d..30d
+        invoice j s paid @10d for=-si/basic:10d..30d,si/premium:10d..30d
+    ",
+    );
+    let outcome = resolve(&facts, &catalog, time("11d"));
+    assert_eq!(outcome.billing_period, Some(Billing { start: time("0d"), end: time("30d") }));
+}
+
+#[test]
+fn the_line_of_a_trial_ends_with_the_trial() {
+    check(
+        "
+        sub s premium trialing @0d trial=30d period=0d..30d
+        invoice i s paid @0d for=premium=0:0d..30d
+        invoice j s open @2d for=premium:2d..32d
+        sub s premium past_due @9d trial=2d period=2d..32d latest=j
+    ",
+        "9d1h: premium by subscription s in grace until 10d\n10d: starter by default always",
+    );
 }
 
 #[test]
@@ -886,6 +965,16 @@ fn stale_evidence_holds_or_ends_as_the_catalog_says() {
         "stale = \"end\"",
         "sub s boost*7 active @0d period=0d..30d",
         "37d: premium by boost until 38d\n38d: starter by default always",
+    );
+}
+
+#[test]
+fn boosts_that_were_paid_count_where_the_news_of_the_status_was_lost() {
+    let paid = "invoice i s paid @2h reason=subscription_create for=boost*7:0d..30d";
+    check(&format!("sub s boost*7 incomplete @0d\n{paid}"), "3h: premium by boost until 37d");
+    check(
+        "sub s boost*7 unpaid @45d\ninvoice j s paid @50d for=boost*7:30d..60d",
+        "51d: premium by boost until 67d",
     );
 }
 

@@ -22,19 +22,21 @@ pub(super) fn planned(items: &str) -> Vec<PlannedItem> {
     items.split('+').map(item).collect()
 }
 
-/// A line such as `-si1/basic*2:10d..30d`: given back, of the item `si1`.
+/// A line such as `-si1/basic*2:10d..30d`: given back, of the item `si1`; `basic=0:0d..7d` costs
+/// nothing.
 fn line(text: &str) -> InvoiceLine {
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let (what, span) = text.split_once(':').unwrap();
     let (start, end) = span.split_once("..").unwrap();
     let (item, what) = what.split_once('/').unwrap_or(("si", what));
+    let (what, free) = what.strip_suffix("=0").map_or((what, false), |what| (what, true));
     let (what, quantity) = what.split_once('*').unwrap_or((what, "1"));
     InvoiceLine {
         price: PriceId::parse(&format!("price_{what}")).unwrap(),
         lookup_key: None,
         product: None,
         quantity: quantity.parse().unwrap(),
-        amount_minor: sign * 100,
+        amount_minor: if free { 0 } else { sign * 100 },
         start: time(start),
         end: time(end),
         proration: sign < 0,
