@@ -36,6 +36,8 @@ pub enum FindingCode {
     ClaimContradicts,
     /// Something was paid that sells nothing of the catalog and reaches no account.
     ForeignPaid,
+    /// Something of the catalog was paid, and nothing says for which account.
+    OwnerUnknown,
     /// A subscription counts as active although its paid period ended and no news came.
     StaleSubscription,
     /// Two live subscriptions give plans to one account.
@@ -56,12 +58,13 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PriceUnknown,
         Self::PurchaseUnconfirmed,
         Self::ClaimInvalid,
         Self::ClaimContradicts,
         Self::ForeignPaid,
+        Self::OwnerUnknown,
         Self::StaleSubscription,
         Self::DuplicateSubscription,
         Self::OtherMode,
@@ -80,6 +83,7 @@ impl FindingCode {
             Self::ClaimInvalid => "claim_invalid",
             Self::ClaimContradicts => "claim_contradicts",
             Self::ForeignPaid => "foreign_paid",
+            Self::OwnerUnknown => "owner_unknown",
             Self::StaleSubscription => "stale_subscription",
             Self::DuplicateSubscription => "duplicate_subscription",
             Self::OtherMode => "other_mode",
@@ -114,6 +118,9 @@ impl FindingCode {
             }
             Self::ForeignPaid => {
                 "Something was paid that sells nothing of the catalog and belongs to no account."
+            }
+            Self::OwnerUnknown => {
+                "Something that is sold here was paid, and nothing says for which account."
             }
             Self::StaleSubscription => {
                 "A subscription counts as active although its paid period ended and no news came."
@@ -153,6 +160,9 @@ impl FindingCode {
             Self::ForeignPaid => {
                 "If it is yours, map its price in the catalog or set account_id in its metadata; \
                  else ignore it."
+            }
+            Self::OwnerUnknown => {
+                "Give it to its account: `tollgate relink OBJECT --to ACCOUNT --reason TEXT`."
             }
             Self::StaleSubscription => {
                 "Check the webhook endpoint, or set STRIPE_SECRET_KEY so that Stripe can be asked."

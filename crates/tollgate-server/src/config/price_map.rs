@@ -53,12 +53,6 @@ fn join(pairs: Pairs) -> Vec<PriceMapEntry> {
 }
 
 fn check(target: &str, price: &str) -> Result<(), Trouble> {
-    if price.starts_with("prod_") {
-        return Err(Trouble::new(
-            format!("entry {target:?}: {price} is a product, not a price"),
-            "give the product's price, price_…; a product can have several",
-        ));
-    }
     not_placeholder(price).map_err(|trouble| Trouble {
         what: format!("entry {target:?}: {}", trouble.what),
         ..trouble
@@ -185,6 +179,7 @@ mod tests {
             assert_eq!(read(text).as_ref(), Ok(&both), "{text}");
         }
         assert_eq!(read(" "), Ok(Vec::new()));
+        assert!(read("premium=price_1,premium:prod_2").is_ok(), "a product stands for its prices");
     }
 
     #[test]
@@ -194,7 +189,6 @@ mod tests {
             ("premium=", "entry 1, \"premium=\", lacks"),
             ("=price_1", "entry 1, \"=price_1\", lacks"),
             ("premium", "entry 1, \"premium\", lacks"),
-            ("premium=prod_1", "prod_1 is a product"),
             ("premium=price_xxx,basic=price_...", "price_xxx is a placeholder; entry \"basic\""),
             ("premium=price 1", "is no price id"),
             (r#"{"premium": }"#, "no JSON object"),

@@ -39,7 +39,7 @@ pub(super) async fn save(
                 open.push(other_mode(delivery, now));
             }
             (Content::Effect(seen), Verdict::Waiting(_)) => {
-                open.extend(claim_invalid(seen));
+                open.extend(claim_invalid(seen).or_else(|| owner_unknown(seen)));
                 closed.extend(foreign_paid(seen).map(|one| (one.code, one.subject)));
             }
             (Content::Effect(seen), Verdict::Foreign(_)) => open.extend(foreign_paid(seen)),
@@ -48,6 +48,7 @@ pub(super) async fn save(
                 if matches!(before, Some(EventStatus::Received | EventStatus::Waiting)) =>
             {
                 let settled = claim_invalid(seen).into_iter().chain(foreign_paid(seen));
+                let settled = settled.chain(owner_unknown(seen));
                 closed.extend(settled.map(|one| (one.code, one.subject)));
             }
             _ => {}
@@ -74,9 +75,30 @@ fn claim_invalid(seen: &Observation) -> Option<Finding> {
     Some(Finding::new(FindingCode::ClaimInvalid, subject, seen.at, detail))
 }
 
-/// One for all payments of the same price.
-fn foreign_paid(seen: &Observation) -> Option<Finding> {
-    let paid = match &seen.seen {
+/// One for each subscription or payment. It is closed when its events find their account, which is
+/// mostly in the same second: events come in no order.
+fn owner_unknown(seen: &Observation) -> Option<Finding> {
+    let subscription = match &seen.seen {
+        Seen::Invoice(invoice) => invoice.subscription.as_ref(),
+        Seen::Session(session) => session.subscription.as_ref(),
+        Seen::Customer(_)
+        | Seen::Subscription(_)
+        | Seen::Schedule(_)
+        | Seen::InvoicePayment(_)
+        | Seen::Adjustment(_)
+        | Seen::CatalogObject(_)
+        | Seen::EntitlementSummary(_) => None,
+    };
+    let object = seen.references.first().map(ToString::to_string);
+    let subject = subscription.map(ToString::to_string).or(object)?;
+    let detail = "paid, and nothing says for which account";
+    let code = FindingCode::OwnerUnknown;
+    is_paid(seen).then(|| Finding::new(code, subject, seen.at, detail))
+}
+
+/// Whether it tells of money that came.
+fn is_paid(seen: &Observation) -> bool {
+    match &seen.seen {
         Seen::Invoice(invoice) => {
             invoice.state.status == InvoiceStatus::Paid && invoice.state.amount_paid_minor > 0
         }
@@ -90,12 +112,16 @@ fn foreign_paid(seen: &Observation) -> Option<Finding> {
         | Seen::Adjustment(_)
         | Seen::CatalogObject(_)
         | Seen::EntitlementSummary(_) => false,
-    };
+    }
+}
+
+/// One for all payments of the same price.
+fn foreign_paid(seen: &Observation) -> Option<Finding> {
     let keys = seen.price_keys();
     let subject = keys.first().map_or(NO_PRICE, ObjectId::as_str);
     let object = seen.references.first().map(ToString::to_string);
     let detail = "paid, sells nothing of the catalog and names no account";
-    paid.then(|| Finding {
+    is_paid(seen).then(|| Finding {
         objects: object.into_iter().collect(),
         ..Finding::new(FindingCode::ForeignPaid, subject, seen.at, detail)
     })

@@ -199,7 +199,7 @@ pub(super) async fn subscriptions(
 ) -> Result<Vec<Subscription>, StoreError> {
     let call = SUBSCRIPTIONS.on(db).text(account.as_str()).bigint(i64::from(limit));
     let found = call.fetch().await?;
-    found.iter().map(|row| stored(row)?.fact()).collect()
+    found.iter().map(|row| stored(row)?.subscription()).collect()
 }
 
 fn sorted(accounts: &[AccountId]) -> Vec<&AccountId> {

@@ -242,7 +242,7 @@ impl StoredRow<'_> {
                 facts.customers.insert(one.id.clone(), one);
             }
             kind::SUBSCRIPTION => {
-                let StoredSubscription { fact } = self.fact()?;
+                let fact = self.subscription()?;
                 let history = facts.subscriptions.remove(fact.id.as_str());
                 let history = history.map(|known| known.history).unwrap_or_default();
                 let one = Subscription { history, ..fact };
@@ -285,6 +285,11 @@ impl StoredRow<'_> {
             _ => return Err(self.corrupt("this version does not know the kind".to_owned())),
         }
         Ok(())
+    }
+
+    /// A subscription, without the observations that are rows of their own.
+    pub(super) fn subscription(self) -> Result<Subscription, StoreError> {
+        self.fact().map(|StoredSubscription { fact }| fact)
     }
 
     fn add_observation(self, facts: &mut Facts) -> Result<(), StoreError> {

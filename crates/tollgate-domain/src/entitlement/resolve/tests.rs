@@ -740,16 +740,18 @@ fn what_is_given_back_counts_no_longer_and_what_was_paid_last_does() {
     );
 }
 
-#[test]
-fn an_unpaid_change_leaves_what_was_paid_before() {
-    let paid = "
+const PAID: &str = "
         sub s premium active @0d period=0d..30d latest=i
         invoice i s paid @0d for=premium:0d..30d
     ";
-    let change = "
+const UNPAID_CHANGE: &str = "
         invoice j s open @10d fails=10d,13d reason=subscription_update created=10d for=-premium:10d..30d,elite:10d..30d
         sub s elite past_due @10d period=0d..30d latest=j
     ";
+
+#[test]
+fn an_unpaid_change_leaves_what_was_paid_before() {
+    let (paid, change) = (PAID, UNPAID_CHANGE);
     let whole = format!("{paid}{change}");
     check(
         &whole,
@@ -785,6 +787,12 @@ fn an_unpaid_change_leaves_what_was_paid_before() {
         &lost,
         "41d: premium by subscription s until 60d\n60d: premium by subscription s in grace until 61d",
     );
+}
+
+#[test]
+fn an_unpaid_change_ends_with_its_payment_or_its_subscription() {
+    let (paid, change) = (PAID, UNPAID_CHANGE);
+    let whole = format!("{paid}{change}");
     // Paid after all, voided, or ended.
     check(&format!("{whole}\nsub s elite active @14d"), "15d: elite by subscription s always");
     check(&format!("{whole}\nsub s elite canceled @14d"), "15d: starter by default always");

@@ -91,6 +91,15 @@ fn deliveries() -> Vec<String> {
                 "pricing": {"type": "price_details", "price_details": {"price": "price_letters"}},
             }]},
         })),
+        event("evt_4b", "invoice.paid", day(-1), json!({
+            "id": "in_4b", "object": "invoice", "status": "paid", "customer": "cus_nobody",
+            "amount_due": 19_000, "amount_paid": 19_000, "currency": "usd", "attempt_count": 1,
+            "created": day(-1), "lines": {"object": "list", "has_more": false, "data": [{
+                "id": "il_4b", "object": "line_item", "amount": 19_000, "currency": "usd", "quantity": 1,
+                "period": {"start": day(-1), "end": day(29)},
+                "pricing": {"type": "price_details", "price_details": {"price": "price_pro"}},
+            }]},
+        })),
         subscription("sub_5", "price_pro", "stale", (-40, -10)),
         subscription("sub_6", "price_pro", "twice", now),
         subscription("sub_7", "price_pro", "twice", now),

@@ -179,7 +179,10 @@ on_both! {
         }
         let end = Timestamp::parse(&paid_until).unwrap();
         assert_eq!(world.check(&end.plus_ms(-1).to_string()).await["tier"], "premium");
-        assert_eq!(world.check(&paid_until).await["tier"], "starter");
+        // Then the renewal is due, and in grace like every renewal.
+        let due = world.check(&paid_until).await;
+        assert_eq!((&due["tier"], &due["inGracePeriod"]), (&json!("premium"), &json!(true)), "{due}");
+        assert_eq!(world.check(&end.plus_days(1).to_string()).await["tier"], "starter");
         // Paid after all.
         world.stripe.with(|stripe| stripe.set_card(&customer, Card::Good)).unwrap();
         let invoice = changed["latest_invoice"].as_str().unwrap();

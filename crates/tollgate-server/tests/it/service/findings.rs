@@ -58,6 +58,40 @@ on_both! {
         app.stop().await;
     }
 
+    async fn what_is_paid_and_named_by_nobody_is_open_until_it_has_an_account(database: &TestDatabase) {
+        let settings = Settings {
+            environment: vec![("STRIPE_PRODUCT_PRICE_MAP".into(), "premium=price_premium".into())],
+            catalog: Some("sietch".into()),
+            ..Settings::default()
+        };
+        let app = TestApp::start_with(database, settings).await;
+        let paid = json!({
+            "id": "evt_1", "object": "event", "type": "invoice.paid", "created": 1_795_000_000,
+            "api_version": "2026-10-28.endive", "livemode": false, "data": {"object": {
+                "id": "in_1", "object": "invoice", "status": "paid", "customer": "cus_1",
+                "amount_due": 3500, "amount_paid": 3500, "currency": "usd", "attempt_count": 1,
+                "parent": {"subscription_details": {"subscription": "sub_1", "metadata": {}}},
+                "lines": {"object": "list", "has_more": false, "data": [{
+                    "id": "il_1", "object": "line_item", "amount": 3500, "currency": "usd", "quantity": 1,
+                    "period": {"start": 1_795_000_000, "end": 1_797_592_000},
+                    "pricing": {"price_details": {"price": "price_premium"}},
+                }]},
+            }},
+        });
+        assert_eq!(app.deliver(&paid.to_string()).await.field("status"), "waiting");
+        let found = open(&app, "").await;
+        assert_eq!((&found[0]["code"], &found[0]["subject"]), (&json!("owner_unknown"), &json!("sub_1")));
+        let admin = app.make_key(&[Scope::Admin], None).await;
+        let headers = [("x-api-key", admin.as_str()), ("content-type", "application/json")];
+        let order = json!({"objectId": "sub_1", "accountId": "acme", "reason": "she wrote to us"});
+        let done = app.request("POST", "/admin/relink", &headers, order.to_string()).await;
+        assert_eq!(done.status, 200, "{}", done.text);
+        app.run_workers().await;
+        assert_eq!(app.check("acme", "weekly_digest").await["tier"], "premium");
+        assert_eq!(open(&app, "").await, Vec::<Value>::new());
+        app.stop().await;
+    }
+
     async fn a_dead_event_is_a_finding_until_it_goes_through(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let malformed = json!({

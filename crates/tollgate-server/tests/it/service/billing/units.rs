@@ -63,6 +63,21 @@ on_both! {
         shop.close().await;
     }
 
+    async fn who_had_a_subscription_before_buys_again_without_a_trial(database: &TestDatabase) {
+        let mut shop = Shop::open_with_catalog(database, "saas").await;
+        assert_eq!(shop.buy("acme", "pro").await.status, 200);
+        shop.deliver_events().await;
+        assert_eq!(shop.subscription("acme").await["status"], "trialing");
+        let ended = shop.subscription_route("cancel", json!({"accountId": "acme", "atPeriodEnd": false}));
+        assert_eq!(ended.await.status, 200);
+        shop.deliver_events().await;
+        let again = shop.buy("acme", "pro").await;
+        assert_eq!(again.status, 200, "{}", again.text);
+        shop.deliver_events().await;
+        assert_eq!(shop.subscription("acme").await["status"], "active", "one trial is enough");
+        shop.close().await;
+    }
+
     async fn units_that_give_nothing_are_not_sold(database: &TestDatabase) {
         let shop = Shop::open_with_catalog(database, "saas").await;
         let refused = checkout(&shop, "starter", 2).await;
