@@ -148,9 +148,7 @@ impl FindingCode {
                 "Map the price or its product to a plan: stripe_prices or stripe_products in the \
                  catalog, or STRIPE_PRODUCT_PRICE_MAP."
             }
-            Self::PurchaseUnconfirmed => {
-                "Map the price to the plan, or give the plan a grant by hand, or refund the payment."
-            }
+            Self::PurchaseUnconfirmed => "Map the price to the plan, or refund the payment.",
             Self::ClaimInvalid => {
                 "Correct account_id in the object's metadata at Stripe, or use `tollgate relink`."
             }
@@ -172,16 +170,14 @@ impl FindingCode {
             }
             Self::OtherMode => "Send only events of one mode to this server: one server for each.",
             Self::ThinWithoutKey => "Set STRIPE_SECRET_KEY, or send snapshot events.",
-            Self::BillingV2 => "Sell through subscriptions, or give a grant by hand.",
+            Self::BillingV2 => "Sell through subscriptions.",
             Self::EventDead => {
                 "`tollgate events show ID` says why; mend that and run `tollgate events replay ID`."
             }
             Self::JournalBroken => {
                 "Someone changed rows of the database: compare with a backup, and change credentials."
             }
-            Self::GrantLostByCatalog => {
-                "Put the plan back into the catalog, or give the account a grant of another plan."
-            }
+            Self::GrantLostByCatalog => "Put the plan back into the catalog.",
         }
     }
 

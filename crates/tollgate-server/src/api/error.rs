@@ -159,7 +159,7 @@ impl ApiError {
                 (S::SERVICE_UNAVAILABLE, "stripe_not_configured", "No API key of Stripe")
             }
             Self::WrongStripeKey(why) => {
-                (S::SERVICE_UNAVAILABLE, why.code(), "The API key is of another Stripe account")
+                (S::SERVICE_UNAVAILABLE, why.code(), "The API key does not belong to this database")
             }
             Self::ObjectUnknown(_) => (S::NOT_FOUND, "object_unknown", "Unknown Stripe object"),
             Self::ReconciliationRunning => {

@@ -156,7 +156,7 @@ fn unreadable(source: &str, path: &Path, error: &std::io::Error) -> Trouble {
 fn told(path: &Path, errors: CatalogErrors) -> Vec<Fault> {
     let fault = |fault: catalog::Fault| {
         let line = (fault.line > 0).then_some(fault.line);
-        let mend = fault.hint.unwrap_or_else(|| "see docs/catalog.md".to_owned());
+        let mend = fault.hint.unwrap_or_else(|| "see docs/guides/catalog.md".to_owned());
         let origin = Origin::File { path: path.to_path_buf(), line };
         Fault::new(origin, "catalog.source", Trouble::new(fault.what, mend))
     };
