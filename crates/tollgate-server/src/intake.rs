@@ -212,6 +212,11 @@ impl Intake {
         self.any_thin.store(true, Ordering::Release);
     }
 
+    /// Whether it is known that there have been thin events.
+    pub(crate) fn heeds_thin_events(&self) -> bool {
+        self.any_thin.load(Ordering::Acquire)
+    }
+
     /// Tells the one who asks Stripe that there is something to ask for.
     pub(crate) fn after_doubt(&self) {
         self.wake.doubt.notify_one();

@@ -95,24 +95,35 @@ impl ThinEvent<'_> {
             let kind = FetchedKind::of_object_type(&related.object_type)?;
             related.id.clone().map(|id| (kind, id))
         });
-        match (object, &self.snapshot_event) {
-            (Some((_, id)), Some(snapshot)) if tells_by_name(name) => {
-                Task::Happening(snapshot.clone(), Some(id))
+        match (object, self.twin()) {
+            // An id of no usual form does not say where its object is found.
+            (Some((kind, id)), Some(twin)) if FetchedKind::of_id(id.as_str()) != Some(kind) => {
+                Task::Happening(twin.clone(), None)
+            }
+            (Some((_, id)), Some(twin)) if tells_by_name(name) => {
+                Task::Happening(twin.clone(), Some(id))
             }
             (Some((kind, id)), _) if changes_the_object(kind, name) => Task::Object(kind, id),
-            (None, Some(snapshot)) if EVENT_TYPES.contains(&name) => {
-                Task::Happening(snapshot.clone(), None)
-            }
+            (None, Some(twin)) => Task::Happening(twin.clone(), None),
             _ => Task::Nothing { reason: "type_without_effects" },
         }
     }
+
+    /// The snapshot event of the same happening, where such events are taken in: one that is not
+    /// tells nothing of what happened.
+    pub fn twin(&self) -> Option<&EventId> {
+        let name = self.event_type.strip_prefix(V1)?;
+        self.snapshot_event.as_ref().filter(|_| EVENT_TYPES.contains(&name))
+    }
 }
 
-/// Names (without `v1.`) that tell what the object's state does not.
+/// Names (without `v1.`) that tell what the object's state does not. What a customer was made with
+/// names its account from then on, against whatever names another one later.
 fn tells_by_name(name: &str) -> bool {
     matches!(
         name,
         "checkout.session.async_payment_failed"
+            | "customer.created"
             | "customer.subscription.created"
             | "customer.subscription.paused"
             | "customer.subscription.resumed"

@@ -167,8 +167,7 @@ impl Intake {
         if let Some(livemode) = self.livemode.get() {
             return Ok(Some(*livemode));
         }
-        let told = |one: &&Delivery| matches!(one.content, Content::Effect(_) | Content::Thin(_));
-        let first = batch.iter().find(told);
+        let first = batch.iter().find(|one| one.content.tells());
         let Some(first) = first else { return Ok(None) };
         let mode = if first.key.livemode { Livemode::Live } else { Livemode::Test };
         let kept = meta::claim_in(tx, FIRST_MODE, mode.as_str()).await?;

@@ -49,6 +49,17 @@ pub enum Content {
     Garbled(String),
 }
 
+impl Content {
+    /// Whether it tells of something that is ours to know.
+    pub(super) const fn tells(&self) -> bool {
+        match self {
+            Self::Effect(_) => true,
+            Self::Thin(notice) => notice.nothing.is_none(),
+            Self::Ignored(_) | Self::NoEvent(_) | Self::Garbled(_) => false,
+        }
+    }
+}
+
 /// What became of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {

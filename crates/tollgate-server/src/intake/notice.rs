@@ -34,6 +34,8 @@ pub struct Notice {
     pub snapshot: Option<EventId>,
     /// When it happened.
     pub created: Timestamp,
+    /// Why there is nothing to be read, where that is so: only that it was told is kept.
+    pub nothing: Option<&'static str>,
 }
 
 impl Notice {
@@ -98,6 +100,9 @@ impl Standing {
 
     /// How a thin event stands.
     pub(super) fn of(&self, key: &EventKey, notice: &Notice) -> Verdict {
+        if let Some(reason) = notice.nothing {
+            return Verdict::Ignored(reason);
+        }
         if let Some(account) = self.read.get(key) {
             return Verdict::Read { account: account.clone(), at: notice.created };
         }
@@ -173,12 +178,20 @@ pub(super) async fn tell_of(
 pub(super) fn rows(batch: &[Delivery], verdicts: &[Verdict]) -> Vec<ThinRow> {
     let row = |(delivery, verdict): (&Delivery, &Verdict)| {
         let notice = notice(delivery)?;
-        let (read_at, account) = if let Verdict::Read { account, at } = verdict {
-            (Some(*at), account.clone())
-        } else if matches!(verdict, Verdict::Unread) {
-            (None, None)
-        } else {
-            return None;
+        let (read_at, account) = match verdict {
+            Verdict::Read { account, at } => (Some(*at), account.clone()),
+            Verdict::Unread => (None, None),
+            Verdict::Ignored(reason) if notice.nothing == Some(*reason) => {
+                (Some(notice.created), None)
+            }
+            Verdict::Ignored(_)
+            | Verdict::Duplicate
+            | Verdict::Repeats(_)
+            | Verdict::Foreign(_)
+            | Verdict::Waiting(_)
+            | Verdict::Dead(_)
+            | Verdict::Failed(_)
+            | Verdict::Decided(..) => return None,
         };
         Some(ThinRow {
             key: delivery.key.clone(),

@@ -123,20 +123,24 @@ fn thin_content(thin: &ThinEvent<'_>, ours: &StripeConfig) -> Content {
     if let Some(reason) = not_ours(thin.livemode, thin.context.as_ref(), ours) {
         return Content::Ignored(reason);
     }
-    let (asks, object) = match thin.task() {
-        Task::Object(_, id) => (Some(id), None),
-        Task::Happening(snapshot, object) => (ObjectId::parse(snapshot.as_str()).ok(), object),
-        Task::CompareAll => (ObjectId::parse(EVERYTHING).ok(), None),
-        Task::SoldByBillingV2 => return Content::Ignored(ignored::BILLING_V2),
-        Task::EndedInBillingV2 => return Content::Ignored(ignored::BILLING_V2_ENDED),
-        Task::Nothing { reason } => return Content::Ignored(reason),
+    let as_object = |event: &EventId| ObjectId::parse(event.as_str()).ok();
+    let (asks, object, nothing) = match (thin.task(), thin.twin()) {
+        (Task::Object(_, id), _) => (Some(id), None, None),
+        (Task::Happening(snapshot, object), _) => (as_object(&snapshot), object, None),
+        (Task::CompareAll, _) => (ObjectId::parse(EVERYTHING).ok(), None, None),
+        (Task::SoldByBillingV2, _) => return Content::Ignored(ignored::BILLING_V2),
+        (Task::EndedInBillingV2, _) => return Content::Ignored(ignored::BILLING_V2_ENDED),
+        // That it was told has to be known: its snapshot event was not missed.
+        (Task::Nothing { reason }, Some(twin)) => (as_object(twin), None, Some(reason)),
+        (Task::Nothing { reason }, None) => return Content::Ignored(reason),
     };
     match asks {
         Some(asks) => Content::Thin(Notice {
             asks,
             object,
-            snapshot: thin.snapshot_event.clone(),
+            snapshot: thin.twin().cloned(),
             created: thin.created,
+            nothing,
         }),
         None => Content::Garbled("what the event names is no id".to_owned()),
     }

@@ -11,7 +11,7 @@ use tollgate_domain::ids::ObjectId;
 use tollgate_domain::{FetchCause, FindingCode};
 use tollgate_store::doubts::{self, NewDoubt};
 use tollgate_store::findings;
-use tollgate_store::inbox::{self, EventKey};
+use tollgate_store::inbox::{self, EventKey, EventStatus};
 use tollgate_store::thin_events::{self, Look, OpenEvent};
 use tollgate_stripe::client::{ApiPath, Form, Operation, StripeClient, StripeError};
 use tollgate_stripe::fetched::FetchedKind;
@@ -43,6 +43,14 @@ pub enum Reading {
     NotShown,
 }
 
+/// Whether thin events count here: another instance may have taken the first one.
+pub async fn heed(app: &App) -> Result<(), ReconcileError> {
+    if !app.intake.heeds_thin_events() && thin_events::any(&app.engine.db).await? {
+        app.intake.heed_thin_events();
+    }
+    Ok(())
+}
+
 /// Reads an object that thin events wait for, unless snapshot events told of all they tell.
 pub async fn read_object(
     app: &App,
@@ -50,15 +58,14 @@ pub async fn read_object(
     kind: FetchedKind,
     asks: &ObjectId,
 ) -> Result<Reading, ReconcileError> {
-    let db = &app.engine.db;
-    let waiting = untold(app, thin_events::open(db, asks).await?).await?;
+    let waiting = untold(app, asks).await?;
     if waiting.is_empty() {
         return Ok(Reading::NotNeeded);
     }
     let why = Why::Cause(FetchCause::ThinEvent);
     let settled = settle(app, client, kind, asks.as_str(), why, Take::All).await?;
     tracing::debug!(object = asks.as_str(), outcome = ?settled.outcome, "read for thin events");
-    let Some(at) = settled.at else { return Ok(Reading::NotShown) };
+    let Some(at) = settled.at else { return not_shown(app, &waiting).await };
     answer(app, asks, waiting, Look { at, account: settled.account }).await?;
     Ok(Reading::Read)
 }
@@ -75,8 +82,32 @@ async fn answer(
     run_again(app, waiting.into_iter().chain(others)).await
 }
 
+/// What Stripe does not show is asked for as long as an event waits for it. Those that were given
+/// up ask again when they are replayed.
+async fn not_shown(app: &App, waiting: &[EventKey]) -> Result<Reading, ReconcileError> {
+    let known = inbox::known_now(&app.engine.db, waiting).await?;
+    let is_dead = |key| known.get(key).is_some_and(|event| event.status == EventStatus::Dead);
+    Ok(if waiting.iter().all(is_dead) { Reading::NotNeeded } else { Reading::NotShown })
+}
+
+/// The events that wait for something and whose happening no snapshot event told of. The others go
+/// on.
+async fn untold(app: &App, asks: &ObjectId) -> Result<Vec<EventKey>, ReconcileError> {
+    let mut first = None;
+    loop {
+        let open = thin_events::open(&app.engine.db, asks).await?;
+        let begins = open.first().map(|one| one.key.clone());
+        // All of a page were told of and went on: behind them there may be others.
+        let untold = let_told_go_on(app, open).await?;
+        if !untold.is_empty() || begins.is_none() || begins == first {
+            return Ok(untold);
+        }
+        first = begins;
+    }
+}
+
 /// Lets those events go on whose happening a snapshot event told of; the others are returned.
-async fn untold(app: &App, open: Vec<OpenEvent>) -> Result<Vec<EventKey>, ReconcileError> {
+async fn let_told_go_on(app: &App, open: Vec<OpenEvent>) -> Result<Vec<EventKey>, ReconcileError> {
     let snapshot = |one: &OpenEvent| {
         let key = &one.key;
         let event = one.snapshot.clone()?;
@@ -98,15 +129,16 @@ pub async fn read_happening(
     client: &StripeClient,
     asks: &ObjectId,
 ) -> Result<Reading, ReconcileError> {
-    let db = &app.engine.db;
-    if untold(app, thin_events::open(db, asks).await?).await?.is_empty() {
+    if untold(app, asks).await?.is_empty() {
         return Ok(Reading::NotNeeded);
     }
     let operation = Operation::get("events.retrieve");
     let path = ApiPath::new("/v1/events").id(asks.as_str());
     let event = match client.call(operation, &path, &Form::new(), None).await {
         Ok(fetched) => fetched.json::<Box<RawValue>>()?,
-        Err(StripeError::Refused { .. }) => return ask_for_objects(app, asks).await,
+        Err(StripeError::Refused { refusal }) if refusal.is_missing() || refusal.is_forbidden() => {
+            return ask_for_objects(app, asks).await;
+        }
         Err(error) => return Err(error.into()),
     };
     let reading = read::read(event.get().as_bytes(), &app.config.stripe);
@@ -128,7 +160,7 @@ pub async fn read_happening(
     };
     let reply = app.intake.process(&[delivery]).await.into_iter().next().flatten();
     reply.ok_or(ReconcileError::NotCommitted)?;
-    untold(app, thin_events::open(db, asks).await?).await?;
+    untold(app, asks).await?;
     Ok(Reading::Read)
 }
 
@@ -141,7 +173,8 @@ async fn ask_for_objects(app: &App, asks: &ObjectId) -> Result<Reading, Reconcil
     doubts::raise(&mut tx, &doubts).await?;
     tx.commit().await?;
     let left = thin_events::open(db, asks).await?;
-    if left.is_empty() { Ok(Reading::NotNeeded) } else { Ok(Reading::NotShown) }
+    let left: Vec<EventKey> = left.into_iter().map(|one| one.key).collect();
+    not_shown(app, &left).await
 }
 
 /// Hands stored thin events to the intake again.
@@ -181,9 +214,7 @@ async fn run_again(app: &App, keys: impl Iterator<Item = EventKey>) -> Result<()
 /// may have come while there was none.
 pub async fn ask_for_all(app: &App) -> Result<u64, ReconcileError> {
     let (db, now) = (&app.engine.db, app.clock.now());
-    if thin_events::any(db).await? {
-        app.intake.heed_thin_events();
-    }
+    heed(app).await?;
     thin_events::forget(db, now.plus_days(-KEPT_DAYS)).await?;
     let mut tx = db.begin().await?;
     findings::close_unowned(&mut tx, FindingCode::ThinWithoutKey, THIN_EVENTS, now).await?;

@@ -55,6 +55,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 
 /// One round; the first one takes up what waited for a key.
 async fn round(app: &App, begun: &mut bool) -> Result<usize, ReconcileError> {
+    named::heed(app).await?;
     if !*begun && app.stripe.is_some() {
         named::ask_for_all(app).await?;
         *begun = true;

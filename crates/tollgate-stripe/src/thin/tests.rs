@@ -5,11 +5,19 @@ use super::*;
 const SNAPSHOT: Option<&str> = Some("evt_1");
 
 fn event<'a>(name: &'a str, related: Option<(&'a str, &str)>, snapshot: Option<&str>) -> Task {
+    thin(name, related, snapshot).task()
+}
+
+fn thin<'a>(
+    name: &'a str,
+    related: Option<(&'a str, &str)>,
+    snapshot: Option<&str>,
+) -> ThinEvent<'a> {
     let related_object = related.map(|(object_type, id)| RelatedObject {
         id: ObjectId::parse(id).ok(),
         object_type: object_type.into(),
     });
-    let thin = ThinEvent {
+    ThinEvent {
         id: EventId::parse("evt_thin_1").unwrap(),
         event_type: name.into(),
         created: Timestamp::from_unix_seconds(1),
@@ -17,8 +25,7 @@ fn event<'a>(name: &'a str, related: Option<(&'a str, &str)>, snapshot: Option<&
         context: None,
         related_object,
         snapshot_event: snapshot.map(|id| EventId::parse(id).unwrap()),
-    };
-    thin.task()
+    }
 }
 
 fn object(kind: FetchedKind, id: &str) -> Task {
@@ -66,6 +73,7 @@ fn the_object_is_asked_for_whatever_the_name_says() {
 fn a_name_that_tells_more_than_the_object_is_looked_up_as_its_snapshot() {
     for (name, object_type, id, kind) in [
         ("v1.invoice.payment_failed", "invoice", "in_1", FetchedKind::Invoice),
+        ("v1.customer.created", "customer", "cus_1", FetchedKind::Customer),
         ("v1.invoice.payment_action_required", "invoice", "in_1", FetchedKind::Invoice),
         (
             "v1.customer.subscription.trial_will_end",
@@ -88,6 +96,27 @@ fn a_name_that_tells_more_than_the_object_is_looked_up_as_its_snapshot() {
     let summary = "v1.entitlements.active_entitlement_summary.updated";
     assert_eq!(event(summary, None, SNAPSHOT), happening(None));
     assert_eq!(event(summary, None, None), nothing("type_without_effects"));
+}
+
+#[test]
+fn an_object_with_an_unusual_id_is_looked_up_by_its_snapshot() {
+    let related = Some(("customer", "user_17"));
+    let kind = FetchedKind::Customer;
+    assert_eq!(event("v1.customer.updated", related, SNAPSHOT), happening(None));
+    assert_eq!(event("v1.customer.updated", related, None), object(kind, "user_17"));
+}
+
+#[test]
+fn a_snapshot_event_that_is_not_taken_in_tells_nothing() {
+    let related = Some(("subscription", "sub_1"));
+    for (name, tells) in [
+        ("v1.customer.subscription.updated", true),
+        ("v1.customer.subscription.item_quantity_changed", false),
+        ("v1.price.updated", true),
+        ("v2.core.account.updated", false),
+    ] {
+        assert_eq!(thin(name, related, SNAPSHOT).twin().is_some(), tells, "{name}");
+    }
 }
 
 #[test]

@@ -141,12 +141,11 @@ on_both! {
         assert!(!pair.can("weekly_digest").await);
         pair.read_all().await;
         assert!(pair.can("weekly_digest").await);
-        // Every object once, and the one happening whose name says more than its object.
+        // Every object once, and the happenings whose names say more than their objects.
         let calls = pair.calls().await;
         let expected = [
             ("checkout.sessions.retrieve", 1),
-            ("customers.retrieve", 1),
-            ("events.retrieve", 1),
+            ("events.retrieve", 2),
             ("invoice_payments.retrieve", 1),
             ("invoices.retrieve", 1),
         ];
@@ -326,10 +325,12 @@ on_both! {
         assert_eq!(pair.inbox(EventStatus::Waiting).await.len(), 1);
         assert_eq!(tollgate_store::doubts::count(&pair.app.app().engine.db).await.unwrap(), 1);
         assert!(pair.can("weekly_digest").await);
-        // It is given up in the end, visibly.
+        // It is given up in the end, visibly, and asked for no more.
         pair.pass(31 * 86_400);
         pair.app.run_workers().await;
         assert_eq!(pair.inbox(EventStatus::Dead).await.len(), 1);
+        pair.read_all().await;
+        assert_eq!(tollgate_store::doubts::count(&pair.app.app().engine.db).await.unwrap(), 0);
         pair.stop().await;
     }
 
@@ -372,6 +373,58 @@ on_both! {
         assert_eq!(report.drift.get("missed_event"), Some(&(lost.len() as u64)), "{report:?}");
         let report = pair.run(Kind::Sweep, true).await.unwrap();
         assert_eq!((report.drifted(), report.settled), (0, 0), "{report:?}");
+        pair.stop().await;
+    }
+
+    async fn a_change_of_stripes_catalog_told_by_a_thin_event_was_not_missed(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        let before = pair.count();
+        let price = [
+            ("currency", "usd"),
+            ("unit_amount", "700"),
+            ("recurring[interval]", "month"),
+            ("product_data[name]", "Newsletter"),
+        ];
+        pair.id("/v1/prices", &price);
+        let events = pair.sent(before);
+        let statuses = pair.deliver_thin(&events).await;
+        assert_eq!(statuses.keys().collect::<Vec<_>>(), ["ignored"], "{statuses:?}");
+        pair.pass(120);
+        let report = pair.run(Kind::Sweep, false).await.unwrap();
+        assert_eq!((events.len(), report.drifted()), (3, 0), "{report:?}");
+        assert_eq!(pair.inbox(EventStatus::Ignored).await.len(), events.len(), "each is there once");
+        pair.stop().await;
+    }
+
+    async fn more_events_than_are_looked_at_together_go_on(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        let id = pair.subscribe("premium");
+        let events = pair.sent(0);
+        let of = |event: &&Happening| event.kind() == "customer.subscription.created";
+        let shown = events.iter().find(of).unwrap().show_thin();
+        let at = pair.app.now().plus_ms(5_000);
+        let event = |place: usize, seconds: i64, snapshot: &str| {
+            let mut event = shown.clone();
+            event["id"] = json!(format!("evt_test_{place}"));
+            event["type"] = json!("v1.customer.subscription.updated");
+            event["created"] = json!(at.plus_ms(seconds * 1_000).to_string());
+            event["snapshot_event"] = json!(snapshot);
+            event["related_object"]["id"] = json!(id);
+            event.to_string()
+        };
+        // All but the last are told of by a snapshot event, which comes after them.
+        let known = events.iter().find(|one| one.kind() == "checkout.session.completed").unwrap();
+        for place in 0..300 {
+            let body = event(place, 0, known.id());
+            assert_eq!(pair.app.deliver(&body).await.field("status"), "waiting");
+        }
+        pair.app.deliver(&event(300, 1, "evt_none")).await;
+        pair.app.deliver(&known.render(ApiVersion::default()).body).await;
+        pair.pass(2);
+        pair.ask().await;
+        let (waiting, _) = thin_events::count_open(&pair.app.app().engine.db).await.unwrap();
+        assert_eq!(waiting, 0);
+        assert!(pair.can("weekly_digest").await);
         pair.stop().await;
     }
 
