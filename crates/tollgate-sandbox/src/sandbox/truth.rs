@@ -14,7 +14,7 @@ use crate::object::stored::Stored;
 use crate::object::subscription::Subscription;
 
 /// Everything a customer has, each kind ordered by its ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CustomerTruth {
     /// Its id, `cus_…`.
     pub id: String,

@@ -1,32 +1,31 @@
-//! Random lives. Owns: what accounts do at Stripe, and what becomes of the events on their way.
+//! Random lives. Owns: how time passes, and what becomes of the events on their way.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
-use tollgate_domain::buying::TimingWish;
-use tollgate_domain::catalog::Interval;
+use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
-use tollgate_domain::{Catalog, Timestamp};
-use tollgate_sandbox::sandbox::{
-    ApiRequest, Card, CheckoutOutcome, DisputeMove, Method, Params, Sandbox, SandboxOptions,
-};
+use tollgate_sandbox::sandbox::{ApiRequest, Method, Params, Sandbox, SandboxOptions};
 use tollgate_sandbox::server::{self, RunningSandbox, ServerOptions};
-use tollgate_sandbox::{ApiVersion, Happening, sandbox_price_id};
-use tollgate_server::billing::subscription::PlanChange;
+use tollgate_sandbox::{ApiVersion, Happening};
+use tollgate_server::engine::ReadAt;
 use tollgate_server::intake::{Delivery, read, squeeze};
 use tollgate_server::reconcile::{self, Kind, Order, ReconcileError};
 use tollgate_server::workers;
 use tollgate_stripe::{EVENT_TYPES, StripeError};
 
-use crate::support::{NOW, Settings, TestApp, TestDatabase, catalog};
+use super::market::{Era, Market};
+use super::sold::Sold;
+use crate::support::{NOW, Settings, TestApp, TestDatabase};
 
 const LOST_PERCENT: u8 = 12;
 const DOUBLED_PERCENT: u8 = 15;
 const LATE_PERCENT: u8 = 25;
 const LATE_SECONDS_MAX: i64 = 3 * 86_400;
-const PLANS: [&str; 4] = ["basic", "premium", "exclusive", "elite"];
+/// Every so many accounts, one is paid for by the customer of the account before it.
+const SHARED_EVERY: usize = 8;
 /// From before `acacia` to today.
 const VERSIONS: [ApiVersion; 6] = [
     ApiVersion::V2022,
@@ -38,62 +37,91 @@ const VERSIONS: [ApiVersion; 6] = [
 ];
 
 /// In which form a world's events are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
     Snapshot,
     Thin,
     /// Each in one of the two.
     Mixed,
     /// Each in both, by two destinations.
     Double,
+    /// Snapshots by an endpoint that sends checkouts and invoices alone, and those reliably; nobody
+    /// asks Stripe about anything.
+    NoSubscriptions,
 }
 
 impl Form {
-    const ALL: [Self; 4] = [Self::Snapshot, Self::Thin, Self::Mixed, Self::Double];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Snapshot, Self::Thin, Self::Mixed, Self::Double, Self::NoSubscriptions];
 
     fn of(seed: u64) -> Self {
-        Self::ALL[usize::try_from(seed % 4).unwrap()]
+        let place = seed % u64::try_from(Self::ALL.len()).unwrap();
+        Self::ALL[usize::try_from(place).unwrap()]
+    }
+
+    fn sends(self, kind: &str) -> bool {
+        let sold = ["checkout.", "invoice."];
+        self != Self::NoSubscriptions || sold.iter().any(|start| kind.starts_with(start))
+    }
+
+    /// Whether a server of such a world asks Stripe about doubts all the while.
+    fn asks(self, seed: u64) -> bool {
+        match self {
+            Self::Snapshot => seed % 2 == 1,
+            Self::Thin | Self::Mixed | Self::Double => true,
+            Self::NoSubscriptions => false,
+        }
     }
 }
 
-/// How often each thing was done.
+/// How often each thing was done, and by how many.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Deeds(BTreeMap<&'static str, usize>);
+pub(super) struct Deeds {
+    done: BTreeMap<&'static str, usize>,
+    /// Lives by the form in which their events were sent.
+    pub(super) lives: BTreeMap<Form, usize>,
+}
 
 impl Deeds {
-    fn did(&mut self, what: &'static str) {
-        *self.0.entry(what).or_default() += 1;
+    pub(super) fn did(&mut self, what: &'static str) {
+        *self.done.entry(what).or_default() += 1;
     }
 
     pub(super) fn add(&mut self, other: &Self) {
-        for (what, count) in &other.0 {
-            *self.0.entry(what).or_default() += count;
+        for (what, count) in &other.done {
+            *self.done.entry(what).or_default() += count;
+        }
+        for (form, count) in &other.lives {
+            *self.lives.entry(*form).or_default() += count;
         }
     }
 
     /// Whether every kind of deed was done so often.
     pub(super) fn of_every_kind_at_least(&self, count: usize) -> bool {
-        self.0.len() == KINDS && self.0.values().all(|done| *done >= count)
+        self.done.len() == KINDS && self.done.values().all(|done| *done >= count)
     }
 }
 
 /// Different names given to [`Deeds::did`].
-const KINDS: usize = 17;
+const KINDS: usize = 23;
 
 /// The key of the account, and one of another account.
 const RIGHT_KEY: &str = "sk_test_tollgate_model";
 const WRONG_KEY: &str = "sk_test_tollgate_other";
 
 /// One account at Stripe.
-struct Account {
-    name: String,
-    customer: String,
-    subscriptions: Vec<String>,
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub(super) name: String,
+    pub(super) customer: String,
+    /// Another account that the same customer pays for.
+    pub(super) twin: Option<usize>,
+    pub(super) subscriptions: Vec<String>,
     /// Sessions that were paid later, and are not settled.
-    unsettled: Vec<String>,
-    intents: Vec<String>,
+    pub(super) unsettled: Vec<String>,
+    pub(super) intents: Vec<String>,
     /// Subscriptions to another product in the same Stripe account.
-    others: Vec<String>,
+    pub(super) others: Vec<String>,
 }
 
 /// An event on its way.
@@ -108,84 +136,117 @@ pub(super) struct World {
     pub(super) app: TestApp,
     pub(super) stripe: RunningSandbox,
     pub(super) deeds: Deeds,
-    catalog: Catalog,
-    rng: fastrand::Rng,
-    accounts: Vec<Account>,
+    pub(super) market: Market,
+    pub(super) sold: Sold,
+    pub(super) rng: fastrand::Rng,
+    pub(super) accounts: Vec<Account>,
+    /// Where one account's wish touched what another one has; empty.
+    pub(super) mixed_up: Vec<String>,
     on_their_way: Vec<OnItsWay>,
     told: usize,
     lost: u64,
-    form: Form,
+    pub(super) form: Form,
     /// Stripe is asked about doubts all the while, as a server does.
     asks: bool,
     database_url: String,
     /// The price of another product.
-    other_price: String,
+    pub(super) other_price: String,
     /// The engine has a wrong key just now.
-    wrong_key: bool,
+    pub(super) wrong_key: bool,
 }
 
-/// An engine on a database, with a key of Stripe's.
-async fn engine(database_url: &str, stripe: &RunningSandbox, key: &str) -> TestApp {
+/// An engine on a database, with a key of Stripe's and the catalog of an era.
+async fn engine(
+    database_url: &str,
+    stripe: &RunningSandbox,
+    key: &str,
+    market: &Market,
+) -> TestApp {
     let environment = vec![
         ("STRIPE_SECRET_KEY".to_owned(), key.to_owned()),
         ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
+        ("STRIPE_PRODUCT_PRICE_MAP".to_owned(), market.price_map()),
     ];
-    TestApp::start_at(database_url, Settings { environment, ..Settings::default() }).await
+    let catalog = Some(market.file());
+    TestApp::start_at(database_url, Settings { environment, catalog, ..Settings::default() }).await
+}
+
+/// Calls Stripe's API; `None` where it refuses.
+fn call(
+    stripe: &RunningSandbox,
+    method: Method,
+    path: &str,
+    pairs: &[(&str, &str)],
+) -> Option<Value> {
+    let params = Params::from_pairs(pairs.iter().copied()).expect("parameters");
+    let reply = stripe.with(|stripe| stripe.call(&ApiRequest::new(method, path, params)));
+    (reply.status < 300).then_some(reply.body)
+}
+
+/// A price that is made now; `per`: how often it is paid.
+fn new_price(stripe: &RunningSandbox, name: &str, amount: &str, per: Option<&str>) -> String {
+    let mut pairs =
+        vec![("currency", "usd"), ("unit_amount", amount), ("product_data[name]", name)];
+    pairs.extend(per.map(|per| ("recurring[interval]", per)));
+    let made = call(stripe, Method::Post, "/v1/prices", &pairs).expect("a price");
+    made["id"].as_str().expect("an id").to_owned()
 }
 
 impl World {
     pub(super) async fn start(seed: u64, accounts: usize, database: &TestDatabase) -> Self {
         let at = Timestamp::parse(NOW).unwrap();
-        let catalog = catalog();
-        let stripe = server::start(ServerOptions::standing(&catalog, at, seed)).await.unwrap();
+        let mut market = Market::new();
+        let stripe =
+            server::start(ServerOptions::standing(&market.catalog(), at, seed)).await.unwrap();
         let other =
             SandboxOptions { seed: seed + 1_000, now: at.unix_seconds(), ..Default::default() };
         stripe.give_account(WRONG_KEY, Sandbox::new(other));
+        let other_price = new_price(&stripe, "Newsletter", "700", Some("month"));
+        market.raised = [
+            new_price(&stripe, "Premium for a while", "12000", None),
+            new_price(&stripe, "Score badge", "699", None),
+        ];
         let database_url = database.url();
-        let app = engine(&database_url, &stripe, RIGHT_KEY).await;
+        let app = engine(&database_url, &stripe, RIGHT_KEY, &market).await;
+        let form = Form::of(seed);
         let mut world = Self {
             app,
             stripe,
             deeds: Deeds::default(),
-            catalog,
+            market,
+            sold: Sold::default(),
             rng: fastrand::Rng::with_seed(seed),
             accounts: Vec::new(),
+            mixed_up: Vec::new(),
             on_their_way: Vec::new(),
             told: 0,
             lost: 0,
-            form: Form::of(seed),
-            asks: seed % 5 == 4 || Form::of(seed) != Form::Snapshot,
+            form,
+            asks: form.asks(seed),
             database_url,
-            other_price: String::new(),
+            other_price,
             wrong_key: false,
         };
-        let other = world.made(
-            "/v1/prices",
-            &[
-                ("currency", "usd"),
-                ("unit_amount", "700"),
-                ("recurring[interval]", "month"),
-                ("product_data[name]", "Newsletter"),
-            ],
-        );
-        world.other_price = other.expect("a price");
         for number in 0..accounts {
-            let name = format!("acct-{number}");
-            let customer = world.made(
-                "/v1/customers",
-                &[("email", &format!("{name}@example.org")), ("metadata[account_id]", &name)],
-            );
-            let customer = customer.expect("a customer");
-            world.accounts.push(Account {
-                name,
-                customer,
-                subscriptions: Vec::new(),
-                unsettled: Vec::new(),
-                intents: Vec::new(),
-                others: Vec::new(),
-            });
+            world.open_account(number);
         }
+        *world.deeds.lives.entry(form).or_default() += accounts;
         world
+    }
+
+    /// An account with a customer of its own, or with that of the account before it.
+    fn open_account(&mut self, number: usize) {
+        let name = format!("acct-{number}");
+        let twin = (number % SHARED_EVERY == SHARED_EVERY - 1).then(|| number - 1);
+        let customer = if let Some(twin) = twin {
+            self.accounts[twin].twin = Some(number);
+            self.accounts[twin].customer.clone()
+        } else {
+            let email = format!("{name}@example.org");
+            let pairs = [("email", email.as_str()), ("metadata[account_id]", name.as_str())];
+            self.made("/v1/customers", &pairs).expect("a customer")
+        };
+        self.accounts.push(Account { name, customer, twin, ..Account::default() });
     }
 
     pub(super) async fn stop(self) {
@@ -194,28 +255,33 @@ impl World {
     }
 
     /// Calls Stripe's API; `None` where it refuses.
-    fn call(&self, method: Method, path: &str, pairs: &[(&str, &str)]) -> Option<Value> {
-        let params = Params::from_pairs(pairs.iter().copied()).expect("parameters");
-        let reply = self.stripe.with(|stripe| stripe.call(&ApiRequest::new(method, path, params)));
-        (reply.status < 300).then_some(reply.body)
+    pub(super) fn call(&self, method: Method, path: &str, pairs: &[(&str, &str)]) -> Option<Value> {
+        call(&self.stripe, method, path, pairs)
     }
 
-    fn made(&self, path: &str, pairs: &[(&str, &str)]) -> Option<String> {
+    pub(super) fn made(&self, path: &str, pairs: &[(&str, &str)]) -> Option<String> {
         Some(self.call(Method::Post, path, pairs)?["id"].as_str()?.to_owned())
     }
 
     /// Lets days pass in which somebody does something every few hours. For some days in the middle
-    /// the engine has a key of another account.
+    /// the engine has a key of another account, and twice it is given another catalog.
     pub(super) async fn live(&mut self, days: i64) {
         let begin = self.stripe.clock().now();
         let end = begin.plus_days(days);
         let (wrong, right) = (begin.plus_days(days / 3), begin.plus_days(days / 3 + 4));
+        let (raised, renamed) = (begin.plus_days(days / 2), begin.plus_days(days * 3 / 4));
         while self.stripe.clock().now() < end {
             let now = self.stripe.clock().now();
             let wrong_key = now >= wrong && now < right;
             if wrong_key != self.wrong_key {
-                self.restart(if wrong_key { WRONG_KEY } else { RIGHT_KEY }).await;
                 self.wrong_key = wrong_key;
+                self.restart().await;
+            }
+            let eras = [(renamed, Era::Renamed), (raised, Era::Raised)];
+            let era =
+                eras.iter().find(|(from, _)| now >= *from).map_or(Era::First, |(_, era)| *era);
+            if era != self.market.era {
+                self.change_catalog(era).await;
             }
             for _ in 0..self.rng.usize(1..8) {
                 let who = self.rng.usize(0..self.accounts.len());
@@ -226,12 +292,14 @@ impl World {
             if self.wrong_key {
                 self.is_refused().await;
             }
+            self.watch().await;
         }
     }
 
-    /// The engine's process ends, and another one begins with this key.
-    async fn restart(&mut self, key: &str) {
-        let next = engine(&self.database_url, &self.stripe, key).await;
+    /// The engine's process ends, and another one begins.
+    pub(super) async fn restart(&mut self) {
+        let key = if self.wrong_key { WRONG_KEY } else { RIGHT_KEY };
+        let next = engine(&self.database_url, &self.stripe, key, &self.market).await;
         next.clock.set(self.stripe.clock().now());
         std::mem::replace(&mut self.app, next).stop().await;
     }
@@ -277,7 +345,7 @@ impl World {
                 continue;
             }
             let (full, thin) = match self.form {
-                Form::Snapshot => (true, false),
+                Form::Snapshot | Form::NoSubscriptions => (self.form.sends(event.kind()), false),
                 Form::Thin => (false, true),
                 Form::Double => (true, true),
                 Form::Mixed => {
@@ -293,12 +361,13 @@ impl World {
 
     /// One event sets out in one form; returns whether it does not get lost.
     fn set_out(&mut self, event: &Happening, thin: bool) -> bool {
-        if self.rng.u8(0..100) < LOST_PERCENT {
+        let reliable = self.form == Form::NoSubscriptions;
+        if !reliable && self.rng.u8(0..100) < LOST_PERCENT {
             return false;
         }
         let copies = if self.rng.u8(0..100) < DOUBLED_PERCENT { 2 } else { 1 };
         for _ in 0..copies {
-            let late = self.rng.u8(0..100) < LATE_PERCENT;
+            let late = !reliable && self.rng.u8(0..100) < LATE_PERCENT;
             let delay = if late { self.rng.i64(0..LATE_SECONDS_MAX) } else { 0 };
             let version = VERSIONS[self.rng.usize(0..VERSIONS.len())];
             self.on_their_way.push(OnItsWay {
@@ -340,281 +409,39 @@ impl World {
             .collect();
         let replies = self.app.app().intake.process(&deliveries).await;
         assert!(replies.iter().all(Option::is_some), "everything is committed");
-        if self.asks && self.wrong_key {
-            // Whatever is asked for stays in doubt.
-            workers::refetch::tick(self.app.app()).await.ok();
-        } else if self.asks {
-            while workers::refetch::tick(self.app.app()).await.expect("Stripe answers") > 0 {}
-        }
+        self.work().await;
     }
 
-    /// Somebody does something; what Stripe refuses is no deed.
-    async fn act(&mut self, who: usize) {
-        let done = match self.rng.u8(0..112) {
-            100..104 => self.subscribe_elsewhere(who),
-            104..112 => self.ask_us(who).await,
-            0..28 => self.buy(who),
-            28..40 => self.buy_once(who),
-            40..50 => self.change(who),
-            50..57 => self.cancel_later(who),
-            57..60 => self.cancel_now(who),
-            60..68 => self.change_card(who),
-            68..76 => self.refund(who),
-            76..86 => self.dispute(who),
-            86..90 => self.pause_collection(who),
-            90..93 => self.pause(who),
-            93..96 => self.write(who),
-            _ => self.settle(),
-        };
-        if let Some(what) = done {
-            self.deeds.did(what);
-        }
-    }
-
-    /// Somebody subscribes to another product; nothing of it names us.
-    fn subscribe_elsewhere(&mut self, who: usize) -> Option<&'static str> {
-        if self.accounts[who].others.len() >= 2 {
-            return None;
-        }
-        let (customer, price) = (self.accounts[who].customer.clone(), self.other_price.clone());
-        let session = self.made(
-            "/v1/checkout/sessions",
-            &[
-                ("mode", "subscription"),
-                ("customer", customer.as_str()),
-                ("line_items[0][price]", price.as_str()),
-                ("line_items[0][quantity]", "1"),
-                ("success_url", "https://letters.example.org/done"),
-            ],
-        )?;
-        let paid = |stripe: &mut Sandbox| stripe.complete_checkout(&session, CheckoutOutcome::Pay);
-        self.stripe.with(paid).ok()?;
-        let done = self.call(Method::Get, &format!("/v1/checkout/sessions/{session}"), &[])?;
-        self.accounts[who].others.extend(done["subscription"].as_str().map(str::to_owned));
-        Some("subscribed elsewhere")
-    }
-
-    /// The application asks us to change a subscription; what we refuse is no deed.
-    async fn ask_us(&mut self, who: usize) -> Option<&'static str> {
-        let account = AccountId::parse(&self.accounts[who].name).expect("an id");
+    /// The workers' turns, until nothing is due.
+    async fn work(&self) {
         let app = self.app.app();
-        let done = match self.rng.u8(0..4) {
-            0 | 1 => {
-                let change = PlanChange {
-                    account: &account,
-                    plan: PLANS[self.rng.usize(0..PLANS.len())],
-                    interval: None,
-                    quantity: None,
-                    timing: TimingWish::Immediate,
-                };
-                app.change_plan(change).await.map(|_| ())
+        loop {
+            let mut done = workers::retry::round(app).await.expect("the retry worker runs");
+            if self.asks && !self.wrong_key {
+                done += workers::refetch::tick(app).await.expect("Stripe answers");
+            } else if self.asks {
+                // Whatever is asked for stays in doubt.
+                workers::refetch::tick(app).await.ok();
             }
-            2 => app.cancel(&account, self.rng.bool()).await,
-            _ => app.resume(&account).await,
-        };
-        assert!(done.is_err() || !self.wrong_key, "nothing is changed with a wrong key");
-        done.ok().map(|()| "changed by us")
-    }
-
-    /// What we did to objects of another product, in words; empty.
-    pub(super) fn trespasses(&self) -> Vec<String> {
-        let others: Vec<&String> = self.accounts.iter().flat_map(|one| &one.others).collect();
-        let mut found = Vec::new();
-        for id in &others {
-            let path = format!("/v1/subscriptions/{id}");
-            let shown = self.call(Method::Get, &path, &[]).expect("it is there");
-            let ended = &shown["cancellation_details"]["reason"];
-            let row = &shown["metadata"]["tollgate_row"];
-            if *ended == "cancellation_requested" || !row.is_null() {
-                found.push(format!("{id}: {shown}"));
-            }
-        }
-        let happenings = self.stripe.with(|stripe| stripe.happenings().to_vec());
-        for event in &happenings {
-            let body: Value =
-                serde_json::from_str(&event.render(ApiVersion::default()).body).expect("JSON");
-            let key = body["request"]["idempotency_key"].as_str().unwrap_or_default();
-            let object = body["data"]["object"]["id"].as_str().unwrap_or_default();
-            if key.starts_with("tollgate-") && others.iter().any(|id| *id == object) {
-                found.push(format!("{}: {key}", event.kind()));
-            }
-        }
-        found
-    }
-
-    fn pick<'a>(&mut self, from: &'a [String]) -> Option<&'a String> {
-        if from.is_empty() { None } else { from.get(self.rng.usize(0..from.len())) }
-    }
-
-    fn subscription(&mut self, who: usize) -> Option<String> {
-        let all = self.accounts[who].subscriptions.clone();
-        self.pick(&all).cloned()
-    }
-
-    fn intent(&mut self, who: usize) -> Option<String> {
-        let all = self.accounts[who].intents.clone();
-        self.pick(&all).cloned()
-    }
-
-    fn buy(&mut self, who: usize) -> Option<&'static str> {
-        // Mostly once; some open two pages.
-        if !self.accounts[who].subscriptions.is_empty() && self.rng.u8(0..100) < 85 {
-            return None;
-        }
-        let plan = PLANS[self.rng.usize(0..PLANS.len())];
-        let price = sandbox_price_id(&self.catalog, plan, Interval::Month);
-        let (name, customer) =
-            (self.accounts[who].name.clone(), self.accounts[who].customer.clone());
-        let trial = self.rng.bool();
-        let mut pairs = vec![
-            ("mode", "subscription"),
-            ("customer", customer.as_str()),
-            ("line_items[0][price]", price.as_str()),
-            ("line_items[0][quantity]", "1"),
-            ("success_url", "https://app.example.org/done"),
-            ("metadata[account_id]", name.as_str()),
-            ("subscription_data[metadata][account_id]", name.as_str()),
-        ];
-        if trial {
-            pairs.push(("subscription_data[trial_period_days]", "7"));
-        }
-        let session = self.made("/v1/checkout/sessions", &pairs)?;
-        self.finish(who, &session, CheckoutOutcome::Pay)?;
-        Some(if trial { "tried" } else { "subscribed" })
-    }
-
-    fn buy_once(&mut self, who: usize) -> Option<&'static str> {
-        let price = sandbox_price_id(&self.catalog, "badge", Interval::OneTime);
-        let (name, customer) =
-            (self.accounts[who].name.clone(), self.accounts[who].customer.clone());
-        let session = self.made(
-            "/v1/checkout/sessions",
-            &[
-                ("mode", "payment"),
-                ("customer", customer.as_str()),
-                ("line_items[0][price]", price.as_str()),
-                ("line_items[0][quantity]", "1"),
-                ("success_url", "https://app.example.org/done"),
-                ("metadata[account_id]", name.as_str()),
-                ("metadata[type]", "badge_purchase"),
-                ("payment_intent_data[metadata][account_id]", name.as_str()),
-            ],
-        )?;
-        match self.rng.u8(0..4) {
-            0 => {
-                self.finish(who, &session, CheckoutOutcome::PayLater)?;
-                self.accounts[who].unsettled.push(session);
-                Some("bought, paid later")
-            }
-            1 => None,
-            _ => {
-                self.finish(who, &session, CheckoutOutcome::Pay)?;
-                Some("bought")
+            if done == 0 {
+                return;
             }
         }
     }
 
-    fn finish(&mut self, who: usize, session: &str, how: CheckoutOutcome) -> Option<()> {
-        self.stripe.with(|stripe| stripe.complete_checkout(session, how)).ok()?;
-        let path = format!("/v1/checkout/sessions/{session}");
-        let done = self.call(Method::Get, &path, &[])?;
-        let account = &mut self.accounts[who];
-        account.subscriptions.extend(done["subscription"].as_str().map(str::to_owned));
-        account.intents.extend(done["payment_intent"].as_str().map(str::to_owned));
-        Some(())
+    /// Stripe is asked about all that is in doubt.
+    pub(super) async fn ask_all(&mut self) {
+        self.asks = true;
+        self.app.clock.set(self.app.now().plus_ms(5_000));
+        self.work().await;
     }
 
-    fn change(&mut self, who: usize) -> Option<&'static str> {
-        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
-        let now = self.call(Method::Get, &path, &[])?;
-        let item = now["items"]["data"][0]["id"].as_str()?.to_owned();
-        let plan = PLANS[self.rng.usize(0..PLANS.len())];
-        let price = sandbox_price_id(&self.catalog, plan, Interval::Month);
-        let billed = ["create_prorations", "always_invoice", "none"][self.rng.usize(0..3)];
-        self.call(
-            Method::Post,
-            &path,
-            &[
-                ("items[0][id]", item.as_str()),
-                ("items[0][price]", price.as_str()),
-                ("proration_behavior", billed),
-            ],
-        )?;
-        Some("changed")
-    }
-
-    fn cancel_later(&mut self, who: usize) -> Option<&'static str> {
-        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
-        let later = if self.rng.u8(0..3) == 0 { "false" } else { "true" };
-        self.call(Method::Post, &path, &[("cancel_at_period_end", later)])?;
-        Some("cancelled later")
-    }
-
-    fn cancel_now(&mut self, who: usize) -> Option<&'static str> {
-        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
-        self.call(Method::Delete, &path, &[])?;
-        Some("cancelled")
-    }
-
-    fn change_card(&mut self, who: usize) -> Option<&'static str> {
-        let card = if self.rng.u8(0..3) == 0 { Card::Good } else { Card::Declined };
-        let customer = self.accounts[who].customer.clone();
-        self.stripe.with(|stripe| stripe.set_card(&customer, card)).ok()?;
-        Some("changed the card")
-    }
-
-    fn refund(&mut self, who: usize) -> Option<&'static str> {
-        let intent = self.intent(who)?;
-        let part = self.rng.bool();
-        let mut pairs = vec![("payment_intent", intent.as_str())];
-        if part {
-            pairs.push(("amount", "100"));
-        }
-        self.made("/v1/refunds", &pairs)?;
-        Some("was refunded")
-    }
-
-    fn dispute(&mut self, who: usize) -> Option<&'static str> {
-        let intent = self.intent(who)?;
-        let paid = self.call(Method::Get, &format!("/v1/payment_intents/{intent}"), &[])?;
-        let charge = paid["latest_charge"].as_str()?.to_owned();
-        let moves = [DisputeMove::Open, DisputeMove::Open, DisputeMove::Won, DisputeMove::Lost];
-        let what = moves[self.rng.usize(0..moves.len())];
-        self.stripe.with(|stripe| stripe.dispute(&charge, what)).ok()?;
-        Some("disputed")
-    }
-
-    fn pause_collection(&mut self, who: usize) -> Option<&'static str> {
-        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
-        if self.rng.bool() {
-            self.call(Method::Post, &path, &[("pause_collection[behavior]", "void")])?;
-        } else {
-            self.call(Method::Post, &path, &[("pause_collection", "")])?;
-        }
-        Some("paused collection")
-    }
-
-    fn pause(&mut self, who: usize) -> Option<&'static str> {
-        let path = format!("/v1/subscriptions/{}", self.subscription(who)?);
-        let now = self.call(Method::Get, &path, &[])?;
-        let paused = now["status"] == "paused";
-        let path = format!("{path}/{}", if paused { "resume" } else { "pause" });
-        self.call(Method::Post, &path, if paused { &[] } else { &[("type", "subscription")] })?;
-        Some("paused")
-    }
-
-    fn write(&mut self, who: usize) -> Option<&'static str> {
-        let path = format!("/v1/customers/{}", self.accounts[who].customer);
-        let email = format!("billing{}@example.org", self.rng.u32(..));
-        self.call(Method::Post, &path, &[("email", email.as_str())])?;
-        Some("moved")
-    }
-
-    /// Money that was on its way comes, or does not.
-    fn settle(&mut self) -> Option<&'static str> {
-        let session = self.accounts.iter_mut().find_map(|one| one.unsettled.pop())?;
-        let comes = self.rng.u8(0..3) > 0;
-        self.stripe.with(|stripe| stripe.settle_later(&session, comes)).ok()?;
-        Some("settled")
+    /// The rank of the plan an account has now.
+    pub(super) async fn rank(&self, account: &str) -> u32 {
+        let account = AccountId::parse(account).expect("an id");
+        let engine = &self.app.app().engine;
+        let entry = engine.resolve(&account, ReadAt::default()).await.expect("an answer");
+        let plan = self.app.app().config.catalog.plan(entry.resolution.plan);
+        plan.expect("a plan of the catalog").rank
     }
 }
