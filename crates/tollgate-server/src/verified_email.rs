@@ -13,7 +13,8 @@ use crate::intake::Intake;
 
 impl Intake {
     /// Sets or removes the verified e-mail of an account, which begins with it where it is not known
-    /// yet. Events that wait for somebody with this e-mail run again. Returns the account's revision;
+    /// yet. Events that wait for somebody with this e-mail run again, and so do those that wait for
+    /// the one it had: another account may be the only one with it now. Returns the account's revision;
     /// setting what is set changes nothing.
     pub async fn set_email(
         &self,
@@ -58,9 +59,8 @@ impl Intake {
         ledger.keep_heads(&heads);
         ledger.write(&mut tx).await?;
         accounts::set_email(&mut tx, account, email).await?;
-        if let Some(email) = email {
-            inbox::wake_for_email(&mut tx, email).await?;
-        }
+        let came_and_left: Vec<&str> = email.into_iter().chain(known.as_deref()).collect();
+        inbox::wake_for_emails(&mut tx, &came_and_left).await?;
         let changed = ledger.changed();
         changes::append(&mut tx, self.instance(), &changed).await?;
         self.commit(tx, &changed).await?;

@@ -10,7 +10,7 @@ CREATE TABLE accounts (
     journal_sequence BIGINT NOT NULL,
     journal_hash     {bytes} NOT NULL,
     email            {text},
-    -- The e-mail in lower case, for finding the account by it.
+    -- A hash of the e-mail in lower case, as events wait for it, for finding the account by it.
     email_key        {text},
     created_at       BIGINT NOT NULL,
     updated_at       BIGINT NOT NULL

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use tollgate_domain::Timestamp;
-use tollgate_domain::ids::AccountId;
+use tollgate_domain::ids::{AccountId, ObjectId};
 
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
+use crate::inbox::email_key;
 use crate::journal::ChainHash;
 use crate::statement::{Row, Rows, statements};
 use crate::wire;
@@ -102,6 +103,10 @@ statements! {
         FROM r CROSS JOIN accounts t WHERE t.email_key = r.email_key \
         GROUP BY t.email_key HAVING COUNT(*) = 1";
 
+    /// The e-mail of one that is removed may be another one's alone from then on.
+    WAKE_FOR_EMAIL = "INSERT INTO event_wakes (object_id) \
+        SELECT a.email_key FROM accounts a WHERE a.account_id = $1 \
+            AND EXISTS (SELECT 1 FROM event_waits w WHERE w.object_id = a.email_key)";
     REMOVE = "DELETE FROM accounts WHERE account_id = $1";
     REMOVE_LINKS = "DELETE FROM stripe_links WHERE account_id = $1";
     REMOVE_FACTS = "DELETE FROM facts WHERE account_id = $1";
@@ -232,9 +237,9 @@ pub async fn set_email(
     account: &AccountId,
     email: Option<&str>,
 ) -> Result<bool, StoreError> {
-    let key = email.map(str::to_lowercase);
+    let key = email.map(email_key);
     let call = SET_EMAIL.on(tx).text(account.as_str()).opt_prose(email);
-    Ok(call.opt_prose(key.as_deref()).execute().await? == 1)
+    Ok(call.opt_text(key.as_ref().map(ObjectId::as_str)).execute().await? == 1)
 }
 
 /// The verified e-mail of an account; `None` for an account that is not known, too.
@@ -253,17 +258,24 @@ pub async fn by_email(
     if emails.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = Rows::of(emails).prose(|email| email);
-    let found = BY_EMAIL.on(tx).rows(rows).fetch().await?;
-    let read = |row: &Row| {
+    let keys: HashMap<ObjectId, &String> =
+        emails.iter().map(|email| (email_key(email), email)).collect();
+    let asked: Vec<&ObjectId> = keys.keys().collect();
+    let rows = Rows::of(&asked).text(|key| key.as_str());
+    let mut accounts = HashMap::with_capacity(keys.len());
+    for row in BY_EMAIL.on(tx).rows(rows).fetch().await? {
         let mut cells = row.cells();
-        Ok((cells.prose()?.into_owned(), cells.key("accounts")?))
-    };
-    found.iter().map(read).collect()
+        let key: ObjectId = cells.key("accounts")?;
+        if let Some(email) = keys.get(&key) {
+            accounts.insert((*email).clone(), cells.key("accounts")?);
+        }
+    }
+    Ok(accounts)
 }
 
 /// Removes an account and every row that is keyed by it; raw events stay, without their account.
-/// Returns whether it existed.
+/// What waits for its e-mail is
+/// woken: it may be another one's alone now. Returns whether the account existed.
 pub async fn remove(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError> {
     let rest = [
         &REMOVE_LINKS,
@@ -275,6 +287,7 @@ pub async fn remove(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError
         &REMOVE_USAGE,
         &FORGET_IN_INBOX,
     ];
+    WAKE_FOR_EMAIL.on(&mut *tx).text(account.as_str()).execute().await?;
     let existed = REMOVE.on(&mut *tx).text(account.as_str()).execute().await? == 1;
     for statement in rest {
         statement.on(&mut *tx).text(account.as_str()).execute().await?;

@@ -20,7 +20,7 @@ pub use intake::{
 };
 pub use read::{body, count_open, find, list, stats, was_ignored_since};
 pub use wake::{
-    FOREIGN, email_key, look_back, look_back_at_all, run_wakes, wake, wake_for, wake_for_email,
+    FOREIGN, email_key, look_back, look_back_at_all, run_wakes, wake, wake_for, wake_for_emails,
 };
 pub use work::{claim, set_for_replay, set_ids_for_replay};
 

@@ -27,13 +27,19 @@ statements! {
         SELECT r.object_id FROM r \
         WHERE EXISTS (SELECT 1 FROM event_waits w WHERE w.object_id = r.object_id)";
 
+    /// An e-mail that several accounts have leads to none of them: nothing came about.
     LOOK_BACK = "WITH {rows:object_id text} INSERT INTO event_wakes (object_id) \
         SELECT r.object_id FROM r \
-        WHERE EXISTS (SELECT 1 FROM stripe_links l WHERE l.object_id = r.object_id)";
+        WHERE EXISTS (SELECT 1 FROM stripe_links l WHERE l.object_id = r.object_id) \
+            OR (SELECT COUNT(*) FROM accounts a WHERE a.email_key = r.object_id) = 1";
 
     LOOK_BACK_AT_ALL = "INSERT INTO event_wakes (object_id) \
         SELECT DISTINCT w.object_id FROM event_waits w CROSS JOIN stripe_links l \
-        WHERE l.object_id = w.object_id";
+        WHERE l.object_id = w.object_id \
+        UNION ALL \
+        SELECT a.email_key FROM accounts a \
+        WHERE EXISTS (SELECT 1 FROM event_waits w WHERE w.object_id = a.email_key) \
+        GROUP BY a.email_key HAVING COUNT(*) = 1";
 
     TAKE = "SELECT id, object_id FROM event_wakes ORDER BY id LIMIT $1";
 
@@ -70,14 +76,16 @@ pub async fn wake_for(db: &Db, keys: &[ObjectId]) -> Result<u64, StoreError> {
     on_objects(&WAKE, db.writer(), keys).await
 }
 
-/// Notes that an account got its verified e-mail, in the transaction that says so. Returns 1 when
-/// events wait for it.
-pub async fn wake_for_email(tx: &mut Tx, email: &str) -> Result<u64, StoreError> {
-    on_objects(&WAKE, tx.into(), &[email_key(email)]).await
+/// Notes that verified e-mails came to an account or left it, in the transaction that says so: one
+/// that several accounts had may be another one's alone now. Returns for how many events wait.
+pub async fn wake_for_emails(tx: &mut Tx, emails: &[&str]) -> Result<u64, StoreError> {
+    let keys: Vec<ObjectId> = emails.iter().map(|email| email_key(email)).collect();
+    on_objects(&WAKE, tx.into(), &keys).await
 }
 
-/// Looks, after the commit, whether what events began to wait for was linked meanwhile: a
-/// transaction that links an object does not see that another one has begun to wait for it.
+/// Looks, after the commit, whether what events began to wait for was linked, or became an
+/// account's verified e-mail, meanwhile: a transaction that does so does not see that another one
+/// has begun to wait for it.
 pub async fn look_back(db: &Db, objects: &[ObjectId]) -> Result<u64, StoreError> {
     match db {
         // Transactions come one after the other.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use tollgate_domain::ids::EventId;
 use tollgate_store::inbox::{self, ClaimedEvent, EventFilter, EventStatus, Finished, NewEvent};
+use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::{Db, links};
 
 use crate::database::write;
@@ -192,6 +193,36 @@ on_both! {
         assert_eq!(inbox::run_wakes(db, at(0), 10).await.unwrap(), 1);
         let found = inbox::look_back(db, &[object("cus_1"), object("cus_2")]).await.unwrap();
         assert!(found <= 1, "transactions of SQLite come one after the other");
+    }
+
+    an_e_mail_verified_while_an_event_began_to_wait_is_found_by_looking_back: |db| async {
+        let keys = ["ann@x", "bob@x"].map(inbox::email_key);
+        let mut waiting = event("evt_1", EventStatus::Waiting);
+        waiting.outcome.next_attempt_at = Some(at(3_600));
+        insert(db, std::slice::from_ref(&waiting)).await;
+        let waits = [(key("evt_1"), keys.to_vec())];
+        write(db, async |tx| {
+            let heads = ["a", "b", "c"].map(|id| AccountHead::unknown(account(id)));
+            accounts::save(tx, &heads, at(0)).await?;
+            accounts::set_email(tx, &account("a"), Some("Ann@X")).await?;
+            accounts::set_email(tx, &account("b"), Some("bob@x")).await?;
+            accounts::set_email(tx, &account("c"), Some("bob@x")).await?;
+            inbox::set_waits(tx, &waits).await
+        }).await.unwrap();
+        // Two have the other one, which leads to nobody.
+        assert_eq!(inbox::look_back_at_all(db).await.unwrap(), 1);
+        let on_postgres = matches!(&**db, Db::Postgres(_));
+        assert_eq!(inbox::look_back(db, &keys).await.unwrap(), u64::from(on_postgres));
+        assert_eq!(inbox::run_wakes(db, at(0), 10).await.unwrap(), 1);
+        // One of the two is removed.
+        let removed = write(db, async |tx| accounts::remove(tx, &account("c")).await).await;
+        assert!(removed.unwrap());
+        assert_eq!(db.number("SELECT COUNT(*) FROM event_wakes").await, 1);
+        assert_eq!(inbox::look_back_at_all(db).await.unwrap(), 2);
+        let emails = ["ann@x".to_owned(), "bob@x".to_owned(), "none@x".to_owned()];
+        let found = write(db, async |tx| accounts::by_email(tx, &emails).await).await.unwrap();
+        assert_eq!(found.len(), 2);
+        assert_eq!(found["bob@x"], account("b"));
     }
 
     anything_can_be_replayed_but_what_is_held: |db| async {

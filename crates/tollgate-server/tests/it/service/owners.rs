@@ -410,6 +410,55 @@ on_both! {
         app.stop().await;
     }
 
+    async fn an_e_mail_that_becomes_one_accounts_alone_wakes_what_waits_for_it(database: &TestDatabase) {
+        let settings = Settings {
+            environment: vec![("TOLLGATE__IDENTITY__MATCH_EMAIL".into(), "true".into())],
+            ..Settings::default()
+        };
+        let app = TestApp::start_with(database, settings).await;
+        for account in ["ann", "bob", "cay"] {
+            verify(&app, account, &json!({"email": "ann@example.com"})).await;
+        }
+        let bought = event("evt_1", "customer.subscription.created", 2, subscription("sub_1", "cus_1", &price(), None));
+        let customer = event("evt_2", "customer.created", 1, customer("cus_1", None));
+        assert_eq!(status(&app, &bought).await, "waiting");
+        assert_eq!(status(&app, &customer).await, "ignored", "three have it, so it leads nowhere");
+        // One gives it up, one changes it.
+        verify(&app, "bob", &json!({"email": null})).await;
+        app.run_workers().await;
+        assert_eq!(tier(&app, "ann").await, "starter");
+        verify(&app, "cay", &json!({"email": "cay@example.com"})).await;
+        app.run_workers().await;
+        assert_eq!(tier(&app, "ann").await, "premium");
+        app.stop().await;
+    }
+
+    async fn an_e_mail_verified_while_an_event_began_to_wait_is_found_by_the_net(database: &TestDatabase) {
+        let settings = Settings {
+            environment: vec![("TOLLGATE__IDENTITY__MATCH_EMAIL".into(), "true".into())],
+            ..Settings::default()
+        };
+        let app = TestApp::start_with(database, settings).await;
+        verify(&app, "ann", &json!({"email": null})).await;
+        let known = event("evt_0", "customer.subscription.created", 1, subscription("sub_0", "cus_0", "price_none", Some("ann")));
+        assert_eq!(status(&app, &known).await, "processed");
+        let bought = event("evt_1", "customer.subscription.created", 2, subscription("sub_1", "cus_1", &price(), None));
+        let customer = event("evt_2", "customer.created", 1, customer("cus_1", None));
+        assert_eq!(status(&app, &bought).await, "waiting");
+        assert_eq!(status(&app, &customer).await, "ignored");
+        // What a transaction leaves behind that did not see the event begin to wait.
+        let db = &app.app().engine.db;
+        let mut tx = db.begin().await.unwrap();
+        let ann = AccountId::parse("ann").unwrap();
+        assert!(tollgate_store::accounts::set_email(&mut tx, &ann, Some("Ann@example.com")).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(inbox::look_back_at_all(db).await.unwrap(), 1);
+        app.run_workers().await;
+        assert_eq!(tier(&app, "ann").await, "premium");
+        assert_eq!(inbox::look_back_at_all(db).await.unwrap(), 0, "and once");
+        app.stop().await;
+    }
+
     async fn a_signed_body_that_cannot_be_read_is_a_dead_letter(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         for body in ["[1, 2]", "not json at all", ""] {
