@@ -127,7 +127,11 @@ fn place(kind: FetchedKind, id: &str) -> (Operation, ApiPath, Form) {
             let (operation, path, form) = of("checkout.sessions.retrieve", "/v1/checkout/sessions");
             (operation, path, form.expand("line_items"))
         }
-        FetchedKind::Invoice => of("invoices.retrieve", "/v1/invoices"),
+        FetchedKind::Invoice => {
+            // Which payments paid it leads refunds and disputes to it.
+            let (operation, path, form) = of("invoices.retrieve", "/v1/invoices");
+            (operation, path, form.expand("payments"))
+        }
         FetchedKind::Refund => of("refunds.retrieve", "/v1/refunds"),
         FetchedKind::Dispute => of("disputes.retrieve", "/v1/disputes"),
         FetchedKind::Charge => of("charges.retrieve", "/v1/charges"),

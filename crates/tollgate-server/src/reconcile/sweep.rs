@@ -52,9 +52,14 @@ async fn walk(
     filter: &Form,
 ) -> Result<(), ReconcileError> {
     let (operation, path) = place(kind);
+    let mut filter = filter.clone();
+    if kind == FetchedKind::Invoice {
+        // Which payments paid it leads refunds and disputes to it.
+        filter = filter.expand("data.payments");
+    }
     loop {
         let cursor = course.progress.after.clone().map_or(Cursor::Newest, Cursor::After);
-        let page = course.client.page(operation, &ApiPath::new(path), filter, &cursor).await?;
+        let page = course.client.page(operation, &ApiPath::new(path), &filter, &cursor).await?;
         compare(course, kind, &page).await?;
         course.progress.after = page.last_id();
         course.beat(step).await?;

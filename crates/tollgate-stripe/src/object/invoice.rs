@@ -9,7 +9,7 @@
 //! | created | `created` (2019-02-19), `date` |
 //! | collection method | `collection_method` (2019-10-17), `billing` |
 //! | lines | `lines.data`, see `line` |
-//! | payments | `payments.data[].payment` where expanded (basil), `payment_intent`, `charge` |
+//! | payments | `payments.data[].payment` of those that are paid, where expanded (basil), `payment_intent`, `charge` |
 
 use serde::Deserialize;
 use tollgate_domain::ids::{CustomerId, InvoiceId, ObjectId, SubscriptionId};
@@ -242,7 +242,8 @@ fn named_by_lines(object: &Invoice<'_>) -> Named {
 
 fn payments(object: &Invoice<'_>) -> Result<Vec<ObjectId>, ObserveError> {
     let mut payments = Vec::new();
-    for payment in object.payments.given().into_iter().flat_map(List::given) {
+    let shown = object.payments.given().into_iter().flat_map(List::given);
+    for payment in shown.filter(|payment| payment.is_paid()) {
         payment.collect(READER, &mut payments)?;
     }
     for (field, name) in [(&object.payment_intent, "payment_intent"), (&object.charge, "charge")] {

@@ -25,6 +25,8 @@ pub(super) struct Payment<'a> {
     #[serde(borrow)]
     invoice: Field<Reference<'a>>,
     #[serde(borrow)]
+    status: Field<Text<'a>>,
+    #[serde(borrow)]
     payment: Field<Means<'a>>,
 }
 object_value!(Payment);
@@ -41,6 +43,11 @@ struct Means<'a> {
 object_value!(Means);
 
 impl Payment<'_> {
+    /// Whether it paid: an expanded invoice shows those that are open or were canceled, too.
+    pub(super) fn is_paid(&self) -> bool {
+        self.status.given().is_none_or(|status| status.as_str() == "paid")
+    }
+
     /// Adds the payment intent and the charge, each once.
     pub(super) fn collect(
         &self,

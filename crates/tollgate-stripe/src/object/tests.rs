@@ -406,7 +406,9 @@ fn what_an_invoice_lists_is_listed_once() {
     let seen = invoice(
         r#""payment_intent":{"id":"pi_1"},"charge":"ch_1",
         "payments":{"data":[{"payment":{"type":"payment_intent","payment_intent":"pi_1"}},
-            {"payment":{"type":"payment_record","payment_record":"pr_1"}}]},
+            {"status":"paid","payment":{"type":"payment_record","payment_record":"pr_1"}},
+            {"status":"open","payment":{"type":"payment_intent","payment_intent":"pi_2"}},
+            {"status":"canceled","payment":{"type":"payment_intent","payment_intent":"pi_3"}}]},
         "lines":{"data":[]}"#,
     );
     let payments: Vec<_> = seen.payments.iter().map(AsRef::as_ref).collect();

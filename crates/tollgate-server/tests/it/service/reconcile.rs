@@ -24,12 +24,19 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) async fn start(database: &TestDatabase) -> Self {
+        Self::start_with(database, &[]).await
+    }
+
+    /// With more of the engine's environment.
+    pub(super) async fn start_with(database: &TestDatabase, more: &[(&str, &str)]) -> Self {
         let at = Timestamp::parse(NOW).unwrap();
         let stripe = server::start(ServerOptions::standing(&catalog(), at, 7)).await.unwrap();
-        let environment = vec![
+        let mut environment = vec![
             ("STRIPE_SECRET_KEY".to_owned(), "sk_test_tollgate_reconcile".to_owned()),
             ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
         ];
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        environment.extend(more);
         let settings = Settings { environment, ..Settings::default() };
         Self { app: TestApp::start_with(database, settings).await, stripe }
     }
@@ -343,6 +350,42 @@ on_both! {
         // From then on events are looked for, and nothing before is called missed.
         let after = pair.run(Kind::Sweep, false).await.unwrap();
         assert_eq!(after.drifted(), 0, "{after:?}");
+        pair.stop().await;
+    }
+
+    async fn a_refund_of_an_imported_invoice_finds_it(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        pair.subscribe("premium");
+        pair.pass(40 * 86_400);
+        pair.run(Kind::Import, false).await.unwrap();
+        assert_eq!(pair.app.check("acme", "weekly_digest").await["canAccess"], true);
+        let account = AccountId::parse("acme").unwrap();
+        let window = tollgate_domain::facts::Window::ALL;
+        let loaded = async || {
+            facts::load(&pair.app.app().engine.db, &account, window).await.unwrap()
+        };
+        let imported = loaded().await;
+        let paid = imported.invoices.values().filter(|one| one.state.amount_paid_minor > 0).count();
+        let payments = imported.invoice_payments.len();
+        assert!(paid > 0 && payments >= paid, "{payments} payments of {paid} invoices");
+        // All that was paid is paid back, and the events of it are all that is ever told.
+        let before = pair.stripe.with(|stripe| stripe.happenings().len());
+        let intents = pair.call(Method::Get, "/v1/payment_intents", &[]);
+        for intent in intents["data"].as_array().unwrap() {
+            if intent["status"] == "succeeded" {
+                pair.id("/v1/refunds", &[("payment_intent", intent["id"].as_str().unwrap())]);
+            }
+        }
+        let told = pair.stripe.with(|stripe| stripe.happenings()[before..].to_vec());
+        for event in told.iter().filter(|event| is_sent(event)) {
+            pair.app.deliver(&event.render(ApiVersion::default()).body).await;
+        }
+        pair.app.run_workers().await;
+        assert!(!loaded().await.adjustments.is_empty(), "the refunds found their account");
+        // The comparison has nothing to add.
+        pair.pass(120);
+        let report = pair.run(Kind::Sweep, false).await.unwrap();
+        assert_eq!((report.drifted(), report.settled), (0, 0), "{report:?}");
         pair.stop().await;
     }
 
