@@ -81,7 +81,10 @@ pub struct Begun {
     lease: Lease,
     progress: Progress,
     report: Report,
-    started_at: Timestamp,
+    /// When it began; what it compares is compared after that.
+    pub started_at: Timestamp,
+    /// It goes on where another one like it was broken off.
+    pub resumed: bool,
 }
 
 /// Who is told how a run comes along.
@@ -129,22 +132,23 @@ async fn begin_under(app: &App, order: Order, lease: &Lease) -> Result<Begun, Re
     let (db, now) = (&app.engine.db, app.clock.now());
     let kind = order.kind.as_str();
     let broken_off = runs::unfinished(db, kind, order.account.as_ref(), order.dry).await?;
-    let begun = |id, progress, report, started_at| Begun {
+    let begun = |id, progress, report, started_at, resumed| Begun {
         id,
         order: order.clone(),
         lease: lease.clone(),
         progress,
         report,
         started_at,
+        resumed,
     };
     if let Some(run) = broken_off
         && let Ok(progress) = serde_json::from_str(&run.progress)
         && let Ok(report) = serde_json::from_str(&run.report)
     {
-        return Ok(begun(run.id, progress, report, run.started_at));
+        return Ok(begun(run.id, progress, report, run.started_at, true));
     }
     let id = format!("rec_{:x}_{:08x}", now.millis(), fastrand::u32(..));
-    let begun = begun(id, Progress::default(), Report::default(), now);
+    let begun = begun(id, Progress::default(), Report::default(), now, false);
     // Events are looked for all the time; such a run has its row when there is something to say.
     if order.kind != Kind::Events {
         note(app, &begun).await?;

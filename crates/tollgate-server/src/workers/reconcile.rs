@@ -58,8 +58,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 
 /// One look: does what is due. Returns what was done.
 pub async fn tick(app: &App, started: bool) -> Result<Option<Report>, ReconcileError> {
-    let waiting = named::waiting_for_everything(app).await?;
-    let began = app.clock.now();
+    let mut waiting = named::waiting_for_everything(app).await?;
     let kind = if !waiting.is_empty() || is_sweep_due(app).await? {
         Kind::Sweep
     } else if started || reconcile::is_due(app, EVENTS_EVERY_MS).await? {
@@ -68,10 +67,19 @@ pub async fn tick(app: &App, started: bool) -> Result<Option<Report>, ReconcileE
         return Ok(None);
     };
     let order = Order { kind, account: None, dry: false, allow_ends: false };
-    let report = reconcile::reconcile(app, order, &|_, _| {}).await?;
-    if kind == Kind::Sweep {
+    let begun = reconcile::begin(app, order).await?;
+    let began = begun.started_at;
+    if begun.resumed {
+        // What was compared before they came is not compared again: only those that are older than
+        // the run go on, and the others start another one.
+        waiting.clear();
+    }
+    let done = reconcile::carry_out(app, begun, &|_, _| {}).await;
+    // The ends a run keeps back were found by comparing everything.
+    if kind == Kind::Sweep && matches!(done, Ok(_) | Err(ReconcileError::TooManyEnds { .. })) {
         named::everything_was_compared(app, waiting, began).await?;
     }
+    let report = done?;
     if report.drifted() > 0 {
         tracing::warn!(
             kind = kind.as_str(),

@@ -321,8 +321,20 @@ on_both! {
         let run = &answer["data"][0];
         assert_eq!((&run["status"], &run["report"]["ends"]), (&json!("stopped"), &json!(6)), "{run}");
         assert!(run["error"].as_str().unwrap().contains("--allow-ends"), "{run}");
-        // The schedule does not try again before the next night.
+        // The schedule does not try again before the next night,
         assert!(workers::reconcile::tick(app.app(), false).await.is_ok());
+        // but where Stripe could not make some events, and then once.
+        let body = json!({
+            "id": "evt_test_health", "object": "v2.core.event",
+            "type": "v2.core.health.event_generation_failure.resolved",
+            "created": app.now().to_string(), "livemode": false,
+        });
+        assert_eq!(app.deliver(&body.to_string()).await.field("status"), "waiting");
+        world.pass(&app, 5);
+        let again = workers::reconcile::tick(app.app(), false).await;
+        assert!(matches!(again, Err(ReconcileError::TooManyEnds { .. })), "{again:?}");
+        let quiet = workers::reconcile::tick(app.app(), false).await;
+        assert!(matches!(quiet, Ok(None)), "everything was compared: {quiet:?}");
         let done = sweep(&app, true).await.unwrap();
         assert_eq!(done.ends, 6, "{done:?}");
         assert_eq!(statuses(&app, "acct-0").await, ["canceled"]);
