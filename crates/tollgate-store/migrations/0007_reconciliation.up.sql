@@ -41,8 +41,9 @@ CREATE TABLE reconciliation_runs (
 CREATE INDEX reconciliation_runs_started ON reconciliation_runs (started_at);
 
 -- Thin events, which name what has to be read. asks: an object, or the snapshot event of the same
--- happening; object_id: the object, where it is not asked for first. read_at: Stripe's clock when
--- it was read; every event made in an earlier second was answered by that.
+-- happening; object_id: the object, where it is not asked for first. ending: how it stopped
+-- waiting (read, told, gone, not_shown, nothing), and read_at when that was by Stripe's clock; where
+-- it was read, every event made in an earlier second was answered by that.
 CREATE TABLE thin_events (
     event_id       {text} NOT NULL,
     livemode       BOOLEAN NOT NULL,
@@ -51,6 +52,7 @@ CREATE TABLE thin_events (
     object_id      {text},
     snapshot_id    {text},
     created_at     BIGINT NOT NULL,
+    ending         {text},
     read_at        BIGINT,
     account_id     {text},
     PRIMARY KEY (event_id, livemode, stripe_account)

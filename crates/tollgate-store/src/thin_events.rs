@@ -22,43 +22,57 @@ const OPEN_MAX: i64 = 256;
 statements! {
     /// What was read stays read.
     NOTE = "WITH {rows:event_id text, livemode boolean, stripe_account text, asks text, \
-            object_id text, snapshot_id text, created_at bigint, read_at bigint, \
+            object_id text, snapshot_id text, created_at bigint, ending text, read_at bigint, \
             account_id text} \
         INSERT INTO thin_events (event_id, livemode, stripe_account, asks, object_id, \
-            snapshot_id, created_at, read_at, account_id) \
+            snapshot_id, created_at, ending, read_at, account_id) \
         SELECT event_id, livemode, stripe_account, asks, object_id, snapshot_id, created_at, \
-            read_at, account_id FROM r WHERE true \
+            ending, read_at, account_id FROM r WHERE true \
         ON CONFLICT (event_id, livemode, stripe_account) DO UPDATE SET \
-            read_at = excluded.read_at, account_id = excluded.account_id \
+            ending = excluded.ending, read_at = excluded.read_at, \
+            account_id = excluded.account_id \
         WHERE thin_events.read_at IS NULL";
 
-    READ = "WITH {rows:event_id text, livemode boolean, stripe_account text} \
-        SELECT t.event_id, t.livemode, t.stripe_account, t.account_id \
+    ENDED = "WITH {rows:event_id text, livemode boolean, stripe_account text} \
+        SELECT t.event_id, t.livemode, t.stripe_account, t.ending, t.read_at, t.account_id \
         FROM r CROSS JOIN thin_events t \
         WHERE t.event_id = r.event_id AND t.livemode = r.livemode \
             AND t.stripe_account = r.stripe_account AND t.read_at IS NOT NULL";
 
-    /// When each was read last. Whose it is does not change.
+    /// When each was read last: by a request, for a snapshot event tells of its own happening alone.
+    /// Whose it is does not change.
     LOOKED = "WITH {rows:asks text} \
         SELECT t.asks, MAX(t.read_at), MAX(t.account_id) \
         FROM r CROSS JOIN thin_events t WHERE t.asks = r.asks AND t.read_at IS NOT NULL \
+            AND t.ending = 'read' \
         GROUP BY t.asks";
 
+    /// Where Stripe did not show the snapshot event, nobody told of the happening.
     TWINS = "WITH {rows:snapshot_id text} \
-        SELECT t.snapshot_id, t.read_at FROM r CROSS JOIN thin_events t \
-        WHERE t.snapshot_id = r.snapshot_id";
+        SELECT t.snapshot_id, t.ending FROM r CROSS JOIN thin_events t \
+        WHERE t.snapshot_id = r.snapshot_id \
+            AND (t.ending IS NULL OR t.ending <> 'not_shown')";
 
     OPEN = "SELECT event_id, livemode, stripe_account, snapshot_id FROM thin_events \
         WHERE asks = $1 AND read_at IS NULL ORDER BY created_at, event_id LIMIT $2";
 
     SETTLE = "WITH {rows:event_id text, livemode boolean, stripe_account text} \
-        UPDATE thin_events SET read_at = $1, account_id = $2 FROM r \
+        UPDATE thin_events SET read_at = $1, account_id = CAST($2 AS TEXT), \
+            ending = CAST($3 AS TEXT) FROM r \
         WHERE thin_events.event_id = r.event_id AND thin_events.livemode = r.livemode \
             AND thin_events.stripe_account = r.stripe_account AND thin_events.read_at IS NULL";
 
-    SETTLE_OLDER = "UPDATE thin_events SET read_at = $2, account_id = $3 \
+    SETTLE_OLDER = "UPDATE thin_events SET read_at = $2, account_id = CAST($3 AS TEXT), \
+            ending = 'read' \
         WHERE asks = $1 AND read_at IS NULL AND created_at < $4 \
         RETURNING event_id, livemode, stripe_account";
+
+    /// Whatever becomes of who hands them to the intake: they go on.
+    MAKE_DUE = "WITH {rows:event_id text, livemode boolean, stripe_account text} \
+        UPDATE webhook_events SET next_attempt_at = $1 FROM r \
+        WHERE webhook_events.event_id = r.event_id AND webhook_events.livemode = r.livemode \
+            AND webhook_events.stripe_account = r.stripe_account \
+            AND webhook_events.processed_at IS NULL";
 
     ASK_INSTEAD = "UPDATE thin_events SET asks = object_id \
         WHERE asks = $1 AND read_at IS NULL AND object_id IS NOT NULL AND object_id <> asks \
@@ -75,6 +89,59 @@ statements! {
     ANY = "SELECT 1 FROM thin_events LIMIT 1";
 
     FORGET = "DELETE FROM thin_events WHERE read_at < $1";
+
+    REMOVE = "WITH {rows:event_id text, livemode boolean, stripe_account text} \
+        DELETE FROM thin_events WHERE (event_id, livemode, stripe_account) IN \
+            (SELECT r.event_id, r.livemode, r.stripe_account FROM r)";
+}
+
+/// How a thin event stopped waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// A request showed what it waited for.
+    Read,
+    /// The snapshot event of the same happening is in the inbox.
+    Told,
+    /// Stripe knows no such object, and neither did we.
+    Gone,
+    /// Stripe does not show the snapshot event, and the event names no object to be read instead.
+    NotShown,
+    /// There is nothing to be read.
+    Nothing,
+}
+
+impl Ending {
+    const ALL: [Self; 5] = [Self::Read, Self::Told, Self::Gone, Self::NotShown, Self::Nothing];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Told => "told",
+            Self::Gone => "gone",
+            Self::NotShown => "not_shown",
+            Self::Nothing => "nothing",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, StoreError> {
+        let found = Self::ALL.into_iter().find(|ending| ending.as_str() == text);
+        found.ok_or_else(|| StoreError::Corrupt {
+            table: TABLE,
+            reason: format!("{text:?} is no ending"),
+            row: String::new(),
+        })
+    }
+}
+
+/// The end of a thin event's waiting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// In which way.
+    pub how: Ending,
+    /// When, by Stripe's clock.
+    pub at: Timestamp,
+    /// Whose it turned out to be.
+    pub account: Option<AccountId>,
 }
 
 /// A thin event and what it names.
@@ -90,10 +157,8 @@ pub struct ThinRow {
     pub snapshot: Option<EventId>,
     /// Stripe's time of the event.
     pub created_at: Timestamp,
-    /// When it was read, by Stripe's clock; `None`: it waits.
-    pub read_at: Option<Timestamp>,
-    /// Whose it turned out to be.
-    pub account: Option<AccountId>,
+    /// How it stopped waiting; `None`: it waits.
+    pub end: Option<End>,
 }
 
 /// A reading of an object: what happened before it is known.
@@ -138,24 +203,23 @@ pub async fn note(tx: &mut Tx, events: &[ThinRow]) -> Result<(), StoreError> {
         .opt_text(|one| one.object.as_ref().map(ObjectId::as_str))
         .opt_text(|one| one.snapshot.as_ref().map(EventId::as_str))
         .bigint(|one| one.created_at.millis())
-        .opt_bigint(|one| one.read_at.map(Timestamp::millis))
-        .opt_text(|one| one.account.as_ref().map(AccountId::as_str));
+        .opt_text(|one| one.end.as_ref().map(|end| end.how.as_str()))
+        .opt_bigint(|one| one.end.as_ref().map(|end| end.at.millis()))
+        .opt_text(|one| Some(one.end.as_ref()?.account.as_ref()?.as_str()));
     NOTE.on(tx).rows(rows).execute().await.map(|_| ())
 }
 
-/// Which of some thin events were read, and whose they are.
-pub async fn read(
-    tx: &mut Tx,
-    keys: &[EventKey],
-) -> Result<HashMap<EventKey, Option<AccountId>>, StoreError> {
+/// Which of some thin events wait no more, and how that came.
+pub async fn ended(tx: &mut Tx, keys: &[EventKey]) -> Result<HashMap<EventKey, End>, StoreError> {
     let mut found = HashMap::new();
     if keys.is_empty() {
         return Ok(found);
     }
-    for row in READ.on(tx).rows(key_rows(keys)).fetch().await? {
+    for row in ENDED.on(tx).rows(key_rows(keys)).fetch().await? {
         let mut cells = row.cells();
         let key = read_key(&mut cells)?;
-        found.insert(key, cells.opt_key(TABLE)?);
+        let how = Ending::parse(cells.text()?)?;
+        found.insert(key, End { how, at: cells.instant()?, account: cells.opt_key(TABLE)? });
     }
     Ok(found)
 }
@@ -179,8 +243,8 @@ pub async fn looks(
     Ok(found)
 }
 
-/// Which of some snapshot events have a thin event of the same happening here, and whether that was
-/// read.
+/// Which of some snapshot events have a thin event of the same happening here, and whether that
+/// waits no more.
 pub async fn twins(db: &Db, snapshots: &[EventId]) -> Result<BTreeMap<EventId, bool>, StoreError> {
     let mut found = BTreeMap::new();
     if snapshots.is_empty() {
@@ -190,13 +254,13 @@ pub async fn twins(db: &Db, snapshots: &[EventId]) -> Result<BTreeMap<EventId, b
     for row in TWINS.on(db).rows(rows).fetch().await? {
         let mut cells = row.cells();
         let snapshot = cells.key(TABLE)?;
-        found.insert(snapshot, cells.opt_instant()?.is_some());
+        found.insert(snapshot, cells.opt_text()?.is_some());
     }
     Ok(found)
 }
 
-/// The snapshot events among some whose happening was told by a thin event that was read, in the
-/// transaction of a batch.
+/// The snapshot events among some whose happening was told by a thin event, whose object was read,
+/// in the transaction of a batch.
 pub async fn told(tx: &mut Tx, snapshots: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
     let mut found = HashSet::new();
     if snapshots.is_empty() {
@@ -206,7 +270,7 @@ pub async fn told(tx: &mut Tx, snapshots: &[EventId]) -> Result<HashSet<EventId>
     for row in TWINS.on(tx).rows(rows).fetch().await? {
         let mut cells = row.cells();
         let snapshot = cells.key(TABLE)?;
-        if cells.opt_instant()?.is_some() {
+        if cells.opt_text()? == Some(Ending::Read.as_str()) {
             found.insert(snapshot);
         }
     }
@@ -224,23 +288,49 @@ pub async fn open(db: &Db, asks: &ObjectId) -> Result<Vec<OpenEvent>, StoreError
         .collect()
 }
 
-/// What some events wait for was read: they, and all others that wait for it and were made in an
-/// earlier second than the reply, have been answered. Returns the others.
+/// What some events wait for has its end: they wait no more, and where it was read, no other one that
+/// waits for it and was made in an earlier second than the reply. All of them are due in the inbox
+/// from then on. Returns the others.
 pub async fn settle(
     db: &Db,
     asks: &ObjectId,
     known: &[EventKey],
-    look: &Look,
+    end: &End,
+    now: Timestamp,
 ) -> Result<Vec<EventKey>, StoreError> {
-    let account = look.account.as_ref().map(AccountId::as_str);
+    // The intake may hold one of them, delivered once more.
+    db.write(|mut tx| async move {
+        let others = settle_in(&mut tx, asks, known, end, now).await?;
+        Ok((tx, others))
+    })
+    .await
+}
+
+async fn settle_in(
+    tx: &mut Tx,
+    asks: &ObjectId,
+    known: &[EventKey],
+    end: &End,
+    now: Timestamp,
+) -> Result<Vec<EventKey>, StoreError> {
+    let account = end.account.as_ref().map(AccountId::as_str);
     if !known.is_empty() {
-        let call = SETTLE.on(db.writer()).bigint(look.at.millis()).opt_text(account);
-        call.rows(key_rows(known)).execute().await?;
+        let call = SETTLE.on(&mut *tx).bigint(end.at.millis()).opt_text(account);
+        call.text(end.how.as_str()).rows(key_rows(known)).execute().await?;
     }
-    let second = Timestamp::from_unix_seconds(look.at.unix_seconds());
-    let call = SETTLE_OLDER.on(db.writer()).text(asks.as_str()).bigint(look.at.millis());
-    let rows = call.opt_text(account).bigint(second.millis()).fetch().await?;
-    rows.iter().map(|row| read_key(&mut row.cells())).collect()
+    let mut others: Vec<EventKey> = Vec::new();
+    if end.how == Ending::Read {
+        let second = Timestamp::from_unix_seconds(end.at.unix_seconds());
+        let call = SETTLE_OLDER.on(&mut *tx).text(asks.as_str()).bigint(end.at.millis());
+        for row in call.opt_text(account).bigint(second.millis()).fetch().await? {
+            others.push(read_key(&mut row.cells())?);
+        }
+    }
+    let due: Vec<EventKey> = known.iter().chain(&others).cloned().collect();
+    if !due.is_empty() {
+        MAKE_DUE.on(tx).bigint(now.millis()).rows(key_rows(&due)).execute().await?;
+    }
+    Ok(others)
 }
 
 /// Lets events that wait for a snapshot event wait for their objects instead; returns those.
@@ -278,4 +368,13 @@ pub async fn any(db: &Db) -> Result<bool, StoreError> {
 /// Forgets what was read before an instant: Stripe delivers nothing so late.
 pub async fn forget(db: &Db, before: Timestamp) -> Result<u64, StoreError> {
     FORGET.on(db.writer()).bigint(before.millis()).execute().await
+}
+
+/// Removes events that were given up: nothing is asked for because of them any more, until one is
+/// replayed.
+pub async fn remove(tx: &mut Tx, events: &[EventKey]) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    REMOVE.on(tx).rows(key_rows(events)).execute().await.map(|_| ())
 }

@@ -100,6 +100,9 @@ impl ThinEvent<'_> {
             (Some((kind, id)), Some(twin)) if FetchedKind::of_id(id.as_str()) != Some(kind) => {
                 Task::Happening(twin.clone(), None)
             }
+            (Some((kind, id)), None) if FetchedKind::of_id(id.as_str()) != Some(kind) => {
+                Task::Nothing { reason: "id_of_no_known_kind" }
+            }
             (Some((_, id)), Some(twin)) if tells_by_name(name) => {
                 Task::Happening(twin.clone(), Some(id))
             }

@@ -16,9 +16,7 @@ use tollgate_domain::{Catalog, Decision, Facts, Timestamp, drift};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, Outcome};
-use tollgate_store::{
-    StoreError, Tx, accounts, changes, doubts, facts, inbox, links, meta, thin_events,
-};
+use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links, meta};
 
 use super::delivery::{Content, Delivery, Reply};
 use super::inbox_rows::{InboxRows, new_event, write_inbox};
@@ -135,10 +133,9 @@ impl Intake {
         links::update(&mut tx, &links.changed).await?;
         ledger.write(&mut tx).await?;
         write_inbox(&mut tx, &rows).await?;
-        dead::save(&mut tx, &events, rows.outcomes(), now).await?;
         heard::save(&mut tx, batch, &verdicts, &events, now).await?;
-        let thin = notice::rows(batch, &verdicts);
-        thin_events::note(&mut tx, &thin).await?;
+        let any_thin = notice::save(&mut tx, batch, &verdicts).await?;
+        dead::save(&mut tx, &events, rows.outcomes(), now).await?;
         notice::tell_of(&mut tx, batch, &verdicts, (self.asks, now)).await?;
         let woken = inbox::wake(&mut tx, &links.new).await? > 0;
         doubts::raise(&mut tx, &doubts).await?;
@@ -147,7 +144,7 @@ impl Intake {
             changes::append(&mut tx, &self.instance, &changed).await?;
         }
         self.commit(tx, &changed).await?;
-        if !thin.is_empty() {
+        if any_thin {
             self.heed_thin_events();
         }
         self.metrics
@@ -231,7 +228,7 @@ impl Intake {
                 | Verdict::Ignored(_)
                 | Verdict::Dead(_)
                 | Verdict::Failed(_)
-                | Verdict::Read { .. }
+                | Verdict::Read(_)
                 | Verdict::Unread
                 | Verdict::Decided(..) => None,
             };
@@ -269,7 +266,7 @@ impl Intake {
         };
         match verdict {
             Verdict::Decided(account, _) => outcome.account = Some(account.clone()),
-            Verdict::Read { account, .. } => outcome.account.clone_from(account),
+            Verdict::Read(end) => outcome.account.clone_from(&end.account),
             Verdict::Unread => self.await_reading(&mut outcome, delivery, before, now),
             Verdict::Duplicate | Verdict::Repeats(_) => {}
             Verdict::Ignored(reason) => {
@@ -319,7 +316,7 @@ impl Intake {
     }
 
     /// A thin event waits until its object was read. Who asks Stripe wakes it; time alone ends it,
-    /// and only where Stripe can be asked.
+    /// and only where Stripe can be asked. One that is replayed begins to wait only now.
     fn await_reading(
         &self,
         outcome: &mut Outcome,
@@ -331,7 +328,8 @@ impl Intake {
         let end = delivery.received_at.plus_days(days);
         outcome.processed_at = None;
         outcome.attempts = before.map_or(0, |known| known.attempts);
-        if self.asks && end <= now {
+        let waited = before.is_some_and(|known| known.status == EventStatus::Waiting);
+        if self.asks && waited && end <= now {
             outcome.status = EventStatus::Dead;
             outcome.reason = Some("Stripe did not show its object in time".to_owned());
             return;

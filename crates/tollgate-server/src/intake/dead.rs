@@ -1,11 +1,12 @@
-//! Dead events as findings. Owns: opening one when an event is given up and closing it when the
-//! event went through after all. Must not know: when an event is given up.
+//! Dead events. Owns: the finding that is opened when an event is given up and closed when the event
+//! went through after all, and that nothing is asked for because of one that was given up. Must not
+//! know: when an event is given up.
 
 use std::collections::HashMap;
 
 use tollgate_domain::{Finding, FindingCode, Timestamp};
 use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent, Outcome};
-use tollgate_store::{StoreError, Tx, findings};
+use tollgate_store::{StoreError, Tx, findings, thin_events};
 
 /// Opens and closes the findings of a batch, in its transaction. `outcomes` are those written now.
 pub(super) async fn save<'o>(
@@ -15,17 +16,20 @@ pub(super) async fn save<'o>(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut dead = Vec::new();
+    let mut given_up = Vec::new();
     let mut revived = Vec::new();
     for (key, outcome) in outcomes {
         let was_dead = known.get(key).is_some_and(|before| before.status == EventStatus::Dead);
         if outcome.status == EventStatus::Dead {
             let why = outcome.reason.as_deref().unwrap_or("no reason is known");
+            given_up.push(key.clone());
             dead.push(Finding::new(FindingCode::EventDead, key.event.as_str(), now, why));
         } else if was_dead && outcome.status.is_final() {
             revived.push(key.event.as_str());
         }
     }
     findings::open_unowned(tx, &dead).await?;
+    thin_events::remove(tx, &given_up).await?;
     for event in revived {
         findings::close_unowned(tx, FindingCode::EventDead, event, now).await?;
     }

@@ -2,15 +2,15 @@
 //! Must not know: how an object is read, what it means.
 //!
 //! A thin event has no effect of its own. It is done when what it names was read after it happened:
-//! the object by a request, or the snapshot event of the same happening by its delivery. Until then
-//! it waits.
+//! the object by a request, or the snapshot event of the same happening by its delivery. Where there
+//! is nothing to be read any more, it is set aside. Until then it waits.
 
 use std::collections::{HashMap, HashSet};
 
 use tollgate_domain::ids::{AccountId, EventId, ObjectId};
 use tollgate_domain::{Finding, FindingCode, Timestamp};
-use tollgate_store::inbox::{EventKey, KnownEvent};
-use tollgate_store::thin_events::{self, Look, ThinRow};
+use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent};
+use tollgate_store::thin_events::{self, End, Ending, Look, ThinRow};
 use tollgate_store::{StoreError, Tx, findings, inbox};
 
 use super::delivery::{Content, Delivery};
@@ -49,7 +49,7 @@ impl Notice {
 /// What is known of what the thin events of a batch name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Standing {
-    read: HashMap<EventKey, Option<AccountId>>,
+    ended: HashMap<EventKey, End>,
     looks: HashMap<ObjectId, Look>,
     snapshots: HashMap<EventKey, KnownEvent>,
     /// Snapshot events of the batch whose happening was told before, by a thin event.
@@ -81,7 +81,7 @@ impl Standing {
             let asks: Vec<ObjectId> = thin.iter().map(|(_, notice)| notice.asks.clone()).collect();
             let snapshots: Vec<EventKey> =
                 thin.iter().filter_map(|(key, notice)| notice.snapshot_key(key)).collect();
-            standing.read = thin_events::read(tx, &keys).await?;
+            standing.ended = thin_events::ended(tx, &keys).await?;
             standing.looks = thin_events::looks(tx, &asks).await?;
             standing.snapshots = inbox::known(tx, &snapshots).await?;
         }
@@ -103,45 +103,56 @@ impl Standing {
         if let Some(reason) = notice.nothing {
             return Verdict::Ignored(reason);
         }
-        if let Some(account) = self.read.get(key) {
-            return Verdict::Read { account: account.clone(), at: notice.created };
+        if let Some(end) = self.ended.get(key) {
+            return match end.how {
+                Ending::Read | Ending::Told | Ending::Nothing => Verdict::Read(end.clone()),
+                Ending::Gone => Verdict::Ignored(ignored::OBJECT_GONE),
+                Ending::NotShown => Verdict::Ignored(ignored::NOT_SHOWN),
+            };
         }
         let snapshot = notice.snapshot_key(key).and_then(|key| self.snapshots.get(&key));
-        if let Some(snapshot) = snapshot {
-            return Verdict::Read { account: snapshot.account.clone(), at: notice.created };
+        // One that was set aside, failed or waits has told nothing yet.
+        if let Some(snapshot) = snapshot.filter(|one| one.status == EventStatus::Processed) {
+            return told(notice, snapshot.account.clone());
         }
         match self.looks.get(&notice.asks) {
             // Stripe's clock of replies has whole seconds.
             Some(look) if notice.created.unix_seconds() < look.at.unix_seconds() => {
-                Verdict::Read { account: look.account.clone(), at: look.at }
+                let account = look.account.clone();
+                Verdict::Read(End { how: Ending::Read, at: look.at, account })
             }
             Some(_) | None => Verdict::Unread,
         }
     }
 }
 
-/// Thin events whose snapshot events are in the same batch are told by those.
+/// A snapshot event told of the same happening, and of nothing before it.
+fn told(notice: &Notice, account: Option<AccountId>) -> Verdict {
+    Verdict::Read(End { how: Ending::Told, at: notice.created, account })
+}
+
+/// Thin events whose snapshot events are decided in the same batch are told by those.
 pub(super) fn match_snapshots(batch: &[Delivery], verdicts: &mut [Verdict]) {
     if !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unread)) {
         return;
     }
-    let mut owners: HashMap<&EventKey, Option<AccountId>> = HashMap::new();
+    let mut owners: HashMap<&EventKey, AccountId> = HashMap::new();
     for (delivery, verdict) in batch.iter().zip(verdicts.iter()) {
-        let owner =
-            if let Verdict::Decided(account, _) = verdict { Some(account.clone()) } else { None };
-        owners.entry(&delivery.key).or_insert(owner);
+        if let Verdict::Decided(account, _) = verdict {
+            owners.insert(&delivery.key, account.clone());
+        }
     }
     for (delivery, verdict) in batch.iter().zip(verdicts) {
         let (Some(notice), Verdict::Unread) = (notice(delivery), &verdict) else { continue };
         let Some(key) = notice.snapshot_key(&delivery.key) else { continue };
         if let Some(owner) = owners.get(&key) {
-            *verdict = Verdict::Read { account: owner.clone(), at: notice.created };
+            *verdict = told(notice, Some(owner.clone()));
         }
     }
 }
 
-/// What of the batch an operator must hear of: thin events that nobody can read, and what Billing v2
-/// sold or sells no more.
+/// What of the batch an operator must hear of: thin events that nobody can read or that are of
+/// connected accounts, and what Billing v2 sold or sells no more.
 pub(super) async fn tell_of(
     tx: &mut Tx,
     batch: &[Delivery],
@@ -163,6 +174,9 @@ pub(super) async fn tell_of(
         if *reason == ignored::BILLING_V2 {
             let detail = delivery.event_type.clone();
             open.push(Finding::new(FindingCode::BillingV2, subject(), now, detail));
+        } else if *reason == ignored::THIN_CONNECTED {
+            let (account, detail) = (&delivery.key.stripe_account, delivery.event_type.clone());
+            open.push(Finding::new(FindingCode::ThinConnected, account.as_str(), now, detail));
         } else if *reason == ignored::BILLING_V2_ENDED {
             over.push(subject());
         }
@@ -174,15 +188,35 @@ pub(super) async fn tell_of(
     Ok(())
 }
 
+/// Keeps the batch's thin events; returns whether there are any. One whose snapshot event Stripe does
+/// not show is forgotten when it is set aside, so that a replay asks for it anew.
+pub(super) async fn save(
+    tx: &mut Tx,
+    batch: &[Delivery],
+    verdicts: &[Verdict],
+) -> Result<bool, StoreError> {
+    let kept = rows(batch, verdicts);
+    thin_events::note(tx, &kept).await?;
+    let not_shown = |verdict: &Verdict| matches!(verdict, Verdict::Ignored(reason) if *reason == ignored::NOT_SHOWN);
+    let forgotten: Vec<EventKey> = batch
+        .iter()
+        .zip(verdicts)
+        .filter(|(_, verdict)| not_shown(verdict))
+        .map(|(delivery, _)| delivery.key.clone())
+        .collect();
+    thin_events::remove(tx, &forgotten).await?;
+    Ok(!kept.is_empty())
+}
+
 /// The rows by which the batch's thin events are kept.
-pub(super) fn rows(batch: &[Delivery], verdicts: &[Verdict]) -> Vec<ThinRow> {
+fn rows(batch: &[Delivery], verdicts: &[Verdict]) -> Vec<ThinRow> {
     let row = |(delivery, verdict): (&Delivery, &Verdict)| {
         let notice = notice(delivery)?;
-        let (read_at, account) = match verdict {
-            Verdict::Read { account, at } => (Some(*at), account.clone()),
-            Verdict::Unread => (None, None),
+        let end = match verdict {
+            Verdict::Read(end) => Some(end.clone()),
+            Verdict::Unread => None,
             Verdict::Ignored(reason) if notice.nothing == Some(*reason) => {
-                (Some(notice.created), None)
+                Some(End { how: Ending::Nothing, at: notice.created, account: None })
             }
             Verdict::Ignored(_)
             | Verdict::Duplicate
@@ -199,8 +233,7 @@ pub(super) fn rows(batch: &[Delivery], verdicts: &[Verdict]) -> Vec<ThinRow> {
             object: notice.object.clone(),
             snapshot: notice.snapshot.clone(),
             created_at: notice.created,
-            read_at,
-            account,
+            end,
         })
     };
     batch.iter().zip(verdicts).filter_map(row).collect()

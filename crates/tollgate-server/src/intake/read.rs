@@ -20,6 +20,13 @@ pub mod ignored {
     pub const FOREIGN_ACCOUNT: &str = "foreign_account";
     /// It names no account of ours and sells nothing of the catalog.
     pub const FOREIGN: &str = tollgate_store::inbox::FOREIGN;
+    /// It is a thin event of a connected account that is named as ours, whose objects are not asked
+    /// for; there is a finding about it.
+    pub const THIN_CONNECTED: &str = "thin_connected";
+    /// Stripe knows no such object, and neither did we.
+    pub const OBJECT_GONE: &str = "object_gone";
+    /// Stripe does not show the snapshot event that tells of it, and no object can be read instead.
+    pub const NOT_SHOWN: &str = "not_shown";
     /// Something is sold by Billing v2, which is not read yet; there is a finding about it.
     pub const BILLING_V2: &str = "billing_v2";
     /// Something of Billing v2 is sold no more.
@@ -54,7 +61,7 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
             key: EventKey {
                 event: thin.id,
                 livemode: thin.livemode,
-                stripe_account: thin.context.as_ref().map(ToString::to_string).unwrap_or_default(),
+                stripe_account: connected(thin.context.as_ref(), ours),
             },
             event_type: thin.event_type.into_owned(),
             api_version: None,
@@ -97,7 +104,7 @@ fn read_event(envelope: &Envelope<'_>, ours: &StripeConfig) -> Reading {
         key: EventKey {
             event: envelope.id.clone(),
             livemode: envelope.livemode,
-            stripe_account: envelope.account.as_ref().map(ToString::to_string).unwrap_or_default(),
+            stripe_account: connected(envelope.account.as_ref(), ours),
         },
         event_type: envelope.event_type.to_string(),
         api_version: envelope.api_version.as_ref().map(ToString::to_string),
@@ -122,6 +129,9 @@ fn not_ours(
 fn thin_content(thin: &ThinEvent<'_>, ours: &StripeConfig) -> Content {
     if let Some(reason) = not_ours(thin.livemode, thin.context.as_ref(), ours) {
         return Content::Ignored(reason);
+    }
+    if !connected(thin.context.as_ref(), ours).is_empty() {
+        return Content::Ignored(ignored::THIN_CONNECTED);
     }
     let as_object = |event: &EventId| ObjectId::parse(event.as_str()).ok();
     let (asks, object, nothing) = match (thin.task(), thin.twin()) {
@@ -168,6 +178,14 @@ fn is_foreign_account(account: Option<&ObjectId>, ours: &StripeConfig) -> bool {
         known.any(|known| known == account.as_str())
     };
     account.is_some_and(|account| !is_ours(account))
+}
+
+/// The connected account an event came from, as it stands in the event's key; empty for our own one,
+/// whether an event names it or not: destinations of an organization name it, and what is asked for
+/// does not.
+fn connected(account: Option<&ObjectId>, ours: &StripeConfig) -> String {
+    let account = account.filter(|account| ours.account.as_deref() != Some(account.as_str()));
+    account.map(ToString::to_string).unwrap_or_default()
 }
 
 /// An event that names our own account is one of ours: only those of others name another account.
@@ -224,6 +242,20 @@ mod tests {
         assert_eq!(ignored(event, &own_account), "type_without_effects");
         assert_eq!(ignored(&own, &named("acct_2")), "type_without_effects");
         assert_eq!(ignored(&own, &any()), "type_without_effects");
+    }
+
+    #[test]
+    fn an_event_that_names_our_own_account_is_the_same_event() {
+        let snapshot = r#"{"id":"evt_1","object":"event","type":"ping","created":1,"livemode":true,"account":"acct_1","data":{"object":{}}}"#;
+        let thin = r#"{"id":"evt_2","object":"v2.core.event","type":"v1.customer.updated","created":"2026-11-21T10:00:00.000Z","livemode":true,"context":"acct_1","related_object":{"id":"cus_1","type":"customer","url":"/v1/customers/cus_1"}}"#;
+        let own = StripeConfig { account: Some("acct_1".into()), ..any() };
+        let named = StripeConfig { accounts: vec!["acct_1".into()], ..any() };
+        for body in [snapshot, thin] {
+            assert_eq!(read(body.as_bytes(), &own).key.stripe_account, "");
+            assert_eq!(read(body.as_bytes(), &named).key.stripe_account, "acct_1");
+        }
+        assert!(matches!(read(thin.as_bytes(), &own).content, Content::Thin(_)));
+        assert_eq!(ignored(thin, &named), ignored::THIN_CONNECTED);
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub(super) fn replies(
             Verdict::Waiting(_) => {
                 reply(ReplyStatus::Waiting, "stored until an account is linked to its objects")
             }
-            Verdict::Read { account, .. } => Reply {
-                account: account.clone(),
+            Verdict::Read(end) => Reply {
+                account: end.account.clone(),
                 ..reply(ReplyStatus::Processed, "its object was read")
             },
             Verdict::Unread => reply(ReplyStatus::Waiting, "stored until its object is read"),

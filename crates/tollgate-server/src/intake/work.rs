@@ -14,6 +14,7 @@ use tollgate_domain::{
 use tollgate_store::StoreError;
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent};
+use tollgate_store::thin_events::End;
 
 use super::delivery::{Content, Delivery};
 use super::notice::{self, Standing};
@@ -39,8 +40,8 @@ pub(super) enum Verdict {
     Failed(String),
     /// Its decision, for its account.
     Decided(AccountId, Decision),
-    /// A thin event whose object was read, at this time, and belongs to this account.
-    Read { account: Option<AccountId>, at: Timestamp },
+    /// A thin event whose object was read, or whose happening was told.
+    Read(End),
     /// A thin event whose object was not read yet.
     Unread,
 }

@@ -8,19 +8,19 @@
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tollgate_domain::ids::ObjectId;
-use tollgate_domain::{FetchCause, FindingCode};
+use tollgate_domain::{FetchCause, FindingCode, Timestamp};
 use tollgate_store::doubts::{self, NewDoubt};
 use tollgate_store::findings;
 use tollgate_store::inbox::{self, EventKey, EventStatus};
-use tollgate_store::thin_events::{self, Look, OpenEvent};
+use tollgate_store::thin_events::{self, End, Ending, OpenEvent};
 use tollgate_stripe::client::{ApiPath, Form, Operation, StripeClient, StripeError};
 use tollgate_stripe::fetched::FetchedKind;
 
 use super::ReconcileError;
-use super::settle::{Take, Why, settle};
+use super::settle::{Outcome, Take, Why, settle};
 use crate::app::App;
 use crate::intake::notice::{EVERYTHING, THIN_EVENTS};
-use crate::intake::{Content, Delivery, read, squeeze};
+use crate::intake::{Content, Delivery, ReplyStatus, read, squeeze};
 
 /// What ids of Stripe's events begin with.
 const EVENT: &str = "evt_";
@@ -65,29 +65,27 @@ pub async fn read_object(
     let why = Why::Cause(FetchCause::ThinEvent);
     let settled = settle(app, client, kind, asks.as_str(), why, Take::All).await?;
     tracing::debug!(object = asks.as_str(), outcome = ?settled.outcome, "read for thin events");
-    let Some(at) = settled.at else { return not_shown(app, &waiting).await };
-    answer(app, asks, waiting, Look { at, account: settled.account }).await?;
+    let (how, at) = match (settled.at, settled.outcome) {
+        (Some(at), _) => (Ending::Read, at),
+        // A draft that was deleted, say: there is nothing it could tell, now or later.
+        (None, Outcome::Gone) => (Ending::Gone, app.clock.now()),
+        (None, _) => return Ok(Reading::NotShown),
+    };
+    answer(app, asks, waiting, End { how, at, account: settled.account }).await?;
     Ok(Reading::Read)
 }
 
-/// Lets the events go on that waited for something that was read, and those that came meanwhile and
-/// are older.
+/// Lets the events go on that waited for something that has its answer, and those that came meanwhile
+/// and are older. Should this process end before they did, the retry worker sees to them.
 async fn answer(
     app: &App,
     asks: &ObjectId,
     waiting: Vec<EventKey>,
-    look: Look,
+    end: End,
 ) -> Result<(), ReconcileError> {
-    let others = thin_events::settle(&app.engine.db, asks, &waiting, &look).await?;
+    let (db, now) = (&app.engine.db, app.clock.now());
+    let others = thin_events::settle(db, asks, &waiting, &end, now).await?;
     run_again(app, waiting.into_iter().chain(others)).await
-}
-
-/// What Stripe does not show is asked for as long as an event waits for it. Those that were given
-/// up ask again when they are replayed.
-async fn not_shown(app: &App, waiting: &[EventKey]) -> Result<Reading, ReconcileError> {
-    let known = inbox::known_now(&app.engine.db, waiting).await?;
-    let is_dead = |key| known.get(key).is_some_and(|event| event.status == EventStatus::Dead);
-    Ok(if waiting.iter().all(is_dead) { Reading::NotNeeded } else { Reading::NotShown })
 }
 
 /// The events that wait for something and whose happening no snapshot event told of. The others go
@@ -116,7 +114,9 @@ async fn let_told_go_on(app: &App, open: Vec<OpenEvent>) -> Result<Vec<EventKey>
     };
     let snapshots: Vec<EventKey> = open.iter().filter_map(snapshot).collect();
     let known = inbox::known_now(&app.engine.db, &snapshots).await?;
-    let told = |one: &OpenEvent| snapshot(one).is_some_and(|key| known.contains_key(&key));
+    // One that was set aside, failed or waits has told nothing yet.
+    let tells = |key| known.get(&key).is_some_and(|event| event.status == EventStatus::Processed);
+    let told = |one: &OpenEvent| snapshot(one).is_some_and(tells);
     let (told, untold): (Vec<OpenEvent>, Vec<OpenEvent>) = open.into_iter().partition(told);
     run_again(app, told.into_iter().map(|one| one.key)).await?;
     Ok(untold.into_iter().map(|one| one.key).collect())
@@ -129,13 +129,14 @@ pub async fn read_happening(
     client: &StripeClient,
     asks: &ObjectId,
 ) -> Result<Reading, ReconcileError> {
-    if untold(app, asks).await?.is_empty() {
+    let waiting = untold(app, asks).await?;
+    if waiting.is_empty() {
         return Ok(Reading::NotNeeded);
     }
     let operation = Operation::get("events.retrieve");
     let path = ApiPath::new("/v1/events").id(asks.as_str());
-    let event = match client.call(operation, &path, &Form::new(), None).await {
-        Ok(fetched) => fetched.json::<Box<RawValue>>()?,
+    let (event, at) = match client.call(operation, &path, &Form::new(), None).await {
+        Ok(fetched) => (fetched.json::<Box<RawValue>>()?, fetched.date),
         Err(StripeError::Refused { refusal }) if refusal.is_missing() || refusal.is_forbidden() => {
             return ask_for_objects(app, asks).await;
         }
@@ -159,11 +160,18 @@ pub async fn read_happening(
         begun: Instant::now(),
     };
     let reply = app.intake.process(&[delivery]).await.into_iter().next().flatten();
-    reply.ok_or(ReconcileError::NotCommitted)?;
-    untold(app, asks).await?;
+    let reply = reply.ok_or(ReconcileError::NotCommitted)?;
+    if reply.status == ReplyStatus::Failed {
+        // It cannot be read; its object may be.
+        return ask_for_objects(app, asks).await;
+    }
+    // It is in the inbox, where it goes on by itself should it wait for its owner.
+    answer(app, asks, waiting, End { how: Ending::Told, at, account: reply.account }).await?;
     Ok(Reading::Read)
 }
 
+/// Has the objects read of events whose snapshot event Stripe does not show. Those that name none are
+/// set aside.
 async fn ask_for_objects(app: &App, asks: &ObjectId) -> Result<Reading, ReconcileError> {
     let (db, at) = (&app.engine.db, app.clock.now());
     let objects = thin_events::ask_instead(db, asks).await?;
@@ -172,9 +180,15 @@ async fn ask_for_objects(app: &App, asks: &ObjectId) -> Result<Reading, Reconcil
     let mut tx = db.begin().await?;
     doubts::raise(&mut tx, &doubts).await?;
     tx.commit().await?;
-    let left = thin_events::open(db, asks).await?;
-    let left: Vec<EventKey> = left.into_iter().map(|one| one.key).collect();
-    not_shown(app, &left).await
+    loop {
+        let left = thin_events::open(db, asks).await?;
+        if left.is_empty() {
+            return Ok(Reading::NotNeeded);
+        }
+        let left: Vec<EventKey> = left.into_iter().map(|one| one.key).collect();
+        tracing::warn!(event.id = asks.as_str(), events = left.len(), "Stripe does not show it");
+        answer(app, asks, left, End { how: Ending::NotShown, at, account: None }).await?;
+    }
 }
 
 /// Hands stored thin events to the intake again.
@@ -211,13 +225,17 @@ async fn run_again(app: &App, keys: impl Iterator<Item = EventKey>) -> Result<()
 }
 
 /// When the engine starts with a key: everything that thin events wait for is asked for, for they
-/// may have come while there was none.
+/// may have come while there was none. What else is wrong with their destinations is found again by
+/// the next event.
 pub async fn ask_for_all(app: &App) -> Result<u64, ReconcileError> {
     let (db, now) = (&app.engine.db, app.clock.now());
     heed(app).await?;
     thin_events::forget(db, now.plus_days(-KEPT_DAYS)).await?;
     let mut tx = db.begin().await?;
     findings::close_unowned(&mut tx, FindingCode::ThinWithoutKey, THIN_EVENTS, now).await?;
+    for account in &app.config.stripe.accounts {
+        findings::close_unowned(&mut tx, FindingCode::ThinConnected, account, now).await?;
+    }
     tx.commit().await?;
     Ok(thin_events::ask_all(db, doubts::THIN_EVENT, EVERYTHING, now).await?)
 }
@@ -229,12 +247,14 @@ pub async fn waiting_for_everything(app: &App) -> Result<Vec<EventKey>, Reconcil
     Ok(open.into_iter().map(|one| one.key).collect())
 }
 
-/// Everything was compared, from this time on: the events that waited for it go on.
+/// Everything was compared, from this time on: of the events that waited for it these, and all that
+/// are older, go on.
 pub async fn everything_was_compared(
     app: &App,
     waiting: Vec<EventKey>,
-    began: tollgate_domain::Timestamp,
+    began: Timestamp,
 ) -> Result<(), ReconcileError> {
     let Ok(everything) = ObjectId::parse(EVERYTHING) else { return Ok(()) };
-    answer(app, &everything, waiting, Look { at: began, account: None }).await
+    let end = End { how: Ending::Read, at: began, account: None };
+    answer(app, &everything, waiting, end).await
 }

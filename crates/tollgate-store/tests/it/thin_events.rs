@@ -1,12 +1,12 @@
 //! Thin events: what each waits for, and when that was read.
 
 use tollgate_domain::ids::EventId;
-use tollgate_store::inbox::EventKey;
-use tollgate_store::thin_events::{self as thin, Look, ThinRow};
+use tollgate_store::inbox::{self, EventKey, EventStatus};
+use tollgate_store::thin_events::{self as thin, End, Ending, Look, ThinRow};
 use tollgate_store::{Db, doubts};
 
 use crate::database::write;
-use crate::sample::{account, at, key, object};
+use crate::sample::{account, at, event as sample_event, key, object};
 
 fn row(id: &str, asks: &str, seconds: i64) -> ThinRow {
     ThinRow {
@@ -15,8 +15,7 @@ fn row(id: &str, asks: &str, seconds: i64) -> ThinRow {
         object: None,
         snapshot: Some(event(&format!("{id}_snapshot"))),
         created_at: at(seconds),
-        read_at: None,
-        account: None,
+        end: None,
     }
 }
 
@@ -37,6 +36,14 @@ fn look(seconds: i64) -> Look {
     Look { at: at(seconds), account: Some(account("acme")) }
 }
 
+fn end(how: Ending, seconds: i64) -> End {
+    End { how, at: at(seconds), account: Some(account("acme")) }
+}
+
+async fn settle(db: &Db, asks: &str, known: &[EventKey], end: &End) -> Vec<EventKey> {
+    thin::settle(db, &object(asks), known, end, at(99)).await.unwrap()
+}
+
 on_both! {
     a_reading_settles_what_was_known_and_what_is_older: |db| async {
         let rows = [
@@ -46,19 +53,19 @@ on_both! {
         note(db, &rows).await;
         assert_eq!(open(db, "sub_1").await, ["evt_1", "evt_2", "evt_3"]);
         // evt_1 was known when Stripe was asked; evt_2 is older than the reply; evt_3 is not.
-        let others = thin::settle(db, &object("sub_1"), &[key("evt_1")], &look(12)).await.unwrap();
+        let others = settle(db, "sub_1", &[key("evt_1")], &end(Ending::Read, 12)).await;
         assert_eq!(others, [key("evt_2")]);
         assert_eq!(open(db, "sub_1").await, ["evt_3"]);
         assert_eq!(open(db, "sub_2").await, ["evt_4"]);
         assert_eq!(thin::count_open(db).await.unwrap(), (2, Some(at(10))));
         let known: Vec<EventKey> = rows.iter().map(|row| row.key.clone()).collect();
         let (read, looks) = write(db, async |tx| {
-            Ok((thin::read(tx, &known).await?, thin::looks(tx, &[object("sub_1")]).await?))
+            Ok((thin::ended(tx, &known).await?, thin::looks(tx, &[object("sub_1")]).await?))
         })
         .await
         .unwrap();
         assert_eq!(read.len(), 2);
-        assert_eq!(read[&key("evt_1")], Some(account("acme")));
+        assert_eq!(read[&key("evt_1")], end(Ending::Read, 12));
         assert_eq!(looks[&object("sub_1")], look(12));
         // Stored again, it stays read.
         note(db, &rows[..1]).await;
@@ -67,7 +74,7 @@ on_both! {
 
     the_snapshot_event_of_the_same_happening_leads_to_the_thin_one: |db| async {
         note(db, &[row("evt_1", "sub_1", 10), row("evt_2", "sub_2", 10)]).await;
-        thin::settle(db, &object("sub_1"), &[key("evt_1")], &look(11)).await.unwrap();
+        settle(db, "sub_1", &[key("evt_1")], &end(Ending::Read, 11)).await;
         let wanted = [event("evt_1_snapshot"), event("evt_2_snapshot"), event("evt_none")];
         let twins = thin::twins(db, &wanted).await.unwrap();
         assert_eq!(
@@ -78,6 +85,44 @@ on_both! {
         assert_eq!(told.into_iter().collect::<Vec<_>>(), [event("evt_1_snapshot")]);
         assert!(thin::any(db).await.unwrap());
         assert_eq!(thin::forget(db, at(12)).await.unwrap(), 1, "what waits is never forgotten");
+    }
+
+    only_a_request_is_a_look_at_the_object: |db| async {
+        for (place, how) in [Ending::Told, Ending::Gone, Ending::NotShown].into_iter().enumerate() {
+            let asks = format!("sub_{place}");
+            let (this, older) = (format!("evt_{place}"), format!("evt_{place}_older"));
+            note(db, &[row(&this, &asks, 12), row(&older, &asks, 10)]).await;
+            assert!(settle(db, &asks, &[key(&this)], &end(how, 12)).await.is_empty(), "{how:?}");
+            assert_eq!(open(db, &asks).await, [older]);
+            let looks = write(db, async |tx| thin::looks(tx, &[object(&asks)]).await).await;
+            assert!(looks.unwrap().is_empty(), "{how:?}");
+        }
+        let wanted = ["evt_0_snapshot", "evt_1_snapshot", "evt_2_snapshot"].map(event);
+        let told = write(db, async |tx| thin::told(tx, &wanted).await).await.unwrap();
+        assert!(told.is_empty(), "no object was read");
+        // Whose snapshot event Stripe did not show is not known.
+        let twins: Vec<_> = thin::twins(db, &wanted).await.unwrap().into_keys().collect();
+        assert_eq!(twins, wanted[..2]);
+    }
+
+    what_was_answered_is_due_with_its_answer: |db| async {
+        let mut waiting = ["evt_1", "evt_2", "evt_3"].map(|id| sample_event(id, EventStatus::Waiting));
+        for event in &mut waiting {
+            event.outcome.next_attempt_at = Some(at(3_600));
+        }
+        write(db, async |tx| inbox::insert(tx, &waiting).await).await.unwrap();
+        let rows = [row("evt_1", "sub_1", 12), row("evt_2", "sub_1", 10), row("evt_3", "sub_1", 12)];
+        note(db, &rows).await;
+        settle(db, "sub_1", &[key("evt_1")], &end(Ending::Read, 12)).await;
+        let due = inbox::claim(db, at(99), at(120), "worker", 10).await.unwrap();
+        let due: Vec<&str> = due.iter().map(|one| one.key.event.as_str()).collect();
+        assert_eq!(due, ["evt_1", "evt_2"]);
+    }
+
+    what_was_given_up_is_asked_for_no_more: |db| async {
+        note(db, &[row("evt_1", "sub_1", 10), row("evt_2", "sub_1", 11)]).await;
+        write(db, async |tx| thin::remove(tx, &[key("evt_1")]).await).await.unwrap();
+        assert_eq!(open(db, "sub_1").await, ["evt_2"]);
     }
 
     an_object_is_asked_for_in_place_of_its_snapshot_event: |db| async {

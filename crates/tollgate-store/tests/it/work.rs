@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use tollgate_domain::ids::EventId;
-use tollgate_store::inbox::{self, ClaimedEvent, EventFilter, EventStatus, Finished, NewEvent};
 use tollgate_store::accounts::{self, AccountHead};
+use tollgate_store::inbox::{self, ClaimedEvent, EventFilter, EventStatus, Finished, NewEvent};
 use tollgate_store::{Db, links};
 
 use crate::database::write;

@@ -56,7 +56,10 @@ fn catalog(folder: &tempfile::TempDir, change: impl Fn(String) -> String) -> Str
 
 fn settings(catalog: &str) -> Settings {
     let map = json!({"pro": ["price_pro"]}).to_string();
-    let environment = vec![("STRIPE_PRODUCT_PRICE_MAP".to_owned(), map)];
+    let environment = vec![
+        ("STRIPE_PRODUCT_PRICE_MAP".to_owned(), map),
+        ("TOLLGATE__STRIPE__ACCOUNTS".to_owned(), "acct_connected".to_owned()),
+    ];
     Settings { environment, catalog: Some(catalog.to_owned()), ..Settings::default() }
 }
 
@@ -115,6 +118,12 @@ fn deliveries() -> Vec<String> {
             "type": "v2.billing.pricing_plan_subscription.servicing_activated",
             "created": NOW, "livemode": false, "context": null,
             "related_object": {"id": "bpps_1", "type": "v2.billing.pricing_plan_subscription", "url": "/v2/billing/pricing_plan_subscriptions/bpps_1"},
+        })
+        .to_string(),
+        json!({
+            "id": "evt_13", "object": "v2.core.event", "type": "v1.customer.subscription.updated",
+            "created": NOW, "livemode": false, "context": "acct_connected",
+            "related_object": {"id": "sub_13", "type": "subscription", "url": "/v1/subscriptions/sub_13"},
         })
         .to_string(),
         event("evt_11", "invoice.paid", day(-1), json!({"object": "invoice"})),

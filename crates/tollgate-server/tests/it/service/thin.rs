@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tollgate_domain::Facts;
 use tollgate_domain::facts::Window;
-use tollgate_domain::ids::{AccountId, EventId};
+use tollgate_domain::ids::{AccountId, EventId, ObjectId};
 use tollgate_sandbox::sandbox::{Card, Method};
+use tollgate_sandbox::server::{Fault, FaultRule};
 use tollgate_sandbox::{ApiVersion, Happening};
-use tollgate_server::reconcile::{Kind, named};
+use tollgate_server::reconcile::{self, Kind, Order, named};
 use tollgate_server::workers;
 use tollgate_store::inbox::{self, EventFilter, EventStatus};
-use tollgate_store::thin_events;
+use tollgate_store::thin_events::{self, End, Ending};
 
 use super::reconcile::{Pair, is_sent};
 use crate::support::{Settings, TestApp, TestDatabase, on_both};
@@ -111,6 +112,38 @@ async fn findings(db: &tollgate_store::Db) -> Vec<String> {
     let filter = tollgate_store::findings::FindingFilter { open: true, ..Default::default() };
     let all = tollgate_store::findings::list(db, &filter, 100).await.unwrap();
     all.iter().map(|one| format!("{} {}", one.finding.code.as_str(), one.finding.subject)).collect()
+}
+
+/// A thin event of our own making, made now.
+fn made(
+    pair: &Pair,
+    id: &str,
+    kind: &str,
+    related: (&str, &str),
+    snapshot: Option<&str>,
+) -> String {
+    let (object_type, object) = related;
+    json!({
+        "id": id, "object": "v2.core.event", "type": kind, "livemode": false,
+        "created": pair.app.now().to_string(), "snapshot_event": snapshot,
+        "related_object": {"id": object, "type": object_type, "url": "/v1/x"},
+    })
+    .to_string()
+}
+
+impl Pair {
+    async fn row(&self, id: &str) -> inbox::EventRow {
+        let id = EventId::parse(id).unwrap();
+        inbox::find(&self.app.app().engine.db, &id).await.unwrap().remove(0)
+    }
+
+    async fn doubts(&self) -> u64 {
+        tollgate_store::doubts::count(&self.app.app().engine.db).await.unwrap()
+    }
+
+    async fn open(&self) -> u64 {
+        thin_events::count_open(&self.app.app().engine.db).await.unwrap().0
+    }
 }
 
 /// What a subscription looks like whatever form its news had.
@@ -311,26 +344,265 @@ on_both! {
         pair.subscribe("premium");
         pair.deliver_all().await;
         assert!(pair.can("weekly_digest").await);
-        let event = |id: &str, object: &str| {
-            json!({
-                "id": id, "object": "v2.core.event", "type": "v1.customer.subscription.updated",
-                "created": pair.app.now().to_string(), "livemode": false,
-                "related_object": {"id": object, "type": "subscription", "url": "/v1/x"},
-            })
-            .to_string()
+        pair.pass(5);
+        pair.run(Kind::Sweep, false).await.unwrap();
+        // One that is alive here and that Stripe does not know, nor its customer.
+        let id = pair.facts().await.subscriptions.keys().next().unwrap().to_string();
+        let missing = || Fault::Status {
+            status: 404,
+            code: Some("resource_missing".to_owned()),
+            should_retry: None,
+            accepted: false,
         };
-        let answer = pair.app.deliver(&event("evt_test_1", "sub_nowhere")).await;
+        for path in ["/v1/subscriptions/*", "/v1/customers/*"] {
+            pair.stripe.add_fault(FaultRule::new(path, 1_000, missing()));
+        }
+        let body = |pair: &Pair, event: &str| {
+            made(pair, event, "v1.customer.subscription.updated", ("subscription", &id), None)
+        };
+        let answer = pair.app.deliver(&body(&pair, "evt_test_1")).await;
         assert_eq!(answer.field("status"), "waiting");
         pair.read_all().await;
         assert_eq!(pair.inbox(EventStatus::Waiting).await.len(), 1);
-        assert_eq!(tollgate_store::doubts::count(&pair.app.app().engine.db).await.unwrap(), 1);
+        assert_eq!(pair.doubts().await, 1);
         assert!(pair.can("weekly_digest").await);
         // It is given up in the end, visibly, and asked for no more.
         pair.pass(31 * 86_400);
         pair.app.run_workers().await;
         assert_eq!(pair.inbox(EventStatus::Dead).await.len(), 1);
+        assert_eq!(pair.open().await, 0);
         pair.read_all().await;
-        assert_eq!(tollgate_store::doubts::count(&pair.app.app().engine.db).await.unwrap(), 0);
+        assert_eq!(pair.doubts().await, 0);
+        // Nor are others that come later asked for because of it, and a replay begins anew.
+        pair.stripe.clear_faults();
+        let db = &pair.app.app().engine.db;
+        let event = EventId::parse("evt_test_1").unwrap();
+        inbox::set_ids_for_replay(db, &[event], pair.app.now()).await.unwrap();
+        pair.app.run_workers().await;
+        assert_eq!(pair.row("evt_test_1").await.outcome.status, EventStatus::Waiting);
+        pair.read_all().await;
+        assert_eq!(pair.row("evt_test_1").await.outcome.status, EventStatus::Processed);
+        pair.stop().await;
+    }
+
+    async fn what_stripe_does_not_know_and_we_never_did_is_asked_for_once(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        // A draft that was changed and then deleted.
+        let draft = made(&pair, "evt_draft", "v1.invoice.updated", ("invoice", "in_gone"), None);
+        // A happening that is listed no more and names no object that is read.
+        let summary = "v1.entitlements.active_entitlement_summary.updated";
+        let related = ("entitlements.active_entitlement_summary", "none");
+        let old = made(&pair, "evt_old", summary, related, Some("evt_none"));
+        for body in [&draft, &old] {
+            assert_eq!(pair.app.deliver(body).await.field("status"), "waiting");
+        }
+        pair.read_all().await;
+        for (id, reason) in [("evt_draft", "object_gone"), ("evt_old", "not_shown")] {
+            let outcome = pair.row(id).await.outcome;
+            assert_eq!(outcome.status, EventStatus::Ignored, "{id}: {outcome:?}");
+            assert_eq!(outcome.reason.as_deref(), Some(reason), "{id}");
+        }
+        assert_eq!((pair.doubts().await, pair.open().await), (0, 0));
+        let calls = pair.calls().await;
+        assert_eq!((calls["invoices.retrieve"], calls["events.retrieve"]), (1, 1), "{calls:?}");
+        pair.pass(31 * 86_400);
+        pair.app.run_workers().await;
+        assert_eq!(findings(&pair.app.app().engine.db).await.len(), 0);
+        assert_eq!(pair.app.deliver(&draft).await.field("status"), "duplicate");
+        // A key that may read more by then is asked with again.
+        let (db, old) = (&pair.app.app().engine.db, EventId::parse("evt_old").unwrap());
+        inbox::set_ids_for_replay(db, &[old], pair.app.now()).await.unwrap();
+        pair.app.run_workers().await;
+        assert_eq!(pair.row("evt_old").await.outcome.status, EventStatus::Waiting);
+        pair.stop().await;
+    }
+
+    async fn events_whose_object_was_read_go_on_though_the_reader_was_killed(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        let id = pair.subscribe("premium");
+        pair.deliver_all().await;
+        pair.pass(60);
+        let kind = "v1.customer.subscription.updated";
+        let body = made(&pair, "evt_killed", kind, ("subscription", &id), None);
+        assert_eq!(pair.app.deliver(&body).await.field("status"), "waiting");
+        pair.pass(5);
+        // All that the reader does before it hands the event to the intake again.
+        let end = End { how: Ending::Read, at: pair.app.now(), account: None };
+        let (db, asks) = (&pair.app.app().engine.db, ObjectId::parse(&id).unwrap());
+        thin_events::settle(db, &asks, &[], &end, pair.app.now()).await.unwrap();
+        pair.app.run_workers().await;
+        assert_eq!(pair.row("evt_killed").await.outcome.status, EventStatus::Processed);
+        pair.stop().await;
+    }
+
+    async fn a_snapshot_that_could_not_be_processed_tells_nothing(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        let id = pair.subscribe("premium");
+        pair.deliver_all().await;
+        pair.pass(60);
+        let before = pair.count();
+        let path = format!("/v1/subscriptions/{id}");
+        pair.call(Method::Post, &path, &[("cancel_at_period_end", "true")]);
+        let updated = pair.sent(before).remove(0);
+        assert_eq!(updated.kind(), "customer.subscription.updated");
+        // Its snapshot comes in a form that cannot be read.
+        let snapshot = updated.render(ApiVersion::default()).body;
+        let mut snapshot: serde_json::Value = serde_json::from_str(&snapshot).unwrap();
+        snapshot["data"]["object"]["status"] = json!(7);
+        let answer = pair.app.deliver(&snapshot.to_string()).await;
+        assert_eq!(answer.field("status"), "failed", "{snapshot}");
+        assert_eq!(pair.app.deliver(&thin(&updated)).await.field("status"), "waiting");
+        pair.read_all().await;
+        let facts = pair.facts().await;
+        let state = facts.subscriptions.values().next().unwrap().state().unwrap();
+        assert!(state.cancel_at_period_end, "the object was read: {state:?}");
+        pair.stop().await;
+    }
+
+    async fn a_happening_that_was_told_is_no_look_at_its_object(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        let id = pair.subscribe("premium");
+        pair.deliver_all().await;
+        pair.pass(60);
+        let kind = "v1.customer.subscription.updated";
+        let older = made(&pair, "evt_older", kind, ("subscription", &id), None);
+        pair.pass(60);
+        let before = pair.count();
+        pair.call(Method::Post, &format!("/v1/subscriptions/{id}"), &[("metadata[note]", "1")]);
+        let updated = pair.sent(before).remove(0);
+        let snapshot = updated.render(ApiVersion::default()).body;
+        assert_eq!(pair.app.deliver(&snapshot).await.field("status"), "processed");
+        assert_eq!(pair.app.deliver(&thin(&updated)).await.field("status"), "processed");
+        assert_eq!(pair.app.deliver(&older).await.field("status"), "waiting", "nobody asked");
+        pair.read_all().await;
+        assert_eq!(pair.row("evt_older").await.outcome.status, EventStatus::Processed);
+        pair.stop().await;
+    }
+
+    async fn a_snapshot_event_of_nobody_is_fetched_once(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        let before = pair.count();
+        pair.id("/v1/customers", &[("email", "stranger@example.org")]);
+        let created = pair.sent(before).remove(0);
+        assert_eq!(created.kind(), "customer.created");
+        // Set aside in the one form, it has told nothing; the other one reads it and goes on.
+        let snapshot = created.render(ApiVersion::default()).body;
+        assert_eq!(pair.app.deliver(&snapshot).await.field("status"), "ignored");
+        assert_eq!(pair.app.deliver(&thin(&created)).await.field("status"), "waiting");
+        pair.read_all().await;
+        assert_eq!((pair.doubts().await, pair.open().await), (0, 0));
+        assert_eq!(pair.inbox(EventStatus::Waiting).await.len(), 0);
+        pair.stop().await;
+    }
+
+    async fn a_wrong_key_makes_no_object_of_a_happening(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        let id = pair.subscribe("premium");
+        pair.deliver_all().await;
+        pair.pass(60);
+        let created = pair.happened(&["customer.subscription.created"]).remove(0);
+        let mut event = created.show_thin();
+        event["snapshot_event"] = json!("evt_test_soon");
+        event["id"] = json!("evt_test_thin");
+        event["type"] = json!("v1.customer.subscription.trial_will_end");
+        event["related_object"]["id"] = json!(id);
+        assert_eq!(pair.app.deliver(&event.to_string()).await.field("status"), "waiting");
+        let revoked = Fault::Status { status: 401, code: None, should_retry: None, accepted: false };
+        pair.stripe.add_fault(FaultRule::new("/v1/events/*", 1_000, revoked));
+        pair.pass(1);
+        assert!(workers::refetch::tick(pair.app.app()).await.is_err());
+        let db = &pair.app.app().engine.db;
+        let asked = async |asks: &str| {
+            thin_events::open(db, &ObjectId::parse(asks).unwrap()).await.unwrap().len()
+        };
+        assert_eq!((asked("evt_test_soon").await, asked(&id).await), (1, 0));
+        assert_eq!(pair.doubts().await, 1);
+        // With the right key Stripe says that it is listed no more: now the object is read.
+        pair.stripe.clear_faults();
+        pair.pass(600);
+        pair.read_all().await;
+        assert_eq!(pair.row("evt_test_thin").await.outcome.status, EventStatus::Processed);
+        pair.stop().await;
+    }
+
+    async fn our_own_account_as_context_changes_nothing(database: &TestDatabase) {
+        let context = "acct_1Sandbox";
+        let environment = [("TOLLGATE__STRIPE__ACCOUNT", context)];
+        let pair = Pair::start_with(database, &environment).await;
+        pair.subscribe("premium");
+        let with_context = |event: &Happening| {
+            let mut event = event.show_thin();
+            event["context"] = json!(context);
+            event.to_string()
+        };
+        let events = pair.sent(0);
+        for event in &events {
+            let status = pair.app.deliver(&with_context(event)).await.field("status");
+            assert_eq!(status, "waiting", "{event:?}");
+        }
+        pair.read_all().await;
+        assert!(pair.can("weekly_digest").await);
+        assert_eq!(pair.inbox(EventStatus::Waiting).await.len(), 0);
+        assert_eq!((pair.doubts().await, pair.open().await), (0, 0));
+        // And the snapshot tells of the same happening.
+        let before = pair.count();
+        pair.pass(60);
+        let customer = pair.happened(&["customer.created"]).remove(0);
+        let path = format!("/v1/customers/{}", customer.show_thin()["related_object"]["id"].as_str().unwrap());
+        pair.call(Method::Post, &path, &[("name", "Ann")]);
+        for event in pair.sent(before) {
+            pair.app.deliver(&event.render(ApiVersion::default()).body).await;
+            let status = pair.app.deliver(&with_context(&event)).await.field("status");
+            assert_eq!(status, "processed", "{event:?}");
+        }
+        pair.stop().await;
+    }
+
+    async fn thin_events_of_connected_accounts_are_refused_visibly(database: &TestDatabase) {
+        let environment = [("TOLLGATE__STRIPE__ACCOUNTS", "acct_named")];
+        let pair = Pair::start_with(database, &environment).await;
+        pair.subscribe("premium");
+        let mut event = pair.sent(0).remove(0).show_thin();
+        for (context, reason) in
+            [("acct_named", "thin_connected"), ("acct_stranger", "foreign_account")]
+        {
+            event["context"] = json!(context);
+            let answer = pair.app.deliver(&event.to_string()).await;
+            let told = (answer.field("status"), answer.field("message"));
+            assert_eq!(told, ("ignored".to_owned(), reason.to_owned()));
+        }
+        let db = &pair.app.app().engine.db;
+        assert_eq!(findings(db).await, ["thin_connected acct_named"]);
+        assert_eq!(pair.doubts().await, 0, "it is not asked for in vain");
+        named::ask_for_all(pair.app.app()).await.unwrap();
+        assert_eq!(findings(db).await.len(), 0, "until the next one comes");
+        pair.stop().await;
+    }
+
+    async fn a_run_that_goes_on_answers_no_event_that_came_after_it_began(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        pair.subscribe("premium");
+        let order = Order { kind: Kind::Sweep, account: None, dry: false, allow_ends: false };
+        // Its process is killed; later Stripe tells that it could not make some events.
+        drop(reconcile::begin(pair.app.app(), order).await.unwrap());
+        pair.pass(10 * 60);
+        let body = json!({
+            "id": "evt_test_health", "object": "v2.core.event",
+            "type": "v2.core.health.event_generation_failure.resolved",
+            "created": pair.app.now().to_string(), "livemode": false,
+        });
+        assert_eq!(pair.app.deliver(&body.to_string()).await.field("status"), "waiting");
+        pair.pass(5);
+        for expected in [EventStatus::Waiting, EventStatus::Processed] {
+            let done = workers::reconcile::tick(pair.app.app(), false).await.unwrap();
+            assert!(done.is_some());
+            assert_eq!(pair.row("evt_test_health").await.outcome.status, expected);
+        }
+        assert!(workers::reconcile::tick(pair.app.app(), false).await.unwrap().is_none());
+        let runs = tollgate_store::reconciliation_runs::list(
+            &pair.app.app().engine.db, tollgate_domain::Timestamp::MAX, 10,
+        ).await.unwrap();
+        assert_eq!(runs.len(), 2, "the one that went on, and one for the event");
         pair.stop().await;
     }
 
