@@ -40,6 +40,8 @@ pub struct RunOptions {
     pub background: Background,
     /// Told of every turn of every task.
     pub on_turn: Option<OnTurn>,
+    /// How the database is opened.
+    pub database: DbOptions,
 }
 
 /// Why the engine does not start.
@@ -113,7 +115,7 @@ pub async fn start_with(
     clock: Clock,
     options: RunOptions,
 ) -> Result<RunningApp, StartError> {
-    let db = open(&config, &clock).await?;
+    let db = open_with(&config, &clock, &options.database).await?;
     let mut config = config;
     binding::settle_mode(&mut config.stripe, &db).await?;
     let app = App::build(config, clock, db, options.on_turn);
@@ -203,7 +205,11 @@ impl RunningApp {
 
 /// Opens the database, with its schema up to date and its dictionary in place.
 pub async fn open(config: &Config, clock: &Clock) -> Result<Db, StoreError> {
-    let db = Db::open(config.database_url.expose(), &DbOptions::default()).await?;
+    open_with(config, clock, &DbOptions::default()).await
+}
+
+async fn open_with(config: &Config, clock: &Clock, options: &DbOptions) -> Result<Db, StoreError> {
+    let db = Db::open(config.database_url.expose(), options).await?;
     let applied = migrations::up(&db, clock.now()).await?;
     if !applied.is_empty() {
         tracing::info!(?applied, "schema brought up to date");

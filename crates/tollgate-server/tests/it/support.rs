@@ -22,6 +22,7 @@ use tollgate_server::run::{self, Background, RunOptions, RunningApp};
 use tollgate_server::scope::Scope;
 use tollgate_server::supervisor::OnTurn;
 use tollgate_server::workers;
+use tollgate_store::DbOptions;
 use tollgate_store::keys::ApiKey;
 use tollgate_stripe::SigningSecret;
 
@@ -128,6 +129,7 @@ pub(crate) struct Settings {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) catalog: Option<String>,
     pub(crate) on_turn: Option<OnTurn>,
+    pub(crate) database: DbOptions,
 }
 
 /// An engine under test.
@@ -152,7 +154,8 @@ impl TestApp {
         let clock = Clock::fixed(Timestamp::parse(NOW).expect("an instant"));
         let config = config(database_url, &settings);
         let background = if settings.background { Background::On } else { Background::Off };
-        let options = RunOptions { background, on_turn: settings.on_turn.clone() };
+        let (on_turn, database) = (settings.on_turn.clone(), settings.database.clone());
+        let options = RunOptions { background, on_turn, database };
         let running =
             run::start_with(config, clock.clone(), options).await.expect("the engine starts");
         let base = format!("http://{}", running.address);
