@@ -92,7 +92,9 @@ on_both! {
         let mut faults = Vec::new();
         for (name, plan) in db.explain_all().await.unwrap() {
             let name = name.trim_start_matches("tollgate_store::");
-            if !wanted.iter().any(|wanted| name.starts_with(wanted)) {
+            // The net under the wakes looks at all that waits, a few times an hour.
+            let is_net = name == "inbox::wake::LOOK_BACK_AT_ALL";
+            if is_net || !wanted.iter().any(|wanted| name.starts_with(wanted)) {
                 continue;
             }
             seen += 1;
