@@ -53,9 +53,13 @@ async fn live(seed: u64, database: &TestDatabase) -> life::Deeds {
     let lost = world.end().await;
     let report = reconcile(&world, false).await;
     let found = report.drift.get("missed_event").copied().unwrap_or_default();
+    // Where nobody asks, what was there and back within a second, and began with an event that is
+    // lost, stays in doubt until now.
+    let ties =
+        report.drift.get("out_of_order").filter(|_| !world.asks).copied().unwrap_or_default();
     assert_eq!(
         (found, drifted(&report), report.repaired, report.unreadable),
-        (lost, lost, lost, 0),
+        (lost, lost + ties, lost + ties, 0),
         "drift repaired = deliveries lost; TOLLGATE_SEED={seed}\n{report:#?}"
     );
     let differences = truth::differences(&world).await;

@@ -148,7 +148,7 @@ pub(super) struct World {
     lost: u64,
     pub(super) form: Form,
     /// Stripe is asked about doubts all the while, as a server does.
-    asks: bool,
+    pub(super) asks: bool,
     database_url: String,
     /// The price of another product.
     pub(super) other_price: String,
