@@ -8,6 +8,7 @@ mod headers;
 mod links;
 mod manifests;
 mod migrations;
+mod places;
 pub(crate) mod ratchet;
 mod sizes;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub(crate) fn check(tree: &Tree, mode: Mode) -> anyhow::Result<Vec<Finding>> {
     let mut findings = headers::check(tree);
     findings.extend(words::check(tree));
     findings.extend(defaults::check(tree));
+    findings.extend(places::check(tree));
     findings.extend(links::check(tree));
     findings.extend(manifests::check(tree));
     findings.extend(migrations::check(tree));

@@ -179,7 +179,7 @@ async fn ask_for_objects(app: &App, asks: &ObjectId) -> Result<Reading, Reconcil
     let doubts: Vec<NewDoubt> = objects.into_iter().map(doubt).collect();
     let mut tx = db.begin().await?;
     doubts::raise(&mut tx, &doubts).await?;
-    tx.commit().await?;
+    app.intake.commit(tx, &[]).await?;
     loop {
         let left = thin_events::open(db, asks).await?;
         if left.is_empty() {
@@ -236,7 +236,7 @@ pub async fn ask_for_all(app: &App) -> Result<u64, ReconcileError> {
     for account in &app.config.stripe.accounts {
         findings::close_unowned(&mut tx, FindingCode::ThinConnected, account, now).await?;
     }
-    tx.commit().await?;
+    app.intake.commit(tx, &[]).await?;
     Ok(thin_events::ask_all(db, doubts::THIN_EVENT, EVERYTHING, now).await?)
 }
 

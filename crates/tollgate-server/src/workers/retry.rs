@@ -125,7 +125,7 @@ async fn close_other_mode(app: &App) -> Result<(), StoreError> {
     for mode in ["live", "test"] {
         findings::close_unowned(&mut tx, FindingCode::OtherMode, mode, now).await?;
     }
-    tx.commit().await
+    app.intake.commit(tx, &[]).await
 }
 
 /// Where the catalog is another one than the last time, what waits for one of its prices is woken.
