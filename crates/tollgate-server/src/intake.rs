@@ -31,6 +31,7 @@ use tollgate_store::{Db, StoreError, Tx, inbox};
 use batch::NotDone;
 
 pub use delivery::{Content, Delivery, Reply, ReplyStatus};
+pub use work::touch;
 
 use crate::cache::EntitlementCache;
 use crate::clock::Clock;

@@ -34,9 +34,12 @@ CREATE INDEX stripe_links_follows ON stripe_links (follows) WHERE follows IS NOT
 
 -- Everything known of an account, one row for each fact. body: the JSON of the fact, opaque to the
 -- product's statements. relevant_from, relevant_until: the span of time in which the fact can
--- change an answer (a finding: while it is open); without them the row is found by its id or its reference only (observations of
--- subscriptions that others followed, refunds, notes of what was told once). reference: what other
--- facts refer to it by: a payment intent, a subscription, the object a note is about.
+-- change an answer (a finding: while it is open); without them the row is found by its id or its
+-- reference only (observations of subscriptions that others followed, refunds, which payment paid an
+-- invoice, notes of what was told once). relevant_class: how long that span is at most, so that those
+-- that meet an instant lie in a short range of the index for each class. proves_from: of a paid
+-- invoice, when the first span begins that it was paid for. reference: what other facts refer to it by: a payment, a
+-- subscription, an invoice, the object a note is about.
 CREATE TABLE facts (
     account_id     {text} NOT NULL,
     kind           {text} NOT NULL,
@@ -44,14 +47,17 @@ CREATE TABLE facts (
     reference      {text},
     relevant_from  BIGINT,
     relevant_until BIGINT,
+    relevant_class BIGINT,
+    proves_from    BIGINT,
     body           {text} NOT NULL,
     PRIMARY KEY (account_id, kind, fact_id)
 ) {clustered} {updated_in_place};
 
-CREATE INDEX facts_relevant ON facts (account_id, relevant_until)
+CREATE INDEX facts_relevant ON facts (account_id, relevant_class, relevant_until, relevant_from)
     WHERE relevant_until IS NOT NULL;
 CREATE INDEX facts_findings ON facts (fact_id, account_id) WHERE kind = 'finding';
-CREATE INDEX facts_reference ON facts (account_id, reference) WHERE reference IS NOT NULL;
+CREATE INDEX facts_reference ON facts (account_id, kind, reference, relevant_until)
+    WHERE reference IS NOT NULL;
 
 -- When an account is to be looked at because something of it ends.
 CREATE TABLE account_schedule (

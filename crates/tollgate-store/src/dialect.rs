@@ -16,6 +16,7 @@
 //! | `{updated_in_place}` | `WITH (fillfactor = 70)` | nothing | room for new row versions on the same page |
 //! | `{instant:x}` | `to_timestamp(…)` | `strftime(…)` | readable times in views |
 //! | `{instant_field:x.a}` | both | both | a readable time inside a JSON column |
+//! | `{by:index}` | nothing | `INDEXED BY index` | without figures about the data SQLite takes the primary key for as good as an index with more columns |
 //! | `{postgres:…}` | the text | nothing | storage settings |
 
 use std::fmt::Write as _;
@@ -191,6 +192,10 @@ fn push_placeholder(
         "instant" => {
             let _ =
                 write!(out.sql, "strftime('%Y-%m-%dT%H:%M:%fZ', {argument} / 1000.0, 'unixepoch')");
+        }
+        "by" if postgres => {}
+        "by" => {
+            let _ = write!(out.sql, "INDEXED BY {argument}");
         }
         "postgres" => out.sql.push_str(pick(postgres, argument, "")),
         other => out.sql.push_str(word(other, postgres)),

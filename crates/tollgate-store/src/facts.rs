@@ -10,7 +10,7 @@ use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{
     AccountId, AdjustmentId, CustomerId, InvoiceId, ObjectId, SessionId, SubscriptionId,
 };
-use tollgate_domain::payment::Invoice;
+use tollgate_domain::payment::{Invoice, Purchase};
 use tollgate_domain::subscription::Subscription;
 
 use crate::accounts::AccountHead;
@@ -92,7 +92,21 @@ pub async fn load_in(
 ) -> Result<Facts, StoreError> {
     let touched = Touched { accounts: [(account.clone(), TouchedObjects::default())].into() };
     let mut all = load::window((&mut *tx).into(), std::slice::from_ref(account), window).await?;
-    load::add_touched(tx, &touched, &mut all).await?;
+    load::add_touched(tx.into(), &touched, &mut all).await?;
+    Ok(one(all, account))
+}
+
+/// [`load()`] with the objects named, whenever they mattered, and the notes about all of it. For
+/// looking only: it reads twice, and what is committed in between may be in a part of it.
+pub async fn load_with(
+    db: &Db,
+    account: &AccountId,
+    objects: TouchedObjects,
+    window: Window,
+) -> Result<Facts, StoreError> {
+    let touched = Touched { accounts: [(account.clone(), objects)].into() };
+    let mut all = load::window(db.into(), std::slice::from_ref(account), window).await?;
+    load::add_touched(db.into(), &touched, &mut all).await?;
     Ok(one(all, account))
 }
 
@@ -105,6 +119,25 @@ pub async fn list_invoices(
     limit: u32,
 ) -> Result<Option<Vec<Invoice>>, StoreError> {
     load::invoices(db, account, after, limit).await
+}
+
+/// A purchase of an account, whenever it mattered.
+pub async fn find_purchase(
+    db: &Db,
+    account: &AccountId,
+    id: &SessionId,
+) -> Result<Option<Purchase>, StoreError> {
+    load::purchase(db, account, id).await
+}
+
+/// A page of an account's purchases in the order of their ids: those after `after`, at most `limit`.
+pub async fn list_purchases(
+    db: &Db,
+    account: &AccountId,
+    after: Option<&SessionId>,
+    limit: u32,
+) -> Result<Vec<Purchase>, StoreError> {
+    load::purchases(db, account, after, limit).await
 }
 
 /// The subscriptions an account has or ever had, at most `limit` of them.

@@ -18,13 +18,17 @@ use crate::wire::{self, Key};
 statements! {
     /// Opens those that are not open.
     SAVE = "WITH {rows:account_id text, kind text, fact_id text, reference text, \
-            relevant_from bigint, relevant_until bigint, body text} \
+            relevant_from bigint, relevant_until bigint, relevant_class bigint, \
+            proves_from bigint, body text} \
         INSERT INTO facts (account_id, kind, fact_id, reference, relevant_from, relevant_until, \
-            body) \
-        SELECT account_id, kind, fact_id, reference, relevant_from, relevant_until, body \
+            relevant_class, proves_from, body) \
+        SELECT account_id, kind, fact_id, reference, relevant_from, relevant_until, \
+            relevant_class, proves_from, body \
         FROM r WHERE true \
         ON CONFLICT (account_id, kind, fact_id) DO UPDATE SET \
             relevant_from = excluded.relevant_from, relevant_until = excluded.relevant_until, \
+            relevant_class = excluded.relevant_class, \
+            proves_from = excluded.proves_from, \
             body = excluded.body \
         WHERE facts.relevant_until IS NULL";
 

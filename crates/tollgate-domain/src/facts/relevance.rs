@@ -3,22 +3,26 @@
 //!
 //! An account may have ten thousand invoices; an answer needs the few that can still matter. So a
 //! fact says until when it can, and a question says of which window it needs facts. A fact outside
-//! of the window changes nothing of what is resolved inside of it.
+//! of the window changes nothing of what is resolved inside of it, with one exception: of each
+//! subscription the paid invoices that ended last are loaded whenever it was (see
+//! [`Invoice::reference`]): they explain what is over, and what begins later stands before what began
+//! before it, also when it has ended.
+//!
+//! What a fact is needed for beyond its end depends on the catalog (a grace, a sustain), which may
+//! change after the fact was stored. So it is part of the window, not of the fact.
 
 use super::{BoostGrant, Customer, Grant, Override, Waiver};
 use crate::catalog::Catalog;
-use crate::catalog::parse::GRACE_HOURS_MAX;
 use crate::payment::{
-    Adjustment, Goods, Invoice, InvoicePayment, InvoiceStatus, Purchase, SessionStatus,
+    Adjustment, Goods, Invoice, InvoicePayment, InvoiceStatus, Purchase, PurchaseKind, SessionMode,
+    SessionStatus,
 };
 use crate::subscription::{Schedule, Subscription};
-use crate::time::{HOUR_MS, Timestamp};
+use crate::time::Timestamp;
 
-/// How long after its last instant a final invoice, or a purchase that ended, can matter: the longest
-/// grace a catalog may give, and a month for news that is late.
-const TAIL_MS: i64 = (GRACE_HOURS_MAX as i64 + 31 * 24) * HOUR_MS;
-/// The longest period a subscription can have, and that in leap years.
-const PERIOD_DAYS_MAX: i64 = 3 * 366;
+/// How long after its end a plan that was bought once is kept at hand, for whoever tells of the end
+/// may come late.
+const TELLING_DAYS: i64 = 31;
 /// The span in which a status that is not known here leaves the one before it in force.
 const UNKNOWN_STATUS_DAYS: i64 = 2;
 
@@ -38,12 +42,19 @@ impl Relevance {
     const fn since(from: Timestamp) -> Self {
         Self { from, until: Timestamp::MAX }
     }
+
+    /// Never, for what has its place in time all the same.
+    const fn never(from: Timestamp) -> Self {
+        Self { from, until: Timestamp::MIN }
+    }
 }
 
-/// The span of time of which facts are needed, both ends included.
+/// The span of time of which facts are needed, all ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// From when.
+    /// From when on a fact may have ended that is needed.
+    pub ended_from: Timestamp,
+    /// From when on observations of subscriptions are needed, beside those in force then.
     pub from: Timestamp,
     /// Until when.
     pub to: Timestamp,
@@ -51,7 +62,8 @@ pub struct Window {
 
 impl Window {
     /// Everything that was ever known.
-    pub const ALL: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
+    pub const ALL: Self =
+        Self { ended_from: Timestamp::MIN, from: Timestamp::MIN, to: Timestamp::MAX };
 
     /// What an answer at `at` needs, asked at `now`: in the past what was known then, else what is
     /// known now.
@@ -61,11 +73,17 @@ impl Window {
 
     /// What the answers from one instant to another need, asked at `now`.
     pub fn spanning(from: Timestamp, to: Timestamp, now: Timestamp, catalog: &Catalog) -> Self {
-        Self {
-            from: from.min(now).plus_days(-look_back_days(catalog)),
-            to: if to < now { to } else { Timestamp::MAX },
-        }
+        let from = from.min(now).plus_days(-look_back_days(catalog));
+        let ended_from = from.plus_hours(-grace_hours_max(catalog));
+        Self { ended_from, from, to: if to < now { to } else { Timestamp::MAX } }
     }
+}
+
+/// The longest grace anything may have after what was paid for is over.
+fn grace_hours_max(catalog: &Catalog) -> i64 {
+    let boosts = catalog.boost.iter().map(|program| program.grace_hours);
+    let plans = catalog.plans.iter().map(|plan| plan.grace_hours);
+    plans.chain(boosts).max().map_or(0, i64::from)
 }
 
 /// How far back a state can still decide: boosts by their sustain.
@@ -89,27 +107,41 @@ impl Subscription {
 }
 
 impl Invoice {
-    /// When it can matter: one that is paid or void only as long as what it bills, and a grace.
+    /// When it can matter: one that bills no subscription never; one that may still be paid without an
+    /// end; one that is paid as long as what it bills; a void one until it was void.
     pub fn relevance(&self) -> Relevance {
         let state = &self.state;
         let failed = self.failed_attempts.iter().map(|failed| failed.at);
-        let instants = [Some(state.at), state.period_end, state.created, self.paid_at];
-        let lines = self.lines.iter().flat_map(|lines| &lines.all).map(|line| line.end);
+        let instants = [Some(state.at), state.created, self.paid_at];
         let known = || instants.into_iter().flatten().chain(failed.clone());
+        let from = known().min().unwrap_or(state.at);
+        if self.subscription.is_none() {
+            return Relevance::never(from);
+        }
         let until = match state.status {
             InvoiceStatus::Draft | InvoiceStatus::Open | InvoiceStatus::Uncollectible => {
                 Timestamp::MAX
             }
-            InvoiceStatus::Void | InvoiceStatus::Paid => {
-                known().chain(lines).max().unwrap_or(state.at).plus_ms(TAIL_MS)
+            InvoiceStatus::Void => known().max().unwrap_or(state.at),
+            InvoiceStatus::Paid => {
+                let lines = self.lines.iter().flat_map(|lines| &lines.all).map(|line| line.end);
+                known().chain(lines).chain(state.period_end).max().unwrap_or(state.at)
             }
         };
-        Relevance { from: known().min().unwrap_or(state.at), until }
+        Relevance { from, until }
     }
 
-    /// What other facts refer to it by.
+    /// The subscription of which it proves that something was paid; `None` for one that proves nothing.
     pub fn reference(&self) -> Option<&str> {
-        self.subscription.as_ref().map(AsRef::as_ref)
+        let proves = self.state.status == InvoiceStatus::Paid && self.paid_at.is_some();
+        let told = self.lines.as_ref().is_some_and(|lines| !lines.all.is_empty());
+        self.subscription.as_ref().filter(|_| proves && told).map(AsRef::as_ref)
+    }
+
+    /// When the first span begins that it proves to be paid.
+    pub fn proves_from(&self) -> Option<Timestamp> {
+        self.reference()?;
+        self.lines.iter().flat_map(|lines| &lines.all).map(|line| line.start).min()
     }
 }
 
@@ -127,48 +159,49 @@ impl Schedule {
 }
 
 impl InvoicePayment {
-    /// When it can matter: as long as the longest period an invoice can have paid.
-    pub fn relevance(&self) -> Relevance {
-        let until = self.at.plus_days(PERIOD_DAYS_MAX).plus_ms(TAIL_MS);
-        Relevance { from: self.at, until }
-    }
-
-    /// What other facts refer to it by.
+    /// Its invoice. It matters as long as that does.
     pub fn reference(&self) -> &str {
-        self.payment.as_str()
+        self.invoice.as_ref()
     }
 }
 
 impl Purchase {
-    /// When it can matter: a session that ran out unpaid never does, plans that were sold until they
-    /// end, a badge and what nobody has confirmed for ever.
+    /// When it can matter: a session that ran out unpaid never does; plans that were sold until they
+    /// end; what was meant for us and nobody has confirmed for ever. A badge is no plan, and what a
+    /// subscription's checkout sold is the subscription's.
     pub fn relevance(&self) -> Relevance {
-        if self.status == SessionStatus::Expired && self.paid_at.is_none() {
-            return Relevance { from: Timestamp::MIN, until: Timestamp::MIN };
-        }
         match (self.paid_at, self.failed_at) {
             (Some(paid_at), failed_at) => Relevance {
                 from: failed_at.map_or(paid_at, |failed_at| failed_at.min(paid_at)),
-                until: self.sold_until(paid_at).unwrap_or(Timestamp::MAX),
+                until: self.given_until(paid_at),
             },
-            (None, Some(at)) => Relevance::since(at),
+            (None, _) if self.status == SessionStatus::Expired => Relevance::never(Timestamp::MIN),
+            (None, Some(at)) => Relevance { from: at, until: at.plus_days(TELLING_DAYS) },
             (None, None) => Relevance::ALWAYS,
         }
     }
 
-    /// When everything it gave is over, with time for whoever tells of the end. `None` where no end
-    /// is known: a badge, or a line that no catalog has confirmed yet.
-    fn sold_until(&self, paid_at: Timestamp) -> Option<Timestamp> {
-        let whole = self.sales.iter().any(|sale| sale.line.is_none());
-        if !whole && self.sales.len() < self.lines.len().max(1) {
-            return None;
+    /// When everything it gave is over, with time for whoever tells of the end. Without an end where
+    /// a catalog may still confirm a line of it.
+    fn given_until(&self, paid_at: Timestamp) -> Timestamp {
+        if self.mode != SessionMode::Payment {
+            return Timestamp::MIN;
         }
-        let days = self.sales.iter().map(|sale| match &sale.goods {
-            Goods::Plan { days, .. } => Some(*days),
+        let whole = self.sales.iter().any(|sale| sale.line.is_none());
+        let meant = self.names_owner || self.kind != PurchaseKind::Other;
+        let open = if self.sales.is_empty() && self.lines.is_empty() {
+            meant
+        } else {
+            !whole && self.sales.len() < self.lines.len()
+        };
+        if open {
+            return Timestamp::MAX;
+        }
+        let plans = self.sales.iter().filter_map(|sale| match &sale.goods {
+            Goods::Plan { days, .. } => Some(i64::from(*days)),
             Goods::Badge => None,
         });
-        let longest = days.collect::<Option<Vec<u32>>>()?.into_iter().max()?;
-        Some(paid_at.plus_days(i64::from(longest)).plus_ms(TAIL_MS))
+        plans.max().map_or(Timestamp::MIN, |days| paid_at.plus_days(days + TELLING_DAYS))
     }
 
     /// What other facts refer to it by: its payment intent, else the subscription it started.

@@ -271,7 +271,7 @@ impl App {
             let new = NewAttempt { id: &id, who, kind: KIND, fingerprint: &fingerprint };
             let begun = checkout_attempts::begin(&self.engine.db, &new, now).await?;
             let Some(attempt) = begun else { continue };
-            if let Some(over) = over(&attempt, facts, now) {
+            if let Some(over) = self.over(&attempt, &facts.account, now).await? {
                 checkout_attempts::close(&self.engine.db, &attempt, over, now).await?;
                 continue;
             }
@@ -365,16 +365,22 @@ impl App {
         checkout_attempts::close(db, attempt, status, now).await?;
         Ok(())
     }
-}
 
-/// Whether a pending purchase is over by what we know, and how it ended.
-fn over(attempt: &Attempt, facts: &Facts, now: Timestamp) -> Option<AttemptStatus> {
-    let session = attempt.session.as_ref()?;
-    match facts.purchases.get(&session.id).map(|purchase| purchase.status) {
-        Some(SessionStatus::Complete) => return Some(AttemptStatus::Complete),
-        Some(SessionStatus::Expired) => return Some(AttemptStatus::Expired),
-        Some(SessionStatus::Open) | None => {}
+    /// Whether a pending purchase is over by what we know, and how it ended.
+    async fn over(
+        &self,
+        attempt: &Attempt,
+        account: &AccountId,
+        now: Timestamp,
+    ) -> Result<Option<AttemptStatus>, BillingError> {
+        let Some(session) = &attempt.session else { return Ok(None) };
+        let known = facts::find_purchase(&self.engine.db, account, &session.id).await?;
+        match known.map(|purchase| purchase.status) {
+            Some(SessionStatus::Complete) => return Ok(Some(AttemptStatus::Complete)),
+            Some(SessionStatus::Expired) => return Ok(Some(AttemptStatus::Expired)),
+            Some(SessionStatus::Open) | None => {}
+        }
+        let ends = session.url.is_empty() || session.expires_at <= now.plus_ms(SPARE_MS);
+        Ok(ends.then_some(AttemptStatus::Expired))
     }
-    let ends = session.url.is_empty() || session.expires_at <= now.plus_ms(SPARE_MS);
-    ends.then_some(AttemptStatus::Expired)
 }

@@ -1,14 +1,17 @@
 //! The customer portal. Owns: the way into it for an account. Must not know: what can be done there.
 
 use tollgate_domain::buying::{Unmanaged, managed};
-use tollgate_domain::ids::{AccountId, CustomerId};
+use tollgate_domain::ids::{AccountId, CustomerId, SessionId};
 use tollgate_domain::{Facts, sale};
 use tollgate_store::customer_claims::{self, Claimant};
-use tollgate_store::meta;
+use tollgate_store::{facts, meta};
 use tollgate_stripe::client::IdempotencyKey;
 
 use super::{BillingError, new_id};
 use crate::app::App;
+
+/// Purchases looked at together.
+const PAGE: u32 = 200;
 
 /// Where the id of the portal configuration we made is kept; without one Stripe takes its default.
 pub const CONFIGURATION: &str = "stripe_portal_configuration";
@@ -56,12 +59,28 @@ impl App {
                 && one.state().is_some_and(|state| !state.status.is_terminal())
         });
         let ours = |one| managed::sells(one, catalog, |_| true);
-        let bought = || facts.purchases.values().any(|one| !sale::sales(one, catalog).is_empty());
-        if live.clone().next().is_none() || live.any(ours) || bought() {
+        if live.clone().next().is_none()
+            || live.any(ours)
+            || self.has_bought(&facts.account).await?
+        {
             return Ok(true);
         }
         let who = Claimant { account: &facts.account, member: None };
         let claim = customer_claims::find(&self.engine.db, who).await?;
         Ok(claim.is_some_and(|claim| claim.customer.as_ref() == Some(customer)))
+    }
+
+    /// Whether an account ever bought something of ours once.
+    async fn has_bought(&self, account: &AccountId) -> Result<bool, BillingError> {
+        let (db, catalog) = (&self.engine.db, &self.config.catalog);
+        let mut after: Option<SessionId> = None;
+        loop {
+            let page = facts::list_purchases(db, account, after.as_ref(), PAGE).await?;
+            if page.iter().any(|one| !sale::sales(one, catalog).is_empty()) {
+                return Ok(true);
+            }
+            let Some(last) = page.into_iter().next_back() else { return Ok(false) };
+            after = Some(last.id);
+        }
     }
 }

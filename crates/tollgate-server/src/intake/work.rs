@@ -458,7 +458,7 @@ fn candidates(deliveries: &[Delivery], known: &Known) -> Vec<Vec<AccountId>> {
 }
 
 /// Adds the objects one observation may read or change.
-fn touch(objects: &mut TouchedObjects, seen: &Observation) {
+pub fn touch(objects: &mut TouchedObjects, seen: &Observation) {
     objects.noted.extend(seen.references.iter().cloned());
     objects.customers.extend(seen.customer.clone());
     match &seen.seen {
@@ -487,7 +487,8 @@ fn touch(objects: &mut TouchedObjects, seen: &Observation) {
         }
         Seen::Adjustment(adjustment) => {
             objects.adjustments.push(adjustment.id.clone());
-            objects.payment_intents.extend(adjustment.payment_intent.clone());
+            let payment = adjustment.payment_intent.as_ref().or(adjustment.charge.as_ref());
+            objects.payment_intents.extend(payment.cloned());
         }
         Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => {}
     }

@@ -8,6 +8,7 @@ use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, CustomerId, ObjectId, PriceId, SubscriptionId};
 use tollgate_domain::owner::{self, FoundOwner, Owner};
 use tollgate_domain::{Facts, FetchCause, Observation, Timestamp};
+use tollgate_store::facts::TouchedObjects;
 use tollgate_store::{facts, inbox, links};
 use tollgate_stripe::client::{KeyMode, PINNED_VERSION, StripeClient};
 use tollgate_stripe::fetched::{self, FetchedKind, Showing};
@@ -15,8 +16,8 @@ use tollgate_stripe::fetched::{self, FetchedKind, Showing};
 use super::ReconcileError;
 use super::ask::{Answer, ask, lacks};
 use crate::app::App;
-use crate::intake::ReplyStatus;
 use crate::intake::fetched::TakeError;
+use crate::intake::{ReplyStatus, touch};
 
 /// Why an object is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +117,7 @@ pub async fn settle(
         cause: FetchCause::Doubt,
         covers: &covers,
     };
-    let mut settled = judge(app, before, &showing, why, take).await?;
+    let mut settled = judge(app, account, &showing, why, take).await?;
     settled.at = Some(at);
     Ok(settled)
 }
@@ -126,12 +127,11 @@ pub async fn settle(
 /// nothing new, nobody owns it yet, or it cannot be read.
 async fn judge(
     app: &App,
-    before: Option<Facts>,
+    account: Option<AccountId>,
     showing: &Showing<'_>,
     why: Why,
     take: Take,
 ) -> Result<Settled, ReconcileError> {
-    let account = before.as_ref().map(|facts| facts.account.clone());
     let keep = why == Why::Cause(FetchCause::ThinEvent) && take != Take::Nothing;
     let kept = Showing { cause: FetchCause::ThinEvent, ..*showing };
     let told = match fetched::read(&showing.to_body()?).map(|read| read.told) {
@@ -150,10 +150,9 @@ async fn judge(
         }
         return Ok(Settled::only(Outcome::Foreign, None));
     };
-    let facts = match before {
-        Some(facts) if facts.account == owner.account => facts,
-        _ => facts::load(&app.engine.db, &owner.account, Window::ALL).await?,
-    };
+    let mut objects = TouchedObjects::default();
+    touch(&mut objects, &told);
+    let facts = matter(app, &owner.account, objects).await?;
     let compared = drift::compare(&told, &owner, &facts, &app.config.catalog);
     let mut settled = Settled::only(Outcome::Same, Some(owner.account.clone()));
     settled.sells_unknown = drift::sells_unknown(&told.seen, &app.config.catalog);
@@ -192,12 +191,24 @@ async fn take_in(app: &App, showing: &Showing<'_>) -> Result<Option<u64>, Reconc
     }
 }
 
-/// The facts of the account an object is linked to.
-pub(super) async fn known(app: &App, id: &str) -> Result<Option<Facts>, ReconcileError> {
+/// The facts that matter of the account an object is linked to: what may be asked for and is found
+/// missing (customers, subscriptions) always does.
+async fn known(app: &App, id: &str) -> Result<Option<Facts>, ReconcileError> {
     let Ok(object) = ObjectId::parse(id) else { return Ok(None) };
     let links = links::find_now(&app.engine.db, std::slice::from_ref(&object)).await?;
     let Some(link) = links.get(&object) else { return Ok(None) };
-    Ok(Some(facts::load(&app.engine.db, &link.account, Window::ALL).await?))
+    Ok(Some(matter(app, &link.account, TouchedObjects::default()).await?))
+}
+
+/// What matters now of an account, and these objects.
+async fn matter(
+    app: &App,
+    account: &AccountId,
+    objects: TouchedObjects,
+) -> Result<Facts, ReconcileError> {
+    let now = app.clock.now();
+    let window = Window::at(now, now, &app.config.catalog);
+    Ok(facts::load_with(&app.engine.db, account, objects, window).await?)
 }
 
 async fn owner_of(app: &App, told: &Observation) -> Result<Option<FoundOwner>, ReconcileError> {

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_domain::facts::Window;
-use tollgate_domain::ids::{AccountId, InvoiceId};
-use tollgate_domain::payment::Invoice;
+use tollgate_domain::ids::{AccountId, InvoiceId, SessionId};
+use tollgate_domain::payment::{Goods, Invoice, InvoiceStatus, Purchase};
 use tollgate_domain::subscription::Subscription;
 use tollgate_domain::{Facts, note};
 
-use super::row::{INSTANT_KEY_CHARS, StoredRow, instant_key, kind};
+use super::row::{CLASS_MS, INSTANT_KEY_CHARS, StoredRow, instant_key, kind};
 use super::{Touched, TouchedObjects};
 use crate::accounts::AccountHead;
 use crate::db::{Db, Tx};
@@ -24,33 +24,124 @@ macro_rules! head_branch {
     };
 }
 
+/// Observations of one kind, each branch an index range: of both at once PostgreSQL would read all
+/// kinds.
+macro_rules! observed {
+    ($kind:literal) => {
+        concat!(
+            "UNION ALL SELECT o.account_id, o.kind, o.fact_id, o.body \
+             FROM begun CROSS JOIN facts o WHERE o.account_id = begun.account_id AND o.kind = '",
+            $kind,
+            "' AND length(begun.low) + $5 > 0 AND o.fact_id > begun.id || '/' \
+             AND o.fact_id < begun.id || '/' || CAST($4 AS TEXT) "
+        )
+    };
+}
+
+/// What refers to a key, of one kind; for the same reason.
+macro_rules! referring {
+    ($asked:literal, $kind:literal) => {
+        concat!(
+            " UNION ALL SELECT t.account_id, t.kind, t.fact_id, t.body \
+             FROM r CROSS JOIN facts t {by:facts_reference} WHERE r.kind = '",
+            $asked,
+            "' AND t.account_id = r.account_id AND t.kind = '",
+            $kind,
+            "' AND t.reference = r.key"
+        )
+    };
+}
+
 statements! {
-    /// What can matter between the instants $1 and $2: the facts relevant then; what adjusts one
-    /// of them; and of each subscription the observations from the second of the last settled one
-    /// before $3 on, or from its first, to $4 ($3 and $4 are the instants as parts of ids, $5 is
-    /// their length).
+    /// What can matter between the instants $1 and $2: the facts relevant then; of each subscription
+    /// the paid invoices that ended before $1 and after the beginning of what is not ended yet (where
+    /// all is ended: of what ended last), for what begins later stands before that, and the last
+    /// one before these; of the payments of these invoices those that were adjusted; what adjusts one
+    /// of these payments and purchases; the sessions that started one of the subscriptions. And of
+    /// each subscription the observations from the second but one of those in which it was settled
+    /// before $3 on, or from its first, to $4 ($3 and $4 are the instants as parts of ids, $5 is their
+    /// length; from $6 on stand the lengths of the classes).
     WINDOW = concat!(
-        "WITH {rows:account_id text}, \
-         subscriptions_ AS (SELECT t.account_id, t.fact_id AS id, \
-            COALESCE((SELECT MAX(p.fact_id) FROM facts p WHERE p.account_id = t.account_id \
-                AND p.kind = 'observation_settled' AND p.fact_id > t.fact_id || '/' \
-                AND p.fact_id < t.fact_id || '/' || CAST($3 AS TEXT)), t.fact_id || '/') AS low \
-            FROM r CROSS JOIN facts t WHERE t.account_id = r.account_id \
-                AND t.kind = 'subscription') ",
+        "WITH RECURSIVE {rows:account_id text}, \
+         spans(class, length) AS (SELECT 0, CAST($6 AS BIGINT) \
+            UNION ALL SELECT 1, CAST($7 AS BIGINT) UNION ALL SELECT 2, CAST($8 AS BIGINT) \
+            UNION ALL SELECT 3, CAST($9 AS BIGINT)), \
+         billed(account_id, subscription) AS ( \
+            SELECT r.account_id, (SELECT MIN(t.reference) FROM facts t \
+                WHERE t.account_id = r.account_id AND t.kind = 'invoice' \
+                    AND t.reference IS NOT NULL) FROM r \
+            UNION ALL SELECT billed.account_id, (SELECT MIN(t.reference) FROM facts t \
+                WHERE t.account_id = billed.account_id AND t.kind = 'invoice' \
+                    AND t.reference > billed.subscription) \
+            FROM billed WHERE billed.subscription IS NOT NULL), \
+         near AS ( \
+            SELECT t.account_id, t.kind, t.fact_id, t.reference, t.proves_from, t.body \
+            FROM r CROSS JOIN spans CROSS JOIN facts t {by:facts_relevant} \
+            WHERE t.account_id = r.account_id AND t.relevant_class = spans.class \
+                AND t.relevant_until >= CAST($1 AS BIGINT) \
+                AND t.relevant_until <= CAST($2 AS BIGINT) + spans.length \
+                AND t.relevant_from <= CAST($2 AS BIGINT)), \
+         unended AS (SELECT near.account_id, near.reference, MIN(near.proves_from) AS since \
+            FROM near WHERE near.kind = 'invoice' AND near.reference IS NOT NULL \
+            GROUP BY near.account_id, near.reference), \
+         ended AS (SELECT billed.account_id, billed.subscription, COALESCE( \
+                (SELECT unended.since FROM unended WHERE unended.account_id = billed.account_id \
+                    AND unended.reference = billed.subscription AND unended.since < $1), \
+                (SELECT t.proves_from FROM facts t {by:facts_reference} \
+                    WHERE t.account_id = billed.account_id AND t.kind = 'invoice' \
+                        AND t.reference = billed.subscription \
+                        AND t.relevant_until < CAST($1 AS BIGINT) \
+                    ORDER BY t.relevant_until DESC LIMIT 1)) AS since \
+            FROM billed WHERE billed.subscription IS NOT NULL), \
+         matter AS ( \
+            SELECT near.account_id, near.kind, near.fact_id, near.reference, near.body FROM near \
+            UNION ALL SELECT t.account_id, t.kind, t.fact_id, t.reference, t.body \
+            FROM ended CROSS JOIN facts t {by:facts_reference} \
+            WHERE t.account_id = ended.account_id AND t.kind = 'invoice' \
+                AND t.reference = ended.subscription AND t.relevant_until >= ended.since \
+                AND t.relevant_until < CAST($1 AS BIGINT) \
+            UNION ALL SELECT t.account_id, t.kind, t.fact_id, t.reference, t.body \
+            FROM ended CROSS JOIN facts t WHERE t.account_id = ended.account_id \
+                AND t.kind = 'invoice' AND t.fact_id = ( \
+                    SELECT l.fact_id FROM facts l {by:facts_reference} \
+                    WHERE l.account_id = ended.account_id AND l.kind = 'invoice' \
+                        AND l.reference = ended.subscription \
+                        AND l.relevant_until < ended.since \
+                    ORDER BY l.relevant_until DESC LIMIT 1)), \
+         paid AS (SELECT p.account_id, p.kind, p.fact_id, p.body \
+            FROM matter CROSS JOIN facts p {by:facts_reference} \
+            WHERE matter.kind = 'invoice' \
+                AND p.account_id = matter.account_id AND p.kind = 'invoice_payment' \
+                AND p.reference = matter.fact_id \
+                AND EXISTS (SELECT 1 FROM facts a {by:facts_reference} \
+                    WHERE a.account_id = p.account_id AND a.kind = 'adjustment' \
+                        AND a.reference = p.fact_id)), \
+         settled AS (SELECT matter.account_id, matter.fact_id AS id, \
+            COALESCE((SELECT MAX(p.fact_id) FROM facts p WHERE p.account_id = matter.account_id \
+                AND p.kind = 'observation_settled' AND p.fact_id > matter.fact_id || '/' \
+                AND p.fact_id < matter.fact_id || '/' || CAST($3 AS TEXT)), matter.fact_id || '/') AS low \
+            FROM matter WHERE matter.kind = 'subscription'), \
+         begun AS (SELECT settled.account_id, settled.id, \
+            COALESCE((SELECT MAX(p.fact_id) FROM facts p WHERE p.account_id = settled.account_id \
+                AND p.kind = 'observation_settled' AND p.fact_id > settled.id || '/' \
+                AND p.fact_id < substr(settled.low, 1, length(settled.id) + 1 + CAST($5 AS INTEGER))), \
+                settled.low) AS low FROM settled) ",
         head_branch!(),
-        " UNION ALL SELECT t.account_id, t.kind, t.fact_id, t.body FROM r CROSS JOIN facts t \
-         WHERE t.account_id = r.account_id AND t.relevant_until >= CAST($1 AS BIGINT) \
-            AND t.relevant_from <= CAST($2 AS BIGINT) \
+        " UNION ALL SELECT matter.account_id, matter.kind, matter.fact_id, matter.body FROM matter \
+         UNION ALL SELECT paid.account_id, paid.kind, paid.fact_id, paid.body FROM paid \
          UNION ALL SELECT a.account_id, a.kind, a.fact_id, a.body \
-         FROM r CROSS JOIN facts t CROSS JOIN facts a WHERE t.account_id = r.account_id \
-            AND t.relevant_until >= CAST($1 AS BIGINT) AND t.relevant_from <= CAST($2 AS BIGINT) \
-            AND t.kind IN ('purchase', 'invoice_payment') AND a.account_id = t.account_id \
-            AND a.reference = t.reference AND a.kind = 'adjustment' \
-         UNION ALL SELECT o.account_id, o.kind, o.fact_id, o.body \
-         FROM subscriptions_ s CROSS JOIN facts o WHERE o.account_id = s.account_id \
-            AND o.kind IN ('observation_open', 'observation_settled') \
-            AND o.fact_id >= substr(s.low, 1, length(s.id) + 1 + CAST($5 AS INTEGER)) \
-            AND o.fact_id < s.id || '/' || CAST($4 AS TEXT)",
+         FROM matter CROSS JOIN facts a {by:facts_reference} WHERE matter.kind = 'purchase' \
+            AND a.account_id = matter.account_id AND a.kind = 'adjustment' \
+            AND a.reference = matter.reference \
+         UNION ALL SELECT a.account_id, a.kind, a.fact_id, a.body \
+         FROM paid CROSS JOIN facts a {by:facts_reference} WHERE a.account_id = paid.account_id \
+            AND a.kind = 'adjustment' AND a.reference = paid.fact_id \
+         UNION ALL SELECT p.account_id, p.kind, p.fact_id, p.body \
+         FROM matter CROSS JOIN facts p {by:facts_reference} \
+         WHERE matter.kind = 'subscription' \
+            AND p.account_id = matter.account_id AND p.kind = 'purchase' AND p.reference = matter.fact_id ",
+        observed!("observation_open"),
+        observed!("observation_settled"),
     );
 
     /// Everything of the accounts of a batch.
@@ -63,15 +154,14 @@ statements! {
 
     /// The objects a batch touches: by kind and id, by what refers to a key (`reference`), and
     /// the notes about a key (`note`).
-    TOUCHED = "WITH {rows:kind text, account_id text, key text} \
+    TOUCHED = concat!(
+        "WITH {rows:kind text, account_id text, key text} \
         SELECT t.account_id, t.kind, t.fact_id, t.body FROM r CROSS JOIN facts t \
-        WHERE t.account_id = r.account_id AND t.kind = r.kind AND t.fact_id = r.key \
-        UNION ALL SELECT t.account_id, t.kind, t.fact_id, t.body FROM r CROSS JOIN facts t \
-        WHERE r.kind = 'reference' AND t.account_id = r.account_id AND t.reference = r.key \
-            AND t.kind IN ('purchase', 'adjustment', 'invoice_payment') \
-        UNION ALL SELECT t.account_id, t.kind, t.fact_id, t.body FROM r CROSS JOIN facts t \
-        WHERE r.kind = 'note' AND t.account_id = r.account_id AND t.reference = r.key \
-            AND t.kind = 'note'";
+        WHERE t.account_id = r.account_id AND t.kind = r.kind AND t.fact_id = r.key",
+        referring!("reference", "purchase"),
+        referring!("reference", "adjustment"),
+        referring!("note", "note"),
+    );
 
     /// The invoices before the one with the key ($2, $3), the newest first.
     INVOICES = "SELECT account_id, kind, fact_id, body FROM facts \
@@ -81,6 +171,12 @@ statements! {
 
     SUBSCRIPTIONS = "SELECT account_id, kind, fact_id, body FROM facts \
         WHERE account_id = $1 AND kind = 'subscription' ORDER BY fact_id LIMIT $2";
+
+    PURCHASES = "SELECT account_id, kind, fact_id, body FROM facts \
+        WHERE account_id = $1 AND kind = 'purchase' AND fact_id > $2 ORDER BY fact_id LIMIT $3";
+
+    PURCHASE = "SELECT account_id, kind, fact_id, body FROM facts \
+        WHERE account_id = $1 AND kind = 'purchase' AND fact_id = $2";
 
     INVOICE = "SELECT relevant_from FROM facts \
         WHERE account_id = $1 AND kind = 'invoice' AND fact_id = $2";
@@ -101,8 +197,9 @@ pub(super) async fn window(
     }
     let (from, to) = (instant_key(window.from), instant_key(window.to.plus_ms(1)));
     let rows = Rows::of(&sorted).text(|account| account.as_str());
-    let call = WINDOW.on(handle).bigint(window.from.millis()).bigint(window.to.millis());
+    let call = WINDOW.on(handle).bigint(window.ended_from.millis()).bigint(window.to.millis());
     let call = call.text(&from).text(&to).bigint(INSTANT_KEY_CHARS);
+    let call = CLASS_MS.iter().fold(call, |call, length| call.bigint(*length));
     take_rows(&call.rows(rows).fetch().await?, &mut all)?;
     all.values_mut().for_each(sort);
     Ok(all)
@@ -139,13 +236,13 @@ pub(super) async fn touched<'h>(
             facts.revision = head.revision;
         }
     }
-    add_touched(tx, touched, &mut all).await?;
+    add_touched(tx.into(), touched, &mut all).await?;
     Ok(all)
 }
 
 /// Adds the touched objects, and the notes about them and about what is loaded already.
 pub(super) async fn add_touched(
-    tx: &mut Tx,
+    handle: Handle<'_>,
     touched: &Touched,
     all: &mut BTreeMap<AccountId, Facts>,
 ) -> Result<(), StoreError> {
@@ -165,7 +262,7 @@ pub(super) async fn add_touched(
             .text(|(kind, _, _)| kind)
             .text(|(_, account, _)| account)
             .text(|(_, _, key)| key);
-        TOUCHED.on(tx).rows(rows).fetch().await?
+        TOUCHED.on(handle).rows(rows).fetch().await?
     };
     take_rows(&found, all)?;
     all.values_mut().for_each(sort);
@@ -190,6 +287,26 @@ pub(super) async fn invoices(
     let found = call.bigint(i64::from(limit)).fetch().await?;
     let page = found.iter().map(|row| stored(row)?.fact()).collect::<Result<_, _>>()?;
     Ok(Some(page))
+}
+
+pub(super) async fn purchase(
+    db: &Db,
+    account: &AccountId,
+    id: &SessionId,
+) -> Result<Option<Purchase>, StoreError> {
+    let row = PURCHASE.on(db).text(account.as_str()).text(id.as_str()).fetch_one().await?;
+    row.map(|row| stored(&row)?.fact()).transpose()
+}
+
+pub(super) async fn purchases(
+    db: &Db,
+    account: &AccountId,
+    after: Option<&SessionId>,
+    limit: u32,
+) -> Result<Vec<Purchase>, StoreError> {
+    let after = after.map_or("", SessionId::as_str);
+    let call = PURCHASES.on(db).text(account.as_str()).text(after).bigint(i64::from(limit));
+    call.fetch().await?.iter().map(|row| stored(row)?.fact()).collect()
 }
 
 pub(super) async fn subscriptions(
@@ -232,6 +349,7 @@ fn ask<'a>(all: &mut BTreeSet<Asked<'a>>, account: &'a str, objects: &'a Touched
     ask_ids(all, kind::PURCHASE, account, &objects.purchases);
     ask_ids(all, kind::ADJUSTMENT, account, &objects.adjustments);
     ask_ids(all, "reference", account, &objects.payment_intents);
+    ask_ids(all, kind::INVOICE_PAYMENT, account, &objects.payment_intents);
     for object in &objects.noted {
         all.insert((kind::NOTE, account, note::subject_of(object.as_str())));
     }
@@ -246,17 +364,20 @@ fn ask_ids<'a, K: Key>(
     all.extend(ids.iter().map(|id| (kind, account, id.text())));
 }
 
-/// Asks for the notes about everything that is loaded.
+/// Asks for the notes about what is loaded whose end may be told of: what else was told once is only
+/// looked up for objects that are touched.
 fn ask_notes<'a>(all: &mut BTreeSet<Asked<'a>>, account: &'a str, facts: &'a Facts) {
-    let charges = facts.adjustments.values().filter_map(|one| one.charge.as_ref());
+    let due = facts.invoices.values().filter(|one| one.state.status < InvoiceStatus::Void);
+    let timeless = |one: &Purchase| {
+        let badges = one.sales.iter().all(|sale| sale.goods == Goods::Badge);
+        !one.sales.is_empty() && one.sales.len() >= one.lines.len() && badges
+    };
     let subjects = facts
         .subscriptions
         .keys()
         .map(Key::text)
-        .chain(facts.invoices.keys().map(Key::text))
-        .chain(facts.purchases.keys().map(Key::text))
-        .chain(facts.adjustments.keys().map(Key::text))
-        .chain(charges.map(Key::text))
+        .chain(due.map(|one| one.id.text()))
+        .chain(facts.purchases.values().filter(|one| !timeless(one)).map(|one| one.id.text()))
         .chain(facts.waivers.iter().map(|one| one.id.as_str()))
         .chain(facts.grants.iter().map(|one| one.id.as_str()))
         .chain(facts.boosts.iter().map(|one| one.id.as_str()))

@@ -42,6 +42,18 @@ pub(super) mod kind {
     pub(crate) const NOTE: &str = "note";
 }
 
+/// The greatest lengths of the spans of relevance of each class, in milliseconds: two days, a month or
+/// so, a year or so, and any.
+pub(super) const CLASS_MS: [i64; 4] =
+    [2 * DAY_MS, 40 * DAY_MS, 400 * DAY_MS, Timestamp::MAX.millis() - Timestamp::MIN.millis()];
+const DAY_MS: i64 = 86_400_000;
+
+/// The class of a span: the first whose greatest length it does not exceed.
+pub(super) fn class(span: Relevance) -> i64 {
+    let length = span.until.millis().saturating_sub(span.from.millis());
+    CLASS_MS.iter().take_while(|most| **most < length).zip(1..).last().map_or(0, |(_, class)| class)
+}
+
 /// A row to be written.
 #[derive(Debug)]
 pub(crate) struct FactRow<'a> {
@@ -50,6 +62,8 @@ pub(crate) struct FactRow<'a> {
     pub(crate) id: Cow<'a, str>,
     pub(crate) reference: Option<&'a str>,
     pub(crate) relevance: Option<Relevance>,
+    /// Of a paid invoice, when the first span begins that it was paid for.
+    pub(crate) proves_from: Option<Timestamp>,
     pub(crate) body: String,
     /// The first one stays instead of the last.
     pub(crate) once: bool,
@@ -108,6 +122,7 @@ pub(super) fn of<'a>(
         id: Cow::Borrowed(id),
         reference,
         relevance: Some(relevance),
+        proves_from: None,
         body,
         once: false,
     };
@@ -127,11 +142,14 @@ pub(super) fn of<'a>(
             row(kind::SCHEDULE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
         }
         Change::SaveInvoice(one) => {
-            row(kind::INVOICE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
+            let (id, of) = (one.id.as_str(), one.reference());
+            let invoice = row(kind::INVOICE, id, of, one.relevance(), encode(one)?);
+            FactRow { proves_from: one.proves_from(), ..invoice }
         }
         Change::SaveInvoicePayment(one) => {
             let (id, of) = (one.payment.as_str(), Some(one.reference()));
-            row(kind::INVOICE_PAYMENT, id, of, one.relevance(), encode(one)?)
+            let whenever = row(kind::INVOICE_PAYMENT, id, of, Relevance::ALWAYS, encode(one)?);
+            FactRow { relevance: None, ..whenever }
         }
         Change::SavePurchase(one) => {
             row(kind::PURCHASE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
@@ -160,6 +178,7 @@ pub(super) fn of<'a>(
             id: prose::to_column(key),
             reference: note::subject(key).filter(|subject| !subject.contains('\0')),
             relevance: None,
+            proves_from: None,
             body: String::new(),
             once: true,
         },
@@ -180,6 +199,7 @@ fn observation<'a>(
         id: Cow::Owned(observation_id(subscription, state)),
         reference: None,
         relevance: terminal.then_some(span),
+        proves_from: None,
         body: encode(state)?,
         once: true,
     })
@@ -194,6 +214,7 @@ pub(crate) fn finding<'a>(account: &'a str, one: &Finding) -> Result<FactRow<'a>
         id: Cow::Owned(prose::to_column(&one.key()).into_owned()),
         reference: None,
         relevance: one.closed_at.is_none().then_some(open),
+        proves_from: None,
         body: encode(one)?,
         once: false,
     })

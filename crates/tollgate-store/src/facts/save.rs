@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use tollgate_domain::Timestamp;
 use tollgate_domain::change::Change;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::note;
@@ -27,38 +28,44 @@ macro_rules! going {
             UNION ALL SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t WHERE t.account_id = $1 \
                 AND t.kind IN ('observation_open', 'observation_settled', 'observation_final') \
                 AND t.fact_id > r.object_id || '/' AND t.fact_id < r.object_id || '0' \
-            UNION ALL SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t WHERE t.account_id = $1 \
-                AND t.reference = r.subject AND t.kind = 'note') "
+            UNION ALL SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t {by:facts_reference} \
+                WHERE t.account_id = $1 AND t.reference = r.subject AND t.kind = 'note') "
     };
 }
 
 statements! {
     FACTS = "WITH {rows:account_id text, kind text, fact_id text, reference text, \
-            relevant_from bigint, relevant_until bigint, body text} \
+            relevant_from bigint, relevant_until bigint, relevant_class bigint, \
+            proves_from bigint, body text} \
         INSERT INTO facts (account_id, kind, fact_id, reference, relevant_from, relevant_until, \
-            body) \
-        SELECT account_id, kind, fact_id, reference, relevant_from, relevant_until, body \
+            relevant_class, proves_from, body) \
+        SELECT account_id, kind, fact_id, reference, relevant_from, relevant_until, \
+            relevant_class, proves_from, body \
         FROM r WHERE true \
         ON CONFLICT (account_id, kind, fact_id) DO UPDATE SET reference = excluded.reference, \
             relevant_from = excluded.relevant_from, relevant_until = excluded.relevant_until, \
+            relevant_class = excluded.relevant_class, \
+            proves_from = excluded.proves_from, \
             body = excluded.body";
 
     /// What is there already stays. The account is locked, so looking first is safe, and it is
     /// cheaper than ON CONFLICT, which writes two log records for each row.
     ONCE = "WITH {rows:account_id text, kind text, fact_id text, reference text, \
-            relevant_from bigint, relevant_until bigint, body text} \
+            relevant_from bigint, relevant_until bigint, relevant_class bigint, \
+            proves_from bigint, body text} \
         INSERT INTO facts (account_id, kind, fact_id, reference, relevant_from, relevant_until, \
-            body) \
-        SELECT account_id, kind, fact_id, reference, relevant_from, relevant_until, body FROM r \
+            relevant_class, proves_from, body) \
+        SELECT account_id, kind, fact_id, reference, relevant_from, relevant_until, \
+            relevant_class, proves_from, body FROM r \
         WHERE NOT EXISTS (SELECT 1 FROM facts t WHERE t.account_id = r.account_id \
             AND t.kind = r.kind AND t.fact_id = r.fact_id)";
 
     /// The facts of objects go from account $1 to account $2: the rows are written again and then
     /// removed, so that one that is there already stays.
     HAND_OVER = concat!(going!(), "INSERT INTO facts (account_id, kind, fact_id, reference, \
-            relevant_from, relevant_until, body) \
+            relevant_from, relevant_until, relevant_class, proves_from, body) \
         SELECT CAST($2 AS TEXT), t.kind, t.fact_id, t.reference, t.relevant_from, \
-            t.relevant_until, t.body \
+            t.relevant_until, t.relevant_class, t.proves_from, t.body \
         FROM going CROSS JOIN facts t WHERE t.account_id = $1 AND t.kind = going.kind \
             AND t.fact_id = going.fact_id \
         ON CONFLICT (account_id, kind, fact_id) DO NOTHING");
@@ -108,6 +115,8 @@ pub(crate) fn batch<'r>(rows: &'r [FactRow<'r>]) -> Rows<'r, FactRow<'r>> {
         .opt_text(|row| row.reference)
         .opt_bigint(|row| row.relevance.map(|span| span.from.millis()))
         .opt_bigint(|row| row.relevance.map(|span| span.until.millis()))
+        .opt_bigint(|row| row.relevance.map(row::class))
+        .opt_bigint(|row| row.proves_from.map(Timestamp::millis))
         .text(|row| &row.body)
 }
 

@@ -1,18 +1,21 @@
 //! Facts of every kind, there and back.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::strategy::Strategy as _;
 use tollgate_domain::change::Change;
+use tollgate_domain::entitlement::{self, forecast::forecast};
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, CustomerId, InvoiceId, ObjectId, SessionId};
 use tollgate_domain::owner::Basis;
-use tollgate_domain::{Facts, Link, Timestamp};
+use tollgate_domain::{Catalog, Facts, Link, Timestamp};
 use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::{Db, StoreError, facts, links};
 
 use crate::database::write;
+use crate::life;
 use crate::sample::{self, Source, account, at, head, link, member_of, object};
 
 /// Writes changes of accounts in one transaction, heads included.
@@ -25,6 +28,19 @@ async fn save(db: &Db, all: &[(AccountId, Vec<Change>)]) -> Result<(), StoreErro
         facts::save(tx, &changes).await
     })
     .await
+}
+
+/// Everything somebody can be told of an account at an instant.
+fn answer(facts: &Facts, catalog: &Catalog, then: Timestamp, now: Timestamp) -> String {
+    let found = match then.cmp(&now) {
+        Ordering::Less => tollgate_domain::resolve(&facts.as_of(then), catalog, then),
+        Ordering::Equal => tollgate_domain::resolve(facts, catalog, then),
+        Ordering::Greater => forecast(facts, catalog, then),
+    };
+    let denied = entitlement::answer::answer(&found, catalog, "white_label", 0, None).unwrap();
+    let plan = (found.plan, found.source, &found.source_id, found.units);
+    let grace = (found.in_grace, found.grace_until, found.valid_until);
+    format!("{plan:?} {grace:?} {:?} {:?}", found.allowances, denied.reason)
 }
 
 fn drawn(count: usize) -> Vec<(AccountId, Vec<Change>)> {
@@ -89,7 +105,8 @@ on_both! {
         let all = drawn(40);
         save(db, &all).await.unwrap();
         // A window after everything: only what is asked for by its id, or always matters, is left.
-        let late = Window { from: at(i64::from(i32::MAX)), to: Timestamp::MAX };
+        let from = at(i64::from(i32::MAX));
+        let late = Window { ended_from: from, from, to: Timestamp::MAX };
         let mut touched = Touched::default();
         let mut expected = BTreeMap::new();
         for (id, changes) in &all {
@@ -129,7 +146,7 @@ on_both! {
         };
         let touched = Touched { accounts: [(id.clone(), asked)].into() };
         let heads = HashMap::from([(id.clone(), head("acme"))]);
-        let window = Window { from: at(0), to: Timestamp::MAX };
+        let window = Window { ended_from: at(0), from: at(0), to: Timestamp::MAX };
         let loaded =
             write(db, async |tx| facts::load_touched(tx, &touched, &heads, window).await).await.unwrap();
         let found: Vec<&str> = loaded[&id].noted.iter().map(String::as_str).collect();
@@ -139,23 +156,42 @@ on_both! {
     a_window_answers_as_everything_does: |db| async {
         let catalog = tollgate_domain::catalog::builtin("sietch").unwrap();
         let mut source = Source::new();
-        for number in 0..40 {
+        for number in 0..std::env::var("LIVES").map_or(40, |n| n.parse().unwrap()) {
             let id = account(&format!("acct-{number}"));
-            let changes = source.draw(&sample::life(90));
+            let changes = source.draw(&life::life(90));
             save(db, &[(id.clone(), changes)]).await.unwrap();
             let whole = facts::load(db, &id, Window::ALL).await.unwrap();
-            for day in 0..120 {
-                let (then, now) = (at(day * 86_400 + 7), at(90 * 86_400));
+            for day in (0..260).step_by(3) {
+                // Asked at the end of that life about every day of it, then on every day after it, and
+                // about a month ahead.
+                let now = at(day.max(90) * 86_400);
+                let then = if day < 90 { at(day * 86_400 + 7) } else { now.plus_days(30 * (day % 2)) };
                 let window = Window::at(then, now, &catalog);
                 let part = facts::load(db, &id, window).await.unwrap();
-                let answer = |facts: &Facts| {
-                    let facts = if then < now { facts.as_of(then) } else { facts.clone() };
-                    let found = tollgate_domain::resolve(&facts, &catalog, then);
-                    (found.plan, found.source_id, found.in_grace, found.grace_until, found.valid_until)
-                };
+                let answer = |facts: &Facts| answer(facts, &catalog, then, now);
                 assert_eq!(answer(&part), answer(&whole), "{id} on day {day}");
             }
         }
+    }
+
+    what_is_over_is_not_loaded: |db| async {
+        let id = account("acme");
+        let catalog = tollgate_domain::catalog::builtin("sietch").unwrap();
+        let changes: Vec<Change> = life::over(200);
+        save(db, &[(id.clone(), changes)]).await.unwrap();
+        let now = at(400 * 86_400);
+        let facts = facts::load(db, &id, Window::at(now, now, &catalog)).await.unwrap();
+        let count = (
+            facts.invoices.len(),
+            facts.invoice_payments.len(),
+            facts.adjustments.len(),
+            facts.purchases.len(),
+            facts.schedules.len(),
+            facts.subscriptions.values().map(|one| one.history.len()).sum::<usize>(),
+        );
+        // Of each subscription (one is known by invoices alone) the invoice that ended last, and what
+        // gave the money of one of them back.
+        assert_eq!(count, (2, 1, 1, 0, 0, 2));
     }
 
     invoices_come_in_pages: |db| async {

@@ -37,6 +37,7 @@ mod facts;
 mod inbox;
 mod journal;
 mod keys;
+mod life;
 mod reconciliation;
 mod sample;
 mod schema;
