@@ -19,6 +19,7 @@ mod process;
 mod report;
 mod server;
 mod startup;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -72,6 +73,8 @@ pub enum Subject {
     Startup,
     /// Loads of an account to which much has happened, beside one to which little has
     Cold,
+    /// A server in whose inbox 1 000 and 200 000 events wait for their owner
+    Waiting,
     /// All of these
     All,
     /// A bare axum server, to compare with
@@ -151,6 +154,9 @@ async fn measure_at(bench: &Bench<'_>, place: &Place) -> anyhow::Result<Report> 
     }
     if subject.includes(Subject::Cold) {
         report.cold = Some(cold::measure(bench, place).await?);
+    }
+    if subject.includes(Subject::Waiting) {
+        report.waiting = Some(waiting::measure(bench, place).await?);
     }
     if subject.includes(Subject::Intake) {
         report.intake = Some(intake::measure(bench, place).await?);

@@ -1,6 +1,6 @@
 -- Stripe's events as they came, kept for ever.
 -- processed_at is set as soon as nothing is left to do (processed, ignored); rows without it are
--- the open ones, and the two partial indexes hold only those, so the common event pays for the
+-- the open ones, and the partial indexes hold only those, so the common event pays for the
 -- primary key and one narrow index.
 -- body_codec: 0 plain, -1 zstd, a positive number: zstd with the dictionary of that id.
 
@@ -39,7 +39,9 @@ CREATE INDEX webhook_events_due ON webhook_events (next_attempt_at) WHERE proces
 CREATE INDEX webhook_events_open ON webhook_events (account_id, received_at)
     WHERE processed_at IS NULL;
 
-CREATE INDEX webhook_events_pending ON webhook_events (status) WHERE processed_at IS NULL;
+CREATE INDEX webhook_events_pending ON webhook_events (status, received_at, event_id)
+    WHERE processed_at IS NULL;
+CREATE INDEX webhook_events_stuck ON webhook_events (object_id) WHERE processed_at IS NULL;
 
 -- What events without an owner wait for: objects that may be linked, prices that may be mapped,
 -- e-mails that may become an account's.

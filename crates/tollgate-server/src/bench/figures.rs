@@ -129,6 +129,11 @@ pub(super) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
+/// [`ratio`] in percent.
+pub(super) fn percent(part: f64, whole: f64) -> f64 {
+    ratio(part, whole) * 100.0
+}
+
 /// The middle one, of an even number the mean of the two.
 pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();

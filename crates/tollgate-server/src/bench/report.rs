@@ -1,5 +1,6 @@
 //! What a run found. Owns: its shape as JSON and as text. Must not know: how it was measured.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
 
@@ -25,6 +26,9 @@ pub struct Report {
     /// Accounts that are not in memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cold: Option<ColdReport>,
+    /// Events that wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingReport>,
     /// Events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intake: Option<IntakeReport>,
@@ -95,13 +99,51 @@ pub struct StartupReport {
 #[serde(rename_all = "camelCase")]
 pub struct ColdReport {
     /// Invoices, observations, purchases and notes that the account with the long past has, each.
-    pub facts_of_each_kind: usize,
-    /// An account with little in its past.
+    pub long_facts: usize,
+    /// The same of the account it is compared with.
+    pub short_facts: usize,
+    /// How many of the long past are loaded for a check, by kind.
+    pub loaded: BTreeMap<&'static str, usize>,
+    /// For a check.
+    pub checks: Growth,
+    /// For a check of an instant long ago.
+    pub past: Growth,
+    /// For an event, under the account's lock.
+    pub events: Growth,
+}
+
+/// How the time of a load grows with the past of an account.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Growth {
+    /// An account with less in its past.
     pub short: Figure,
     /// An account with much in it.
     pub long: Figure,
     /// Ratio of their median times.
     pub growth: f64,
+}
+
+/// Servers with events that wait for their owner.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingReport {
+    /// With few of them, and with many.
+    pub inboxes: Vec<WaitingFigures>,
+}
+
+/// What an inbox costs in which so many events wait.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingFigures {
+    /// Events that wait.
+    pub events: usize,
+    /// How much of one core the server uses while nothing happens, in percent.
+    pub idle_server_percent: Option<f64>,
+    /// The same of the database's own processes.
+    pub idle_database_percent: Option<f64>,
+    /// Times of single things in milliseconds, each a median, by what is done.
+    pub times_ms: Vec<(&'static str, f64)>,
 }
 
 /// Events in.
@@ -205,6 +247,7 @@ impl Report {
             machine,
             startup: None,
             cold: None,
+            waiting: None,
             intake: None,
             check: None,
             mixed: None,
@@ -231,6 +274,9 @@ impl fmt::Display for Report {
         }
         if let Some(cold) = &self.cold {
             cold.fmt(f)?;
+        }
+        if let Some(waiting) = &self.waiting {
+            waiting.fmt(f)?;
         }
         if let Some(intake) = &self.intake {
             intake.fmt(f)?;
@@ -284,10 +330,34 @@ impl fmt::Display for StartupReport {
 
 impl fmt::Display for ColdReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { long_facts, short_facts, loaded, checks, past, events } = self;
         heading(f, "cold")?;
-        row(f, "account with a short past", &self.short)?;
-        row(f, &format!("with {} of each kind", self.facts_of_each_kind), &self.long)?;
-        writeln!(f, "  {:.2} times the time of the short one", self.growth)
+        for (name, growth) in [("check", checks), ("check long ago", past), ("event", events)] {
+            row(f, &format!("{name}, {short_facts} of each kind"), &growth.short)?;
+            row(f, &format!("{name}, {long_facts} of each kind"), &growth.long)?;
+            writeln!(f, "  {:.2} times the time of the shorter past", growth.growth)?;
+        }
+        let loaded = loaded.iter().map(|(kind, count)| format!("{count} {kind}"));
+        writeln!(f, "  loaded for a check: {}", loaded.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Display for WaitingReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nwaiting")?;
+        for inbox in &self.inboxes {
+            let share = |share: Option<f64>| {
+                share.map_or_else(|| "-".to_owned(), |share| format!("{share:.2} %"))
+            };
+            let (server, database) =
+                (share(inbox.idle_server_percent), share(inbox.idle_database_percent));
+            let WaitingFigures { events, times_ms, .. } = inbox;
+            writeln!(f, "  {events} events: idle, server {server} of a core, database {database}")?;
+            for (name, time) in times_ms {
+                writeln!(f, "    {name:<32}{time:>10.2} ms")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -25,11 +25,17 @@ macro_rules! columns {
 /// What every list has in common: the span, the filters, and the place where it goes on.
 macro_rules! page {
     () => {
-        " t.received_at >= $1 AND t.received_at < $2 \
-         AND (CAST($3 AS TEXT) IS NULL OR t.status = $3) \
+        page!("(CAST($3 AS TEXT) IS NULL OR t.status = $3)")
+    };
+    ($status:literal) => {
+        concat!(
+            " t.received_at >= $1 AND t.received_at < $2 AND ",
+            $status,
+            " \
          AND (CAST($4 AS TEXT) IS NULL OR t.event_type = $4) \
          AND t.received_at <= $5 AND (t.received_at < $5 OR t.event_id < $6) \
          ORDER BY t.received_at DESC, t.event_id DESC LIMIT $7"
+        )
     };
 }
 
@@ -42,9 +48,9 @@ statements! {
 
     LIST = concat!("SELECT ", columns!(), " FROM webhook_events t WHERE", page!());
 
-    /// The open ones only, which an index holds.
+    /// The open ones of one status only, which an index holds in this order.
     LIST_OPEN = concat!("SELECT ", columns!(), " FROM webhook_events t \
-        WHERE t.processed_at IS NULL AND", page!());
+        WHERE t.processed_at IS NULL AND", page!("t.status = $3"));
 
     /// Of one account: those its journal names, and the open ones.
     LIST_ACCOUNT = concat!("WITH mine AS ( \
