@@ -245,6 +245,12 @@ impl SubscriptionState {
         self.items.iter().filter(|item| item.quantity > 0)
     }
 
+    /// Whether it may be what a change at an instant replaced.
+    pub fn replaced_by(&self, change_at: Timestamp) -> bool {
+        let stands = self.status.is_settled() && !self.status.is_terminal();
+        stands && self.version.at < change_at
+    }
+
     /// End of the current period: the latest of the items', for access.
     pub fn period_end(&self) -> Option<Timestamp> {
         self.items.iter().filter_map(|item| item.period_end).max()

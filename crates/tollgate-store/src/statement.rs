@@ -96,6 +96,18 @@ pub(crate) enum Handle<'c> {
     Sqlite(&'c mut SqliteConnection),
 }
 
+impl Handle<'_> {
+    /// The same, for one statement of several.
+    pub(crate) fn reborrow(&mut self) -> Handle<'_> {
+        match self {
+            Self::PostgresPool(pool) => Handle::PostgresPool(pool),
+            Self::Postgres(connection) => Handle::Postgres(connection),
+            Self::SqlitePool(pool) => Handle::SqlitePool(pool),
+            Self::Sqlite(connection) => Handle::Sqlite(connection),
+        }
+    }
+}
+
 /// A statement with its values, ready to run.
 #[derive(Debug)]
 pub(crate) struct Call<'c, 'v> {

@@ -130,7 +130,7 @@ pub(super) fn dunning<'f>(
             || first_failure_since(invoice, settled_at).is_some()
     };
     let changes = due().filter(|invoice| invoice.bills_change()).filter(is_open);
-    let change_at = changes.map(|one| one.state.created.unwrap_or(one.state.at)).min();
+    let change_at = changes.map(Invoice::made_at).min();
     if let Some((at, invoice)) = first {
         let cause = if invoice.bills_change() { Cause::Change } else { Cause::Period };
         return Dunning { at, invoice: Some(invoice), cause, change_at };
@@ -176,11 +176,10 @@ impl Dunning<'_> {
         catalog: &Catalog,
     ) -> Option<(Sold, Timestamp)> {
         let change_at = self.change_at?;
-        let had = |past: &&SubscriptionState| {
-            let lives = [SubscriptionStatus::Active, SubscriptionStatus::Trialing];
-            past.version.at < change_at && lives.contains(&past.status)
-        };
-        let state = subscription.history.iter().filter(had).max_by_key(|past| past.version.at)?;
+        let before = subscription.history.iter().filter(|past| past.replaced_by(change_at));
+        let state = before.max_by_key(|past| past.version.at)?;
+        let lives = [SubscriptionStatus::Active, SubscriptionStatus::Trialing];
+        lives.contains(&state.status).then_some(())?;
         Some((sold(subscription.items_of(state), catalog), state.period_end()?))
     }
 

@@ -11,8 +11,9 @@
 //! What a fact is needed for beyond its end depends on the catalog (a grace, a sustain), which may
 //! change after the fact was stored. So it is part of the window, not of the fact.
 
-use super::{BoostGrant, Customer, Grant, Override, Waiver};
+use super::{BoostGrant, Customer, Facts, Grant, Override, Waiver};
 use crate::catalog::Catalog;
+use crate::ids::SubscriptionId;
 use crate::payment::{
     Adjustment, Goods, Invoice, InvoicePayment, InvoiceStatus, Purchase, PurchaseKind, SessionMode,
     SessionStatus,
@@ -96,6 +97,27 @@ impl Customer {
     /// When it can matter.
     pub const fn relevance(&self) -> Relevance {
         Relevance::ALWAYS
+    }
+}
+
+impl Facts {
+    /// Of which subscriptions the state before an instant is needed and not among these facts, which
+    /// are those of a window: a change that was not paid gives back what was there before it, and that
+    /// may be older than all that a window brings.
+    pub fn missing_before(
+        &self,
+        window: Window,
+    ) -> impl Iterator<Item = (&SubscriptionId, Timestamp)> {
+        let unpaid = move |invoice: &&Invoice| {
+            let is_over = matches!(invoice.state.status, InvoiceStatus::Paid | InvoiceStatus::Void);
+            invoice.bills_change() && (!is_over || invoice.state.at > window.to)
+        };
+        self.invoices.values().filter(unpaid).filter_map(|invoice| {
+            let (id, made_at) = (invoice.subscription.as_ref()?, invoice.made_at());
+            let mut history = self.subscriptions.get(id)?.history.iter();
+            let is_known = history.any(|state| state.replaced_by(made_at));
+            (!is_known).then_some((id, made_at))
+        })
     }
 }
 

@@ -74,6 +74,11 @@ impl Invoice {
         }
     }
 
+    /// When it was made, else when it was first seen as it is.
+    pub fn made_at(&self) -> Timestamp {
+        self.state.created.unwrap_or(self.state.at)
+    }
+
     /// Whether it bills a change of a subscription within its period.
     pub fn bills_change(&self) -> bool {
         self.state.billing_reason.as_deref() == Some(BILLING_REASON_CHANGE)

@@ -30,10 +30,10 @@ macro_rules! observed {
     ($kind:literal) => {
         concat!(
             "UNION ALL SELECT o.account_id, o.kind, o.fact_id, o.body \
-             FROM begun CROSS JOIN facts o WHERE o.account_id = begun.account_id AND o.kind = '",
+             FROM settled CROSS JOIN facts o WHERE o.account_id = settled.account_id AND o.kind = '",
             $kind,
-            "' AND length(begun.low) + $5 > 0 AND o.fact_id > begun.id || '/' \
-             AND o.fact_id < begun.id || '/' || CAST($4 AS TEXT) "
+            "' AND o.fact_id >= substr(settled.low, 1, length(settled.id) + 1 + CAST($5 AS INTEGER)) \
+             AND o.fact_id < settled.id || '/' || CAST($4 AS TEXT) "
         )
     };
 }
@@ -58,9 +58,9 @@ statements! {
     /// all is ended: of what ended last), for what begins later stands before that, and the last
     /// one before these; of the payments of these invoices those that were adjusted; what adjusts one
     /// of these payments and purchases; the sessions that started one of the subscriptions. And of
-    /// each subscription the observations from the second but one of those in which it was settled
-    /// before $3 on, or from its first, to $4 ($3 and $4 are the instants as parts of ids, $5 is their
-    /// length; from $6 on stand the lengths of the classes).
+    /// each subscription the observations from the second of the last settled one before $3 on, or
+    /// from its first, to $4 ($3 and $4 are the instants as parts of ids, $5 is their length; from $6
+    /// on stand the lengths of the classes).
     WINDOW = concat!(
         "WITH RECURSIVE {rows:account_id text}, \
          spans(class, length) AS (SELECT 0, CAST($6 AS BIGINT) \
@@ -120,12 +120,7 @@ statements! {
             COALESCE((SELECT MAX(p.fact_id) FROM facts p WHERE p.account_id = matter.account_id \
                 AND p.kind = 'observation_settled' AND p.fact_id > matter.fact_id || '/' \
                 AND p.fact_id < matter.fact_id || '/' || CAST($3 AS TEXT)), matter.fact_id || '/') AS low \
-            FROM matter WHERE matter.kind = 'subscription'), \
-         begun AS (SELECT settled.account_id, settled.id, \
-            COALESCE((SELECT MAX(p.fact_id) FROM facts p WHERE p.account_id = settled.account_id \
-                AND p.kind = 'observation_settled' AND p.fact_id > settled.id || '/' \
-                AND p.fact_id < substr(settled.low, 1, length(settled.id) + 1 + CAST($5 AS INTEGER))), \
-                settled.low) AS low FROM settled) ",
+            FROM matter WHERE matter.kind = 'subscription') ",
         head_branch!(),
         " UNION ALL SELECT matter.account_id, matter.kind, matter.fact_id, matter.body FROM matter \
          UNION ALL SELECT paid.account_id, paid.kind, paid.fact_id, paid.body FROM paid \
@@ -143,6 +138,14 @@ statements! {
         observed!("observation_open"),
         observed!("observation_settled"),
     );
+
+    /// Of subscriptions the last settled observation before an instant (a part of its id).
+    BEFORE = "WITH {rows:account_id text, subscription text, instant text} \
+        SELECT o.account_id, o.kind, o.fact_id, o.body FROM r CROSS JOIN facts o \
+        WHERE o.account_id = r.account_id AND o.kind = 'observation_settled' AND o.fact_id = ( \
+            SELECT MAX(p.fact_id) FROM facts p WHERE p.account_id = r.account_id \
+                AND p.kind = 'observation_settled' AND p.fact_id > r.subscription || '/' \
+                AND p.fact_id < r.subscription || '/' || r.instant)";
 
     /// Everything of the accounts of a batch.
     WHOLE = concat!(
@@ -183,7 +186,7 @@ statements! {
 }
 
 pub(super) async fn window(
-    handle: Handle<'_>,
+    mut handle: Handle<'_>,
     accounts: &[AccountId],
     window: Window,
 ) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
@@ -197,12 +200,40 @@ pub(super) async fn window(
     }
     let (from, to) = (instant_key(window.from), instant_key(window.to.plus_ms(1)));
     let rows = Rows::of(&sorted).text(|account| account.as_str());
-    let call = WINDOW.on(handle).bigint(window.ended_from.millis()).bigint(window.to.millis());
+    let call =
+        WINDOW.on(handle.reborrow()).bigint(window.ended_from.millis()).bigint(window.to.millis());
     let call = call.text(&from).text(&to).bigint(INSTANT_KEY_CHARS);
     let call = CLASS_MS.iter().fold(call, |call, length| call.bigint(*length));
     take_rows(&call.rows(rows).fetch().await?, &mut all)?;
+    add_replaced(handle, window, &mut all).await?;
     all.values_mut().for_each(sort);
     Ok(all)
+}
+
+/// Adds the states that [`window`] found missing. Rare: an unpaid change is older than all that is
+/// loaded of its subscription.
+async fn add_replaced(
+    handle: Handle<'_>,
+    window: Window,
+    all: &mut BTreeMap<AccountId, Facts>,
+) -> Result<(), StoreError> {
+    let missing: Vec<(String, String, String)> = all
+        .iter()
+        .flat_map(|(account, facts)| {
+            facts.missing_before(window).map(|(subscription, at)| {
+                (account.to_string(), subscription.to_string(), instant_key(at))
+            })
+        })
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let rows = Rows::of(&missing)
+        .text(|(account, _, _)| account)
+        .text(|(_, subscription, _)| subscription)
+        .text(|(_, _, instant)| instant);
+    let found = BEFORE.on(handle).rows(rows).fetch().await?;
+    take_rows(&found, all)
 }
 
 pub(super) async fn whole(

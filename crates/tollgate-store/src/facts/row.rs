@@ -126,6 +126,10 @@ pub(super) fn of<'a>(
         body,
         once: false,
     };
+    let by_reference = |kind, id, of, body| FactRow {
+        relevance: None,
+        ..row(kind, id, of, Relevance::ALWAYS, body)
+    };
     Ok(Some(match change {
         Change::CreateAccount | Change::HandOver { .. } | Change::TakeOver { .. } => {
             return Ok(None);
@@ -148,16 +152,13 @@ pub(super) fn of<'a>(
         }
         Change::SaveInvoicePayment(one) => {
             let (id, of) = (one.payment.as_str(), Some(one.reference()));
-            let whenever = row(kind::INVOICE_PAYMENT, id, of, Relevance::ALWAYS, encode(one)?);
-            FactRow { relevance: None, ..whenever }
+            by_reference(kind::INVOICE_PAYMENT, id, of, encode(one)?)
         }
         Change::SavePurchase(one) => {
             row(kind::PURCHASE, one.id.as_str(), one.reference(), one.relevance(), encode(one)?)
         }
         Change::SaveAdjustment(one) => {
-            let (id, of) = (one.id.as_str(), one.reference());
-            let whenever = row(kind::ADJUSTMENT, id, of, Relevance::ALWAYS, encode(one)?);
-            FactRow { relevance: None, ..whenever }
+            by_reference(kind::ADJUSTMENT, one.id.as_str(), one.reference(), encode(one)?)
         }
         Change::SaveWaiver(one) => {
             row(kind::WAIVER, one.id.as_str(), None, one.relevance(), encode(one)?)
@@ -172,17 +173,22 @@ pub(super) fn of<'a>(
             row(kind::OVERRIDE, one.id.as_str(), None, one.relevance(), encode(one)?)
         }
         Change::SaveFinding(one) => finding(account, one)?,
-        Change::Note(key) => FactRow {
-            account,
-            kind: kind::NOTE,
-            id: prose::to_column(key),
-            reference: note::subject(key).filter(|subject| !subject.contains('\0')),
-            relevance: None,
-            proves_from: None,
-            body: String::new(),
-            once: true,
-        },
+        Change::Note(key) => note_of(account, key),
     }))
+}
+
+/// The row of a note, found by what it is about.
+fn note_of<'a>(account: &'a str, key: &'a str) -> FactRow<'a> {
+    FactRow {
+        account,
+        kind: kind::NOTE,
+        id: prose::to_column(key),
+        reference: note::subject(key).filter(|subject| !subject.contains('\0')),
+        relevance: None,
+        proves_from: None,
+        body: String::new(),
+        once: true,
+    }
 }
 
 /// The row of an observation; only one that ends its subscription matters for ever.

@@ -5,6 +5,9 @@ use std::time::Duration;
 use tollgate_store::{Db, DbOptions, Durability, StoreError, migrations};
 
 use crate::database::{on_empty_postgres, start};
+use crate::facts::save;
+use crate::life;
+use crate::sample::account;
 
 /// Whether a line of a plan reads a table from one end to the other. In SQLite's plans what is
 /// scanned may also be the batch (`r`) or a subquery.
@@ -16,8 +19,8 @@ fn reads_a_whole_table(line: &str) -> bool {
         return false;
     };
     let subquery = [
-        "r", "s", "due", "turns", "ranked", "mine", "matter", "paid", "billed", "settled", "begun",
-        "found", "spans", "near", "unended", "ended", "CONSTANT",
+        "r", "s", "due", "turns", "ranked", "mine", "matter", "paid", "billed", "settled", "found",
+        "spans", "near", "unended", "ended", "CONSTANT",
     ]
     .contains(&name)
         || name.starts_with("(subquery");
@@ -114,6 +117,13 @@ on_both! {
     }
 
     no_load_of_facts_reads_a_whole_kind: |db| async {
+        // PostgreSQL chooses by what is there.
+        for number in 0..20 {
+            save(db, &[(account(&format!("acct-{number}")), life::over(200))]).await.unwrap();
+        }
+        if db.engine() == "postgres" {
+            db.sql("ANALYZE").await;
+        }
         let plans = db.explain_all().await.unwrap();
         let loads = plans.iter().filter(|(name, _)| {
             name.ends_with("facts::load::WINDOW") || name.ends_with("facts::load::TOUCHED")
@@ -128,6 +138,8 @@ on_both! {
             let alone = |two: &[&str]| two[0].contains("Index Only Scan using facts_reference");
             let asked = below.filter(|two| !alone(two)).map(|two| two[1]);
             let asked = asked.chain(lines.iter().copied().filter(|line| line.contains("SEARCH")));
+            // What SQLite has read already it finds again by an index of its own.
+            let asked = asked.filter(|line| !line.contains("AUTOMATIC"));
             let narrow = |line: &str| line.contains("fact_id") || line.contains("reference");
             let whole: Vec<&str> = asked.filter(|line| line.contains("kind") != narrow(line)).collect();
             assert!(whole.is_empty(), "{name}: {whole:?}\n{plan}");
