@@ -32,6 +32,7 @@ pub mod milestones;
 mod session;
 mod subscription;
 
+pub use customer::customer_gone;
 use milestones::{Milestone, Touched, View};
 
 /// Decides what an event does for its owner. `facts` are those of `owner.account`.
@@ -179,22 +180,24 @@ impl<'a> Draft<'a> {
     }
 
     fn meet(&mut self, id: &CustomerId) {
-        let Some(known) = self.facts.customers.get(id) else {
-            let member = self.member().cloned();
-            let new = Customer {
-                id: id.clone(),
-                member,
-                email: None,
-                deleted_at: None,
-                at: None,
-                event: None,
-            };
-            return self.change(Change::SaveCustomer(new));
-        };
-        let member = least(known.member.as_ref(), self.member());
-        if member != known.member.as_ref() {
-            let member = member.cloned();
-            self.change(Change::SaveCustomer(Customer { member, ..known.clone() }));
+        let known = self.facts.customers.get(id);
+        let mut met = known.cloned().unwrap_or_else(|| Customer {
+            id: id.clone(),
+            member: None,
+            email: None,
+            deleted_at: None,
+            at: None,
+            event: None,
+        });
+        met.member = least_member(met.member.as_ref(), self.member());
+        if let Some(gone) = self.owner.customer_gone_at.and_then(|at| met.gone_since(at)) {
+            if met.deleted_at.is_none() {
+                self.decision.journal.push(customer::gone_entry(&gone, self.observation));
+            }
+            met = gone;
+        }
+        if known != Some(&met) {
+            self.change(Change::SaveCustomer(met));
         }
     }
 

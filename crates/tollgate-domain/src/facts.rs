@@ -31,7 +31,8 @@ pub struct Customer {
     /// E-mail as Stripe has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Box<str>>,
-    /// When it was first seen deleted at Stripe, which ends its subscriptions; absorbs.
+    /// When it was first seen deleted at Stripe, which ends its subscriptions; absorbs. Known to
+    /// every account it pays for, unlike its other news.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
     /// Stripe's time of the deciding event; `None` when only other objects named the customer.

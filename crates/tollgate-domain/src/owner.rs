@@ -38,6 +38,9 @@ pub struct Link {
     pub root: ObjectId,
     /// Why the group belongs to the account.
     pub basis: Basis,
+    /// When the object was first seen deleted at Stripe; told of customers only, whose deletion ends
+    /// what they pay for in every account.
+    pub gone_at: Option<Timestamp>,
 }
 
 /// Why a group belongs to its account; `lesser` is stronger. Two that are equal name the same
@@ -113,6 +116,8 @@ pub struct FoundOwner {
     pub account: AccountId,
     /// The account the object names although it belongs to another.
     pub contradicted: Option<AccountId>,
+    /// When the customer the event names was first seen deleted at Stripe, whoever it belongs to.
+    pub customer_gone_at: Option<Timestamp>,
     /// What is to be written before the event is decided.
     pub links: LinkChanges,
 }
@@ -120,7 +125,8 @@ pub struct FoundOwner {
 impl FoundOwner {
     /// An account that is known to be the owner, with nothing to write.
     pub fn known(account: AccountId) -> Self {
-        Self { account, contradicted: None, links: LinkChanges::default() }
+        let links = LinkChanges::default();
+        Self { account, contradicted: None, customer_gone_at: None, links }
     }
 }
 
@@ -131,6 +137,8 @@ pub struct LinkChanges {
     pub links: Vec<Link>,
     /// Groups that become part of another group or belong to another account than before.
     pub regroupings: Vec<Regrouping>,
+    /// A customer that was seen deleted, and when.
+    pub gone: Option<(ObjectId, Timestamp)>,
 }
 
 /// A whole group that becomes part of a group, of the same account or of another one.
@@ -196,6 +204,13 @@ impl Observation {
             | Seen::CatalogObject(_)
             | Seen::EntitlementSummary(_) => None,
         }
+    }
+
+    /// The customer that the event shows deleted, and since when.
+    pub fn deletion(&self) -> Option<(ObjectId, Timestamp)> {
+        let Seen::Customer(seen) = &self.seen else { return None };
+        let id = ObjectId::parse(seen.id.as_str()).ok()?;
+        seen.deleted.then_some((id, self.at))
     }
 
     /// The event's claim as evidence.
@@ -288,7 +303,16 @@ pub fn choose(observation: &Observation, known: &impl Directory) -> Owner {
     }
     let claimed = observation.claim.as_ref().map(|claim| &claim.account);
     let contradicted = claimed.filter(|claimed| **claimed != account).cloned();
-    Owner::Found(Box::new(FoundOwner { account, contradicted, links: changes }))
+    changes.gone = observation.deletion();
+    let customer_gone_at = customer_gone_at(observation, known);
+    Owner::Found(Box::new(FoundOwner { account, contradicted, customer_gone_at, links: changes }))
+}
+
+/// When the event's customer was first seen deleted, by this event or by an earlier one.
+fn customer_gone_at(observation: &Observation, known: &impl Directory) -> Option<Timestamp> {
+    let shown = observation.deletion().map(|(_, at)| at);
+    let stored = observation.payers().filter_map(|payer| known.link(payer)?.gone_at);
+    stored.chain(shown).min()
 }
 
 /// What decides over the event's group, and what stands for it where anything did before.

@@ -12,6 +12,7 @@ pub mod fetched;
 mod heard;
 mod inbox_rows;
 pub mod notice;
+mod reach;
 pub mod read;
 mod replies;
 pub mod squeeze;
@@ -31,7 +32,7 @@ use tollgate_store::{Db, StoreError, Tx, inbox};
 use batch::NotDone;
 
 pub use delivery::{Content, Delivery, Reply, ReplyStatus};
-pub use work::touch;
+pub use reach::touch;
 
 use crate::cache::EntitlementCache;
 use crate::clock::Clock;

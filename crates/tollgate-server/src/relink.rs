@@ -184,6 +184,7 @@ impl Intake {
             account: order.to.clone(),
             root: order.object.clone(),
             basis: Basis::Relinked { at: self.now() },
+            gone_at: None,
         };
         let mut heads = accounts::lock(&mut tx, std::slice::from_ref(&order.to)).await?;
         links::insert(&mut tx, &[&link]).await?;

@@ -20,13 +20,15 @@ CREATE INDEX accounts_email ON accounts (email_key) WHERE email_key IS NOT NULL;
 
 -- root_id: the object that stands for the group, itself for one that does. basis: why the group
 -- belongs to the account, on the row of its root, else empty. follows: the customer whose account it
--- is, where that is why.
+-- is, where that is why. gone_at: when a customer was first seen deleted at Stripe, which concerns
+-- every account it pays for.
 CREATE TABLE stripe_links (
     object_id  {text} PRIMARY KEY,
     account_id {text} NOT NULL,
     root_id    {text} NOT NULL,
     basis      {text} NOT NULL,
-    follows    {text}
+    follows    {text},
+    gone_at    BIGINT
 ) {clustered};
 
 CREATE INDEX stripe_links_group ON stripe_links (root_id) WHERE root_id <> object_id;
@@ -56,6 +58,7 @@ CREATE TABLE facts (
 CREATE INDEX facts_relevant ON facts (account_id, relevant_class, relevant_until, relevant_from)
     WHERE relevant_until IS NOT NULL;
 CREATE INDEX facts_findings ON facts (fact_id, account_id) WHERE kind = 'finding';
+CREATE INDEX facts_customers ON facts (fact_id, account_id) WHERE kind = 'customer';
 CREATE INDEX facts_reference ON facts (account_id, kind, reference, relevant_until)
     WHERE reference IS NOT NULL;
 

@@ -1,7 +1,7 @@
 //! Facts as rows. Owns: reading and writing every kind of fact. Must not know: what follows from
 //! them, who may change them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasher;
 
 use tollgate_domain::Facts;
@@ -59,6 +59,14 @@ pub async fn load_touched<S: BuildHasher>(
     window: Window,
 ) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
     load::touched(tx, touched, |account| heads.get(account), window).await
+}
+
+/// The accounts that know of customers, which are those they pay for or belong to.
+pub async fn accounts_of_customers(
+    tx: &mut Tx,
+    customers: &[CustomerId],
+) -> Result<BTreeMap<CustomerId, BTreeSet<AccountId>>, StoreError> {
+    load::accounts_of_customers(tx, customers).await
 }
 
 /// Writes the changes of a batch, all facts in one statement; before that what changes hands. For

@@ -19,7 +19,7 @@ const TABLE: &str = "stripe_links";
 
 macro_rules! columns {
     () => {
-        "t.object_id, t.account_id, t.root_id, g.basis, g.follows"
+        "t.object_id, t.account_id, t.root_id, g.basis, g.follows, t.gone_at"
     };
 }
 
@@ -41,14 +41,14 @@ statements! {
 
     /// A row that is there already means that another transaction was first.
     INSERT = "WITH {rows:object_id text, account_id text, root_id text, basis text, \
-            follows text} \
-        INSERT INTO stripe_links (object_id, account_id, root_id, basis, follows) \
-        SELECT object_id, account_id, root_id, basis, follows FROM r";
+            follows text, gone_at bigint} \
+        INSERT INTO stripe_links (object_id, account_id, root_id, basis, follows, gone_at) \
+        SELECT object_id, account_id, root_id, basis, follows, gone_at FROM r";
 
     UPDATE = "WITH {rows:object_id text, account_id text, root_id text, basis text, \
-            follows text} \
+            follows text, gone_at bigint} \
         UPDATE stripe_links SET account_id = r.account_id, root_id = r.root_id, \
-            basis = r.basis, follows = r.follows \
+            basis = r.basis, follows = r.follows, gone_at = r.gone_at \
         FROM r WHERE stripe_links.object_id = r.object_id";
 
     FIRST = "SELECT object_id FROM stripe_links WHERE object_id >= $1 AND object_id < $2 \
@@ -151,6 +151,7 @@ fn rows<'r>(links: &'r [&'r Link]) -> Rows<'r, &'r Link> {
             | Basis::Matched
             | Basis::Met => None,
         })
+        .opt_bigint(|link| link.gone_at.map(Timestamp::millis))
 }
 
 /// `relinked:<ms>`, `claimed:<ms>:<edited><named>:<event>`, `followed`, `matched`, `met`.
@@ -192,7 +193,8 @@ fn read(row: &Row) -> Result<(ObjectId, Link), StoreError> {
     let account = cells.key(TABLE)?;
     let root = cells.key(TABLE)?;
     let basis = read_reason(&mut cells, &object)?;
-    Ok((object.clone(), Link { object, account, root, basis }))
+    let gone_at = cells.opt_instant()?;
+    Ok((object.clone(), Link { object, account, root, basis, gone_at }))
 }
 
 fn read_reason(cells: &mut Cells<'_>, object: &ObjectId) -> Result<Basis, StoreError> {

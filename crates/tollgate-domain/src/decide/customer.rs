@@ -2,9 +2,10 @@
 //! subscriptions; that those of a deleted customer are over follows from the facts together.
 
 use super::{Draft, Primary, least_member, yes_no};
-use crate::change::Change;
-use crate::facts::Customer;
-use crate::observation::{SeenCustomer, SeenEntitlementSummary};
+use crate::change::{Actor, Change, Decision, JournalEntry};
+use crate::facts::{Customer, Facts};
+use crate::observation::{Observation, Seen, SeenCustomer, SeenEntitlementSummary};
+use crate::time::Timestamp;
 
 pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
     let observation = draft.observation;
@@ -12,9 +13,8 @@ pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
     let shown = (Some(observation.at), Some(&observation.event));
     let newer = known.is_none_or(|known| shown > (known.at, known.event.as_ref()));
     let member = least_member(known.and_then(|known| known.member.as_ref()), draft.member());
-    let shown_deleted = seen.deleted.then_some(observation.at);
-    let deleted_at =
-        known.and_then(|known| known.deleted_at).into_iter().chain(shown_deleted).min();
+    let deleted_at = known.and_then(|known| known.deleted_at);
+    let deleted_at = deleted_at.into_iter().chain(draft.owner.customer_gone_at).min();
     let email =
         if newer { seen.email.clone() } else { known.and_then(|known| known.email.clone()) };
     let customer = Customer {
@@ -36,6 +36,42 @@ pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
     Primary {
         subject: seen.id.to_string(),
         details: vec![("applied", yes_no(newer)), ("deleted", yes_no(seen.deleted))],
+    }
+}
+
+/// What an account decides that a deleted customer pays for although it belongs to another: that it
+/// is gone, which ends what it pays for. `None` when that is known already, or the customer is not.
+///
+/// Of the facts it reads the customer only.
+pub fn customer_gone(facts: &Facts, observation: &Observation) -> Option<Decision> {
+    let Seen::Customer(seen) = &observation.seen else { return None };
+    let known = facts.customers.get(&seen.id).filter(|_| seen.deleted)?;
+    let gone = known.gone_since(observation.at)?;
+    let mut decision = Decision::default();
+    if known.deleted_at.is_none() {
+        decision.journal.push(gone_entry(&gone, observation));
+    }
+    decision.changes.push(Change::SaveCustomer(gone));
+    Some(decision)
+}
+
+/// What the journal of an account says that is not the customer's own.
+pub(super) fn gone_entry(gone: &Customer, observation: &Observation) -> JournalEntry {
+    let at = gone.deleted_at.map(|at| ("deleted_at", at.to_string()));
+    JournalEntry {
+        kind: "customer.gone",
+        subject: gone.id.to_string(),
+        actor: Actor::Stripe(observation.event.clone()),
+        occurred_at: observation.at,
+        details: at.into_iter().collect(),
+    }
+}
+
+impl Customer {
+    /// The same, gone since then; `None` when it is known to be gone for so long.
+    pub(super) fn gone_since(&self, at: Timestamp) -> Option<Self> {
+        let news = self.deleted_at.is_none_or(|known| at < known);
+        news.then(|| Self { deleted_at: Some(at), email: None, ..self.clone() })
     }
 }
 

@@ -40,9 +40,10 @@ impl Facts {
 }
 
 impl Customer {
-    /// A customer that is only named: nothing that its own events told.
+    /// A customer that is only named: nothing that its own events told, but that it is gone, which
+    /// concerns whomever it pays for.
     pub fn without_news(&self) -> Self {
-        Self { email: None, deleted_at: None, at: None, event: None, ..self.clone() }
+        Self { email: None, at: None, event: None, ..self.clone() }
     }
 
     /// All that two accounts know of one customer.

@@ -62,6 +62,7 @@ impl Group {
             account: self.account.clone(),
             root: self.root.clone(),
             basis: self.basis.clone(),
+            gone_at: None,
         }
     }
 
@@ -117,13 +118,19 @@ impl Links {
             self.regroup(regrouping);
         }
         for link in &changes.links {
-            self.0.insert(link.object.clone(), link.clone());
+            let gone_at = self.0.get(&link.object).and_then(|known| known.gone_at);
+            self.0.insert(link.object.clone(), Link { gone_at, ..link.clone() });
         }
         for changed in changes.links.iter().filter(|link| link.object == link.root) {
             for link in self.0.values_mut().filter(|link| link.root == changed.root) {
                 link.account = changed.account.clone();
                 link.basis = changed.basis.clone();
             }
+        }
+        if let Some((customer, at)) = &changes.gone
+            && let Some(link) = self.0.get_mut(customer)
+        {
+            link.gone_at = link.gone_at.into_iter().chain([*at]).min();
         }
     }
 

@@ -67,6 +67,7 @@ impl Known {
                 account: account(owner),
                 root: object(root),
                 basis: basis(by),
+                gone_at: None,
             });
         }
         known

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_domain::catalog::builtin_text;
 use tollgate_domain::catalog::parse::parse;
+use tollgate_domain::decide::customer_gone;
 use tollgate_domain::handover::Handover;
 use tollgate_domain::ids::{AccountId, EventId, ObjectId};
 use tollgate_domain::owner::{Links, Regrouping};
@@ -111,6 +112,12 @@ impl World {
         let facts = self.account(&found.account);
         let decision = decide(observation, &found, &touched(facts, observation), catalog);
         self.take(&found.account, &decision);
+        let others: Vec<AccountId> = self.facts.keys().cloned().collect();
+        for account in others.iter().filter(|account| **account != found.account) {
+            if let Some(decision) = customer_gone(self.account(account), observation) {
+                self.take(account, &decision);
+            }
+        }
         self.processed.insert(observation.event.clone());
         Some(decision)
     }

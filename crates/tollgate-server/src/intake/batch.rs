@@ -179,11 +179,12 @@ impl Intake {
         } else {
             HashMap::new()
         };
+        let payers = facts::accounts_of_customers(tx, &Work::deleted_customers(batch)).await?;
         let livemode = self.livemode(tx, batch).await?;
         let any_thin = self.any_thin.load(Ordering::Acquire);
         let standing = Standing::load(tx, batch, any_thin).await?;
         let match_email = self.match_email;
-        Ok(Known { links, whole_groups: false, emails, match_email, livemode, standing })
+        Ok(Known { links, whole_groups: false, emails, payers, match_email, livemode, standing })
     }
 
     async fn facts(
@@ -436,9 +437,14 @@ fn is_race(error: &StoreError) -> bool {
 }
 
 /// Links read before the accounts were locked must still be so: what changes hands does so under
-/// the locks. On SQLite nobody else writes meanwhile.
+/// the locks, and whoever first names a customer locks the account it belongs to. On SQLite nobody
+/// else writes meanwhile.
 async fn check_links(tx: &mut Tx, batch: &[Delivery], known: &Known) -> Result<(), StoreError> {
-    if tx.writes_alone() || links::find(tx, &Work::references(batch)).await? == known.links {
+    if tx.writes_alone() {
+        return Ok(());
+    }
+    let payers = facts::accounts_of_customers(tx, &Work::deleted_customers(batch)).await?;
+    if payers == known.payers && links::find(tx, &Work::references(batch)).await? == known.links {
         return Ok(());
     }
     Err(StoreError::Conflict { constraint: "stripe_links".to_owned() })

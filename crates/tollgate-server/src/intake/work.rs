@@ -1,23 +1,23 @@
-//! One batch in memory. Owns: which accounts and objects it touches, and the decisions about its
-//! events in order. Must not know: SQL, transactions, time. Pure.
+//! One batch in memory. Owns: the decisions about its events in order. Must not know: which accounts
+//! and objects they may reach, SQL, transactions, time. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 
 use tollgate_domain::change::Change;
+use tollgate_domain::decide;
 use tollgate_domain::handover::Handover;
-use tollgate_domain::ids::{AccountId, ObjectId};
+use tollgate_domain::ids::{AccountId, CustomerId, ObjectId};
 use tollgate_domain::owner::{self, Directory, FoundOwner, Links, Owner, Regrouping};
-use tollgate_domain::{
-    Actor, Catalog, Decision, Facts, Link, Observation, Seen, Timestamp, finding,
-};
+use tollgate_domain::{Actor, Catalog, Decision, Facts, Link, Observation, Timestamp, finding};
 use tollgate_store::StoreError;
-use tollgate_store::facts::{Touched, TouchedObjects};
+use tollgate_store::facts::Touched;
 use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent};
 use tollgate_store::thin_events::End;
 
 use super::delivery::{Content, Delivery};
 use super::notice::{self, Standing};
+use super::reach::{candidates, deleted_customer, observation, touch};
 use super::read::ignored;
 
 /// What came of one delivery, before anything is written.
@@ -88,6 +88,8 @@ pub(super) struct Known {
     pub(super) whole_groups: bool,
     /// Accounts by their verified e-mail in lower case.
     pub(super) emails: HashMap<String, AccountId>,
+    /// The accounts that know of customers the batch shows deleted.
+    pub(super) payers: BTreeMap<CustomerId, BTreeSet<AccountId>>,
     /// Whether e-mails count at all.
     pub(super) match_email: bool,
     /// The mode of this deployment, where it is settled.
@@ -158,6 +160,13 @@ impl<'a> Work<'a> {
         let all: BTreeSet<String> =
             named.filter_map(|seen| Some(seen.email.as_ref()?.to_lowercase())).collect();
         all.into_iter().collect()
+    }
+
+    /// The customers the batch shows deleted.
+    pub(super) fn deleted_customers(deliveries: &[Delivery]) -> Vec<CustomerId> {
+        let deleted = deliveries.iter().filter_map(observation).filter_map(deleted_customer);
+        let all: BTreeSet<&CustomerId> = deleted.collect();
+        all.into_iter().cloned().collect()
     }
 
     /// A batch of which this is known.
@@ -267,6 +276,7 @@ impl<'a> Work<'a> {
             return Ok(self.without_owner(seen, catalog));
         };
         self.take_links((place, seen), &found, facts, catalog, enter)?;
+        self.tell_payees((place, seen), &found.account, facts, catalog, enter)?;
         let Some(facts) = facts.get_mut(&found.account) else {
             let why = "the owner changed while the event was processed";
             return Ok(Verdict::Failed(why.to_owned()));
@@ -300,6 +310,35 @@ impl<'a> Work<'a> {
         decision.changes.extend(findings);
         enter(&decision, facts)?;
         Ok(Verdict::Decided(found.account, decision))
+    }
+
+    /// That a customer is gone ends what it pays for in every account, not only in its own.
+    fn tell_payees(
+        &self,
+        (place, seen): (usize, &Observation),
+        owner: &AccountId,
+        facts: &mut BTreeMap<AccountId, Facts>,
+        catalog: &Catalog,
+        enter: &mut Enter<'_>,
+    ) -> Result<(), StoreError> {
+        if deleted_customer(seen).is_none() {
+            return Ok(());
+        }
+        let others = self.candidates.get(place).into_iter().flatten();
+        for account in others.filter(|account| *account != owner) {
+            let Some(facts) = facts.get_mut(account) else { continue };
+            let Some(mut decision) = decide::customer_gone(facts, seen) else { continue };
+            for change in &decision.changes {
+                facts.apply(change);
+            }
+            let findings = finding::review(facts, catalog, self.now);
+            for change in &findings {
+                facts.apply(change);
+            }
+            decision.changes.extend(findings);
+            enter(&decision, facts)?;
+        }
+        Ok(())
     }
 
     /// An event that sells something of ours waits, and so does one that names an owner in vain:
@@ -360,7 +399,8 @@ impl<'a> Work<'a> {
                 None => writes.new.push(link),
                 Some(stored) => {
                     let same = (&stored.account, &stored.root) == (&link.account, &link.root)
-                        && (link.object != link.root || stored.basis == link.basis);
+                        && (link.object != link.root || stored.basis == link.basis)
+                        && stored.gone_at == link.gone_at;
                     if !same {
                         writes.changed.push(link);
                     }
@@ -409,87 +449,4 @@ const fn is_news(change: &Change) -> bool {
 /// Only these are duplicates; a failed, waiting, received or dead event is run again.
 const fn is_done(status: EventStatus) -> bool {
     status.is_final()
-}
-
-fn observation(delivery: &Delivery) -> Option<&Observation> {
-    match &delivery.content {
-        Content::Effect(seen) => Some(seen),
-        Content::Thin(_) | Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
-    }
-}
-
-/// For each delivery the accounts it may belong to: the one it claims, those its references are
-/// linked to, and those that other events of the batch connect it with.
-fn candidates(deliveries: &[Delivery], known: &Known) -> Vec<Vec<AccountId>> {
-    let stored = &known.links;
-    let mut by_object: HashMap<&ObjectId, Vec<AccountId>> = HashMap::new();
-    let mut all: Vec<Vec<AccountId>> = vec![Vec::new(); deliveries.len()];
-    loop {
-        let mut grown = false;
-        for (delivery, mine) in deliveries.iter().zip(&mut all) {
-            let Some(seen) = observation(delivery) else { continue };
-            let before = mine.len();
-            let claimed = seen.claim.iter().map(|claim| &claim.account);
-            let linked = seen.references.iter().filter_map(|o| stored.get(o)).map(|l| &l.account);
-            let near = seen.references.iter().filter_map(|o| by_object.get(o)).flatten();
-            let email = seen.email.as_ref().map(|email| email.to_lowercase());
-            let matched = email.and_then(|email| known.emails.get(&email));
-            let found: Vec<AccountId> =
-                claimed.chain(linked).chain(near).chain(matched).cloned().collect();
-            for account in found {
-                if !mine.contains(&account) {
-                    mine.push(account);
-                }
-            }
-            if mine.len() > before {
-                grown = true;
-                for object in &seen.references {
-                    let known = by_object.entry(object).or_default();
-                    known.extend(
-                        mine.iter().filter(|a| !known.contains(a)).cloned().collect::<Vec<_>>(),
-                    );
-                }
-            }
-        }
-        if !grown {
-            return all;
-        }
-    }
-}
-
-/// Adds the objects one observation may read or change.
-pub fn touch(objects: &mut TouchedObjects, seen: &Observation) {
-    objects.noted.extend(seen.references.iter().cloned());
-    objects.customers.extend(seen.customer.clone());
-    match &seen.seen {
-        Seen::Customer(customer) => objects.customers.push(customer.id.clone()),
-        Seen::Subscription(subscription) => {
-            objects.subscriptions.push(subscription.id.clone());
-            objects.schedules.extend(subscription.state.schedule.clone());
-        }
-        Seen::Schedule(schedule) => {
-            objects.schedules.push(schedule.id.clone());
-            objects.subscriptions.extend(schedule.subscription.clone());
-        }
-        Seen::Session(session) => {
-            objects.purchases.push(session.id.clone());
-            objects.subscriptions.extend(session.subscription.clone());
-            objects.payment_intents.extend(session.payment_intent.clone());
-        }
-        Seen::Invoice(invoice) => {
-            objects.invoices.push(invoice.id.clone());
-            objects.subscriptions.extend(invoice.subscription.clone());
-            objects.payment_intents.extend(invoice.payments.iter().cloned());
-        }
-        Seen::InvoicePayment(payment) => {
-            objects.invoices.push(payment.invoice.clone());
-            objects.payment_intents.extend(payment.payments.iter().cloned());
-        }
-        Seen::Adjustment(adjustment) => {
-            objects.adjustments.push(adjustment.id.clone());
-            let payment = adjustment.payment_intent.as_ref().or(adjustment.charge.as_ref());
-            objects.payment_intents.extend(payment.cloned());
-        }
-        Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => {}
-    }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_domain::facts::Window;
-use tollgate_domain::ids::{AccountId, InvoiceId, SessionId};
+use tollgate_domain::ids::{AccountId, CustomerId, InvoiceId, SessionId};
 use tollgate_domain::payment::{Goods, Invoice, InvoiceStatus, Purchase};
 use tollgate_domain::subscription::Subscription;
 use tollgate_domain::{Facts, note};
@@ -181,6 +181,9 @@ statements! {
     PURCHASE = "SELECT account_id, kind, fact_id, body FROM facts \
         WHERE account_id = $1 AND kind = 'purchase' AND fact_id = $2";
 
+    CUSTOMERS = "WITH {rows:customer_id text} SELECT t.fact_id, t.account_id \
+        FROM r CROSS JOIN facts t WHERE t.kind = 'customer' AND t.fact_id = r.customer_id";
+
     INVOICE = "SELECT relevant_from FROM facts \
         WHERE account_id = $1 AND kind = 'invoice' AND fact_id = $2";
 }
@@ -348,6 +351,23 @@ pub(super) async fn subscriptions(
     let call = SUBSCRIPTIONS.on(db).text(account.as_str()).bigint(i64::from(limit));
     let found = call.fetch().await?;
     found.iter().map(|row| stored(row)?.subscription()).collect()
+}
+
+pub(super) async fn accounts_of_customers(
+    tx: &mut Tx,
+    customers: &[CustomerId],
+) -> Result<BTreeMap<CustomerId, BTreeSet<AccountId>>, StoreError> {
+    let mut found: BTreeMap<CustomerId, BTreeSet<AccountId>> = BTreeMap::new();
+    if customers.is_empty() {
+        return Ok(found);
+    }
+    let rows = Rows::of(customers).text(AsRef::as_ref);
+    for row in CUSTOMERS.on(tx).rows(rows).fetch().await? {
+        let mut cells = row.cells();
+        let customer = cells.key("facts")?;
+        found.entry(customer).or_default().insert(cells.key("facts")?);
+    }
+    Ok(found)
 }
 
 fn sorted(accounts: &[AccountId]) -> Vec<&AccountId> {

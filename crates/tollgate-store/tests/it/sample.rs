@@ -653,6 +653,7 @@ pub(crate) fn link(id: &str, owner: &str) -> tollgate_domain::Link {
         account: account(owner),
         root: object(id),
         basis: Basis::Claimed(Claimed { at: at(0), edited: false, named: false, event }),
+        gone_at: None,
     }
 }
 

@@ -28,8 +28,16 @@ impl Owned {
             facts.known = true;
             // What is to be heard of depends on what was known when it was heard.
             facts.findings.clear();
-            let told = |one: &Customer| one.at.is_some();
-            facts.customers.retain(|_, one| told(one));
+            let pays = |one: &Customer| {
+                facts.subscriptions.values().any(|paid| paid.customer.as_ref() == Some(&one.id))
+            };
+            let told: Vec<Customer> = facts
+                .customers
+                .values()
+                .filter(|one| one.at.is_some() || (one.deleted_at.is_some() && pays(one)))
+                .cloned()
+                .collect();
+            facts.customers = told.into_iter().map(|one| (one.id.clone(), one)).collect();
             facts
         };
         let nothing = |facts: &Facts| {
@@ -143,6 +151,33 @@ fn each_subscription_of_one_customer_belongs_to_the_account_it_names() {
         assert!(second.invoices.contains_key("in_2"), "{claims}");
         assert!(second.adjustments.contains_key("ch_1"), "{claims}");
         assert!(world.acme().subscriptions.contains_key("sub_1"), "{claims}");
+    }
+}
+
+#[test]
+fn a_deleted_customer_ends_what_it_pays_for_in_every_account() {
+    let catalog = catalog();
+    let (one, two) =
+        (Sub::of("sub_1", "active", "price_basic"), Sub::of("sub_2", "active", "price_premium"));
+    for claims in ["a a b - b", "- a b - b", "- a b a b", "b a b - -"] {
+        let story = Story::of("a customer that is gone")
+            .customer(E::CustomerUpdated, Some("pays@example.org"))
+            .sub(E::SubscriptionCreated, &one)
+            .sub(E::SubscriptionCreated, &two)
+            .customer(E::CustomerDeleted, None)
+            .sub(E::SubscriptionUpdated, &two);
+        let story = claiming(story, claims);
+        for grain in GRAINS {
+            assert_owners_in_every_order(&story.clone().coarse(grain), &catalog);
+        }
+        let world = World::after(&story.events, &catalog);
+        let gone = Some(story.events[3].at);
+        for (account, paid) in [("acme", "sub_1"), ("borealis", "sub_2")] {
+            let facts = &world.facts[&AccountId::parse(account).unwrap()];
+            assert!(facts.subscriptions.contains_key(paid), "{claims} {account}");
+            let customer = facts.customers.values().next().unwrap();
+            assert_eq!((customer.deleted_at, customer.email.as_deref()), (gone, None), "{claims}");
+        }
     }
 }
 

@@ -63,6 +63,19 @@ fn customer(id: &str, account: Option<&str>) -> Value {
     json!({"id": id, "object": "customer", "email": "Ann@Example.com", "metadata": metadata(account)})
 }
 
+/// Every order of so many things.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let Some(last) = count.checked_sub(1) else { return vec![Vec::new()] };
+    let insert = |order: Vec<usize>| {
+        (0..=order.len()).map(move |place| {
+            let mut order = order.clone();
+            order.insert(place, last);
+            order
+        })
+    };
+    orders(last).into_iter().flat_map(insert).collect()
+}
+
 async fn status(app: &TestApp, body: &Value) -> String {
     app.deliver(&body.to_string()).await.field("status")
 }
@@ -111,6 +124,43 @@ on_both! {
         named["account"] = json!("acct_named");
         assert_eq!(status(&app, &named).await, "processed");
         assert_eq!(tier(&app, "org/7").await, "premium");
+        app.stop().await;
+    }
+
+    async fn a_deleted_customer_ends_what_it_pays_for_in_every_account(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let price = price();
+        for (run, order) in orders(5).iter().enumerate() {
+            let (a, b) = (format!("org-a{run}"), format!("org-b{run}"));
+            let cus = format!("cus_{run}");
+            let (one, two) = (format!("sub_{run}a"), format!("sub_{run}b"));
+            let of_b = || subscription(&two, &cus, &price, Some(&b));
+            let events = [
+                ("customer.created", 1, customer(&cus, Some(&a))),
+                ("customer.subscription.created", 2, subscription(&one, &cus, &price, Some(&a))),
+                ("customer.subscription.created", 3, of_b()),
+                ("customer.deleted", 8, customer(&cus, None)),
+                ("customer.subscription.updated", 9, of_b()),
+            ];
+            for place in order {
+                let (kind, at, object) = events[*place].clone();
+                let answer = app.deliver(&event(&format!("evt_{run}_{place}"), kind, at, object).to_string()).await;
+                assert_eq!(answer.status, 200, "{}", answer.text);
+            }
+            app.run_workers().await;
+            assert_eq!((tier(&app, &a).await, tier(&app, &b).await), ("starter".into(), "starter".into()), "{order:?}");
+            let reason = app.check(&b, "weekly_digest").await["reason"]["code"].clone();
+            assert_eq!(reason, "subscription_canceled", "{order:?}");
+            let filter = tollgate_store::journal::JournalFilter {
+                account: Some(AccountId::parse(&b).unwrap()),
+                subject: Some(cus),
+                ..Default::default()
+            };
+            let told = tollgate_store::journal::list(&app.app().engine.db, &filter, None, 100).await.unwrap();
+            // As the customer's own account, where it seemed to be that at first.
+            let kinds = ["customer.gone", "customer.deleted"];
+            assert!(told.0.iter().any(|entry| kinds.contains(&&*entry.kind)), "{order:?}");
+        }
         app.stop().await;
     }
 
