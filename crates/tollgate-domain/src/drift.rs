@@ -10,7 +10,7 @@ use crate::facts::Facts;
 use crate::ids::{EventId, ObjectId};
 use crate::observation::{EventKind, Observation, Seen, SeenInvoice};
 use crate::owner::FoundOwner;
-use crate::payment::{Invoice, InvoiceStatus, Purchase, SessionMode};
+use crate::payment::{Invoice, InvoiceStatus, Purchase, PurchaseLine, SessionMode};
 use crate::sale;
 use crate::subscription::order::same_content;
 use crate::subscription::{
@@ -107,8 +107,16 @@ pub fn compare(
 }
 
 /// Whether an answer that changes nothing is news all the same: it settles which of several
-/// observations came last, or that what nobody has spoken of for long is still so.
+/// observations came last, that what nobody has spoken of for long is still so, or of which lines
+/// that consists of which only the sum was known.
 fn is_doubtful(facts: &Facts, observation: &Observation) -> bool {
+    if let Seen::Session(seen) = &observation.seen
+        && seen.mode == SessionMode::Payment
+        && let Some(known) = facts.purchases.get(&seen.id)
+    {
+        let is_new = |line: &PurchaseLine| known.lines.iter().all(|one| one.id != line.id);
+        return seen.lines.iter().any(is_new);
+    }
     let Seen::Subscription(seen) = &observation.seen else { return false };
     let is_stale =
         |one: &Subscription| stale_since(one, facts).is_some_and(|since| since <= observation.at);

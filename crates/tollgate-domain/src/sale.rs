@@ -16,14 +16,19 @@ use crate::payment::{
 /// Everything a one-time purchase sold, paid or not, by line; empty when nothing confirms it.
 ///
 /// What was recorded by another version of the catalog is final. Lines that were not recorded then
-/// are asked of today's catalog, so that a price mapped later heals.
+/// are asked of today's catalog, so that a price mapped later heals. A sale of the whole session
+/// becomes that of the line that turns out to sell the same; until there is one it stands for all.
 pub fn sales(purchase: &Purchase, catalog: &Catalog) -> Vec<Sale> {
     let kept = purchase.sales.iter().filter(|sale| *sale.catalog != *catalog.version);
     let mut all: Vec<Sale> = kept.cloned().collect();
-    if all.iter().any(|sale| sale.line.is_none()) {
-        return all;
+    let confirmed = confirmed(purchase, catalog);
+    if let Some(whole) = all.iter_mut().find(|sale| sale.line.is_none()) {
+        let same = confirmed.iter().find(|found| found.line.is_some() && sells_same(whole, found));
+        let Some(found) = same else { return all };
+        let (goods, catalog) = (whole.goods.clone(), whole.catalog.clone());
+        *whole = Sale { goods, catalog, ..found.clone() };
     }
-    for found in confirmed(purchase, catalog) {
+    for found in confirmed {
         let fits = match &found.line {
             Some(_) => all.iter().all(|kept| kept.line != found.line),
             None => all.is_empty(),
@@ -39,17 +44,31 @@ pub fn sales(purchase: &Purchase, catalog: &Catalog) -> Vec<Sale> {
 /// What this catalog says a purchase sells, whatever was recorded of it.
 ///
 /// Confirmed by the prices of its lines: each line that is a one-time price of the catalog is a sale
-/// of its own, whatever the metadata claims. Since a session's events rarely carry lines, else by an
-/// amount equal to the catalog's one-time price of what is claimed, in any currency the catalog
-/// names; an amount of zero proves nothing. More that is learned of a purchase never takes a
-/// confirmation back.
+/// of its own, whatever the metadata claims. A session's events rarely carry lines: while none is
+/// known, by an amount equal to the catalog's one-time price of what is claimed, in any currency the
+/// catalog names; an amount of zero proves nothing. Once lines are known they decide alone, so that it
+/// does not matter when they became known.
 pub fn confirmed(purchase: &Purchase, catalog: &Catalog) -> Vec<Sale> {
     if purchase.mode != SessionMode::Payment {
         return Vec::new();
     }
+    if purchase.lines.is_empty() {
+        return claimed_sale(purchase, catalog).into_iter().collect();
+    }
     let lines = purchase.lines.iter().filter(|line| line.quantity > 0);
-    let by_line: Vec<Sale> = lines.filter_map(|line| line_sale(line, catalog)).collect();
-    if by_line.is_empty() { claimed_sale(purchase, catalog).into_iter().collect() } else { by_line }
+    lines.filter_map(|line| line_sale(line, catalog)).collect()
+}
+
+/// Whether a line sells what the whole session was recorded to sell: the same plan, or the one that
+/// has its rank now, for whatever span today's catalog gives it.
+fn sells_same(whole: &Sale, line: &Sale) -> bool {
+    match (&whole.goods, &line.goods) {
+        (Goods::Badge, Goods::Badge) => true,
+        (Goods::Plan { plan: one, rank, .. }, Goods::Plan { plan: other, rank: now, .. }) => {
+            one == other || rank == now
+        }
+        (Goods::Badge, Goods::Plan { .. }) | (Goods::Plan { .. }, Goods::Badge) => false,
+    }
 }
 
 fn line_sale(line: &PurchaseLine, catalog: &Catalog) -> Option<Sale> {

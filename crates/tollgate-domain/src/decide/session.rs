@@ -7,10 +7,10 @@
 //!
 //! What a paid session sold is recorded with it, so that a later catalog takes nothing of it back.
 
-use super::{Draft, Primary, milestones::Touched, yes_no};
-use crate::change::Change;
+use super::{About, Draft, Primary, milestones::Touched, yes_no};
+use crate::change::{BillingEventKind, Change};
 use crate::observation::{EventKind, SeenSession};
-use crate::payment::{Purchase, PurchaseKind, Sale};
+use crate::payment::{Goods, Purchase, PurchaseKind, Sale};
 use crate::sale;
 
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primary {
@@ -32,12 +32,30 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primar
         after.sales = sale::sales(&after, draft.catalog);
     }
     let details = details(seen, paid, &after.sales);
+    tell_of_less(draft, known, &after);
     draft.meet_customer();
     draft.touched.push(Touched::Purchase(&seen.id));
     if known != Some(&after) {
         draft.change(Change::SavePurchase(after));
     }
     Primary { subject: seen.id.to_string(), details }
+}
+
+/// Tells that lines took back what a claim had seemed to buy. No milestone: where the lines are known
+/// first, there was nothing to take back.
+fn tell_of_less(draft: &mut Draft<'_>, known: Option<&Purchase>, after: &Purchase) {
+    let before = known.map_or(&[][..], |known| known.sales.as_slice());
+    for (badge, kind) in
+        [(false, BillingEventKind::GrantRevoked), (true, BillingEventKind::BadgeRevoked)]
+    {
+        let count = |sales: &[Sale]| {
+            sales.iter().filter(|sale| (sale.goods == Goods::Badge) == badge).count()
+        };
+        for _ in count(&after.sales)..count(before) {
+            let summary = format!("Purchase {} is of other prices than it claimed", after.id);
+            draft.bill(kind, summary, About::default(), Vec::new());
+        }
+    }
 }
 
 /// An alert for a paid purchase that claims to sell something and whose price confirms nothing.

@@ -59,8 +59,9 @@ fn prices_decide_and_a_claim_needs_its_amount() {
         ("trial paid=0d amount=0 price=price_trial", trial),
         // A plan that is not sold one-time cannot be bought so.
         ("free paid=0d amount=0 price=price_free", ""),
-        // What is learned later takes nothing back.
-        ("pro paid=0d amount=19000 price=price_mystery", pro),
+        // Lines that are known decide alone: another price of the same amount is another thing.
+        ("pro paid=0d amount=19000 price=price_mystery", ""),
+        ("pro paid=0d amount=19000 price=price_pro*0", ""),
         // A subscription speaks for itself.
         ("pro paid=0d amount=19000 price=price_pro subscription", ""),
         // A discount leaves the subtotal, and an amount of another currency is another number.
@@ -148,6 +149,27 @@ fn lines_nobody_could_confirm_heal_beside_those_that_were_sold() {
     let (_, lined) = bought("pro paid=0d amount=19000 price=price_new");
     whole.lines = lined.lines;
     assert_eq!(listed(&sales(&whole, &mapped("trial"))), "pro for 365 days");
+}
+
+#[test]
+fn it_does_not_matter_when_the_lines_become_known() {
+    let dearer = levels("one_time = 19000", "one_time = 24000");
+    let shorter = levels("grant_days = 365", "grant_days = 30");
+    let renamed = levels("id = \"pro\"", "id = \"plus\"");
+    let renamed = renamed.with_prices(&[("plus".to_owned(), vec!["price_pro".to_owned()])]);
+    let renamed = renamed.unwrap();
+    let terms = |purchase: &Purchase, catalog: &Catalog| {
+        let sales = sales(purchase, catalog);
+        sales.into_iter().map(|sale| (sale.line, sale.goods, sale.quantity)).collect::<Vec<_>>()
+    };
+    for prices in ["price_pro", "price_pro,price_trial", "price_mystery,price_pro"] {
+        let lined = recorded(&format!("pro paid=0d amount=19000 price={prices}"));
+        let mut whole = recorded("pro paid=0d amount=19000");
+        whole.lines = lined.lines.clone();
+        for catalog in [&bought("pro").0, &dearer, &shorter, &renamed] {
+            assert_eq!(terms(&whole, catalog), terms(&lined, catalog), "{prices}");
+        }
+    }
 }
 
 #[test]

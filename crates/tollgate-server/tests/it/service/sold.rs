@@ -1,6 +1,7 @@
 //! What was sold: by events alone, with and without a key for Stripe, and after the catalog changed.
 
 use serde_json::{Value, json};
+use tollgate_domain::FindingCode;
 use tollgate_domain::catalog::builtin_text;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::regrade::Terms;
@@ -132,26 +133,46 @@ on_both! {
         app.stop().await;
     }
 
+    async fn lines_that_are_read_decide_whatever_was_claimed_before(database: &TestDatabase) {
+        let stripe = standing().await;
+        let app = start_at(database, &stripe, "levels").await;
+        let product = call(&stripe, Method::Get, "/v1/products", &[]);
+        let other = call(&stripe, Method::Post, "/v1/prices", &[
+            ("product", product["data"][0]["id"].as_str().unwrap()),
+            ("currency", "usd"),
+            ("unit_amount", "19000"),
+        ]);
+        let other = other["id"].as_str().unwrap().to_owned();
+        for (account, price) in [("ann", price(&stripe, "levels_pro")), ("bob", other)] {
+            buy(&app, &stripe, account, &price).await;
+            assert_eq!(tier(&app, account).await, "pro", "the claim and its amount, at first");
+        }
+        while workers::refetch::tick(app.app()).await.unwrap() > 0 {}
+        assert_eq!((tier(&app, "ann").await, tier(&app, "bob").await), ("pro".into(), "free".into()));
+        let open = app.app().open_findings().await.unwrap();
+        assert_eq!(open[&FindingCode::PurchaseUnconfirmed], 1, "{open:?}");
+        app.stop().await;
+        // The lines say what ann bought when its amount is not that of the catalog any more.
+        let folder = tempfile::tempdir().unwrap();
+        let dearer = levels(&folder, &[("one_time = 19000", "one_time = 24000")]);
+        let app = start_at(database, &stripe, &dearer).await;
+        let terms = Terms { by: "ann", reason: "the price list of 2026", take_back: true };
+        let order = Order { account: None, dry: false, terms };
+        let report = regrade::regrade(app.app(), order, |_| {}).await.unwrap();
+        assert_eq!((report.changed, report.kept), (0, 0), "{report:?}");
+        assert_eq!((tier(&app, "ann").await, tier(&app, "bob").await), ("pro".into(), "free".into()));
+        app.stop().await;
+        stripe.shutdown().await;
+    }
+
     async fn with_a_key_the_lines_of_a_session_are_read_and_each_sells(database: &TestDatabase) {
-        let sold = tollgate_domain::catalog::builtin("levels").expect("built in");
-        let now = tollgate_domain::Timestamp::parse(NOW).unwrap();
-        let stripe = server::start(ServerOptions::standing(&sold, now, 7)).await.unwrap();
-        let environment = vec![
-            ("STRIPE_SECRET_KEY".to_owned(), "sk_test_tollgate_sold".to_owned()),
-            ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
-        ];
-        let catalog = Some("levels".to_owned());
-        let settings = Settings { environment, catalog, ..Settings::default() };
-        let app = TestApp::start_with(database, settings).await;
-        let price = |key: &str| {
-            let found = call(&stripe, Method::Get, "/v1/prices", &[("lookup_keys[]", key)]);
-            found["data"][0]["id"].as_str().unwrap().to_owned()
-        };
+        let stripe = standing().await;
+        let app = start_at(database, &stripe, "levels").await;
         let session = call(&stripe, Method::Post, "/v1/checkout/sessions", &[
             ("mode", "payment"),
-            ("line_items[0][price]", &price("levels_trial")),
+            ("line_items[0][price]", &price(&stripe, "levels_trial")),
             ("line_items[0][quantity]", "1"),
-            ("line_items[1][price]", &price("levels_pro")),
+            ("line_items[1][price]", &price(&stripe, "levels_pro")),
             ("line_items[1][quantity]", "2"),
             ("success_url", "https://app.example.org/done"),
             ("metadata[userId]", "u1"),
@@ -178,6 +199,53 @@ on_both! {
         assert_eq!(bought, [(&json!("pro"), &json!(2)), (&json!("trial"), &json!(1))]);
         app.stop().await;
         stripe.shutdown().await;
+    }
+}
+
+/// A sandbox in which `levels` is for sale.
+async fn standing() -> RunningSandbox {
+    let sold = tollgate_domain::catalog::builtin("levels").expect("built in");
+    let now = tollgate_domain::Timestamp::parse(NOW).unwrap();
+    server::start(ServerOptions::standing(&sold, now, 7)).await.unwrap()
+}
+
+async fn start_at(database: &TestDatabase, stripe: &RunningSandbox, catalog: &str) -> TestApp {
+    let environment = vec![
+        ("STRIPE_SECRET_KEY".to_owned(), "sk_test_tollgate_sold".to_owned()),
+        ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
+    ];
+    let catalog = Some(catalog.to_owned());
+    let settings = Settings { environment, catalog, ..Settings::default() };
+    TestApp::start_with(database, settings).await
+}
+
+fn price(stripe: &RunningSandbox, key: &str) -> String {
+    let found = call(stripe, Method::Get, "/v1/prices", &[("lookup_keys[]", key)]);
+    found["data"][0]["id"].as_str().unwrap().to_owned()
+}
+
+/// One of a price, paid by a session that claims `pro` for an account.
+async fn buy(app: &TestApp, stripe: &RunningSandbox, account: &str, price: &str) {
+    let session = call(
+        stripe,
+        Method::Post,
+        "/v1/checkout/sessions",
+        &[
+            ("mode", "payment"),
+            ("line_items[0][price]", price),
+            ("line_items[0][quantity]", "1"),
+            ("success_url", "https://app.example.org/done"),
+            ("metadata[account_id]", account),
+            ("metadata[type]", "grant"),
+            ("metadata[plan]", "pro"),
+        ],
+    );
+    let id = session["id"].as_str().unwrap().to_owned();
+    stripe.with(|one| one.complete_checkout(&id, CheckoutOutcome::Pay)).unwrap();
+    for event in stripe.with(|one| one.happenings().to_vec()) {
+        if event.kind() == "checkout.session.completed" {
+            app.deliver(&event.render(tollgate_sandbox::ApiVersion::default()).body).await;
+        }
     }
 }
 
