@@ -40,6 +40,8 @@ CREATE TABLE checkout_attempts (
     session_id  {text},
     url         {text},
     expires_at  BIGINT,
+    -- Set before its session is asked for: from then on there may be one.
+    sent_at     BIGINT,
     created_at  BIGINT NOT NULL,
     closed_at   BIGINT,
     PRIMARY KEY (account_id, attempt_id)

@@ -87,6 +87,12 @@ statements! {
     SETTLE = "UPDATE checkout_attempts SET session_id = $3, url = $4, expires_at = $5 \
         WHERE account_id = $1 AND attempt_id = $2 AND session_id IS NULL";
 
+    SEND = "UPDATE checkout_attempts SET sent_at = COALESCE(sent_at, $3) \
+        WHERE account_id = $1 AND attempt_id = $2 AND status = 'open'";
+
+    CLOSE_UNSENT = "UPDATE checkout_attempts SET status = 'replaced', closed_at = $3 \
+        WHERE account_id = $1 AND attempt_id = $2 AND status = 'open' AND sent_at IS NULL";
+
     CLOSE = "UPDATE checkout_attempts SET status = $3, closed_at = $4 \
         WHERE account_id = $1 AND attempt_id = $2 AND status = 'open'";
 }
@@ -159,6 +165,19 @@ pub async fn settle(
     let call = SETTLE.on(db.writer()).text(attempt.account.as_str()).text(&attempt.id);
     let call = call.text(session.id.as_str()).prose(&session.url);
     Ok(call.bigint(session.expires_at.millis()).execute().await? == 1)
+}
+
+/// Notes that the session of a purchase is about to be asked for. Whether it may be: another purchase
+/// can have taken its place, and then nobody would end that session.
+pub async fn send(db: &Db, attempt: &Attempt, now: Timestamp) -> Result<bool, StoreError> {
+    let call = SEND.on(db.writer()).text(attempt.account.as_str()).text(&attempt.id);
+    Ok(call.bigint(now.millis()).execute().await? == 1)
+}
+
+/// Ends a pending purchase whose session nobody has asked for, and nobody will. Whether this call did.
+pub async fn close_unsent(db: &Db, attempt: &Attempt, now: Timestamp) -> Result<bool, StoreError> {
+    let call = CLOSE_UNSENT.on(db.writer()).text(attempt.account.as_str()).text(&attempt.id);
+    Ok(call.bigint(now.millis()).execute().await? == 1)
 }
 
 /// Ends a pending purchase. Whether this call did.

@@ -297,6 +297,12 @@ impl App {
         form: Form,
     ) -> Result<(), BillingError> {
         let subject = Subject { account: &attempt.account, row: &attempt.id };
+        // Written down first: who finds that it was sent finds what was sent.
+        stripe_requests::note(&self.engine.db, subject.account, subject.row, &form.encoded())
+            .await?;
+        if !checkout_attempts::send(&self.engine.db, attempt, self.clock.now()).await? {
+            return Ok(());
+        }
         let making = SessionMaking { stripe, row: &attempt.id, form };
         let session = match self.make_once(subject, &making).await? {
             Made::Now(session) => session,
@@ -324,13 +330,12 @@ impl App {
         let db = &self.engine.db;
         let now = self.clock.now();
         let Some(session) = &attempt.session else {
+            if checkout_attempts::close_unsent(db, attempt, now).await? {
+                return Ok(());
+            }
             // Its session may exist: go on with it as it was written down, to know.
             let request = stripe_requests::find(db, &attempt.account, &attempt.id).await?;
-            let sent = request.filter(|one| one.first_sent_at.is_some() || one.object.is_some());
-            let Some(request) = sent else {
-                checkout_attempts::close(db, attempt, AttemptStatus::Replaced, now).await?;
-                return Ok(());
-            };
+            let Some(request) = request else { return Ok(()) };
             let form = Form::from_encoded(&request.form);
             return match self.make_session(stripe, attempt, form).await {
                 Err(BillingError::Refused { .. }) => {

@@ -106,6 +106,32 @@ on_both! {
         shop.close().await;
     }
 
+    async fn two_plans_asked_for_at_once_on_two_instances_leave_one_that_can_be_paid(database: &TestDatabase) {
+        let shop = Shop::open(database).await;
+        let other = shop.second_instance(database).await;
+        for round in 0..8 {
+            let account = format!("acme-{round}");
+            let all = (0..12).map(|number: usize| {
+                let app = if number.is_multiple_of(2) { &shop.app } else { &other };
+                let tier = if number % 4 < 2 { "premium" } else { "elite" };
+                let asking = Shop::asking(&account, tier);
+                async move { app.post("/api/v1/billing/checkout", &asking).await }
+            });
+            for answer in futures_util::future::join_all(all).await {
+                let told = answer.status == 200 || answer.field("code") == "billing_contended";
+                assert!(told, "{}: {}", answer.status, answer.text);
+            }
+            let open = shop.open_sessions(&account);
+            assert!(open.len() <= 1, "{account}: {open:?}");
+            let last = shop.session(&account, "premium").await;
+            let open = shop.open_sessions(&account);
+            assert_eq!(open.len(), 1, "{account}: {open:?}");
+            assert_eq!(open[0]["id"], last.as_str());
+        }
+        other.stop().await;
+        shop.close().await;
+    }
+
     async fn a_death_at_any_step_leaves_one_of_each_after_another_try(database: &TestDatabase) {
         let shop = Shop::open(database).await;
         let mut polls = 0;
