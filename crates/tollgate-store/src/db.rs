@@ -8,7 +8,7 @@ use sqlx::{Executor as _, PgPool, Postgres, Sqlite, SqlitePool};
 
 use crate::dialect::Dialect;
 use crate::error::StoreError;
-use crate::statement::{Handle, Statement, statements};
+use crate::statement::{Handle, Statement, connect, statements};
 
 mod explain;
 mod open;
@@ -159,7 +159,7 @@ impl Db {
         match self {
             Self::Postgres(db) => Ok(sqlx::query_scalar("SELECT current_setting($1)")
                 .bind(name)
-                .fetch_one(&db.pool)
+                .fetch_one(&mut *connect(&db.pool).await?)
                 .await?),
             Self::Sqlite(db) => {
                 let value: i64 =
@@ -178,7 +178,8 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Postgres(db) => Tx::Postgres(PostgresTx {
-                inner: db.pool.begin().await?,
+                // Nothing but the connection can fail here.
+                inner: db.pool.begin().await.map_err(StoreError::Unavailable)?,
                 pool: db.pool.clone(),
                 hint: false,
             }),
@@ -237,7 +238,7 @@ impl Db {
         let text = sqlx::AssertSqlSafe(statement.text(self.dialect()));
         let text = sqlx::SqlSafeStr::into_sql_str(text);
         match self {
-            Self::Postgres(db) => db.pool.acquire().await?.prepare(text).await.map(|_| ())?,
+            Self::Postgres(db) => connect(&db.pool).await?.prepare(text).await.map(|_| ())?,
             Self::Sqlite(db) => db.writer.acquire().await?.prepare(text).await.map(|_| ())?,
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! are read. Must not know: what a caller does about an error.
 
 use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// Why an operation of the store failed. Nothing of a failed transaction is kept.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,7 @@ fn is_connection_trouble(error: &sqlx::Error) -> bool {
         error,
         sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
@@ -131,14 +133,24 @@ fn reading(error: &dyn DatabaseError) -> Reading {
             _ => Reading::Other,
         };
     }
+    // After a fatal error the server has ended the connection, whatever it was about.
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    if matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic)) {
+        return Reading::Unavailable;
+    }
     match code.as_ref() {
         // serialization_failure, deadlock_detected
         "40001" | "40P01" => Reading::Contention,
         // lock_not_available, read_only_sql_transaction (a demoted primary), transaction timeouts
         "55P03" | "25006" | "25P03" | "25P04" => Reading::Unavailable,
         // connection exceptions, insufficient resources (disk full, too many connections),
-        // operator intervention (statement timeout, shutdown, not up yet), system errors
-        other if ["08", "53", "57", "58"].iter().any(|class| other.starts_with(class)) => {
+        // operator intervention (statement timeout, shutdown, not up yet), system errors, a user or a
+        // database that is refused
+        other
+            if ["08", "28", "3D", "53", "57", "58"]
+                .iter()
+                .any(|class| other.starts_with(class)) =>
+        {
             Reading::Unavailable
         }
         _ => Reading::Other,

@@ -4,9 +4,12 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments as _, PgConnection, PgExecutor, PgPool, SqliteConnection, SqlitePool};
+use sqlx::{
+    Arguments as _, PgConnection, PgExecutor, PgPool, Postgres, SqliteConnection, SqlitePool,
+};
 
 use self::batch::{Column, Value};
 use crate::db::Retry;
@@ -176,7 +179,8 @@ impl<'v> Call<'_, 'v> {
                 let (sql, arguments) = for_postgres(statement, scalars, columns)?;
                 let mut retry = Retry::default();
                 loop {
-                    let done = execute_on_postgres(pool, sql, arguments.clone()).await;
+                    let mut connection = connect(pool).await?;
+                    let done = execute_on_postgres(&mut *connection, sql, arguments.clone()).await;
                     if !retry.is_due(&done) {
                         return done;
                     }
@@ -204,7 +208,8 @@ impl<'v> Call<'_, 'v> {
                 let (sql, arguments) = for_postgres(statement, scalars, columns)?;
                 let mut retry = Retry::default();
                 loop {
-                    let done = fetch_on_postgres(pool, sql, arguments.clone()).await;
+                    let mut connection = connect(pool).await?;
+                    let done = fetch_on_postgres(&mut *connection, sql, arguments.clone()).await;
                     if !retry.is_due(&done) {
                         return done;
                     }
@@ -234,6 +239,13 @@ impl<'v> Call<'_, 'v> {
     pub(crate) async fn fetch_one(self) -> Result<Option<Row>, StoreError> {
         Ok(self.fetch().await?.into_iter().next())
     }
+}
+
+/// A connection. Whatever keeps the database from giving one, whether it is away, full, starting,
+/// renamed or takes our password no longer, it cannot be asked, and that is no defect of a statement.
+pub(crate) async fn connect(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
+    // The future is large, and lies in that of every read.
+    Box::pin(pool.acquire()).await.map_err(StoreError::Unavailable)
 }
 
 async fn execute_on_postgres<'c>(

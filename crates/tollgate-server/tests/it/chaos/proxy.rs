@@ -12,10 +12,24 @@ const COMMIT: &[u8] = b"COMMIT\0";
 /// What it sends to begin.
 const BEGIN: &[u8] = b"BEGIN\0";
 
+/// What becomes of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// They are forwarded.
+    Whole,
+    /// They end, and new ones end at once.
+    Cut,
+    /// They end, and nobody listens any more.
+    Away,
+    /// They end with this SQLSTATE and message, and so do new ones.
+    Refusing(&'static str, &'static str),
+}
+
 /// Forwards connections to an address until it is cut.
 pub(super) struct Wire {
     pub(super) address: SocketAddr,
-    whole: watch::Sender<bool>,
+    state: watch::Sender<State>,
+    listening: watch::Receiver<bool>,
     lose: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
@@ -34,27 +48,33 @@ impl Wire {
     async fn to(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (whole, seen) = watch::channel(true);
+        let (state, seen) = watch::channel(State::Whole);
+        let (told, listening) = watch::channel(true);
         let lose = Arc::new(Mutex::new(None));
-        let losing = Arc::clone(&lose);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                if *seen.borrow() {
-                    let losing = Arc::clone(&losing);
-                    tokio::spawn(forward(stream, target.clone(), seen.clone(), losing));
-                }
-            }
-        });
-        Self { address, whole, lose }
+        tokio::spawn(serve(listener, target, seen, told, Arc::clone(&lose)));
+        Self { address, state, listening, lose }
     }
 
-    /// Cuts every connection; new ones are refused.
+    /// Cuts every connection; new ones end at once.
     pub(super) fn cut(&self) {
-        self.whole.send_replace(false);
+        self.state.send_replace(State::Cut);
     }
 
-    pub(super) fn mend(&self) {
-        self.whole.send_replace(true);
+    /// Ends every connection; new ones are refused by the machine.
+    pub(super) async fn go_away(&self) {
+        self.state.send_replace(State::Away);
+        self.listening.clone().wait_for(|listening| !*listening).await.expect("the wire serves");
+    }
+
+    /// Ends every connection as a PostgreSQL server does that takes none, with this SQLSTATE and
+    /// message.
+    pub(super) fn refuse(&self, code: &'static str, message: &'static str) {
+        self.state.send_replace(State::Refusing(code, message));
+    }
+
+    pub(super) async fn mend(&self) {
+        self.state.send_replace(State::Whole);
+        self.listening.clone().wait_for(|listening| *listening).await.expect("the wire serves");
     }
 
     /// Cuts, once, the connection of the transaction that names these bytes: after the server has
@@ -69,17 +89,91 @@ impl Wire {
     }
 }
 
+async fn serve(
+    listener: TcpListener,
+    target: String,
+    mut state: watch::Receiver<State>,
+    listening: watch::Sender<bool>,
+    lose: Arc<Mutex<Option<Vec<u8>>>>,
+) {
+    let address = listener.local_addr().expect("an address");
+    let mut open = Some(listener);
+    let seen = state.clone();
+    loop {
+        let Some(listener) = open.as_ref() else {
+            if state.wait_for(|state| *state != State::Away).await.is_err() {
+                return;
+            }
+            open = Some(TcpListener::bind(address).await.expect("the port is free again"));
+            listening.send_replace(true);
+            continue;
+        };
+        tokio::select! {
+            stream = listener.accept() => {
+                let Ok((stream, _)) = stream else { return };
+                tokio::spawn(forward(stream, target.clone(), seen.clone(), Arc::clone(&lose)));
+            }
+            away = state.wait_for(|state| *state == State::Away) => {
+                if away.is_err() {
+                    return;
+                }
+                drop(away);
+                open = None;
+                listening.send_replace(false);
+            }
+        }
+    }
+}
+
 async fn forward(
     mut from: TcpStream,
     target: String,
-    mut whole: watch::Receiver<bool>,
+    mut state: watch::Receiver<State>,
     lose: Arc<Mutex<Option<Vec<u8>>>>,
 ) {
+    let now = *state.borrow_and_update();
+    match now {
+        State::Whole => {}
+        State::Cut | State::Away => return,
+        State::Refusing(code, message) => {
+            refuse(&mut from, code, message).await.ok();
+            return;
+        }
+    }
     let Ok(mut to) = TcpStream::connect(target).await else { return };
     tokio::select! {
         _ = carry(&mut from, &mut to, &lose) => {}
-        _ = whole.wait_for(|whole| !*whole) => {}
+        _ = state.wait_for(|state| *state != State::Whole) => {}
     }
+    let now = *state.borrow();
+    if let State::Refusing(code, message) = now {
+        from.write_all(&error_response(code, message)).await.ok();
+    }
+}
+
+/// Answers the beginning of a connection as a server does that takes none.
+async fn refuse(from: &mut TcpStream, code: &str, message: &str) -> std::io::Result<()> {
+    /// What asks for an encrypted connection, after four bytes of length.
+    const ENCRYPTED: u32 = 80_877_103;
+    loop {
+        let length = from.read_u32().await?;
+        let what = from.read_u32().await?;
+        let mut rest = vec![0; usize::try_from(length).expect("a length") - 8];
+        from.read_exact(&mut rest).await?;
+        if what != ENCRYPTED {
+            break;
+        }
+        from.write_all(b"N").await?;
+    }
+    from.write_all(&error_response(code, message)).await?;
+    from.shutdown().await
+}
+
+/// A fatal error in PostgreSQL's protocol.
+fn error_response(code: &str, message: &str) -> Vec<u8> {
+    let fields = format!("SFATAL\0VFATAL\0C{code}\0M{message}\0\0");
+    let length = u32::try_from(fields.len() + 4).expect("a short message");
+    [b"E".as_slice(), &length.to_be_bytes(), fields.as_bytes()].concat()
 }
 
 /// Carries bytes both ways until one side ends, or the answer to the commit sought is lost.
