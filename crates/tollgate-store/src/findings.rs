@@ -12,7 +12,7 @@ use crate::db::{Db, Tx};
 use crate::error::StoreError;
 use crate::facts::row::{self, StoredRow};
 use crate::facts::save::batch;
-use crate::statement::{Row, statements};
+use crate::statement::{Row, Rows, statements};
 use crate::wire::{self, Key};
 
 statements! {
@@ -32,13 +32,23 @@ statements! {
             body = excluded.body \
         WHERE facts.relevant_until IS NULL";
 
-    FIND = "SELECT account_id, kind, fact_id, body FROM facts \
-        WHERE account_id = '' AND kind = 'finding' AND fact_id = $1 \
-            AND relevant_until IS NOT NULL";
+    FIND = "WITH {rows:fact_id text} \
+        SELECT account_id, kind, fact_id, body FROM facts \
+        WHERE account_id = $1 AND kind = 'finding' \
+            AND fact_id IN (SELECT r.fact_id FROM r) AND relevant_until IS NOT NULL";
 
     CLOSE = "UPDATE facts SET relevant_from = NULL, relevant_until = NULL, \
-            body = CAST($2 AS TEXT) \
-        WHERE account_id = '' AND kind = 'finding' AND fact_id = $1";
+            body = CAST($3 AS TEXT) \
+        WHERE account_id = $1 AND kind = 'finding' AND fact_id = $2";
+
+    /// Open findings about events given up whose object belongs to an account.
+    DEAD_OF = "SELECT f.account_id, f.kind, f.fact_id, f.body FROM facts f \
+        JOIN webhook_events w ON w.event_id = substr(f.fact_id, 12) \
+        JOIN stripe_links l ON l.object_id = w.object_id \
+        WHERE f.account_id = '' AND f.kind = 'finding' AND f.fact_id >= 'event_dead/' \
+            AND f.fact_id < 'event_dead0' AND f.relevant_until IS NOT NULL \
+            AND l.account_id = $1 \
+        ORDER BY f.fact_id LIMIT 100";
 
     /// In the order of their keys, after ($1, $2); of the account $3; open ($4), closed ($5).
     LIST = "SELECT account_id, kind, fact_id, body FROM facts \
@@ -99,12 +109,22 @@ impl ListedFinding {
 
 /// Opens findings that belong to no account; those that are open stay as they are.
 pub async fn open_unowned(tx: &mut Tx, findings: &[Finding]) -> Result<(), StoreError> {
+    open_of(tx, "", findings).await
+}
+
+/// Opens a finding about an account that does not follow from its facts; one that is open stays as
+/// it is.
+pub async fn open(tx: &mut Tx, account: &AccountId, finding: &Finding) -> Result<(), StoreError> {
+    open_of(tx, account.as_str(), std::slice::from_ref(finding)).await
+}
+
+async fn open_of(tx: &mut Tx, account: &str, findings: &[Finding]) -> Result<(), StoreError> {
     if findings.is_empty() {
         return Ok(());
     }
     let mut rows = BTreeMap::new();
     for finding in findings {
-        rows.entry(finding.key()).or_insert(row::finding("", finding)?);
+        rows.entry(finding.key()).or_insert(row::finding(account, finding)?);
     }
     let rows: Vec<_> = rows.into_values().collect();
     SAVE.on(tx).rows(batch(&rows)).execute().await.map(|_| ())
@@ -117,12 +137,55 @@ pub async fn close_unowned(
     subject: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let key = Finding::new(code, subject, now, "").key();
-    let found = FIND.on(&mut *tx).prose(&key).fetch_one().await?;
-    let Some(found) = found else { return Ok(()) };
-    let finding = Finding { closed_at: Some(now), ..stored(&found)?.fact()? };
-    let closed = row::finding("", &finding)?;
-    CLOSE.on(tx).prose(&key).text(&closed.body).execute().await.map(|_| ())
+    close_all_unowned(tx, code, &[subject], now).await
+}
+
+/// Closes those findings of a code and of these subjects that belong to no account and are open.
+pub async fn close_all_unowned(
+    tx: &mut Tx,
+    code: FindingCode,
+    subjects: &[&str],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    close_of(tx, "", (code, subjects), now).await
+}
+
+/// Closes a finding about an account that was opened by [`open`]; nothing when it is not open.
+pub async fn close(
+    tx: &mut Tx,
+    account: &AccountId,
+    (code, subject): (FindingCode, &str),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    close_of(tx, account.as_str(), (code, &[subject]), now).await
+}
+
+async fn close_of(
+    tx: &mut Tx,
+    account: &str,
+    (code, subjects): (FindingCode, &[&str]),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    let key = |subject: &&str| Finding::new(code, *subject, now, "").key();
+    let keys: Vec<String> = subjects.iter().map(key).collect();
+    let call = FIND.on(&mut *tx).text(account).rows(Rows::of(&keys).prose(|key| key));
+    for found in &call.fetch().await? {
+        let finding = Finding { closed_at: Some(now), ..stored(found)?.fact()? };
+        let (key, closed) = (finding.key(), row::finding(account, &finding)?);
+        let call = CLOSE.on(&mut *tx).text(account).prose(&key).text(&closed.body);
+        call.execute().await?;
+    }
+    Ok(())
+}
+
+/// Open findings about events that were given up and are about an object of this account, at most
+/// 100.
+pub async fn about_events_of(db: &Db, account: &AccountId) -> Result<Vec<Finding>, StoreError> {
+    let rows = DEAD_OF.on(db).text(account.as_str()).fetch().await?;
+    rows.iter().map(|row| stored(row)?.fact()).collect()
 }
 
 /// Findings in the order of their keys, at most `limit`.

@@ -6,7 +6,7 @@ use tollgate_domain::entitlement::{Answer, Resolution, Usage};
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, FeatureKey};
 use tollgate_domain::{Finding, Timestamp};
-use tollgate_store::{Db, facts, usage};
+use tollgate_store::{Db, facts, findings, usage};
 
 use super::at::At;
 use super::context::Context;
@@ -45,7 +45,8 @@ impl Asking {
         let mut facts =
             facts::load(&self.db, account, Window::at(at, self.now, &self.config.catalog)).await?;
         let open = facts.findings.values().filter(|one| one.closed_at.is_none());
-        let findings = open.cloned().collect();
+        let mut findings: Vec<Finding> = open.cloned().collect();
+        findings.extend(findings::about_events_of(&self.db, account).await?);
         if at < self.now {
             facts = facts.as_of(at);
         }

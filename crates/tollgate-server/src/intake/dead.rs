@@ -1,5 +1,5 @@
-//! Dead events. Owns: the finding that is opened when an event is given up and closed when the event
-//! went through after all, and that nothing is asked for because of one that was given up. Must not
+//! Dead events. Owns: the finding that is opened when an event is given up and closed when it went
+//! through after all or waits again, and that nothing is asked for because of one that was given up. Must not
 //! know: when an event is given up.
 
 use std::collections::HashMap;
@@ -19,19 +19,17 @@ pub(super) async fn save<'o>(
     let mut given_up = Vec::new();
     let mut revived = Vec::new();
     for (key, outcome) in outcomes {
-        let was_dead = known.get(key).is_some_and(|before| before.status == EventStatus::Dead);
+        let is_new = !known.contains_key(key);
         if outcome.status == EventStatus::Dead {
             let why = outcome.reason.as_deref().unwrap_or("no reason is known");
             given_up.push(key.clone());
             dead.push(Finding::new(FindingCode::EventDead, key.event.as_str(), now, why));
-        } else if was_dead && outcome.status.is_final() {
+        } else if !is_new && outcome.status != EventStatus::Failed {
+            // Whatever its status was before: a replay has reset it, and it may have waited since.
             revived.push(key.event.as_str());
         }
     }
     findings::open_unowned(tx, &dead).await?;
     thin_events::remove(tx, &given_up).await?;
-    for event in revived {
-        findings::close_unowned(tx, FindingCode::EventDead, event, now).await?;
-    }
-    Ok(())
+    findings::close_all_unowned(tx, FindingCode::EventDead, &revived, now).await
 }

@@ -73,6 +73,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         };
         tokio::select! {
             () = tokio::time::sleep(pace) => {}
+            () = app.clock.moved() => {}
             _ = stop.wait_for(|stopped| *stopped) => return,
         }
     }
@@ -112,9 +113,9 @@ async fn check(db: &Db, account: &AccountId, now: Timestamp) -> Result<(), Store
     if let Some(detail) = broken {
         tracing::error!(%account, detail, "a journal is not what was written");
         let finding = Finding::new(code, account.as_str(), now, detail);
-        findings::open_unowned(&mut tx, &[finding]).await?;
+        findings::open(&mut tx, account, &finding).await?;
     } else {
-        findings::close_unowned(&mut tx, code, account.as_str(), now).await?;
+        findings::close(&mut tx, account, (code, account.as_str()), now).await?;
     }
     tx.commit().await
 }

@@ -33,6 +33,23 @@ async fn open(app: &TestApp, query: &str) -> Vec<Value> {
     answer.json()["data"].as_array().unwrap().clone()
 }
 
+async fn relink(app: &TestApp, object: &str) {
+    let admin = app.make_key(&[Scope::Admin], None).await;
+    let headers = [("x-api-key", admin.as_str()), ("content-type", "application/json")];
+    let order = json!({"objectId": object, "accountId": "acme", "reason": "she wrote to us"});
+    let done = app.request("POST", "/admin/relink", &headers, order.to_string()).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+}
+
+/// Replays one event as the command line does, and lets the workers run it.
+async fn replay(app: &TestApp, event: &str) {
+    let event = tollgate_domain::ids::EventId::parse(event).expect("an id");
+    let db = &app.app().engine.db;
+    let set = tollgate_store::inbox::set_ids_for_replay(db, &[event], app.now()).await.unwrap();
+    assert_eq!(set, 1);
+    app.run_workers().await;
+}
+
 on_both! {
     async fn a_paid_price_nobody_mapped_is_shown_until_it_is_over(database: &TestDatabase) {
         let app = TestApp::start(database).await;
@@ -81,11 +98,7 @@ on_both! {
         assert_eq!(app.deliver(&paid.to_string()).await.field("status"), "waiting");
         let found = open(&app, "").await;
         assert_eq!((&found[0]["code"], &found[0]["subject"]), (&json!("owner_unknown"), &json!("sub_1")));
-        let admin = app.make_key(&[Scope::Admin], None).await;
-        let headers = [("x-api-key", admin.as_str()), ("content-type", "application/json")];
-        let order = json!({"objectId": "sub_1", "accountId": "acme", "reason": "she wrote to us"});
-        let done = app.request("POST", "/admin/relink", &headers, order.to_string()).await;
-        assert_eq!(done.status, 200, "{}", done.text);
+        relink(&app, "sub_1").await;
         app.run_workers().await;
         assert_eq!(app.check("acme", "weekly_digest").await["tier"], "premium");
         assert_eq!(open(&app, "").await, Vec::<Value>::new());
@@ -105,6 +118,43 @@ on_both! {
         }
         let found = open(&app, "").await;
         assert_eq!((&found[0]["code"], &found[0]["subject"]), (&json!("event_dead"), &json!("evt_malformed")));
+        app.stop().await;
+    }
+
+    async fn every_way_out_of_death_closes_its_finding(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let nobodys = |event: &str, object: &str| {
+            let body = subscription(event, 1_795_000_000, "active", "price_sietch_premium_monthly");
+            let body = body.replace("account_id", "nothing").replace("sub_1", &format!("sub_{object}"));
+            body.replace("cus_1", &format!("cus_{object}"))
+        };
+        for (event, object) in [("evt_direct", "2"), ("evt_waits", "3"), ("evt_foreign", "4")] {
+            assert_eq!(app.deliver(&nobodys(event, object)).await.field("status"), "waiting");
+        }
+        app.clock.set(app.now().plus_days(31));
+        app.run_workers().await;
+        let dead = |found: &[Value]| found.iter().filter(|one| one["code"] == "event_dead").count();
+        assert_eq!(dead(&open(&app, "").await), 3);
+        replay(&app, "evt_waits").await;
+        assert_eq!(dead(&open(&app, "").await), 2, "it waits again");
+        relink(&app, "sub_3").await;
+        app.run_workers().await;
+        let customer = json!({
+            "id": "evt_customer", "object": "event", "type": "customer.updated", "created": 1_795_000_100,
+            "api_version": "2026-10-28.endive", "livemode": false, "data": {"object": {
+                "id": "cus_2", "object": "customer", "metadata": {"account_id": "acme"}, "created": 1,
+            }},
+        });
+        assert_eq!(app.deliver(&customer.to_string()).await.field("status"), "processed");
+        replay(&app, "evt_direct").await;
+        assert_eq!(dead(&open(&app, "").await), 1, "it is processed");
+        app.stop().await;
+        // Its price is another product's for a catalog that does not know it.
+        let settings = Settings { catalog: Some("sietch".into()), ..Settings::default() };
+        let app = TestApp::start_with(database, settings).await;
+        app.clock.set(app.now().plus_days(32));
+        replay(&app, "evt_foreign").await;
+        assert_eq!(dead(&open(&app, "").await), 0, "it is ignored");
         app.stop().await;
     }
 
