@@ -1,15 +1,15 @@
 //! Duplicate subscriptions: two or more that give plans to one account at once. Owns: which there
-//! are, which to keep unless somebody says otherwise, and what is unused of each. Must not know: how
-//! one is ended.
+//! are, which to keep unless somebody says otherwise, which may be ended, and what is unused of each.
+//! Must not know: how one is ended.
 
 use crate::catalog::{Catalog, PlanIndex};
 use crate::entitlement::SourceKind;
 use crate::entitlement::resolve::resolve;
 use crate::facts::Facts;
-use crate::ids::{InvoiceId, SubscriptionId};
+use crate::ids::{InvoiceId, PriceRef, SubscriptionId};
 use crate::money::Money;
 use crate::payment::{Invoice, InvoiceStatus};
-use crate::subscription::SubscriptionStatus;
+use crate::subscription::{Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus};
 use crate::time::Timestamp;
 
 /// One of the subscriptions that give plans to one account.
@@ -19,8 +19,11 @@ pub struct Duplicate {
     pub subscription: SubscriptionId,
     /// The plan it gives.
     pub plan: PlanIndex,
-    /// Stripe's status.
-    pub status: SubscriptionStatus,
+    /// Stripe's status; `None` where only paid invoices tell of the subscription.
+    pub status: Option<SubscriptionStatus>,
+    /// It also sells something that is not of the catalog: another product's subscription, which is
+    /// not ours to end.
+    pub shared: bool,
     /// When it was made at Stripe.
     pub created: Option<Timestamp>,
     /// End of its period.
@@ -49,15 +52,16 @@ pub fn duplicates(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Vec<Dupli
         .filter(|source| source.kind == SourceKind::Subscription && source.counts());
     let mut all: Vec<Duplicate> = giving
         .filter_map(|source| {
-            let subscription = facts.subscriptions.get(source.id.as_deref()?)?;
-            let state = subscription.state()?;
+            let id = SubscriptionId::parse(source.id.as_deref()?).ok()?;
+            let state = facts.subscriptions.get(id.as_str()).and_then(Subscription::state);
             Some(Duplicate {
-                subscription: subscription.id.clone(),
                 plan: source.plan?,
-                status: state.status.clone(),
-                created: state.created,
-                period_end: state.period_end(),
-                paid: paid_period(&subscription.id, facts, now),
+                status: state.map(|state| state.status.clone()),
+                shared: state.is_some_and(|state| is_shared(state, catalog)),
+                created: state.and_then(|state| state.created),
+                period_end: state.and_then(SubscriptionState::period_end),
+                paid: paid_period(&id, facts, now),
+                subscription: id,
             })
         })
         .collect();
@@ -70,6 +74,12 @@ pub fn duplicates(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Vec<Dupli
         b.plan.cmp(&a.plan).then_with(|| age(a).cmp(&age(b)))
     });
     all
+}
+
+/// Whether ending a subscription that gives a plan would end something that is not ours.
+fn is_shared(state: &SubscriptionState, catalog: &Catalog) -> bool {
+    let sold: Vec<PriceRef<'_>> = state.items.iter().map(SubscriptionItem::price_ref).collect();
+    catalog.managed(&sold, false).is_ok_and(|managed| !managed.whole)
 }
 
 /// The newest paid invoice of a subscription whose period is not over.

@@ -249,14 +249,22 @@ impl Finding {
     }
 }
 
-/// The changes that bring an account's findings up to its facts: new ones are opened, those whose
-/// cause is gone are closed. Empty when nothing is to be done, as nearly always.
+/// The changes that bring an account's findings up to its facts: new ones are opened, those of which
+/// something else is true now say so, those whose cause is gone are closed. Empty when nothing is to be done, as nearly always.
 pub fn review(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Vec<Change> {
     let due = derive(facts, catalog, now);
     let mut changes = Vec::new();
     for (key, finding) in &due {
-        if facts.findings.get(key).is_none_or(|known| known.closed_at.is_some()) {
-            changes.push(Change::SaveFinding(finding.clone()));
+        match facts.findings.get(key).filter(|known| known.closed_at.is_none()) {
+            None => changes.push(Change::SaveFinding(finding.clone())),
+            // The same matter, of which more is known: a third subscription, another price.
+            Some(known)
+                if (&known.detail, &known.objects) != (&finding.detail, &finding.objects) =>
+            {
+                let finding = Finding { since: known.since, ..finding.clone() };
+                changes.push(Change::SaveFinding(finding));
+            }
+            Some(_) => {}
         }
     }
     for (key, known) in &facts.findings {

@@ -82,6 +82,24 @@ fn a_finding_opens_once_and_closes_when_its_cause_is_gone() {
 }
 
 #[test]
+fn an_open_finding_tells_what_is_true_now() {
+    let two = "sub s1 basic active @0d\nsub s2 premium active @0d";
+    let (catalog, mut facts) = read(two);
+    for change in review(&facts, &catalog, time("1d")) {
+        facts.apply(&change);
+    }
+    let (_, three) = read(&format!("{two}\nsub s3 elite active @1d"));
+    facts.subscriptions = three.subscriptions;
+    for change in review(&facts, &catalog, time("2d")) {
+        facts.apply(&change);
+    }
+    let found = &facts.findings["duplicate_subscription/s1"];
+    assert_eq!(found.detail, "3 subscriptions give plans at once");
+    assert_eq!((found.objects.len(), found.since), (3, time("1d")));
+    assert_eq!(review(&facts, &catalog, time("3d")), []);
+}
+
+#[test]
 fn what_an_event_brought_stays_until_it_is_closed() {
     let (catalog, mut facts) = read("sub s premium active @0d");
     let code = FindingCode::ClaimContradicts;

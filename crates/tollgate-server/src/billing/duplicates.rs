@@ -3,6 +3,7 @@
 
 use tollgate_domain::duplicates::{Duplicate, duplicates};
 use tollgate_domain::ids::{AccountId, SubscriptionId};
+use tollgate_stripe::client::StripeClient;
 
 use super::BillingError;
 use crate::app::App;
@@ -16,6 +17,15 @@ pub struct DuplicateChoice<'a> {
     pub keep: Option<&'a SubscriptionId>,
     /// What is unused of the others is credited to the customer at Stripe.
     pub credit: bool,
+}
+
+/// What became of an account's duplicates.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Those that were ended.
+    pub ended: Vec<SubscriptionId>,
+    /// Those that were left, because they also sell something that is not of the catalog.
+    pub left: Vec<SubscriptionId>,
 }
 
 impl App {
@@ -36,20 +46,23 @@ impl App {
         Ok(all)
     }
 
-    /// Ends all duplicates but one, now. Returns those that were ended; a call that is repeated
-    /// ends what is left.
+    /// Ends all duplicates but one, now, as far as they are ours to end. A call that is repeated goes
+    /// on where the last one failed.
     pub async fn end_duplicates(
         &self,
         choice: &DuplicateChoice<'_>,
-    ) -> Result<Vec<SubscriptionId>, BillingError> {
+    ) -> Result<Ended, BillingError> {
         let stripe = self.billing()?;
         let _one_at_a_time = self.gates.enter(choice.account).await;
         let all = self.duplicates(choice.account, choice.keep).await?;
-        let mut ended = Vec::new();
+        let mut done = Ended::default();
         for one in all.into_iter().skip(1) {
             let id = one.subscription;
             let facts = self.engine.load(choice.account, 0).await?;
-            self.check_whole(stripe, &id).await?;
+            if one.shared || !self.is_whole(stripe, &id).await? {
+                done.left.push(id);
+                continue;
+            }
             let fetched = match stripe.end_subscription(&id, choice.credit).await {
                 Ok(fetched) => fetched,
                 // Ended by an earlier try of this call, or by somebody else: it is over.
@@ -57,8 +70,21 @@ impl App {
                 Err(error) => return Err(error.into()),
             };
             self.apply_subscription(stripe, &facts, &id, fetched).await?;
-            ended.push(id);
+            done.ended.push(id);
         }
-        Ok(ended)
+        Ok(done)
+    }
+
+    /// Whether a subscription, as Stripe has it now, sells nothing but what is ours.
+    async fn is_whole(
+        &self,
+        stripe: &StripeClient,
+        id: &SubscriptionId,
+    ) -> Result<bool, BillingError> {
+        match self.check_whole(stripe, id).await {
+            Ok(()) => Ok(true),
+            Err(BillingError::NotManaged(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -10,15 +10,16 @@ use super::output::{FAINT, GOOD, NOTICE, STRONG, styled};
 use super::{Ending, Outcome};
 use crate::api::admin::duplicates::{AccountOut, DuplicateOut, MoneyOut, all, shown};
 use crate::app::App;
-use crate::billing::duplicates::DuplicateChoice;
+use crate::billing::duplicates::{DuplicateChoice, Ended};
 use crate::run::QueueOnly;
 
 /// Which accounts, and what to do.
 #[derive(Debug, Args)]
 #[command(after_help = "tollgate duplicates\n\
-    tollgate duplicates acme\n\
+    tollgate duplicates acme --refund\n\
     tollgate duplicates acme --keep sub_123 --refund --apply\n\n\
-    Exit code 3 when there are duplicates and nothing was applied.")]
+    Without --apply nothing is changed: what would be done is shown.\n\
+    Exit code 3 when duplicates are left.")]
 pub(super) struct DuplicatesArgs {
     /// This account only
     #[arg(value_parser = |text: &str| AccountId::parse(text))]
@@ -28,7 +29,7 @@ pub(super) struct DuplicatesArgs {
         value_parser = |text: &str| SubscriptionId::parse(text))]
     keep: Option<SubscriptionId>,
     /// Credit what is unused of the others to the customer's balance at Stripe
-    #[arg(long, requires = "apply")]
+    #[arg(long, requires = "account")]
     refund: bool,
     /// End the others now; without this nothing is changed
     #[arg(long, requires = "account")]
@@ -49,57 +50,73 @@ pub(super) fn run(context: &Context, args: &DuplicatesArgs) -> Outcome {
 async fn work(context: &Context, args: &DuplicatesArgs, app: &App) -> Outcome {
     let Some(account) = &args.account else {
         let found = all(app, None).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        return show(context, &found, &[]);
+        return show(context, &found, None);
     };
     let keep = args.keep.as_ref();
     let before = app.duplicates(account, keep).await.context("they could not be read")?;
-    let mut ended = Vec::new();
+    let mut done = None;
     if args.apply {
         let choice = DuplicateChoice { account, keep, credit: args.refund };
-        let done = app.end_duplicates(&choice).await.context("they could not be ended")?;
-        ended.extend(done.iter().map(ToString::to_string));
+        done = Some(app.end_duplicates(&choice).await.context("they could not be ended")?);
     }
     let mut found = Vec::new();
     if !before.is_empty() {
-        let subscriptions = shown(&app.config.catalog, &before);
+        let subscriptions = shown(&app.config.catalog, &before, args.refund);
         found.push(AccountOut { account_id: account.to_string(), subscriptions });
     }
-    show(context, &found, &ended)
+    show(context, &found, done.as_ref())
 }
 
-fn show(context: &Context, found: &[AccountOut], ended: &[String]) -> Outcome {
-    let value = serde_json::json!({"data": found, "ended": ended});
+/// What was found, and what was done about it; `None`: nothing was to be done.
+fn show(context: &Context, found: &[AccountOut], done: Option<&Ended>) -> Outcome {
+    let texts = |ids: &[SubscriptionId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let ended = done.map(|done| texts(&done.ended)).unwrap_or_default();
+    let left = done.map(|done| texts(&done.left)).unwrap_or_default();
+    let applied = done.is_some();
+    let value =
+        serde_json::json!({"data": found, "applied": applied, "ended": ended, "left": left});
     context.output.either(&value, || {
         if found.is_empty() {
             return "no account has two subscriptions that give plans".to_owned();
         }
         let lines = found.iter().flat_map(|account| {
             let head = styled(STRONG, &account.account_id);
-            std::iter::once(head).chain(account.subscriptions.iter().map(|one| line(one, ended)))
+            std::iter::once(head).chain(account.subscriptions.iter().map(|one| line(one, &ended)))
         });
-        lines.collect::<Vec<_>>().join("\n")
+        let hint = (!applied).then(|| {
+            styled(FAINT, "nothing was changed: `tollgate duplicates ACCOUNT --apply` ends them")
+        });
+        lines.chain(hint).collect::<Vec<_>>().join("\n")
     })?;
-    Ok(if found.is_empty() || !ended.is_empty() { Ending::Done } else { Ending::Found })
+    Ok(if found.is_empty() || (applied && left.is_empty()) { Ending::Done } else { Ending::Found })
 }
 
 fn line(one: &DuplicateOut, ended: &[String]) -> String {
     let action = match one.action {
-        "keep" => styled(GOOD, "keep "),
-        _ if ended.contains(&one.subscription_id) => styled(NOTICE, "ended"),
-        _ => styled(NOTICE, "end  "),
+        "keep" => styled(GOOD, "keep   "),
+        "by_hand" => styled(NOTICE, "by hand"),
+        _ if ended.contains(&one.subscription_id) => styled(NOTICE, "ended  "),
+        _ => styled(NOTICE, "end    "),
     };
     let money = |money: &MoneyOut| format!("{} {}", money.amount, money.currency);
-    let paid = match (&one.paid, &one.unused) {
+    let mut paid = match (&one.paid, &one.unused) {
         (Some(paid), Some(unused)) => {
             format!("paid {}, of that unused {} (minor units)", money(paid), money(unused))
         }
         _ => "nothing is known of its payment".to_owned(),
     };
-    format!(
-        "  {action} {}  {} {}  {}",
+    if let Some(credit) = &one.credit {
+        paid = format!("{paid}, to be credited: {}", money(credit));
+    }
+    let status = one.status.as_deref().unwrap_or("known by its invoices");
+    let line = format!(
+        "  {action} {}  {} {status}  {}",
         one.subscription_id,
         one.tier,
-        one.status,
         styled(FAINT, paid)
-    )
+    );
+    match one.hint {
+        Some(hint) => format!("{line}\n          {hint}"),
+        None => line,
+    }
 }

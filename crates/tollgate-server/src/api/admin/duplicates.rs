@@ -18,7 +18,7 @@ use crate::api::limits::Class;
 use crate::api::query::Query;
 use crate::api::{body, reply};
 use crate::app::App;
-use crate::billing::duplicates::DuplicateChoice;
+use crate::billing::duplicates::{DuplicateChoice, Ended};
 use crate::scope::Scope;
 
 /// Most accounts in a reply.
@@ -50,12 +50,17 @@ pub struct AccountOut {
 pub struct DuplicateOut {
     /// Stripe's id.
     pub subscription_id: String,
-    /// `keep` or `end`.
+    /// `keep`, `end`, or `by_hand`: it also sells something that is not of the catalog, so it is not
+    /// ended by this call.
     pub action: &'static str,
+    /// What to do by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<&'static str>,
     /// The plan it gives.
     pub tier: String,
-    /// Stripe's status.
-    pub status: String,
+    /// Stripe's status; absent where only paid invoices tell of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
     /// When it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
@@ -71,6 +76,10 @@ pub struct DuplicateOut {
     /// The share that is not used yet: what ending it with `refund` would give back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unused: Option<MoneyOut>,
+    /// With `refund`, where it is ended: what is credited to the customer's balance at Stripe, as far
+    /// as is known here; Stripe computes it to the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credit: Option<MoneyOut>,
 }
 
 /// An amount.
@@ -112,20 +121,36 @@ pub struct ResolvedOut {
     pub subscriptions: Vec<DuplicateOut>,
     /// Those that were ended.
     pub ended: Vec<String>,
+    /// Those that were left, because they also sell something that is not of the catalog.
+    pub left: Vec<String>,
 }
 
-/// The subscriptions of an account as they are shown.
-pub(crate) fn shown(catalog: &Catalog, all: &[Duplicate]) -> Vec<DuplicateOut> {
-    let one = |(place, one): (usize, &Duplicate)| DuplicateOut {
-        subscription_id: one.subscription.to_string(),
-        action: if place == 0 { "keep" } else { "end" },
-        tier: catalog.plan(one.plan).map_or_else(String::new, |plan| plan.id.to_string()),
-        status: one.status.as_str().to_owned(),
-        created_at: one.created.map(|at| at.to_string()),
-        current_period_end: one.period_end.map(|at| at.to_string()),
-        paid_invoice: one.paid.as_ref().map(|paid| paid.invoice.to_string()),
-        paid: one.paid.as_ref().map(|paid| money(&paid.amount)),
-        unused: one.paid.as_ref().map(|paid| money(&paid.unused)),
+/// What to do about a duplicate that is not ours to end.
+const BY_HAND: &str = "it also sells something that is not of the catalog: remove the item of the plan \
+    from it in Stripe's dashboard and leave the rest, or keep this one and end the others";
+
+/// The subscriptions of an account as they are shown; whether the ended ones are to be credited.
+pub(crate) fn shown(catalog: &Catalog, all: &[Duplicate], refund: bool) -> Vec<DuplicateOut> {
+    let one = |(place, one): (usize, &Duplicate)| {
+        let action = match (place, one.shared) {
+            (0, _) => "keep",
+            (_, true) => "by_hand",
+            (_, false) => "end",
+        };
+        let unused = |wanted: bool| one.paid.as_ref().filter(|_| wanted).map(|paid| &paid.unused);
+        DuplicateOut {
+            subscription_id: one.subscription.to_string(),
+            action,
+            hint: (action == "by_hand").then_some(BY_HAND),
+            tier: catalog.plan(one.plan).map_or_else(String::new, |plan| plan.id.to_string()),
+            status: one.status.as_ref().map(|status| status.as_str().to_owned()),
+            created_at: one.created.map(|at| at.to_string()),
+            current_period_end: one.period_end.map(|at| at.to_string()),
+            paid_invoice: one.paid.as_ref().map(|paid| paid.invoice.to_string()),
+            paid: one.paid.as_ref().map(|paid| money(&paid.amount)),
+            unused: unused(true).map(money),
+            credit: unused(refund && action == "end").map(money),
+        }
     };
     all.iter().enumerate().map(one).collect()
 }
@@ -149,7 +174,7 @@ pub(crate) async fn all(app: &App, only: Option<&AccountId>) -> Result<Vec<Accou
         if !subscriptions.is_empty() {
             accounts.push(AccountOut {
                 account_id: account.to_string(),
-                subscriptions: shown(&app.config.catalog, &subscriptions),
+                subscriptions: shown(&app.config.catalog, &subscriptions, false),
             });
         }
     }
@@ -186,8 +211,8 @@ pub async fn resolve(
     let keep = wanted.keep.as_deref().map(SubscriptionId::parse).transpose();
     let keep = keep.map_err(|error| ApiError::field("keep", error.to_string()))?;
     let found = app.duplicates(&account, keep.as_ref()).await?;
-    let ended = if wanted.dry_run {
-        Vec::new()
+    let done = if wanted.dry_run {
+        Ended::default()
     } else {
         let choice =
             DuplicateChoice { account: &account, keep: keep.as_ref(), credit: wanted.refund };
@@ -196,8 +221,9 @@ pub async fn resolve(
     let mut response = json(&ResolvedOut {
         account_id: account.to_string(),
         dry_run: wanted.dry_run,
-        subscriptions: shown(&app.config.catalog, &found),
-        ended: ended.iter().map(ToString::to_string).collect(),
+        subscriptions: shown(&app.config.catalog, &found, wanted.refund),
+        ended: done.ended.iter().map(ToString::to_string).collect(),
+        left: done.left.iter().map(ToString::to_string).collect(),
     })?;
     if let Some(admitted) = admitted {
         admitted.mark(response.headers_mut());

@@ -64,4 +64,38 @@ on_both! {
         assert_eq!(again["ended"], json!([]), "{again}");
         shop.close().await;
     }
+
+    async fn what_also_sells_another_product_is_left_and_told_of(database: &TestDatabase) {
+        let mut shop = Shop::open(database).await;
+        shop.buy("acme", "elite").await;
+        let elite = shop.list("/v1/subscriptions", "status=active")[0]["id"].clone();
+        let basic = begin_another(&shop, "acme", "price_sietch_basic_monthly");
+        let shared = begin_another(&shop, "acme", "price_sietch_premium_monthly");
+        let letters = shop.made("/v1/prices", &[
+            ("currency", "usd"), ("unit_amount", "700"), ("recurring[interval]", "month"),
+            ("product_data[name]", "Newsletter"),
+        ]);
+        shop.made("/v1/subscription_items", &[("subscription", &shared), ("price", &letters)]);
+        shop.deliver_events().await;
+        let (_, findings) =
+            ask(&shop, "GET", "/admin/findings?code=duplicate_subscription", &json!(null)).await;
+        let finding = &findings["data"][0];
+        assert_eq!(finding["objects"].as_array().map(Vec::len), Some(3), "{findings}");
+        let path = "/admin/duplicates/acme/resolve";
+        let (_, dry) = ask(&shop, "POST", path, &json!({"dryRun": true, "refund": true})).await;
+        let shown: Vec<(&Value, &Value)> = dry["subscriptions"].as_array().expect("a list").iter()
+            .map(|one| (&one["subscriptionId"], &one["action"])).collect();
+        let (keep, by_hand, end) = (json!("keep"), json!("by_hand"), json!("end"));
+        let (basic, shared) = (json!(basic), json!(shared));
+        assert_eq!(shown, [(&elite, &keep), (&shared, &by_hand), (&basic, &end)]);
+        assert!(dry["subscriptions"][1]["hint"].as_str().is_some_and(|hint| hint.contains("item")), "{dry}");
+        assert!(dry["subscriptions"][1].get("credit").is_none(), "{dry}");
+        assert_eq!(dry["subscriptions"][2]["credit"], json!({"amount": 1_500, "currency": "usd"}), "{dry}");
+        let (status, done) = ask(&shop, "POST", path, &json!({})).await;
+        assert_eq!(status, 200, "{done}");
+        assert_eq!((&done["ended"], &done["left"]), (&json!([basic]), &json!([shared])), "{done}");
+        let live = shop.list("/v1/subscriptions", "status=active");
+        assert_eq!(live.len(), 2, "{live:?}");
+        shop.close().await;
+    }
 }
