@@ -10,8 +10,7 @@ use crate::catalog::{Catalog, PlanIndex};
 use crate::facts::Facts;
 use crate::time::Timestamp;
 
-/// Most spans of a timeline; a longer one ends early, so that its last `to` is before the end
-/// asked for.
+/// Most spans of a timeline; a longer one is cut, and says where it goes on.
 pub const SPANS_MAX: usize = 500;
 /// Most instants looked at for one timeline, for accounts with many facts that change nothing.
 pub const STEPS_MAX: usize = 2_000;
@@ -33,16 +32,25 @@ pub struct Span {
     pub in_grace: bool,
 }
 
+/// An account's plan over a stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeline {
+    /// Spans that touch each other; neighbours differ.
+    pub spans: Vec<Span>,
+    /// Where to go on, when it was too long to be shown whole; the last span ends there.
+    pub cut_at: Option<Timestamp>,
+}
+
 /// The plans of an account from `from` to `to`: before `now` as they were by what was known at
-/// each instant, from `now` on as they will be by what is known and planned now. Spans touch each other and
-/// neighbours differ; empty where `from` is not before `to`.
+/// each instant, from `now` on as they will be by what is known and planned now. Empty where `from` is
+/// not before `to`; cut after [`SPANS_MAX`] spans or [`STEPS_MAX`] instants.
 pub fn timeline(
     facts: &Facts,
     catalog: &Catalog,
     from: Timestamp,
     to: Timestamp,
     now: Timestamp,
-) -> Vec<Span> {
+) -> Timeline {
     let news = facts.instants_between(from, to.min(now));
     let mut news = news.into_iter().peekable();
     let mut spans: Vec<Span> = Vec::new();
@@ -66,7 +74,7 @@ pub fn timeline(
         }
         at = next;
     }
-    spans
+    Timeline { spans, cut_at: (at < to).then_some(at) }
 }
 
 /// Adds a span or lengthens the last one; returns whether there was room.

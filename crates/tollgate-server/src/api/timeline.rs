@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use serde::Serialize;
-use tollgate_domain::Catalog;
-use tollgate_domain::entitlement::timeline::{self, Span};
+use tollgate_domain::entitlement::timeline::{self, Span, Timeline};
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::{Catalog, Timestamp};
 
 use super::error::ApiError;
 use super::explain::Source;
@@ -33,8 +33,13 @@ pub struct TimelineOut<'a> {
     pub now: String,
     /// The revision of the account this was made from.
     pub revision: u64,
-    /// Spans in order, without gaps.
+    /// Spans in order, without gaps; at most 500.
     pub spans: Vec<SpanOut<'a>>,
+    /// There are more before `to`: ask again with `from` = `nextFrom`.
+    pub truncated: bool,
+    /// Where the spans go on, when they were cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_from: Option<String>,
 }
 
 /// One span of time.
@@ -82,22 +87,28 @@ async fn read(app: &App, account: &AccountId, query: Option<&str>) -> Result<Res
     let catalog = &app.config.catalog;
     let window = Window::spanning(from, to, now, catalog);
     let facts = app.engine.load_window(account, 0, window).await?;
-    let spans = timeline::timeline(&facts, catalog, from, to, now);
-    let out = TimelineOut {
-        account_id: account.as_str(),
-        now: now.to_string(),
-        revision: facts.revision,
-        spans: spans.iter().map(|span| span_out(catalog, span, now)).collect(),
-    };
-    reply::of(&out)
+    let timeline = timeline::timeline(&facts, catalog, from, to, now);
+    reply::of(&timeline_out(catalog, (account, facts.revision), &timeline, now))
 }
 
-/// A span as it is shown.
-pub(crate) fn span_out<'a>(
+/// A timeline as it is shown, with whose it is and from which revision.
+pub(crate) fn timeline_out<'a>(
     catalog: &'a Catalog,
-    span: &'a Span,
-    now: tollgate_domain::Timestamp,
-) -> SpanOut<'a> {
+    (account, revision): (&'a AccountId, u64),
+    timeline: &'a Timeline,
+    now: Timestamp,
+) -> TimelineOut<'a> {
+    TimelineOut {
+        account_id: account.as_str(),
+        now: now.to_string(),
+        revision,
+        spans: timeline.spans.iter().map(|span| span_out(catalog, span, now)).collect(),
+        truncated: timeline.cut_at.is_some(),
+        next_from: timeline.cut_at.map(|at| at.to_string()),
+    }
+}
+
+fn span_out<'a>(catalog: &'a Catalog, span: &'a Span, now: Timestamp) -> SpanOut<'a> {
     SpanOut {
         from: span.from.to_string(),
         to: span.to.to_string(),

@@ -9,9 +9,9 @@ use tollgate_store::facts;
 use super::asking::Asking;
 use super::at::{self, At};
 use super::context::{Context, block_on};
-use super::output::{FAINT, STRONG, styled, table};
+use super::output::{FAINT, NOTICE, STRONG, styled, table};
 use super::{Ending, Outcome, Usage};
-use crate::api::timeline::{DEFAULT_DAYS, TimelineOut, span_out};
+use crate::api::timeline::{DEFAULT_DAYS, timeline_out};
 
 /// Which account and when.
 #[derive(Debug, Args)]
@@ -42,13 +42,8 @@ async fn show(context: &Context, args: &TimelineArgs) -> Outcome {
     let catalog = &asking.config.catalog;
     let window = Window::spanning(from, to, now, catalog);
     let facts = facts::load(&asking.db, &args.account, window).await?;
-    let spans = timeline::timeline(&facts, catalog, from, to, now);
-    let out = TimelineOut {
-        account_id: args.account.as_str(),
-        now: now.to_string(),
-        revision: facts.revision,
-        spans: spans.iter().map(|span| span_out(catalog, span, now)).collect(),
-    };
+    let timeline = timeline::timeline(&facts, catalog, from, to, now);
+    let out = timeline_out(catalog, (&args.account, facts.revision), &timeline, now);
     context.output.either(&out, || {
         let rows = out.spans.iter().map(|span| {
             let note = match (span.in_grace_period, span.forecast) {
@@ -68,7 +63,15 @@ async fn show(context: &Context, args: &TimelineArgs) -> Outcome {
             styled(STRONG, &args.account),
             styled(FAINT, format_args!("now {now}"))
         );
-        format!("{heading}\n{}", table(&["from", "to", "plan", "source", ""], rows.collect()))
+        let spans = table(&["from", "to", "plan", "source", ""], rows.collect());
+        let more = out.next_from.as_ref().map_or_else(String::new, |from| {
+            let count = out.spans.len();
+            format!(
+                "\n{}",
+                styled(NOTICE, format_args!("cut after {count} spans: go on with --from {from}"))
+            )
+        });
+        format!("{heading}\n{spans}{more}")
     })?;
     Ok(Ending::Done)
 }

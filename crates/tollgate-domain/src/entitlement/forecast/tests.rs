@@ -41,7 +41,7 @@ fn a_planned_change_is_foretold_and_not_in_effect() {
     let now = resolve(&facts, &catalog, time("40d"));
     assert_eq!(outcome(&now, &catalog), "elite by subscription s always", "nobody said it began");
     assert_eq!(pending(&later), "basic at 30d");
-    let spans = timeline(&facts, &catalog, time("0d"), time("50d"), time("6d"));
+    let spans = timeline(&facts, &catalog, time("0d"), time("50d"), time("6d")).spans;
     let spans: Vec<String> = spans
         .iter()
         .map(|span| format!("{} {}", text(span.from), catalog.plan(span.plan).unwrap().id))

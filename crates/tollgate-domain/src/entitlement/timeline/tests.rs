@@ -5,7 +5,7 @@ use super::*;
 
 fn spans(scenario: &str, from: &str, to: &str, now: &str) -> Vec<String> {
     let (catalog, facts) = read(scenario);
-    let spans = timeline(&facts, &catalog, time(from), time(to), time(now));
+    let spans = timeline(&facts, &catalog, time(from), time(to), time(now)).spans;
     for (one, next) in spans.iter().zip(spans.iter().skip(1)) {
         assert_eq!(one.to, next.from, "no gaps");
     }
@@ -87,14 +87,53 @@ fn an_empty_stretch_has_no_spans_and_an_account_without_facts_has_one() {
 }
 
 #[test]
-fn a_timeline_has_a_bounded_number_of_spans() {
+fn what_is_bought_again_runs_from_its_own_payment_and_adds_nothing_to_the_first() {
+    let twice = "catalog levels\nbuy a pro paid=0d amount=19000\nbuy b pro paid=100d amount=19000";
+    assert_eq!(
+        spans(twice, "0d", "500d", "500d"),
+        ["0d..100d pro by grant", "100d..465d pro by grant", "465d..500d free by default"],
+    );
+    // Two of them are two units for as long as one.
+    let (catalog, mut facts) = read("catalog levels\nbuy a pro paid=0d amount=1 price=price_pro");
+    for purchase in facts.purchases.values_mut() {
+        for line in &mut purchase.lines {
+            line.quantity = 2;
+        }
+    }
+    let resolved = resolve(&facts, &catalog, time("364d"));
+    assert_eq!(resolved.considered[0].units, Some(2));
+    assert_eq!(resolved.valid_until, Some(time("365d")));
+}
+
+/// A plan that changes every day.
+fn restless() -> String {
     use std::fmt::Write as _;
-    let story = (0..=SPANS_MAX).fold(String::new(), |mut story, day| {
+    (0..=SPANS_MAX).fold(String::new(), |mut story, day| {
         let plan = if day % 2 == 0 { "basic" } else { "premium" };
         writeln!(story, "sub s {plan} active @{day}d").unwrap();
         story
-    });
-    let spans = spans(&story, "-1d", "2000d", "2000d");
+    })
+}
+
+#[test]
+fn a_timeline_has_a_bounded_number_of_spans() {
+    let spans = spans(&restless(), "-1d", "2000d", "2000d");
     assert_eq!(spans.len(), SPANS_MAX);
     assert!(spans.last().unwrap().contains("..499d "), "{:?}", spans.last());
+}
+
+#[test]
+fn a_timeline_that_was_cut_says_where_it_goes_on() {
+    let (catalog, facts) = read(&restless());
+    let (mut from, to) = (time("-1d"), time("2000d"));
+    let mut pages = Vec::new();
+    loop {
+        let page = timeline(&facts, &catalog, from, to, to);
+        assert_eq!(page.spans.last().map(|last| last.to), Some(page.cut_at.unwrap_or(to)));
+        pages.push(page.spans.len());
+        let Some(next) = page.cut_at else { break };
+        from = next;
+    }
+    // A day of the default plan, one for each state, and the last state's rest.
+    assert_eq!(pages, [SPANS_MAX, 2]);
 }

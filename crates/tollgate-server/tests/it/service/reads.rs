@@ -103,6 +103,41 @@ on_both! {
         app.stop().await;
     }
 
+    async fn a_timeline_that_is_too_long_says_where_it_goes_on(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        for day in 0..510 {
+            let plan = if day % 2 == 0 { "basic" } else { "premium" };
+            let at = app.now().plus_days(day - 510).unix_seconds();
+            let event = json!({
+                "id": format!("evt_{day}"), "object": "event", "type": "customer.subscription.updated",
+                "api_version": "2026-10-28.endive", "created": at, "livemode": false, "data": {"object": {
+                    "id": "sub_1", "object": "subscription", "status": "active", "customer": "cus_1",
+                    "metadata": {"account_id": "acme"}, "created": at,
+                    "items": {"object": "list", "has_more": false, "data": [
+                        {"id": "si_1", "object": "subscription_item", "quantity": 1,
+                         "price": {"id": format!("price_sietch_{plan}_monthly"), "object": "price"}}
+                    ]},
+                }},
+            });
+            assert_eq!(app.deliver(&event.to_string()).await.field("status"), "processed");
+        }
+        let (mut from, to) = (app.now().plus_days(-511).to_string(), app.now().to_string());
+        let mut counts = Vec::new();
+        loop {
+            let path = format!("/api/v1/accounts/acme/timeline?from={from}&to={to}");
+            let page = app.get(&path).await.json();
+            let spans = page["spans"].as_array().unwrap();
+            counts.push(spans.len());
+            let next = page["nextFrom"].as_str();
+            assert_eq!(page["truncated"], next.is_some());
+            assert_eq!(spans.last().unwrap()["to"].as_str(), Some(next.unwrap_or(&to)));
+            let Some(next) = next else { break };
+            from = next.to_owned();
+        }
+        assert_eq!(counts, [500, 11]);
+        app.stop().await;
+    }
+
     async fn metered_features_never_pass_their_limit(database: &TestDatabase) {
         let settings = Settings { catalog: Some("propiq".into()), ..Settings::default() };
         let app = TestApp::start_with(database, settings).await;
