@@ -102,6 +102,11 @@ impl Livemode {
         }
     }
 
+    /// The world of an event with this `livemode`.
+    pub const fn of(livemode: bool) -> Self {
+        if livemode { Self::Live } else { Self::Test }
+    }
+
     /// Name in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {

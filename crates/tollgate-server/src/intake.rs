@@ -36,7 +36,7 @@ pub use reach::touch;
 
 use crate::cache::EntitlementCache;
 use crate::clock::Clock;
-use crate::config::{IntakeLimits, WorkerLimits};
+use crate::config::{IntakeLimits, Livemode, WorkerLimits};
 use crate::metrics::Metrics;
 use crate::supervisor::{Supervisor, TaskKind, panic_text};
 
@@ -58,6 +58,8 @@ pub struct Intake {
     match_email: bool,
     /// Live or test mode: as configured, else as the first event seen had it.
     livemode: OnceLock<bool>,
+    /// The database keeps that mode.
+    mode_is_kept: AtomicBool,
     /// There have been thin events.
     any_thin: AtomicBool,
     wake: WakeUps,
@@ -130,6 +132,7 @@ impl Intake {
             asks: parts.asks,
             match_email: parts.match_email,
             livemode: parts.livemode.map_or_else(OnceLock::new, OnceLock::from),
+            mode_is_kept: AtomicBool::new(false),
             any_thin: AtomicBool::new(false),
             wake: WakeUps::default(),
         }
@@ -186,6 +189,11 @@ impl Intake {
     /// The database events are committed to.
     pub const fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// The mode whose events are taken; `None` before the first one.
+    pub fn mode(&self) -> Option<Livemode> {
+        self.livemode.get().copied().map(Livemode::of)
     }
 
     /// The name of this instance.

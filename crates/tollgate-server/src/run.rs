@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::intake::squeeze;
 use crate::listener::{self, ListenerLimits};
-use crate::stripe::binding;
+use crate::stripe::binding::{self, ModeError};
 use crate::supervisor::{self, OnTurn, TaskKind};
 use crate::{feed, findings, workers};
 
@@ -50,6 +50,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Store(#[from] StoreError),
+    /// The mode set is not the one of the database.
+    #[error(transparent)]
+    Mode(#[from] ModeError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -177,6 +180,13 @@ fn worker<F: Future<Output = ()> + Send + 'static>(
 }
 
 impl RunningApp {
+    /// Starts the background work of an engine that was started without it.
+    pub fn begin_background_work(&mut self) {
+        if self.workers.is_empty() {
+            self.workers = start_workers(&self.app, &self.stop.subscribe());
+        }
+    }
+
     /// Waits until a task has ended without which the process must not go on.
     pub async fn lost(&self) -> TaskKind {
         self.app.supervisor.lost().await

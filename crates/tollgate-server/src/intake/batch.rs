@@ -16,7 +16,7 @@ use tollgate_domain::{Catalog, Decision, Facts, Timestamp, drift};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, Outcome};
-use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links, meta};
+use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links};
 
 use super::delivery::{Content, Delivery, Reply};
 use super::inbox_rows::{InboxRows, new_event, write_inbox};
@@ -29,9 +29,8 @@ use crate::apply::Ledger;
 use crate::backoff;
 use crate::config::Livemode;
 use crate::metrics::EventLabels;
+use crate::stripe::binding;
 
-/// Where the mode of the first event seen is kept.
-const FIRST_MODE: &str = "first_event_mode";
 /// Most runs of one batch when others get in the way, the first included.
 const ATTEMPTS_MAX: u32 = 8;
 /// A doubt that can wait is asked about after so long: a burst of events is then one request, and
@@ -152,23 +151,26 @@ impl Intake {
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         if let Some(livemode) = livemode {
             self.livemode.get_or_init(|| livemode);
+            let mode = Livemode::of(livemode);
+            if first_telling(batch, Some(mode)).is_some() {
+                self.mode_is_kept.store(true, Ordering::Release);
+            }
         }
         let doubts = !doubts.is_empty();
         let awaited = rows.waits.into_iter().flat_map(|(_, objects)| objects).collect();
         Ok(Committed { replies, woken, awaited, doubts })
     }
 
-    /// The mode of this deployment: as configured, else the first one seen, which is kept. What a
-    /// transaction keeps counts for all as soon as it is committed.
+    /// The mode of this deployment: as configured, else the first one seen. The mode of the first
+    /// event that is taken is kept. What a transaction keeps counts for all as soon as it is committed.
     async fn livemode(&self, tx: &mut Tx, batch: &[Delivery]) -> Result<Option<bool>, StoreError> {
-        if let Some(livemode) = self.livemode.get() {
-            return Ok(Some(*livemode));
+        let known = self.livemode.get().copied();
+        if known.is_some() && self.mode_is_kept.load(Ordering::Acquire) {
+            return Ok(known);
         }
-        let first = batch.iter().find(|one| one.content.tells());
-        let Some(first) = first else { return Ok(None) };
-        let mode = if first.key.livemode { Livemode::Live } else { Livemode::Test };
-        let kept = meta::claim_in(tx, FIRST_MODE, mode.as_str()).await?;
-        Ok(Livemode::parse(&kept).map(|kept| kept == Livemode::Live))
+        let Some(mode) = first_telling(batch, known.map(Livemode::of)) else { return Ok(known) };
+        let kept = binding::claim_first_mode(tx, mode).await?;
+        Ok(known.or(kept.map(|kept| kept == Livemode::Live)))
     }
 
     /// What the database knows of the objects and people of a batch.
@@ -429,6 +431,14 @@ fn enter(
 /// Groups that are not among those that were asked for: somebody else has joined them meanwhile.
 fn groups_unknown() -> StoreError {
     StoreError::Conflict { constraint: "stripe_links groups".to_owned() }
+}
+
+/// The mode of the first event of a batch that is ours to know, and of the mode of this deployment
+/// where that is known.
+fn first_telling(batch: &[Delivery], ours: Option<Livemode>) -> Option<Livemode> {
+    let telling = batch.iter().filter(|one| one.content.tells());
+    let mut modes = telling.map(|one| Livemode::of(one.key.livemode));
+    modes.find(|mode| ours.is_none_or(|ours| ours == *mode))
 }
 
 /// A lost race: the same work, done again, sees what the winner wrote.

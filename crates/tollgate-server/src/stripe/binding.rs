@@ -5,7 +5,7 @@
 //! other mode, nothing the database knows exists; what such a key is answered must never be taken
 //! for news.
 
-use tollgate_store::{Db, StoreError, accounts, meta};
+use tollgate_store::{Db, StoreError, Tx, accounts, meta};
 use tollgate_stripe::client::{KeyMismatch, KeyMode};
 
 use crate::config::{Livemode, StripeConfig};
@@ -65,18 +65,82 @@ impl Binding {
     }
 }
 
-/// Decides which mode's events are taken where no setting says so: the mode the database is bound
-/// to; before its first contact the key's, where nothing is known that could be of the other one. A
-/// wrong key must not have the right events thrown away.
-pub async fn settle_mode(config: &mut StripeConfig, db: &Db) -> Result<(), StoreError> {
+/// The mode of the first event of a database.
+const FIRST_MODE: &str = "first_event_mode";
+
+/// Keeps the mode of a database's first event, in a transaction. Returns the one that is kept.
+pub async fn claim_first_mode(tx: &mut Tx, mode: Livemode) -> Result<Option<Livemode>, StoreError> {
+    let kept = meta::claim_in(tx, FIRST_MODE, mode.as_str()).await?;
+    Ok(Livemode::parse(&kept))
+}
+
+/// Keeps a mode whatever was kept before.
+pub async fn save_first_mode(db: &Db, mode: Livemode) -> Result<(), StoreError> {
+    meta::save(db, FIRST_MODE, mode.as_str()).await
+}
+
+/// The mode of a database's first event; `None` before it.
+pub async fn first_mode(db: &Db) -> Result<Option<Livemode>, StoreError> {
+    Ok(meta::find(db, FIRST_MODE).await?.and_then(|text| Livemode::parse(&text)))
+}
+
+/// Why a mode is not the one of a database.
+#[derive(Debug, thiserror::Error)]
+pub enum ModeError {
+    /// The database cannot be asked.
+    #[error("the database cannot be used: {0}")]
+    Store(#[from] StoreError),
+    /// The setting contradicts what the database holds.
+    #[error(
+        "stripe.mode is {set}, but this database holds {kept} mode data: {why}. Set stripe.mode (or \
+         TOLLGATE__STRIPE__MODE) to {kept}, use another database for {set} mode, or, if the data is \
+         to be kept in {set} mode from now on, run `tollgate setup rebind --yes`"
+    )]
+    Contrary {
+        /// What is set.
+        set: &'static str,
+        /// What is kept.
+        kept: &'static str,
+        /// Since when it is kept, and where.
+        why: &'static str,
+    },
+}
+
+/// The mode a database holds data of, and where it is kept.
+async fn kept_mode(db: &Db) -> Result<Option<(Livemode, &'static str)>, StoreError> {
+    if let Some(binding) = Binding::find(db).await? {
+        let why = "it is kept since an API key was first used with it (row stripe_account of the \
+                   table meta)";
+        return Ok(Some((livemode(binding.mode), why)));
+    }
+    let why = "it is kept since its first event (row first_event_mode of the table meta)";
+    Ok(first_mode(db).await?.map(|mode| (mode, why)))
+}
+
+/// The world a key opens.
+pub const fn livemode(mode: KeyMode) -> Livemode {
+    match mode {
+        KeyMode::Live => Livemode::Live,
+        KeyMode::Test => Livemode::Test,
+    }
+}
+
+/// Decides which mode's events are taken. A setting counts, and is refused where the database holds
+/// data of the other mode. Without one it is the mode the database is bound to; before its first
+/// contact the key's, where nothing is known that could be of the other one. A wrong key must not
+/// have the right events thrown away.
+pub async fn settle_mode(config: &mut StripeConfig, db: &Db) -> Result<(), ModeError> {
     if !config.mode_of_key {
-        return Ok(());
+        let Some(set) = config.mode else { return Ok(()) };
+        return match kept_mode(db).await? {
+            Some((kept, why)) if kept != set => {
+                Err(ModeError::Contrary { set: set.as_str(), kept: kept.as_str(), why })
+            }
+            Some(_) | None => Ok(()),
+        };
     }
     if let Some(binding) = Binding::find(db).await? {
-        config.mode = Some(match binding.mode {
-            KeyMode::Live => Livemode::Live,
-            KeyMode::Test => Livemode::Test,
-        });
+        config.mode = Some(livemode(binding.mode));
     } else if !accounts::list(db, None, 1).await?.is_empty() {
         config.mode = None;
     }

@@ -13,6 +13,7 @@ use tollgate_domain::FindingCode;
 use tollgate_store::{StoreError, findings, inbox, meta};
 
 use crate::app::App;
+use crate::config::Livemode;
 use crate::intake::{Content, Delivery, read, squeeze};
 use crate::metrics::{ReasonLabel, StatusLabel};
 use crate::supervisor::TaskKind;
@@ -114,17 +115,18 @@ async fn count(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Events of the other mode are nothing to hear of any more when none came for a day.
-async fn close_other_mode(app: &App) -> Result<(), StoreError> {
+/// Events of the other mode are nothing to hear of any more when none came for a day, and at once when
+/// that mode is this deployment's now.
+pub async fn close_other_mode(app: &App) -> Result<(), StoreError> {
     let (db, now) = (app.intake.db(), app.clock.now());
     let since = now.plus_days(-1);
-    if inbox::was_ignored_since(db, read::ignored::OTHER_MODE, since).await? {
-        return Ok(());
-    }
+    let arrive = inbox::was_ignored_since(db, read::ignored::OTHER_MODE, since).await?;
+    let ours = app.intake.mode();
+    let modes = [Livemode::Live, Livemode::Test].into_iter();
+    let over: Vec<&str> =
+        modes.filter(|mode| !arrive || ours == Some(*mode)).map(Livemode::as_str).collect();
     let mut tx = db.begin().await?;
-    for mode in ["live", "test"] {
-        findings::close_unowned(&mut tx, FindingCode::OtherMode, mode, now).await?;
-    }
+    findings::close_all_unowned(&mut tx, FindingCode::OtherMode, &over, now).await?;
     app.intake.commit(tx, &[]).await
 }
 

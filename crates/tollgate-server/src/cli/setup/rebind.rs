@@ -10,7 +10,8 @@ use tollgate_stripe::shop::fetch_account_id;
 use super::super::context::{Context, block_on};
 use super::super::output::{GOOD, styled};
 use super::super::{Ending, Outcome, Usage};
-use crate::stripe::Binding;
+use crate::config::{Config, Livemode};
+use crate::stripe::{Binding, binding};
 
 /// Whether it is meant.
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ pub(super) fn run(context: &Context, args: &RebindArgs) -> Outcome {
 async fn rebind(context: &Context, args: &RebindArgs) -> Outcome {
     let config = context.load()?.config;
     let Some(key) = &config.stripe.secret_key else {
-        return Err(Usage("no key: set STRIPE_SECRET_KEY".to_owned()).into());
+        return rebind_mode(context, &config, args).await;
     };
     let db = context.open(&config).await?;
     let before = Binding::find(&db).await?;
@@ -48,6 +49,7 @@ async fn rebind(context: &Context, args: &RebindArgs) -> Outcome {
         return Err(Usage(why).into());
     }
     after.save(&db).await?;
+    binding::save_first_mode(&db, binding::livemode(after.mode)).await?;
     db.close().await;
     let value = json!({
         "before": before.as_ref().map(|one| words(Some(one))),
@@ -57,6 +59,40 @@ async fn rebind(context: &Context, args: &RebindArgs) -> Outcome {
     context.output.either(&value, || {
         let text = format!("the database belongs to {}; restart servers", words(Some(&after)));
         styled(GOOD, text)
+    })?;
+    Ok(Ending::Done)
+}
+
+/// Without a key only the mode can be told: that of the data.
+async fn rebind_mode(context: &Context, config: &Config, args: &RebindArgs) -> Outcome {
+    let Some(mode) = config.stripe.mode else {
+        return Err(
+            Usage("no key and no mode: set STRIPE_SECRET_KEY or stripe.mode".to_owned()).into()
+        );
+    };
+    let db = context.open(config).await?;
+    if let Some(before) = Binding::find(&db).await? {
+        let why =
+            format!("the database belongs to {}: set STRIPE_SECRET_KEY", words(Some(&before)));
+        return Err(Usage(why).into());
+    }
+    let before = binding::first_mode(&db).await?;
+    let changes = before != Some(mode);
+    if changes && !args.yes {
+        let kept = before.map_or("no mode yet", Livemode::as_str);
+        let why = format!(
+            "the database holds data of {kept}; to have it hold {} mode data, add --yes",
+            mode.as_str()
+        );
+        return Err(Usage(why).into());
+    }
+    binding::save_first_mode(&db, mode).await?;
+    db.close().await;
+    let value = json!({
+        "before": before.map(Livemode::as_str), "after": mode.as_str(), "changed": changes,
+    });
+    context.output.either(&value, || {
+        styled(GOOD, format!("the database holds {} mode data; restart servers", mode.as_str()))
     })?;
     Ok(Ending::Done)
 }
