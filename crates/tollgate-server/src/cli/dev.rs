@@ -1,6 +1,7 @@
 //! `tollgate dev`. Owns: an engine and a sandbox that work at once on a fresh machine: generated
 //! secrets, demo accounts, a line to try. Must not know: how events look, what runs inside the two.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -13,7 +14,9 @@ use tollgate_store::{accounts, keys as stored};
 
 use super::Outcome;
 use super::context::{Context, block_on, make_parent};
-use super::dev_state::{DATABASE_URL, DevState, FILE, JOURNAL, stripe_of_dev, with_sandbox_prices};
+use super::dev_state::{
+    DATABASE_URL, DevState, FILE, JOURNAL, LOCK, stripe_of_dev, with_sandbox_prices,
+};
 use super::keys::{self, Wanted};
 use super::output::{
     FAINT, GOOD, NOTICE, STRONG, print_json, print_line, print_note, styled, table,
@@ -24,7 +27,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config, DatabaseUrl, Loaded, LogFormat, Origin, Secret, WebhookSecret};
 use crate::keys::{KeyEnvironment, SecretHash};
-use crate::run::{self, RunningApp, StartError};
+use crate::run::{self, Background, RunOptions, RunningApp, StartError};
 use crate::scope::Scope;
 use crate::telemetry;
 
@@ -49,6 +52,8 @@ pub(super) struct DevArgs {
 }
 
 pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
+    // Held until this run ends; the system gives it free however that happens.
+    let _held = hold(context)?;
     if args.reset {
         reset(context)?;
     }
@@ -78,6 +83,28 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
     })?
 }
 
+/// Takes the directory for one run, so that no two write the same files.
+fn hold(context: &Context) -> anyhow::Result<File> {
+    let path = context.path(LOCK);
+    let failed = || format!("{} cannot be written", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(failed)?;
+    }
+    let file = File::options().create(true).append(true).open(&path).with_context(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(error)) => Err(error).with_context(failed),
+        Err(TryLockError::WouldBlock) => {
+            let at = DevState::read(&context.sources.directory).ok().flatten();
+            let at = at.map_or_else(String::new, |state| format!(" at {}", state.url));
+            anyhow::bail!(
+                "`tollgate dev` is running in this directory already{at}: use that one, stop it, or \
+                 run another one in another directory"
+            )
+        }
+    }
+}
+
 /// Starts the engine at the sandbox's time and as its client and endpoint, and tells what there is.
 async fn engine(
     context: &Context,
@@ -93,8 +120,10 @@ async fn engine(
         not_after: None,
     });
     let clock = Clock::Sandbox(sandbox.clock().clone());
-    let running = run::start(config, clock).await.map_err(explain)?;
-    match settle(context, &running, sandbox, (left, secret)).await {
+    // Comparing with the sandbox begins when its events have come in: nothing is missed until then.
+    let options = RunOptions { background: Background::Off, ..RunOptions::default() };
+    let mut running = run::start_with(config, clock, options).await.map_err(explain)?;
+    match settle(context, &mut running, sandbox, (left, secret)).await {
         Ok(()) => Ok(running),
         Err(error) => {
             running.shutdown().await;
@@ -105,7 +134,7 @@ async fn engine(
 
 async fn settle(
     context: &Context,
-    running: &RunningApp,
+    running: &mut RunningApp,
     sandbox: &RunningSandbox,
     (left, webhook_secret): (Option<DevState>, String),
 ) -> anyhow::Result<()> {
@@ -125,6 +154,7 @@ async fn settle(
     };
     state.write(&context.sources.directory)?;
     stand_in::tell_demo(sandbox).await?;
+    running.begin_background_work();
     let demo = demo::accounts(&running.app.config.catalog, running.app.clock.now())?;
     welcome(context, running, &state, &demo).await
 }

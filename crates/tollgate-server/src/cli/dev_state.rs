@@ -16,6 +16,9 @@ pub(super) const DATABASE_URL: &str = "sqlite:.tollgate/tollgate.db";
 /// The state's file.
 pub(super) const FILE: &str = ".tollgate/dev.json";
 
+/// Held while `tollgate dev` runs.
+pub(super) const LOCK: &str = ".tollgate/dev.lock";
+
 /// Everything that was done to the sandbox of `tollgate dev`.
 pub(super) const JOURNAL: &str = ".tollgate/sandbox.journal";
 

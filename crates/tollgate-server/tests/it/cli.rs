@@ -265,6 +265,10 @@ on_both! {
         let cursor = page["nextCursor"].as_str().expect("a next page");
         let next = place.done(&format!("events list --limit 1 --cursor {cursor} --json")).json();
         assert_ne!(page["data"][0]["id"], next["data"][0]["id"]);
+        for odd in ["x", "1/", "x/evt_1", "1/no id"] {
+            let command = place.command("events list").args(["--cursor", odd]).output().unwrap();
+            assert_eq!(command.status.code(), Some(2), "{odd}: {command:?}");
+        }
         let raw = place.done(&format!("events show {first} --raw"));
         assert_eq!(serde_json::from_str::<Value>(&raw.stdout).unwrap()["id"], first);
         assert_eq!(place.run("events show evt_nowhere").code, 1);
@@ -292,7 +296,10 @@ on_both! {
         assert!(!applied["applied"].as_array().unwrap().is_empty());
         assert_eq!(place.done("migrate up --json").json()["applied"], json!([]));
         assert_eq!(place.done("migrate status --json").json()["pending"], 0);
-        assert_eq!(place.run("migrate down --to 0").code, 2, "it must be asked for twice");
+        let asked = place.run("migrate down --to 0");
+        assert!(asked.code == 2 && asked.stderr.contains("--yes"), "it must be asked for twice: {asked:?}");
+        let unknown = place.run("migrate down --to 99");
+        assert!(unknown.code == 2 && unknown.stderr.contains("no version 99"), "{unknown:?}");
         place.done("migrate down --to 0 --yes");
         assert_eq!(place.run("migrate status").code, 3);
         let ended = place.run("state digest");
@@ -432,6 +439,44 @@ fn dev_keeps_away_from_what_it_did_not_make() {
     place.done("why acme");
     let taken = Place::new().run(&format!("dev --port {port}"));
     assert!(taken.code == 1 && taken.stderr.contains("choose another with --port"), "{taken:?}");
+}
+
+#[test]
+fn dev_is_quiet_and_alone_in_its_directory() {
+    let place = Place::new();
+    let mut command = place.command("dev --port 0 --json");
+    command.env("LOG_LEVEL", "warn").env("TOLLGATE__RATE__ADMIN_PER_MIN", "none");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let output = child.stdout.take().unwrap();
+    let told: Value =
+        serde_json::Deserializer::from_reader(output).into_iter().next().unwrap().unwrap();
+    let url = told["url"].as_str().unwrap().to_owned();
+    let server = Server { child, url: url.clone() };
+    for line in ["dev --port 0", "dev --port 0 --reset"] {
+        let second = place.run(line);
+        assert_eq!(second.code, 1, "{line}: {second:?}");
+        assert!(second.stderr.contains("running in this directory already"), "{line}: {second:?}");
+        assert!(second.stderr.contains(&url), "{line}: {second:?}");
+    }
+    // Everything was compared, and nothing differed.
+    let key = told["key"].as_str().unwrap();
+    let begun = std::time::Instant::now();
+    loop {
+        let (status, runs) = server.request("GET", "/admin/reconcile/runs", key, "");
+        assert_eq!(status, 200, "{runs}");
+        let runs = runs["data"].as_array().unwrap().clone();
+        if runs.iter().any(|run| run["kind"] == "sweep" && run["finishedAt"].is_string()) {
+            break;
+        }
+        assert!(begun.elapsed().as_secs() < 60, "{runs:?}");
+        std::thread::yield_now();
+    }
+    assert_eq!(server.terminate(), 0);
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
 }
 
 #[test]

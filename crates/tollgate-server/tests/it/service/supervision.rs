@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tollgate_sandbox::server::SandboxClock;
+use tollgate_server::clock::Clock;
 use tollgate_server::metrics::TaskLabel;
+use tollgate_server::run::{self, Background, RunOptions};
 use tollgate_server::supervisor::{OnTurn, TaskKind};
 
-use crate::support::{Settings, TestApp, TestDatabase, on_both};
+use crate::support::{Settings, TestApp, TestDatabase, config, on_both};
 
 /// A task that panics at every turn while it is told to.
 #[derive(Clone, Default)]
@@ -148,4 +151,26 @@ async fn a_stop_ends_every_task_within_the_drain_time_calls_to_stripe_included()
     app.stop().await;
     assert!(begun.elapsed() < Duration::from_secs(4), "stopped after {:?}", begun.elapsed());
     drop(called);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_check_of_journals_lives_at_the_engines_time() {
+    let database = TestDatabase::sqlite();
+    let (trap, sandbox) = (Trap::default(), SandboxClock::running(0));
+    let options = RunOptions {
+        background: Background::On,
+        on_turn: Some(trap.of(TaskKind::Journals)),
+        ..RunOptions::default()
+    };
+    let config = config(&database.url(), &Settings::default());
+    let clock = Clock::Sandbox(sandbox.clone());
+    let running = run::start_with(config, clock, options).await.expect("it starts");
+    let begun = Instant::now();
+    // It looks once, and then when a day has passed for the engine, long before a minute has for us.
+    while trap.turns() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it did not look again");
+        sandbox.advance(Duration::from_hours(25));
+        tokio::task::yield_now().await;
+    }
+    running.shutdown().await;
 }
