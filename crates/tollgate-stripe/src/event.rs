@@ -10,7 +10,7 @@ use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{EventId, ObjectId};
 
 use crate::field::{Field, Text, Value, object_value};
-use crate::thin::{RelatedObject, ThinEvent};
+use crate::thin::{BadReference, RelatedObject, ThinEvent};
 
 /// Longest event type accepted, in bytes; Stripe's longest have some 70.
 pub const TYPE_BYTES_MAX: usize = 128;
@@ -189,14 +189,18 @@ pub fn parse(body: &[u8]) -> Parsed<'_> {
         }
         let outer: Outer<'_> = serde_json::from_str(text)
             .map_err(|error| if error.is_data() { "repeated_field" } else { "not_json" })?;
-        match outer.object.given().map(Text::as_str) {
-            Some("event") | None => match envelope(outer)? {
-                own if own.id.as_str().starts_with(OWN_ID_PREFIX) => Err("reserved_id"),
-                event => Ok(Parsed::Event(event)),
-            },
-            Some("v2.core.event") => thin(outer).map(Parsed::Thin),
-            Some(_) => Err("not_an_event"),
-        }
+        let (id, parsed) = match outer.object.given().map(Text::as_str) {
+            Some("event") | None => {
+                let event = envelope(outer)?;
+                (event.id.clone(), Parsed::Event(event))
+            }
+            Some("v2.core.event") => {
+                let event = thin(outer)?;
+                (event.id.clone(), Parsed::Thin(event))
+            }
+            Some(_) => return Err("not_an_event"),
+        };
+        if id.as_str().starts_with(OWN_ID_PREFIX) { Err("reserved_id") } else { Ok(parsed) }
     };
     read().unwrap_or_else(|why| Parsed::NotAnEvent { why })
 }
@@ -262,12 +266,19 @@ fn thin(outer: Outer<'_>) -> Result<ThinEvent<'_>, &'static str> {
     })
 }
 
-fn related(field: Field<Related<'_>>) -> Option<RelatedObject<'_>> {
-    let Field::Given(Related { id, object_type }) = field else { return None };
-    Some(RelatedObject {
-        id: id.given().and_then(|id| ObjectId::parse(id.as_str()).ok()),
-        object_type: label(object_type)?,
-    })
+/// The object, or that what stands there is none. A few objects have no id, so it may be missing.
+fn related(field: Field<Related<'_>>) -> Result<Option<RelatedObject<'_>>, BadReference> {
+    let Related { id, object_type } = match field {
+        Field::Absent | Field::Null => return Ok(None),
+        Field::Garbled => return Err(BadReference),
+        Field::Given(related) => related,
+    };
+    let id = match &id {
+        Field::Absent | Field::Null => None,
+        Field::Given(text) => Some(ObjectId::parse(text.as_str()).map_err(|_| BadReference)?),
+        Field::Garbled => return Err(BadReference),
+    };
+    Ok(Some(RelatedObject { id, object_type: label(object_type).ok_or(BadReference)? }))
 }
 
 fn event_id(field: &Field<Text<'_>>) -> Result<EventId, &'static str> {

@@ -39,8 +39,8 @@ pub struct ThinEvent<'a> {
     pub livemode: bool,
     /// The account whose object it is, where that is not the endpoint's own.
     pub context: Option<ObjectId>,
-    /// The object it is about.
-    pub related_object: Option<RelatedObject<'a>>,
+    /// The object it is about; an error where what should name it does not.
+    pub related_object: Result<Option<RelatedObject<'a>>, BadReference>,
     /// The snapshot event of the same happening.
     pub snapshot_event: Option<EventId>,
 }
@@ -53,6 +53,10 @@ pub struct RelatedObject<'a> {
     /// Stripe's name of such objects, such as `subscription` or `checkout.session`.
     pub object_type: Cow<'a, str>,
 }
+
+/// `related_object` is no object with a type, or its id is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadReference;
 
 /// What a thin event asks of whoever gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +72,9 @@ pub enum Task {
     SoldByBillingV2,
     /// To tell people that something of Billing v2 is sold no more.
     EndedInBillingV2,
+    /// To set it aside as one that cannot be read: it tells of something that matters, and what
+    /// should name the object does not.
+    Unreadable,
     /// Nothing.
     Nothing {
         /// A stable label, free of anything the sender wrote.
@@ -90,7 +97,7 @@ impl ThinEvent<'_> {
         if is_of_catalog(name) {
             return Task::Nothing { reason: "catalog_notice" };
         }
-        let related = self.related_object.as_ref();
+        let related = self.related();
         let object = related.and_then(|related| {
             let kind = FetchedKind::of_object_type(&related.object_type)?;
             related.id.clone().map(|id| (kind, id))
@@ -108,7 +115,25 @@ impl ThinEvent<'_> {
             }
             (Some((kind, id)), _) if changes_the_object(kind, name) => Task::Object(kind, id),
             (None, Some(twin)) => Task::Happening(twin.clone(), None),
+            (None, None) if self.names_nothing(name) => Task::Unreadable,
             _ => Task::Nothing { reason: "type_without_effects" },
+        }
+    }
+
+    /// The object it is about, as far as it is named.
+    pub fn related(&self) -> Option<&RelatedObject<'_>> {
+        self.related_object.as_ref().ok()?.as_ref()
+    }
+
+    /// Whether an event of this name (without `v1.`) should name an object and does not. Of the
+    /// entitlements Stripe keeps there is only a summary, which has no id.
+    fn names_nothing(&self, name: &str) -> bool {
+        match &self.related_object {
+            Err(BadReference) => true,
+            Ok(None) => EVENT_TYPES.contains(&name) && !name.starts_with("entitlements."),
+            Ok(Some(related)) => {
+                related.id.is_none() && FetchedKind::of_object_type(&related.object_type).is_some()
+            }
         }
     }
 

@@ -57,6 +57,7 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
     match event::parse(body) {
         Parsed::Event(envelope) => read_event(&envelope, ours),
         Parsed::Thin(thin) => Reading {
+            object: thin.related().and_then(|related| related.id.clone()),
             content: thin_content(&thin, ours),
             key: EventKey {
                 event: thin.id,
@@ -66,7 +67,6 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
             event_type: thin.event_type.into_owned(),
             api_version: None,
             created_at: Some(thin.created),
-            object: thin.related_object.and_then(|related| related.id),
         },
         Parsed::NotAnEvent { why } => Reading {
             key: EventKey { event: body_id(body), livemode: false, stripe_account: String::new() },
@@ -138,6 +138,9 @@ fn thin_content(thin: &ThinEvent<'_>, ours: &StripeConfig) -> Content {
         (Task::Object(_, id), _) => (Some(id), None, None),
         (Task::Happening(snapshot, object), _) => (as_object(&snapshot), object, None),
         (Task::CompareAll, _) => (ObjectId::parse(EVERYTHING).ok(), None, None),
+        (Task::Unreadable, _) => {
+            return Content::Garbled("related_object names no object".to_owned());
+        }
         (Task::SoldByBillingV2, _) => return Content::Ignored(ignored::BILLING_V2),
         (Task::EndedInBillingV2, _) => return Content::Ignored(ignored::BILLING_V2_ENDED),
         // That it was told has to be known: its snapshot event was not missed.

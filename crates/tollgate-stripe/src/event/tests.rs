@@ -166,20 +166,29 @@ fn a_thin_event_names_its_object() {
     assert_eq!(event.event_type, "v1.customer.subscription.updated");
     assert_eq!(event.created.millis(), 1_795_255_200_250);
     assert!(event.livemode && event.context.is_none());
-    let related = event.related_object.unwrap();
+    let related = event.related_object.unwrap().unwrap();
     assert_eq!((related.id.unwrap().as_str(), &*related.object_type), ("sub_1", "subscription"));
     assert_eq!(event.snapshot_event.unwrap().as_str(), "evt_1");
 }
 
 #[test]
 fn a_thin_event_may_lack_what_not_every_happening_has() {
-    for none in ["null", "{}", "[]", "7", r#"{"id":"sub_1"}"#] {
-        let body = thin_with("related_object", none);
-        assert!(thin(&body).related_object.is_none(), "{none}");
+    assert_eq!(thin(&thin_with("related_object", "null")).related_object, Ok(None));
+    for odd in [
+        "{}",
+        "[]",
+        "7",
+        r#"{"id":"sub_1"}"#,
+        r#"{"id":7,"type":"subscription"}"#,
+        r#"{"id":"sub 1","type":"subscription"}"#,
+        r#"{"id":"sub_1","type":["subscription"]}"#,
+    ] {
+        let body = thin_with("related_object", odd);
+        assert_eq!(thin(&body).related_object, Err(BadReference), "{odd}");
     }
     let body =
         thin_with("related_object", r#"{"type":"discount","url":"/v1/customers/c/discount"}"#);
-    let related = thin(&body).related_object.unwrap();
+    let related = thin(&body).related_object.unwrap().unwrap();
     assert_eq!((related.id, &*related.object_type), (None, "discount"));
     for none in ["null", "7", r#""evt 1""#, r#""obs_1""#] {
         assert!(thin(&thin_with("snapshot_event", none)).snapshot_event.is_none(), "{none}");
@@ -194,6 +203,7 @@ fn a_thin_event_may_lack_what_not_every_happening_has() {
 fn what_is_no_thin_event_says_why() {
     for (expected, field, json) in [
         ("bad_id", "id", "null"),
+        ("reserved_id", "id", r#""obs_1""#),
         ("bad_type", "type", r#""""#),
         ("bad_created", "created", "1795255200"),
         ("bad_created", "created", r#""yesterday""#),

@@ -23,7 +23,7 @@ fn thin<'a>(
         created: Timestamp::from_unix_seconds(1),
         livemode: false,
         context: None,
-        related_object,
+        related_object: Ok(related_object),
         snapshot_event: snapshot.map(|id| EventId::parse(id).unwrap()),
     }
 }
@@ -104,6 +104,24 @@ fn an_object_with_an_unusual_id_is_looked_up_by_its_snapshot() {
     assert_eq!(event("v1.customer.updated", related, SNAPSHOT), happening(None));
     // Without one there is nothing that could be asked for.
     assert_eq!(event("v1.customer.updated", related, None), nothing("id_of_no_known_kind"));
+}
+
+#[test]
+fn an_event_that_should_name_an_object_and_does_not_cannot_be_read() {
+    for (name, related) in [
+        ("v1.customer.subscription.updated", None),
+        ("v1.invoice.paid", Some(("invoice", ""))),
+        ("v1.customer.subscription.past_due", Some(("subscription", ""))),
+    ] {
+        assert_eq!(event(name, related, None), Task::Unreadable, "{name}");
+    }
+    let name = "v1.customer.subscription.updated";
+    assert_eq!(event(name, None, SNAPSHOT), happening(None), "its snapshot can be asked for");
+    let odd = ThinEvent { related_object: Err(BadReference), ..thin(name, None, None) };
+    assert_eq!(odd.task(), Task::Unreadable);
+    let odd =
+        ThinEvent { related_object: Err(BadReference), ..thin("v1.price.updated", None, None) };
+    assert_eq!(odd.task(), nothing("catalog_notice"));
 }
 
 #[test]

@@ -791,4 +791,31 @@ on_both! {
         assert_eq!(findings(db).await.len(), 0);
         pair.stop().await;
     }
+
+    async fn one_that_names_no_object_is_malformed_and_one_with_an_id_of_ours_is_none(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        let event = |id: &str, related: serde_json::Value| {
+            let body = json!({
+                "id": id, "object": "v2.core.event", "type": "v1.customer.subscription.updated",
+                "created": pair.app.now().to_string(), "livemode": false, "related_object": related,
+            });
+            body.to_string()
+        };
+        for (place, related) in [
+            json!("sub_1"), json!(["sub_1"]), json!({}), json!(null), json!({"type": "subscription"}),
+            json!({"id": 7, "type": "subscription"}), json!({"id": "sub_1", "type": {}}),
+        ].into_iter().enumerate() {
+            let answer = pair.app.deliver(&event(&format!("evt_test_odd_{place}"), related.clone())).await;
+            let told = (answer.field("status"), answer.field("message"));
+            assert_eq!(told.0, "failed", "{related}: {told:?}");
+            assert!(told.1.contains("related_object names no object"), "{related}: {told:?}");
+        }
+        let whole = json!({"id": "sub_1", "type": "subscription", "url": "/v1/subscriptions/sub_1"});
+        let refused = pair.app.deliver(&event("obs_1", whole)).await;
+        assert_eq!(refused.field("status"), "failed", "{}", refused.text);
+        assert!(refused.text.contains("reserved_id"), "{}", refused.text);
+        let db = &pair.app.app().engine.db;
+        assert!(inbox::find(db, &EventId::parse("obs_1").unwrap()).await.unwrap().is_empty());
+        pair.stop().await;
+    }
 }
