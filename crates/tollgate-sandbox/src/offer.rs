@@ -2,7 +2,7 @@
 //! catalog. Must not know: who buys.
 
 use tollgate_domain::Catalog;
-use tollgate_domain::catalog::{Interval, Plan, PlanIndex, PriceTarget};
+use tollgate_domain::catalog::{CurrencyOptions, Interval, Plan, PlanIndex, PriceTarget};
 use tollgate_domain::money::Money;
 
 use crate::id::Ids;
@@ -84,12 +84,8 @@ pub(crate) fn plan_price(
     plan: &Plan,
     interval: Interval,
 ) -> Result<Price, ScenarioError> {
-    let money = plan
-        .prices
-        .iter()
-        .find(|price| price.interval == interval)
-        .map(|price| price.money)
-        .ok_or_else(|| ScenarioError::NotSold {
+    let sold_at = plan.prices.iter().find(|price| price.interval == interval).ok_or_else(|| {
+        ScenarioError::NotSold {
             plan: plan.id.to_string(),
             interval: interval_word(interval),
             sold: sold(catalog, interval)
@@ -97,11 +93,19 @@ pub(crate) fn plan_price(
                 .map(|plan| plan.id.as_str())
                 .collect::<Vec<_>>()
                 .join(", "),
-        })?;
+        }
+    })?;
     let target = catalog
         .find_plan(plan.id.as_str())
         .map_or(PriceTarget::Plan(PlanIndex(0)), |(index, _)| PriceTarget::Plan(index));
-    Ok(price(catalog, target, plan.id.as_str(), &plan.name, interval, money))
+    Ok(price(
+        catalog,
+        target,
+        plan.id.as_str(),
+        &plan.name,
+        interval,
+        (sold_at.money, &sold_at.options),
+    ))
 }
 
 /// Every price of a catalog, with its product.
@@ -117,14 +121,28 @@ pub(crate) fn all(catalog: &Catalog) -> Vec<Price> {
 pub(crate) fn badge_price(catalog: &Catalog) -> Result<Price, ScenarioError> {
     let badge = catalog.badge.as_ref().ok_or(ScenarioError::NotOffered { what: "badge" })?;
     let once = Interval::OneTime;
-    Ok(price(catalog, PriceTarget::Badge, "badge", "Score badge", once, badge.price))
+    Ok(price(
+        catalog,
+        PriceTarget::Badge,
+        "badge",
+        "Score badge",
+        once,
+        (badge.price, &badge.options),
+    ))
 }
 
 /// The price of one boost.
 pub(crate) fn boost_price(catalog: &Catalog) -> Result<Price, ScenarioError> {
     let boost = catalog.boost.as_ref().ok_or(ScenarioError::NotOffered { what: "boost" })?;
     let monthly = Interval::Month;
-    Ok(price(catalog, PriceTarget::Boost, "boost", "Community boost", monthly, boost.price))
+    Ok(price(
+        catalog,
+        PriceTarget::Boost,
+        "boost",
+        "Community boost",
+        monthly,
+        (boost.price, &boost.options),
+    ))
 }
 
 /// Where a product of a catalog says what it stands for.
@@ -142,7 +160,7 @@ fn price(
     key: &str,
     name: &str,
     interval: Interval,
-    money: Money,
+    (money, options): (Money, &CurrencyOptions),
 ) -> Price {
     let own = sandbox_price_id(catalog, key, interval);
     let mapped = |ours: &dyn Fn(&str) -> bool| {
@@ -166,7 +184,10 @@ fn price(
         product: product.into(),
         currency: money.currency.as_str().to_owned(),
         unit_amount_minor: money.amount_minor,
-        currency_options: std::collections::BTreeMap::new(),
+        currency_options: options
+            .iter()
+            .map(|(currency, amount)| (currency.as_str().to_owned(), *amount))
+            .collect(),
         interval: match interval {
             Interval::Month => Some("month"),
             Interval::Year => Some("year"),

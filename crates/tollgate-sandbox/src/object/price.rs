@@ -132,6 +132,19 @@ impl Price {
         fields.done()
     }
 
+    /// The price as it is paid in a currency; `None` where it has no amount in it.
+    pub(crate) fn paid_in(&self, currency: &str) -> Option<Self> {
+        if currency == self.currency {
+            return Some(self.clone());
+        }
+        let amount = *self.currency_options.get(currency)?;
+        let mut paid = self.clone();
+        paid.currency_options.remove(currency);
+        paid.currency_options.insert(self.currency.clone(), self.unit_amount_minor);
+        (paid.currency, paid.unit_amount_minor) = (currency.to_owned(), amount);
+        Some(paid)
+    }
+
     /// The amounts in every currency, its own included; shown only when asked for.
     pub(crate) fn show_currency_options(&self) -> Value {
         let own = (&self.currency, &self.unit_amount_minor);

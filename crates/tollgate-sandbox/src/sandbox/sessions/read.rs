@@ -43,8 +43,8 @@ pub(super) fn session(sandbox: &mut Sandbox, params: &Params) -> Result<Session,
     let modes = ["payment", "subscription"];
     let mode = params.choice("mode", &modes)?.unwrap_or("payment");
     let customer = customer(sandbox, params)?;
-    let lines = lines(sandbox, mode, params)?;
-    let currency = one_currency(&lines, params)?;
+    let mut lines = lines(sandbox, mode, params)?;
+    let currency = one_currency(&mut lines, params)?;
     if mode == "subscription" {
         fits_customer(customer.as_ref(), &currency)?;
     }
@@ -168,17 +168,21 @@ fn line(sandbox: &mut Sandbox, params: &Params) -> Result<LineItem, ApiError> {
     Ok(LineItem { id: sandbox.world.new_long_id("li_1"), price, quantity, adjustable })
 }
 
-fn one_currency(lines: &[LineItem], params: &Params) -> Result<String, ApiError> {
+/// The currency asked for, else that of the first price; every line is paid in it.
+fn one_currency(lines: &mut [LineItem], params: &Params) -> Result<String, ApiError> {
     let given = params.has("currency").then(|| prices::currency(params)).transpose()?;
     let first = lines.first().map(|line| line.price.currency.clone());
     let currency = given.or(first).unwrap_or_default();
-    if let Some(other) = lines.iter().find(|line| line.price.currency != currency) {
-        let message = format!(
-            "The price specified only supports `{}`. This doesn't match the expected currency: \
-             `{currency}`.",
-            other.price.currency
-        );
-        return Err(ApiError::invalid(message).param("line_items"));
+    for line in lines {
+        let Some(paid) = line.price.paid_in(&currency) else {
+            let message = format!(
+                "The price specified only supports `{}`. This doesn't match the expected currency: \
+                 `{currency}`.",
+                line.price.currency
+            );
+            return Err(ApiError::invalid(message).param("line_items"));
+        };
+        line.price = paid;
     }
     Ok(currency)
 }

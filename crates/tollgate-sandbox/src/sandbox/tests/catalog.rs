@@ -1,5 +1,6 @@
 //! Tests of products and prices. Owns: nothing else. Must not know: how replies are made.
 
+use super::super::CheckoutOutcome;
 use super::*;
 
 fn monthly(sandbox: &mut Sandbox, extra: &str) -> Value {
@@ -21,6 +22,49 @@ fn the_catalog_is_in_stock_without_events() {
     let price = text(&prices, "data.0.id");
     let price = ok(&mut sandbox, &format!("GET /v1/prices/{price}"), "expand[]=product");
     assert_eq!(price["product"]["object"], "product");
+}
+
+#[test]
+fn amounts_in_further_currencies_are_in_stock_and_can_be_paid() {
+    let text = tollgate_domain::catalog::builtin_text("levels").unwrap();
+    let priced = "one_time = 19000\ncurrency_options = { eur = { one_time = 17500 } }";
+    let text = text.replacen("one_time = 19000", priced, 1);
+    let catalog = tollgate_domain::catalog::parse::parse("levels", "test.toml", &text).unwrap();
+    let prices = crate::sandbox_price_map(&catalog);
+    let catalog = catalog.with_prices(&prices).unwrap();
+    let mut sandbox = Sandbox::new(SandboxOptions { now: START, ..SandboxOptions::default() });
+    sandbox.stock(&catalog);
+    let all = ok(
+        &mut sandbox,
+        "GET /v1/prices",
+        "limit=100&type=one_time&expand[]=data.currency_options",
+    );
+    let found = all["data"].as_array().unwrap().iter().find(|one| one["unit_amount"] == 19_000);
+    let price = found.unwrap();
+    assert_eq!(price["currency_options"]["eur"]["unit_amount"], 17_500, "{price}");
+    let id = text_of(price);
+    let session = |sandbox: &mut Sandbox, currency: &str| {
+        let form = format!(
+            "mode=payment&success_url=https://app.example/done&line_items[0][price]={id}\
+             &line_items[0][quantity]=2&currency={currency}"
+        );
+        sandbox.call(&request("POST /v1/checkout/sessions", &form))
+    };
+    let euro = session(&mut sandbox, "eur").body;
+    assert_eq!(
+        (&euro["currency"], &euro["amount_total"]),
+        (&"eur".into(), &35_000.into()),
+        "{euro}"
+    );
+    let paid = sandbox.complete_checkout(&text_of(&euro), CheckoutOutcome::Pay);
+    assert!(paid.is_ok(), "{paid:?}");
+    let intent = ok(&mut sandbox, "GET /v1/payment_intents", "");
+    assert_eq!(intent["data"][0]["currency"], "eur", "{intent}");
+    assert_eq!(session(&mut sandbox, "gbp").status, 400);
+}
+
+fn text_of(object: &Value) -> String {
+    text(object, "id")
 }
 
 #[test]
