@@ -16,10 +16,10 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use crate::catalog::Catalog;
-use crate::ids::{AccountId, EventId, ObjectId, PriceRef};
+use crate::catalog::{Catalog, Interval};
+use crate::ids::{AccountId, EventId, ObjectId, PriceRef, SubscriptionId};
 use crate::observation::{Observation, Seen};
-use crate::payment::{InvoiceLine, PurchaseKind, PurchaseLine};
+use crate::payment::{InvoiceLine, PurchaseKind, PurchaseLine, SessionMode};
 use crate::subscription::{PlannedItem, SubscriptionItem};
 use crate::time::Timestamp;
 
@@ -261,6 +261,26 @@ impl Observation {
         let says_so = matches!(&self.seen, Seen::Session(seen) if seen.kind != PurchaseKind::Other);
         let sold = |price: PriceRef<'_>| catalog.price_target(price).is_some();
         says_so || self.prices().into_iter().any(sold)
+    }
+}
+
+impl Observation {
+    /// The subscription whose own events say what was sold, where this one does not: a checkout of a
+    /// subscription shows no prices.
+    pub fn sold_by_subscription(&self) -> Option<&SubscriptionId> {
+        let Seen::Session(seen) = &self.seen else { return None };
+        let untold = seen.lines.is_empty() && seen.kind == PurchaseKind::Other;
+        seen.subscription.as_ref().filter(|_| untold && seen.mode == SessionMode::Subscription)
+    }
+
+    /// Whether a checkout may have cost what a plan of the catalog costs by the month or the year.
+    pub fn costs_as_a_plan(&self, catalog: &Catalog) -> bool {
+        let Seen::Session(seen) = &self.seen else { return false };
+        let prices = catalog.plans.iter().flat_map(|plan| &plan.prices);
+        let mut recurring = prices.filter(|price| price.interval != Interval::OneTime);
+        recurring.any(|price| {
+            price.amounts().any(|one| one.amount_minor > 0 && seen.amounts.contains(&one))
+        })
     }
 }
 

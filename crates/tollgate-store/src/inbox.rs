@@ -18,9 +18,10 @@ pub(crate) mod work;
 pub use intake::{
     clear_waits, count_duplicates, finish, insert, is_stuck, known, known_now, set_waits,
 };
-pub use read::{body, count_open, find, list, stats, was_ignored_since};
+pub use read::{body, count_open, find, is_cursor, list, stats, was_ignored_since};
 pub use wake::{
-    FOREIGN, email_key, look_back, look_back_at_all, run_wakes, wake, wake_for, wake_for_emails,
+    FOREIGN, email_key, look_back, look_back_at_all, run_wakes, sold, wake, wake_for,
+    wake_for_emails, wake_sessions,
 };
 pub use work::{claim, set_for_replay, set_ids_for_replay};
 

@@ -136,7 +136,10 @@ impl Intake {
         let any_thin = notice::save(&mut tx, batch, &verdicts).await?;
         dead::save(&mut tx, &events, rows.outcomes(), now).await?;
         notice::tell_of(&mut tx, batch, &verdicts, (self.asks, now)).await?;
-        let woken = inbox::wake(&mut tx, &links.new).await? > 0;
+        let told = heard::told_of(batch, &verdicts, &events);
+        let woken = inbox::wake(&mut tx, &links.new).await?
+            + inbox::wake_sessions(&mut tx, &told).await?
+            > 0;
         doubts::raise(&mut tx, &doubts).await?;
         let changed = ledger.changed();
         if !changed.is_empty() {
@@ -186,7 +189,8 @@ impl Intake {
         let any_thin = self.any_thin.load(Ordering::Acquire);
         let standing = Standing::load(tx, batch, any_thin).await?;
         let match_email = self.match_email;
-        Ok(Known { links, whole_groups: false, emails, payers, match_email, livemode, standing })
+        let sold = inbox::sold(tx, &heard::untold(batch)).await?;
+        Ok(Known { links, whole_groups: false, emails, payers, match_email, livemode, sold, standing })
     }
 
     async fn facts(

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use tollgate_domain::ids::ObjectId;
 use tollgate_domain::payment::InvoiceStatus;
-use tollgate_domain::{Finding, FindingCode, Observation, Seen, Timestamp};
+use tollgate_domain::{Catalog, Finding, FindingCode, Observation, Seen, Timestamp};
 use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent};
 use tollgate_store::{StoreError, Tx, findings};
 
@@ -42,7 +42,12 @@ pub(super) async fn save(
                 open.extend(claim_invalid(seen).or_else(|| owner_unknown(seen)));
                 closed.extend(foreign_paid(seen).map(|one| (one.code, one.subject)));
             }
-            (Content::Effect(seen), Verdict::Foreign(_)) => open.extend(foreign_paid(seen)),
+            (Content::Effect(seen), Verdict::Foreign(_)) => {
+                open.extend(foreign_paid(seen));
+                // It waited as long as nothing said what it sells.
+                let waited = before.and_then(|_| owner_unknown(seen));
+                closed.extend(waited.map(|one| (one.code, one.subject)));
+            }
             // One that had been set aside or waited, and has an owner now.
             (Content::Effect(seen), Verdict::Decided(..))
                 if matches!(before, Some(EventStatus::Received | EventStatus::Waiting)) =>
@@ -59,6 +64,51 @@ pub(super) async fn save(
         findings::close_unowned(tx, code, &subject, now).await?;
     }
     Ok(())
+}
+
+/// Whether an event without an owner sells something of the catalog; `sold`: whether subscriptions
+/// do, where their own events have said so.
+pub(super) fn sells(seen: &Observation, sold: &HashMap<String, bool>, catalog: &Catalog) -> bool {
+    let Some(id) = seen.sold_by_subscription() else { return seen.sells(catalog) };
+    sold.get(id.as_str()).copied().unwrap_or_else(|| seen.costs_as_a_plan(catalog))
+}
+
+/// The subscriptions of a batch's checkouts that do not say themselves what they sell.
+pub(super) fn untold(batch: &[Delivery]) -> Vec<ObjectId> {
+    let seen = batch.iter().filter_map(effect);
+    let ids = seen.filter_map(|seen| ObjectId::parse(seen.sold_by_subscription()?.as_str()).ok());
+    ids.collect()
+}
+
+/// The subscriptions of which events without an owner tell for the first time what they sell.
+pub(super) fn told_of(
+    batch: &[Delivery],
+    verdicts: &[Verdict],
+    known: &HashMap<EventKey, KnownEvent>,
+) -> Vec<ObjectId> {
+    let without = batch.iter().zip(verdicts).filter(|(delivery, verdict)| {
+        matches!(verdict, Verdict::Waiting(_) | Verdict::Foreign(_))
+            && !known.contains_key(&delivery.key)
+    });
+    let ids = without.filter_map(|(delivery, _)| match &effect(delivery)?.seen {
+        Seen::Subscription(seen) => ObjectId::parse(seen.id.as_str()).ok(),
+        Seen::Invoice(seen) => ObjectId::parse(seen.subscription.as_ref()?.as_str()).ok(),
+        Seen::Customer(_)
+        | Seen::Session(_)
+        | Seen::Schedule(_)
+        | Seen::InvoicePayment(_)
+        | Seen::Adjustment(_)
+        | Seen::CatalogObject(_)
+        | Seen::EntitlementSummary(_) => None,
+    });
+    ids.collect()
+}
+
+fn effect(delivery: &Delivery) -> Option<&Observation> {
+    match &delivery.content {
+        Content::Effect(seen) => Some(seen),
+        Content::Thin(_) | Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
+    }
 }
 
 /// One for all events of the other mode.
@@ -115,8 +165,12 @@ fn is_paid(seen: &Observation) -> bool {
     }
 }
 
-/// One for all payments of the same price.
+/// One for all payments of the same price. A checkout that shows no prices proves nothing: its
+/// invoice tells what was paid for.
 fn foreign_paid(seen: &Observation) -> Option<Finding> {
+    if seen.sold_by_subscription().is_some() {
+        return None;
+    }
     let keys = seen.price_keys();
     let subject = keys.first().map_or(NO_PRICE, ObjectId::as_str);
     let object = seen.references.first().map(ToString::to_string);

@@ -94,6 +94,9 @@ pub(super) struct Known {
     pub(super) match_email: bool,
     /// The mode of this deployment, where it is settled.
     pub(super) livemode: Option<bool>,
+    /// Whether subscriptions of checkouts sell something of the catalog, as far as their own events
+    /// have said so.
+    pub(super) sold: HashMap<String, bool>,
     /// What is known of what thin events name.
     pub(super) standing: Standing,
 }
@@ -348,7 +351,7 @@ impl<'a> Work<'a> {
         let mut objects: Vec<ObjectId> = unlinked.cloned().collect();
         let email = seen.email.as_deref().filter(|_| self.known.match_email);
         objects.extend(email.map(inbox::email_key));
-        if seen.invalid_claim.is_some() || seen.sells(catalog) {
+        if seen.invalid_claim.is_some() || super::heard::sells(seen, &self.known.sold, catalog) {
             return Verdict::Waiting(Waiting { objects, invalid_claim: seen.invalid_claim });
         }
         objects.extend(seen.price_keys());

@@ -3,6 +3,7 @@
 mod billing;
 mod bound_keys;
 mod catalog_plan;
+mod checkouts_of_nobody;
 mod envelopes;
 mod every_finding;
 mod evidence;
@@ -11,6 +12,7 @@ mod findings;
 mod hostile;
 mod intake;
 mod loads;
+mod modes;
 mod owners;
 mod poison;
 mod reads;

@@ -135,6 +135,11 @@ pub async fn list(
     Ok((rows, next))
 }
 
+/// Whether a text is a cursor that [`list`] gave.
+pub fn is_cursor(text: &str) -> bool {
+    place(text).is_some_and(|(_, event)| EventId::parse(event).is_ok())
+}
+
 fn place(cursor: &str) -> Option<(i64, &str)> {
     let (received_at, event) = cursor.split_once('/')?;
     EventId::parse(event).ok()?;

@@ -5,6 +5,7 @@
 //! Nothing is looked at while nothing happens: a waiting event has no time of its own but its end,
 //! and an event of another product none at all.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
@@ -41,6 +42,24 @@ statements! {
         WHERE EXISTS (SELECT 1 FROM event_waits w WHERE w.object_id = a.email_key) \
         GROUP BY a.email_key HAVING COUNT(*) = 1";
 
+    /// Wakes the checkouts that wait for what their subscription says.
+    WAKE_SESSIONS = "WITH {rows:object_id text} INSERT INTO event_wakes (object_id) \
+        SELECT r.object_id FROM r \
+        WHERE EXISTS (SELECT 1 FROM event_waits w CROSS JOIN webhook_events e \
+            WHERE w.object_id = r.object_id AND e.event_id = w.event_id \
+                AND e.livemode = w.livemode AND e.stripe_account = w.stripe_account \
+                AND e.event_type LIKE 'checkout.session.%')";
+
+    /// Whether something of the catalog is sold by each subscription of which there are events
+    /// without an owner that show prices.
+    SOLD = "WITH {rows:object_id text} \
+        SELECT r.object_id, CAST(MAX(CASE WHEN e.status = 'waiting' THEN 1 ELSE 0 END) AS BIGINT) \
+        FROM r CROSS JOIN event_waits w CROSS JOIN webhook_events e \
+        WHERE w.object_id = r.object_id AND e.event_id = w.event_id \
+            AND e.livemode = w.livemode AND e.stripe_account = w.stripe_account \
+            AND (e.event_type LIKE 'customer.subscription.%' OR e.event_type LIKE 'invoice.%') \
+        GROUP BY r.object_id";
+
     TAKE = "SELECT id, object_id FROM event_wakes ORDER BY id LIMIT $1";
 
     RUN = "WITH {rows:id bigint, object_id text} \
@@ -68,6 +87,29 @@ pub async fn wake(tx: &mut Tx, links: &[&Link]) -> Result<u64, StoreError> {
     }
     let rows = Rows::of(links).text(|link| link.object.as_str());
     WAKE.on(tx).rows(rows).execute().await
+}
+
+/// Notes that subscriptions were told of by events without an owner, for the checkouts that began
+/// them; returns for how many there are such.
+pub async fn wake_sessions(tx: &mut Tx, subscriptions: &[ObjectId]) -> Result<u64, StoreError> {
+    on_objects(&WAKE_SESSIONS, tx.into(), subscriptions).await
+}
+
+/// Whether each of these subscriptions sells something of the catalog, going by events without an
+/// owner; those of which there are none are left out.
+pub async fn sold(
+    tx: &mut Tx,
+    subscriptions: &[ObjectId],
+) -> Result<HashMap<String, bool>, StoreError> {
+    if subscriptions.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = SOLD.on(tx).rows(Rows::of(subscriptions).text(ObjectId::as_str)).fetch().await?;
+    let read = |row: &Row| {
+        let mut cells = row.cells();
+        Ok((cells.text()?.to_owned(), cells.bigint()? > 0))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Notes that prices were mapped that events may wait for. Returns for how many of the keys events
