@@ -152,16 +152,19 @@ impl Intake {
         self.metrics
             .intake_batch
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
-        if let Some(livemode) = livemode {
-            self.livemode.get_or_init(|| livemode);
-            let mode = Livemode::of(livemode);
-            if first_telling(batch, Some(mode)).is_some() {
-                self.mode_is_kept.store(true, Ordering::Release);
-            }
-        }
+        self.heed_mode(livemode, batch);
         let doubts = !doubts.is_empty();
         let awaited = rows.waits.into_iter().flat_map(|(_, objects)| objects).collect();
         Ok(Committed { replies, woken, awaited, doubts })
+    }
+
+    /// Takes in what was kept of the mode by the transaction that is committed now.
+    fn heed_mode(&self, livemode: Option<bool>, batch: &[Delivery]) {
+        let Some(livemode) = livemode else { return };
+        self.livemode.get_or_init(|| livemode);
+        if first_telling(batch, Some(Livemode::of(livemode))).is_some() {
+            self.mode_is_kept.store(true, Ordering::Release);
+        }
     }
 
     /// The mode of this deployment: as configured, else the first one seen. The mode of the first
@@ -190,7 +193,16 @@ impl Intake {
         let standing = Standing::load(tx, batch, any_thin).await?;
         let match_email = self.match_email;
         let sold = inbox::sold(tx, &heard::untold(batch)).await?;
-        Ok(Known { links, whole_groups: false, emails, payers, match_email, livemode, sold, standing })
+        Ok(Known {
+            links,
+            whole_groups: false,
+            emails,
+            payers,
+            match_email,
+            livemode,
+            sold,
+            standing,
+        })
     }
 
     async fn facts(
