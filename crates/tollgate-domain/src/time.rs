@@ -37,7 +37,10 @@ impl From<Timestamp> for i64 {
 
 /// The text is no RFC 3339 instant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no RFC 3339 time such as 2026-11-21T10:00:00Z")]
+#[error(
+    "{text:?} is no RFC 3339 time such as 2026-11-21T10:00:00Z, the last one being \
+     9999-12-30T22:00:00Z"
+)]
 pub struct TimeError {
     /// The offending text, cut to 80 characters.
     pub text: String,

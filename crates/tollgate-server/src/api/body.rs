@@ -1,9 +1,16 @@
 //! Request bodies. Owns: reading them within a limit and as strict JSON. Must not know: routes.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
+use serde_path_to_error::Segment;
 
 use super::error::{ApiError, FieldError};
 
@@ -38,19 +45,78 @@ pub async fn json<T: DeserializeOwned>(body: Body, max: usize) -> Result<T, ApiE
 }
 
 /// Parses a JSON text into a type that refuses unknown fields.
-pub fn parse<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| refusal(&error))
+pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
+    match serde_json::from_slice::<Object<T>>(bytes) {
+        Ok(Object(value)) => Ok(value),
+        Err(error) if error.classify() != Category::Data => {
+            Err(ApiError::InvalidJson(format!("{error}. Send one JSON object.")))
+        }
+        Err(error) => Err(refusal::<T>(bytes, &error)),
+    }
 }
 
-/// What serde says, as the field at fault where it is one.
-fn refusal(error: &serde_json::Error) -> ApiError {
+/// A JSON object, where serde alone would take the fields of a struct from an array, too.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+/// A list of JSON objects, for `deserialize_with`.
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let all = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(all.into_iter().map(|Object(one)| one).collect())
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// The field at fault, which is looked for by reading the text again: most texts have no fault.
+fn refusal<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    if error.classify() != serde_json::error::Category::Data {
-        return ApiError::InvalidJson(format!("{text}. Send one JSON object."));
-    }
-    let field = what.split('`').nth(1).unwrap_or("body").to_owned();
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let path = match serde_path_to_error::deserialize::<_, Object<T>>(&mut reader) {
+        Ok(_) => String::new(),
+        Err(error) => dotted(error.path()),
+    };
+    // A field that is missing, unknown or there twice is named by what is said, not by where.
+    let mut starts = ["missing field `", "unknown field `", "duplicate field `"].into_iter();
+    let named = starts.find_map(|start| what.strip_prefix(start)?.split('`').next());
+    let field = match named {
+        Some(name) if path == name || path.ends_with(&format!(".{name}")) => path,
+        Some(name) if path.is_empty() => name.to_owned(),
+        Some(name) => format!("{path}.{name}"),
+        None if path.is_empty() => "body".to_owned(),
+        None => path,
+    };
     ApiError::InvalidRequest(vec![FieldError::new(field, what)])
+}
+
+/// A path as `checks[1].feature`.
+fn dotted(path: &serde_path_to_error::Path) -> String {
+    path.iter().fold(String::new(), |whole, segment| match segment {
+        Segment::Seq { index } => format!("{whole}[{index}]"),
+        Segment::Map { key } if whole.is_empty() => key.clone(),
+        Segment::Map { key } => format!("{whole}.{key}"),
+        Segment::Enum { .. } | Segment::Unknown => whole,
+    })
 }
 
 #[cfg(test)]
@@ -59,9 +125,13 @@ mod tests {
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsing is tested")]
     struct Ask {
-        #[expect(dead_code, reason = "only parsing is tested")]
         feature: String,
+        #[serde(default)]
+        quantity: u32,
+        #[serde(default)]
+        more: Vec<Object<Ask>>,
     }
 
     #[test]
@@ -72,6 +142,24 @@ mod tests {
         };
         assert_eq!(fields(r#"{"feature":"a","featur":1}"#), "featur");
         assert_eq!(fields("{}"), "feature");
+        for (json, field) in [
+            (r#"{"feature":"a","quantity":-3}"#, "quantity"),
+            (r#"{"feature":"a","quantity":"3"}"#, "quantity"),
+            (r#"{"feature":7}"#, "feature"),
+            (r#"{"feature":"a","feature":"b"}"#, "feature"),
+            (
+                r#"{"feature":"a","more":[{"feature":"b"},{"feature":"c","quantity":null}]}"#,
+                "more[1].quantity",
+            ),
+            (r#"{"feature":"a","more":[{}]}"#, "more[0].feature"),
+            (r#"{"feature":"a","more":[{"feature":"b","odd":1}]}"#, "more[0].odd"),
+            (r#"{"feature":"a","more":[["b",1,[]]]}"#, "more[0]"),
+            (r#"["a",1,[]]"#, "body"),
+            (r#""a""#, "body"),
+            ("null", "body"),
+        ] {
+            assert_eq!(fields(json), field, "{json}");
+        }
         assert!(matches!(parse::<Ask>(b"{"), Err(ApiError::InvalidJson(_))));
         assert!(matches!(parse::<Ask>(b"\xff\xfe"), Err(ApiError::InvalidJson(_))));
     }

@@ -124,7 +124,7 @@ pub struct Reason<'a> {
 #[schema(as = FeatureCheckBatch)]
 pub struct BatchIn<'a> {
     /// At most 100.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "body::objects")]
     pub checks: Vec<CheckIn<'a>>,
 }
 

@@ -1,11 +1,13 @@
 //! `GET /openapi.json`. Owns: the description of the interface, from the types that make it.
 
 mod billing;
+mod refusals;
 
 use axum::response::Response;
 use bytes::Bytes;
 use utoipa::OpenApi;
 
+use self::refusals::Refusals;
 use super::{
     admin, billing as api_billing, checks, entitlements, error, health, plans, reply, timeline,
     webhooks,
@@ -42,7 +44,7 @@ use super::{
         api_billing::subscription::ResumeIn, api_billing::subscription::PreviewOut<'static>,
         api_billing::invoices::InvoicesOut<'static>,
     )),
-    modifiers(&Keys),
+    modifiers(&Keys, &Refusals),
     tags(
         (name = "checks", description = "May this account use this feature?"),
         (name = "catalog", description = "What can be had"),
@@ -109,8 +111,9 @@ mod routes {
         request_body = checks::BatchIn<'static>,
         responses(
             (status = 200, description = "`{results: [..]}` in the order of the checks"),
-            (status = 400, body = error::Problem, description = "The faulty check is named"),
+            (status = 400, body = error::Problem, description = "The faulty check is named: `invalid_request`, `unknown_feature`, `feature_not_metered`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
+            (status = 503, body = error::Problem, description = "`revision_not_reached`"),
         ),
         security(("bearer" = ["check"]), ("apiKey" = ["check"]))
     )]
@@ -182,6 +185,7 @@ mod routes {
             (status = 400, body = error::Problem, description = "`invalid_signature`"),
             (status = 413, body = error::Problem, description = "`body_too_large`"),
             (status = 503, body = error::Problem, description = "`not_committed`, `webhook_not_configured`"),
+            (status = 415, body = error::Problem, description = "`unsupported_encoding`"),
         )
     )]
     fn webhook() {}

@@ -58,7 +58,7 @@ pub(super) enum EventsCommand {
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100))]
         limit: u32,
         /// Go on after an earlier list
-        #[arg(long)]
+        #[arg(long, value_parser = cursor)]
         cursor: Option<String>,
     },
     /// Show one event: what became of it, and its body as Stripe sent it
@@ -107,6 +107,13 @@ pub(super) struct FilterArgs {
     /// Received before this time
     #[arg(long, value_parser = at::parse, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<At>,
+}
+
+fn cursor(text: &str) -> Result<String, String> {
+    if inbox::is_cursor(text) {
+        return Ok(text.to_owned());
+    }
+    Err("it is not one that an earlier list gave after `more:`, or as nextCursor".to_owned())
 }
 
 fn status(text: &str) -> Result<EventStatus, String> {

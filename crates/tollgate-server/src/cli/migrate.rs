@@ -76,7 +76,14 @@ async fn status(context: &Context, db: &Db) -> Outcome {
 }
 
 async fn down(context: &Context, db: &Db, to: u32, yes: bool) -> Outcome {
-    if !yes {
+    let all = migrations::status(db).await?;
+    let newest = all.last().map_or(0, |one| one.version);
+    if to > newest {
+        let what = format!("there is no version {to}: this Tollgate knows 0 to {newest}");
+        return Err(Usage(what).into());
+    }
+    let is_there = all.iter().any(|one| one.version > to && one.applied_at.is_some());
+    if is_there && !yes {
         let what = format!("going back to version {to} throws data away; add --yes to do it");
         return Err(Usage(what).into());
     }

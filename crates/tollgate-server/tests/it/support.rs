@@ -203,7 +203,10 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: impl Into<bytes::Bytes>,
     ) -> Answer {
-        send(&self.client, method, &format!("{}{path}", self.base), headers, body.into()).await
+        let url = format!("{}{path}", self.base);
+        let answer = send(&self.client, method, &url, headers, body.into()).await;
+        assert_documented(method, path, &answer);
+        answer
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -263,6 +266,33 @@ impl TestApp {
     pub(crate) async fn digest(&self) -> String {
         tollgate_store::digest::state(&self.app().engine.db).await.expect("a digest")
     }
+}
+
+/// Whatever a route refuses with is in its description.
+fn assert_documented(method: &str, path: &str, answer: &Answer) {
+    static DOCUMENT: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| {
+        serde_json::from_str(&tollgate_server::api::openapi::text()).expect("JSON")
+    });
+    if answer.headers.get("content-type").is_none_or(|kind| kind != "application/problem+json") {
+        return;
+    }
+    let path = path.split('?').next().unwrap_or(path);
+    let fits = |template: &str| {
+        let (known, asked) = (template.split('/'), path.split('/'));
+        template.split('/').count() == path.split('/').count()
+            && known.zip(asked).all(|(known, asked)| known.starts_with('{') || known == asked)
+    };
+    let paths = DOCUMENT["paths"].as_object().expect("paths");
+    let mut found = paths.iter().filter(|(template, _)| fits(template));
+    let Some((template, verbs)) = found.next() else { return };
+    let Some(operation) = verbs.get(method.to_lowercase()) else { return };
+    let told = operation["responses"][answer.status.to_string()]["description"].as_str();
+    let code = format!("`{}`", answer.field("code"));
+    assert!(
+        told.is_some_and(|told| told.contains(&code)),
+        "{method} {template} answers {} {code}, which is not in its description: {told:?}",
+        answer.status
+    );
 }
 
 /// One request over a client.

@@ -11,10 +11,10 @@ use crate::api::error::Problem;
     request_body = checkout::CheckoutIn,
     responses(
         (status = 200, body = checkout::CheckoutOut<'static>),
-        (status = 400, description = "`invalid_request`, `redirect_not_allowed`, `unknown_plan`, `plan_not_self_serve`, `interval_not_offered`", body = Problem),
+        (status = 400, description = "`invalid_request`, `redirect_not_allowed`, `unknown_plan`, `plan_not_self_serve`, `interval_not_offered`, `plan_not_sold_by_unit`, `too_many_units`", body = Problem),
         (status = 401, description = "`key_missing`, `key_invalid`", body = Problem),
         (status = 403, description = "`scope_missing`, `account_forbidden`", body = Problem),
-        (status = 409, description = "`already_subscribed`, `price_currency_mismatch`, `wrong_key_mode`", body = Problem),
+        (status = 409, description = "`already_subscribed`, `subscription_past_due`, `subscription_unpaid`, `subscription_incomplete`, `subscription_paused`, `not_managed`, `price_currency_mismatch`, `wrong_key_mode`", body = Problem),
         (status = 502, description = "`stripe_error`", body = Problem),
         (status = 503, description = "`stripe_unavailable`, `config_missing`, `billing_disabled`, `price_mapping_missing`, `missing_price_id`", body = Problem),
     ),
@@ -47,6 +47,7 @@ pub(super) fn sync() {}
         (status = 200, body = portal::PortalOut<'static>),
         (status = 400, description = "`invalid_request`, `redirect_not_allowed`", body = Problem),
         (status = 404, description = "`customer_not_found`", body = Problem),
+        (status = 409, description = "`not_managed`", body = Problem),
         (status = 503, description = "`stripe_unavailable`", body = Problem),
     ),
     security(("bearer" = ["billing"]), ("apiKey" = ["billing"]))
@@ -76,11 +77,11 @@ pub(super) fn subscription() {}
     request_body = subscription::ChangeIn,
     responses(
         (status = 200, body = subscription::SubscriptionOut),
-        (status = 400, description = "`invalid_request`, `unknown_plan`, `plan_not_self_serve`, `interval_not_offered`", body = Problem),
+        (status = 400, description = "`invalid_request`, `unknown_plan`, `plan_not_self_serve`, `interval_not_offered`, `plan_not_sold_by_unit`, `too_many_units`", body = Problem),
         (status = 402, description = "`payment_failed`", body = Problem),
         (status = 404, description = "`subscription_not_found`", body = Problem),
-        (status = 409, description = "`price_currency_mismatch`, `wrong_key_mode`", body = Problem),
-        (status = 503, description = "`stripe_unavailable`", body = Problem),
+        (status = 409, description = "`not_managed`, `price_currency_mismatch`, `wrong_key_mode`", body = Problem),
+        (status = 503, description = "`stripe_unavailable`, `price_mapping_missing`, `missing_price_id`", body = Problem),
     ),
     security(("bearer" = ["billing"]), ("apiKey" = ["billing"]))
 )]
@@ -93,9 +94,10 @@ pub(super) fn change() {}
     request_body = subscription::ChangeIn,
     responses(
         (status = 200, body = subscription::PreviewOut<'static>),
-        (status = 400, description = "`invalid_request`, `unknown_plan`, `plan_not_self_serve`, `interval_not_offered`", body = Problem),
+        (status = 400, description = "`invalid_request`, `unknown_plan`, `plan_not_self_serve`, `interval_not_offered`, `plan_not_sold_by_unit`, `too_many_units`", body = Problem),
         (status = 404, description = "`subscription_not_found`", body = Problem),
-        (status = 503, description = "`stripe_unavailable`", body = Problem),
+        (status = 409, description = "`not_managed`, `price_currency_mismatch`", body = Problem),
+        (status = 503, description = "`stripe_unavailable`, `price_mapping_missing`, `missing_price_id`", body = Problem),
     ),
     security(("bearer" = ["billing"]), ("apiKey" = ["billing"]))
 )]
@@ -107,6 +109,7 @@ pub(super) fn preview() {}
     responses(
         (status = 200, body = subscription::SubscriptionOut),
         (status = 404, description = "`subscription_not_found`", body = Problem),
+        (status = 409, description = "`not_managed`", body = Problem),
         (status = 503, description = "`stripe_unavailable`", body = Problem),
     ),
     security(("bearer" = ["billing"]), ("apiKey" = ["billing"]))
@@ -120,7 +123,8 @@ pub(super) fn cancel() {}
     responses(
         (status = 200, body = subscription::SubscriptionOut),
         (status = 404, description = "`subscription_not_found`", body = Problem),
-        (status = 409, description = "`nothing_to_resume`", body = Problem),
+        (status = 402, description = "`payment_failed`", body = Problem),
+        (status = 409, description = "`nothing_to_resume`, `not_managed`", body = Problem),
         (status = 503, description = "`stripe_unavailable`", body = Problem),
     ),
     security(("bearer" = ["billing"]), ("apiKey" = ["billing"]))

@@ -49,7 +49,9 @@ async fn every_mistake_has_its_status_and_code() {
     let large = "x".repeat(64 * 1024 + 1);
     let span = format!("{TIMELINE}?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z");
     let consume = r#"{"accountId":"a","feature":"weekly_digest","consume":true}"#;
-    let more: [Mistake<'_>; 3] = [
+    let late = format!("{TIMELINE}?to=9999-12-31T00:00:00Z");
+    let more: [Mistake<'_>; 4] = [
+        ("GET", &late, None, "", 400, "invalid_request"),
         ("POST", CHECK, None, &large, 413, "body_too_large"),
         ("POST", CHECK, None, consume, 400, "feature_not_metered"),
         ("GET", &span, None, "", 400, "invalid_request"),
@@ -71,6 +73,66 @@ async fn every_mistake_has_its_status_and_code() {
             "{case}"
         );
         assert!(!answer.field("detail").is_empty(), "{case}");
+    }
+    app.stop().await;
+}
+
+/// Every route that takes a JSON body, and one that would do.
+const BODIES: [(&str, &str, &str); 12] = [
+    ("POST", "/api/v1/feature-check", r#"["acme","weekly_digest",1,false]"#),
+    (
+        "POST",
+        "/api/v1/feature-check/batch",
+        r#"[[{"accountId":"acme","feature":"weekly_digest"}]]"#,
+    ),
+    ("POST", "/api/v1/feature-check/batch", r#"{"checks":[["acme","weekly_digest"]]}"#),
+    ("POST", "/api/v1/billing/checkout", r#"["acme","premium"]"#),
+    ("POST", "/api/v1/billing/portal", r#"["acme"]"#),
+    ("POST", "/api/v1/billing/subscription/change", r#"["acme","premium"]"#),
+    ("POST", "/api/v1/billing/subscription/cancel", r#"["acme",true]"#),
+    ("POST", "/api/v1/billing/subscription/resume", r#"["acme"]"#),
+    ("POST", "/admin/duplicates/acme/resolve", r"[null,false,true]"),
+    ("POST", "/admin/relink", r#"["sub_1","acme","she wrote to us"]"#),
+    ("POST", "/admin/reconcile", r"[true]"),
+    ("PUT", "/admin/accounts/acme/email", r#"["ann@example.com"]"#),
+];
+
+#[tokio::test]
+async fn an_array_is_no_object() {
+    let database = TestDatabase::sqlite();
+    let environment = vec![("STRIPE_SECRET_KEY".into(), "sk_test_tollgate_refusals".into())];
+    let app = TestApp::start_with(&database, Settings { environment, ..Settings::default() }).await;
+    let key = app.make_key(&[Scope::Check, Scope::Billing, Scope::Admin], None).await;
+    let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
+    for (method, path, body) in BODIES {
+        let answer = app.request(method, path, &headers, body).await;
+        let case = format!("{method} {path} {body}: {}", answer.text);
+        assert_eq!(
+            (answer.status, answer.field("code").as_str()),
+            (400, "invalid_request"),
+            "{case}"
+        );
+        assert!(answer.text.contains("expected a JSON object"), "{case}");
+    }
+    for (path, body, field) in [
+        (
+            "/api/v1/billing/checkout",
+            r#"{"accountId":"a","tier":"basic","quantity":-3}"#,
+            "quantity",
+        ),
+        (
+            "/api/v1/feature-check",
+            r#"{"accountId":"a","feature":"x","requestedUsage":"1"}"#,
+            "requestedUsage",
+        ),
+        (
+            "/api/v1/feature-check/batch",
+            r#"{"checks":[{"accountId":"a","feature":"x","consume":1}]}"#,
+            "checks[0].consume",
+        ),
+    ] {
+        let answer = app.request("POST", path, &headers, body).await;
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{}", answer.text);
     }
     app.stop().await;
 }
