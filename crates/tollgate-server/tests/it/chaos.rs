@@ -3,6 +3,7 @@
 
 mod away;
 mod commits;
+mod full;
 mod instances;
 mod kills;
 mod process;

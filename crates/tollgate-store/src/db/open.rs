@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::{DbOptions, PostgresDb, SqliteDb};
 use crate::error::StoreError;
@@ -99,12 +99,29 @@ pub(super) async fn sqlite(path: &Path, options: &DbOptions) -> Result<SqliteDb,
             .max_lifetime(None)
             .test_before_acquire(false)
     };
-    let writer = pool().max_connections(1).connect_with(connect.clone()).await?;
+    let writer = pool()
+        .max_connections(1)
+        .after_release(|connection, _| Box::pin(is_at_rest(connection)))
+        .connect_with(connect.clone())
+        .await?;
     let readers = pool()
         .max_connections(options.connections_max)
         .connect_with(connect.pragma("query_only", "ON"))
         .await?;
     Ok(SqliteDb { writer, readers })
+}
+
+/// Whether a connection that comes back has no transaction open, so that it can be used again. Where
+/// the disk is full or fails during a commit, SQLite ends the transaction by itself, and every later
+/// one on that connection would be refused: it is closed, and the next one opens the file anew.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // What is still to be rolled back is rolled back before the answer.
+    connection.ping().await?;
+    let is_at_rest = !connection.is_in_transaction();
+    if !is_at_rest {
+        tracing::warn!("a connection to SQLite is closed: its transaction was ended by an error");
+    }
+    Ok(is_at_rest)
 }
 
 /// Makes the file, if it is missing, readable by its owner only; SQLite gives the files beside it

@@ -34,6 +34,7 @@ mod changes;
 mod database;
 mod digest;
 mod facts;
+mod full;
 mod inbox;
 mod journal;
 mod keys;

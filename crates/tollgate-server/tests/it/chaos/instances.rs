@@ -29,7 +29,7 @@ async fn eight_thousand_events_a_quarter_twice_into_two_instances_count_once() {
     let post = Post::new(deliveries);
     post.send(CONNECTIONS, &[to_one, to_two]).await;
     assert_eq!(post.ledger().len(), EVENTS);
-    assert_eq!(post.refused.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(post.refused(), 0);
     for (id, statuses) in post.ledger() {
         let processed = statuses.iter().filter(|status| *status == "processed").count();
         assert!(processed <= 1, "{id} was processed {processed} times");

@@ -1,7 +1,5 @@
 //! Killed again and again while events arrive.
 
-use std::sync::atomic::Ordering;
-
 use tokio::sync::watch;
 
 use super::process::Process;
@@ -36,7 +34,7 @@ on_both! {
             address.send_replace(process.address);
         }
         sender.await.expect("everything is acknowledged in the end");
-        assert!(post.refused.load(Ordering::Relaxed) > 0, "no kill met a request: the test is blunt");
+        assert!(post.refused() > 0, "no kill met a request: the test is blunt");
         assert!(process.stop().await, "SIGTERM ends with 0");
 
         let troubled = State::settled(&url).await;

@@ -17,7 +17,31 @@ pub(super) struct Process {
 impl Process {
     /// Starts the binary on a free port and waits until it says that it listens.
     pub(super) async fn start(database_url: &str, folder: &std::path::Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_tollgate")), database_url, folder).await
+    }
+
+    /// The same where no file can grow beyond so many KiB: for the process it is a full disk.
+    pub(super) async fn start_with_room(
+        database_url: &str,
+        folder: &std::path::Path,
+        kib: u32,
+    ) -> Self {
+        let mut shell = Command::new("sh");
+        let blocks = kib * 2;
+        let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_tollgate")]);
+        Self::start_by(shell, database_url, folder).await
+    }
+
+    /// Gives it all the room there is.
+    pub(super) async fn give_room(&self) {
+        let id = self.child.id().expect("a running process").to_string();
+        let given = Command::new("prlimit").args(["--fsize=unlimited:", "--pid", &id]).status();
+        assert!(given.await.is_ok_and(|status| status.success()));
+    }
+
+    async fn start_by(mut command: Command, database_url: &str, folder: &std::path::Path) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .current_dir(folder)
             .env_clear()

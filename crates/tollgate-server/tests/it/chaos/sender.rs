@@ -23,7 +23,7 @@ pub(super) struct Post {
     /// Acknowledgements by event id: how often, and with which statuses.
     acknowledged: Mutex<BTreeMap<String, Vec<String>>>,
     progress: watch::Sender<usize>,
-    pub(super) refused: std::sync::atomic::AtomicUsize,
+    refused: watch::Sender<usize>,
 }
 
 /// The events of so many customers' lives, in order.
@@ -40,7 +40,7 @@ impl Post {
             queue: Mutex::new(events.into()),
             acknowledged: Mutex::new(BTreeMap::new()),
             progress: watch::channel(0).0,
-            refused: std::sync::atomic::AtomicUsize::new(0),
+            refused: watch::channel(0).0,
         })
     }
 
@@ -77,7 +77,7 @@ impl Post {
                 self.note(id, status);
                 continue;
             }
-            self.refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.refused.send_modify(|count| *count += 1);
             self.queue.lock().expect("the queue").push_back((id, body));
             tokio::task::yield_now().await;
         }
@@ -95,6 +95,17 @@ impl Post {
     pub(super) async fn acknowledged(&self, count: usize) {
         let mut progress = self.progress.subscribe();
         progress.wait_for(|reached| *reached >= count).await.expect("the sender lives");
+    }
+
+    /// How often an event was not acknowledged.
+    pub(super) fn refused(&self) -> usize {
+        *self.refused.borrow()
+    }
+
+    /// Waits until that has happened so often.
+    pub(super) async fn refused_so_often(&self, count: usize) {
+        let mut refused = self.refused.subscribe();
+        refused.wait_for(|reached| *reached >= count).await.expect("the sender lives");
     }
 
     /// The acknowledgements.

@@ -1,0 +1,46 @@
+//! A disk that is full for a while: refused as long as it is, well again by itself.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::process::Process;
+use super::sender::{Post, lives};
+use crate::support::{State, TestDatabase};
+
+/// Customers whose lives are sent; eleven events each.
+const CUSTOMERS: usize = 100;
+/// Room for the schema and a part of the events.
+const ROOM_KIB: u32 = 3_072;
+/// Refusals after which there is room again.
+const REFUSED: usize = 50;
+/// Time to take in everything once there is room.
+const WELL_AGAIN: Duration = Duration::from_mins(2);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_before_and_after_a_full_disk_is_there_once() {
+    let database = TestDatabase::sqlite();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = database.url();
+    let events = lives(CUSTOMERS);
+    let untroubled = State::of_untroubled_run(&events).await;
+
+    let process = Process::start_with_room(&url, folder.path(), ROOM_KIB).await;
+    let (_address, addresses) = watch::channel(process.address);
+    let post = Post::new(events.clone());
+    let sender = {
+        let post = std::sync::Arc::clone(&post);
+        tokio::spawn(async move { post.send(4, &[addresses]).await })
+    };
+    post.refused_so_often(REFUSED).await;
+    let before = post.ledger().len();
+    assert!(before > 0 && before < events.len(), "{before} of {}", events.len());
+    process.give_room().await;
+    let sent = tokio::time::timeout(WELL_AGAIN, sender).await.expect("it writes again");
+    sent.expect("everything is acknowledged in the end");
+    assert!(process.stop().await, "SIGTERM ends with 0");
+
+    let troubled = State::settled(&url).await;
+    assert_eq!(troubled.inbox.len(), events.len());
+    assert_eq!(troubled, untroubled);
+}
