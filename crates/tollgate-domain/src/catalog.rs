@@ -184,7 +184,10 @@ fn every_amount(money: Money, options: &CurrencyOptions) -> impl Iterator<Item =
 }
 
 /// How often a price is paid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Interval {
     /// Every month.
     Month,

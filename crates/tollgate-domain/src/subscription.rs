@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 pub mod order;
 mod plan_ahead;
 
-pub use plan_ahead::{Phase, PlannedItem, Schedule, ScheduleVersion};
+pub use plan_ahead::{Phase, PlannedItem, PlannedPrice, Schedule, ScheduleVersion};
 
 /// Stripe's status of a subscription; an open set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@
 //! and bounded in length: an optional one that is not so is dropped, a needed one is an error.
 
 use serde::Deserialize;
+use tollgate_domain::catalog::Interval;
 use tollgate_domain::ids::{CustomerId, IdError, ObjectId, PriceId, ProductId};
 use tollgate_domain::money::{Currency, Money};
 use tollgate_domain::{EventKind, Observation, Seen};
@@ -279,6 +280,11 @@ struct Price<'a> {
     /// Of a legacy plan, which has no `recurring`.
     #[serde(borrow)]
     usage_type: Field<Text<'a>>,
+    /// See `usage_type`.
+    #[serde(borrow)]
+    interval: Field<Text<'a>>,
+    /// See `usage_type`.
+    interval_count: Field<i64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -286,6 +292,9 @@ struct Price<'a> {
 struct Recurring<'a> {
     #[serde(borrow)]
     usage_type: Field<Text<'a>>,
+    #[serde(borrow)]
+    interval: Field<Text<'a>>,
+    interval_count: Field<i64>,
 }
 object_value!(Recurring);
 
@@ -307,6 +316,15 @@ impl Price<'_> {
     /// The product it is a price of; plans before 2018-02-05 have none.
     fn product(&self) -> Option<ProductId> {
         self.product.given().and_then(|id| ProductId::parse(&id.0).ok())
+    }
+
+    /// How often it is paid; `None` where that is not shown, or no plan is sold so.
+    fn interval(&self) -> Option<Interval> {
+        let (name, count) = match self.recurring.given() {
+            Some(recurring) => (&recurring.interval, &recurring.interval_count),
+            None => (&self.interval, &self.interval_count),
+        };
+        Interval::of_recurring(name.given()?.as_str(), count.given().copied().unwrap_or(1))
     }
 
     /// Whether it is paid by use, so that an item of it has no quantity.

@@ -47,7 +47,7 @@ impl Interval {
     }
 
     /// The interval a name speaks of.
-    fn said_by(name: &str) -> Option<Self> {
+    pub(crate) fn said_by(name: &str) -> Option<Self> {
         let says = |words: &[&str]| words.iter().any(|word| name.contains(word));
         if says(&["year", "annual"]) {
             Some(Self::Year)

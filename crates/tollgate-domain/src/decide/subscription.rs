@@ -68,13 +68,8 @@ fn take_schedule(draft: &mut Draft<'_>, seen: &SeenSchedule) -> bool {
     let rank = ranks.iter().find(|(kind, _)| *kind == observation.kind);
     let rank = rank.map_or(1, |(_, rank)| *rank);
     let event = observation.event.clone();
-    let shown = Schedule {
-        id: seen.id.clone(),
-        subscription: seen.subscription.clone(),
-        version: ScheduleVersion { over: seen.over, at: observation.at, rank, event },
-        phases: seen.phases.clone(),
-        cancels: seen.cancels,
-    };
+    let version = ScheduleVersion { over: seen.over, at: observation.at, rank, event };
+    let shown = Schedule::shown(seen, version);
     let known = draft.facts.schedules.get(&seen.id);
     let after = known.map_or_else(|| shown.clone(), |known| known.merged(&shown));
     let applied = after.version == shown.version;

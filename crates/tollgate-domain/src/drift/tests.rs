@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::catalog::builtin;
+use crate::ids::ObjectId;
 use crate::ids::{AccountId, CustomerId, PriceId, SubscriptionId};
+use crate::observation::EventKind;
 use crate::observation::{FetchCause, SeenSubscription};
+use crate::subscription::LifecycleRank;
 use crate::subscription::Version;
 
 const NOW: i64 = 1_795_000_000;

@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 
+use super::forecast::end_planned;
 use super::grace;
 use super::paid::{self, Paid};
 use super::sold::{Sold, sold};
@@ -146,7 +147,8 @@ impl Buyer<'_> {
         let is_current = self.subscription.state() == Some(state);
         let sold = sold(self.subscription.items_of(state), self.catalog);
         let mut add_from = |from: Timestamp, end: Option<Timestamp>, what| {
-            let end = end.into_iter().chain(state.pending_end()).chain(self.deleted_at()).min();
+            let set = state.pending_end().into_iter().chain(end_planned(self.facts, id, state));
+            let end = end.into_iter().chain(set).chain(self.deleted_at()).min();
             let until = next.map(|next| earlier(next, end)).or(end);
             spans.push(Held { from, until, what });
         };

@@ -5,6 +5,7 @@
 //! subscription of which nothing was heard for so long after its paid period is held on stale
 //! evidence: an event was lost, or never made.
 
+use super::forecast::end_planned;
 use super::paid::Paid;
 use crate::facts::Facts;
 use crate::subscription::{Subscription, SubscriptionStatus};
@@ -36,6 +37,7 @@ pub fn stale_since(subscription: &Subscription, facts: &Facts) -> Option<Timesta
     }
     let deleted = subscription.customer.as_ref().and_then(|id| facts.customers.get(id)?.deleted_at);
     let stale = since(proven_until(subscription, facts)?);
-    let ends = state.pending_end().into_iter().chain(deleted).min();
+    let planned = end_planned(facts, &subscription.id, state);
+    let ends = state.pending_end().into_iter().chain(planned).chain(deleted).min();
     ends.is_none_or(|end| stale < end).then_some(stale)
 }

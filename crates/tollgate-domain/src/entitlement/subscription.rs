@@ -31,6 +31,7 @@
 
 use std::borrow::Cow;
 
+use super::forecast::end_planned;
 use super::grace::{self, Cause};
 use super::paid::{InForce, Paid};
 use super::sold::{Sold, sold};
@@ -203,7 +204,8 @@ impl<'f> Case<'f> {
     /// When a subscription is over by what is known beside its status: the end set for it, or the
     /// deletion of its customer.
     fn end(&self, state: Option<&SubscriptionState>, customer: Option<&CustomerId>) -> Option<End> {
-        let set = state.and_then(SubscriptionState::pending_end);
+        let planned = state.and_then(|state| end_planned(self.facts, self.id, state));
+        let set = state.and_then(SubscriptionState::pending_end).into_iter().chain(planned).min();
         let set = set.map(|at| End { at, absence: Absence::Ended });
         let deleted = customer.and_then(|id| self.facts.customers.get(id)?.deleted_at);
         let deleted = deleted.map(|at| End { at, absence: Absence::CustomerDeleted });

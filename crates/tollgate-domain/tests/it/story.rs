@@ -364,6 +364,7 @@ impl Story {
                 price: PriceId::parse(price).unwrap(),
                 lookup_key: None,
                 product: None,
+                interval: None,
                 quantity: 1,
             }],
         };

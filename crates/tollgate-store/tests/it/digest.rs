@@ -47,7 +47,7 @@ on_both! {
         let mut source = Source::new();
         let id = account("acme");
         let mut changes: Vec<Change> = Vec::new();
-        while changes.len() < 60 {
+        while changes.len() < 120 {
             changes.extend(source.draw(&sample::changes()).into_iter()
                 .filter(|change| !matches!(change, Change::Note(_) | Change::CreateAccount)));
         }

@@ -2,7 +2,7 @@
 //! facts of every kind whose instants lie close together, so that they bear on each other. Must not
 //! know: the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::option;
@@ -413,6 +413,7 @@ fn planned(days: i64) -> impl Strategy<Value = Schedule> {
                 price: PriceId::parse("price_sietch_basic_monthly").unwrap(),
                 lookup_key: Some("sietch_basic_monthly".into()),
                 product: None,
+                interval: None,
                 quantity: 1,
             };
             let start = at(second + in_days * DAY);
@@ -422,6 +423,8 @@ fn planned(days: i64) -> impl Strategy<Value = Schedule> {
                 version: ScheduleVersion { over, at: at(second), rank: 1, event: event("sched") },
                 phases: vec![Phase { start, end: Some(start.plus_days(9)), items: vec![item] }],
                 cancels,
+                tied: false,
+                prices: BTreeMap::new(),
             }
         },
     )
@@ -465,6 +468,8 @@ pub(crate) fn over(count: usize) -> Vec<Change> {
             },
             phases: Vec::new(),
             cancels: false,
+            tied: false,
+            prices: BTreeMap::new(),
         };
         all.push(Change::SaveSchedule(schedule));
         all.push(Change::Note(format!("grace_ended:in_{number}")));

@@ -1,6 +1,8 @@
 //! Values for tests. Owns: short constructors and random facts of every kind. Must not know: the
 //! store.
 
+use std::collections::BTreeMap;
+
 use std::borrow::Cow;
 
 use proptest::collection::{btree_set, vec};
@@ -23,9 +25,9 @@ use tollgate_domain::payment::{
     SessionMode, SessionStatus,
 };
 use tollgate_domain::subscription::{
-    CollectionPause, LifecycleRank, PendingUpdate, Phase, PlannedItem, PreviousValues, Schedule,
-    ScheduleVersion, Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus,
-    Version,
+    CollectionPause, LifecycleRank, PendingUpdate, Phase, PlannedItem, PlannedPrice,
+    PreviousValues, Schedule, ScheduleVersion, Subscription, SubscriptionItem, SubscriptionState,
+    SubscriptionStatus, Version,
 };
 use tollgate_domain::{Facts, Timestamp};
 use tollgate_store::accounts::AccountHead;
@@ -286,6 +288,7 @@ fn planned() -> impl Strategy<Value = PlannedItem> {
         price: item.price,
         lookup_key: item.lookup_key,
         product: None,
+        interval: None,
         quantity: item.quantity,
     })
 }
@@ -300,10 +303,25 @@ fn schedule() -> impl Strategy<Value = Schedule> {
         .prop_map(|(start, end, items)| Phase { start, end, items });
     let version = (any::<bool>(), instant(), any::<u8>(), event_id())
         .prop_map(|(over, at, rank, event)| ScheduleVersion { over, at, rank, event });
-    let about = (object_id(), option::of(subscription_id()), any::<bool>());
-    (about, version, vec(phase, 0..3)).prop_map(|((id, subscription, cancels), version, phases)| {
-        Schedule { id, subscription, version, phases, cancels }
-    })
+    let price = (instant(), boxed_text(), any::<bool>()).prop_map(|(at, key, yearly)| {
+        let interval = yearly.then_some(tollgate_domain::catalog::Interval::Year);
+        PlannedPrice { at, lookup_key: key, product: None, interval }
+    });
+    let prices = vec((item(), price), 0..3).prop_map(|all| {
+        all.into_iter().map(|(item, price)| (item.price, price)).collect::<BTreeMap<_, _>>()
+    });
+    let about = (object_id(), option::of(subscription_id()), any::<bool>(), any::<bool>());
+    (about, version, vec(phase, 0..3), prices).prop_map(
+        |((id, subscription, cancels, tied), version, phases, prices)| Schedule {
+            id,
+            subscription,
+            version,
+            phases,
+            cancels,
+            tied,
+            prices,
+        },
+    )
 }
 
 fn invoice_payment() -> impl Strategy<Value = InvoicePayment> {

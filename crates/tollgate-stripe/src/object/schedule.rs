@@ -81,6 +81,7 @@ impl Item<'_> {
             price: price.price_id()?,
             lookup_key: optional_text(&price.lookup_key),
             product: price.product(),
+            interval: price.interval(),
             quantity,
         })
     }

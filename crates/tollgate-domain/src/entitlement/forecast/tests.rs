@@ -20,8 +20,11 @@ fn pending(scenario: &str) -> String {
         return "-".to_owned();
     };
     let plan = change.plan.map_or("?", |plan| catalog.plan(plan).unwrap().id.as_str());
+    let plan = if change.ends { "end" } else { plan };
     let when = if change.awaits_payment { "if paid before" } else { "at" };
-    format!("{plan} {when} {}", text(change.at))
+    let units = change.quantity.filter(|units| *units != 1);
+    let units = units.map_or_else(String::new, |units| format!("{units} x "));
+    format!("{units}{plan} {when} {}", text(change.at))
 }
 
 const ELITE: &str = "sub s elite active @0d period=0d..30d schedule=p";
@@ -77,7 +80,7 @@ fn a_plan_holds_while_its_schedule_rules_the_subscription() {
         (format!("{ELITE}\nplan p t elite:0d..30d,basic:30d..60d @5d"), "-"),
         // Nothing changes but the time.
         (format!("{ELITE}\nplan p s elite:0d..30d,elite:30d..60d @5d"), "-"),
-        (format!("{ELITE}\nplan p s elite:0d..30d,elite*3:30d..60d @5d"), "elite at 30d"),
+        (format!("{ELITE}\nplan p s elite:0d..30d,elite*3:30d..60d @5d"), "3 x elite at 30d"),
         (format!("{ELITE}\nplan p s elite:0d..30d,mystery:30d..60d @5d"), "? at 30d"),
     ] {
         assert_eq!(pending(&scenario), expected, "{scenario}");
@@ -87,6 +90,49 @@ fn a_plan_holds_while_its_schedule_rules_the_subscription() {
         &format!("{ELITE}\nplan p s elite:0d..30d,mystery:30d..60d @5d"),
         "40d: elite by subscription s always",
     );
+}
+
+#[test]
+fn the_end_of_a_schedule_that_cancels_is_the_subscriptions() {
+    let ends = format!("{ELITE}\nplan p s elite:0d..30d,elite:30d..60d @5d cancels");
+    assert_eq!(pending(&ends), "end at 60d");
+    let (catalog, facts) = read(&ends);
+    let at = |at: &str| outcome(&resolve(&facts, &catalog, time(at)), &catalog);
+    assert_eq!(at("40d"), "elite by subscription s until 60d");
+    assert_eq!(at("60d"), "starter by default always");
+    let first = format!("{ELITE}\nplan p s elite:0d..30d,basic:30d..60d @5d cancels");
+    assert_eq!(pending(&first), "basic at 30d", "one after the other");
+    for goes_on in ["over cancels", ""] {
+        let plan = format!("{ELITE}\nplan p s elite:0d..30d @5d {goes_on}");
+        assert_eq!(pending(&plan), "-", "{goes_on}");
+        check(&plan, "90d: elite by subscription s always");
+    }
+    // It was to end and did not: what Stripe told since then counts.
+    let alive = format!("{ends}\nsub s elite active @61d schedule=p");
+    check(&alive, "70d: elite by subscription s always");
+}
+
+#[test]
+fn plans_of_one_second_that_differ_are_tied_in_any_order() {
+    let seen = |phases: &str, event: &str| {
+        let (_, facts) = read(&format!("{ELITE}\nplan p s {phases} @5d"));
+        let mut one = facts.schedules.values().next().unwrap().clone();
+        one.version.event = crate::ids::EventId::parse(event).unwrap();
+        one
+    };
+    let one = seen("elite:0d..30d,basic:30d..60d", "evt_1");
+    let other = seen("elite:0d..30d,premium:30d..60d", "evt_2");
+    let same = seen("elite:0d..30d,premium:30d..60d", "evt_3");
+    let mut asked = seen("elite:0d..30d,basic:30d..60d", "evt_0");
+    asked.version.rank = 2;
+    assert!(!other.merged(&same).tied && !one.tied);
+    for all in [[&one, &other, &same], [&same, &other, &one], [&other, &one, &same]] {
+        let merged = all[0].merged(all[1]).merged(all[2]);
+        assert!(merged.tied && merged == all[2].merged(&all[1].merged(all[0])));
+        let settled = merged.merged(&asked);
+        assert!(!settled.tied && settled.phases == asked.phases);
+        assert_eq!(settled, asked.merged(&merged));
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What is billed and planned, for scenarios: invoices with their lines, schedules.
 
 use super::{Line, time};
+use std::collections::BTreeMap;
+
 use crate::ids::{CustomerId, InvoiceId, ObjectId, PriceId, SubscriptionId};
 use crate::money::Currency;
 use crate::payment::{
@@ -16,6 +18,7 @@ pub(super) fn planned(items: &str) -> Vec<PlannedItem> {
             price: PriceId::parse(&format!("price_{what}")).unwrap(),
             lookup_key: None,
             product: None,
+            interval: None,
             quantity: quantity.parse().unwrap(),
         }
     };
@@ -60,6 +63,8 @@ impl Line<'_> {
             version,
             phases: phases.split(',').map(phase).collect(),
             cancels: self.has("cancels"),
+            tied: false,
+            prices: BTreeMap::new(),
         }
     }
 

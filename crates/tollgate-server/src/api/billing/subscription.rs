@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tollgate_domain::buying::{Candidates, TimingWish};
-use tollgate_domain::catalog::{Allowance, PlanIndex};
+use tollgate_domain::catalog::{Allowance, Interval, PlanIndex};
 use tollgate_domain::entitlement::{Resolution, SourceKind, forecast};
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::payment::InvoiceStatus;
@@ -157,9 +157,17 @@ pub struct BoostOut {
 #[serde(rename_all = "camelCase")]
 #[schema(as = PendingChange)]
 pub struct PendingOut {
-    /// The plan it leads to; absent where it sells none of the catalog.
+    /// The plan it leads to; absent where it sells none of the catalog, or ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
+    /// Units of that plan; absent where the subscription ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<u64>,
+    /// How often it will be paid, `month` or `year`; absent while that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// The subscription ends with it.
+    pub ends: bool,
     /// When it takes effect; or, where it awaits its payment, when it is given up.
     pub at: String,
     /// It takes effect when it is paid.
@@ -260,13 +268,10 @@ pub async fn change(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let changed = app.change_plan(wanted(&asked, &account, &plan)?).await?;
     let pending = match changed {
         Changed::Nothing | Changed::InEffect => None,
-        Changed::Scheduled(at) => {
-            let (tier, at) = (Some(plan), at.to_string());
-            Some(PendingOut { tier, at, awaits_payment: false, url: None })
-        }
+        Changed::Scheduled(at) => Some(PendingOut::asked(&asked, plan, at.to_string())),
         Changed::AwaitsPayment { until, url } => {
-            let (tier, at) = (Some(plan), until.to_string());
-            Some(PendingOut { tier, at, awaits_payment: true, url })
+            let change = PendingOut::asked(&asked, plan, until.to_string());
+            Some(PendingOut { awaits_payment: true, url, ..change })
         }
     };
     standing(&app, &account, 0, pending).await
@@ -382,8 +387,51 @@ fn shown(
             tier: boost.plan.map_or_else(String::new, |plan| plan_id(catalog, plan)),
             until: boost.until.map(|at| at.to_string()),
         }),
-        pending_change: pending_change.or_else(|| pending(facts, base?, catalog)),
+        pending_change: PendingOut::of(
+            pending_change,
+            base.and_then(|base| pending(facts, base, catalog)),
+        ),
         revision: facts.revision,
+    }
+}
+
+const fn word(every: Interval) -> &'static str {
+    match every {
+        Interval::Month => "month",
+        Interval::Year => "year",
+        Interval::OneTime => "once",
+    }
+}
+
+impl PendingOut {
+    /// What was just asked for, as far as the question says it.
+    fn asked(asked: &ChangeIn, tier: String, at: String) -> Self {
+        let interval = asked.interval.as_deref().and_then(Interval::parse);
+        Self {
+            tier: Some(tier),
+            quantity: asked.quantity,
+            interval: interval.map(|every| word(every).to_owned()),
+            ends: false,
+            at,
+            awaits_payment: false,
+            url: None,
+        }
+    }
+
+    /// What was just asked for, with what is known of the same change, else what is known.
+    fn of(asked: Option<Self>, known: Option<Self>) -> Option<Self> {
+        match (asked, known) {
+            (Some(asked), Some(known))
+                if (&asked.tier, asked.awaits_payment) == (&known.tier, known.awaits_payment) =>
+            {
+                Some(Self {
+                    quantity: asked.quantity.or(known.quantity),
+                    interval: asked.interval.or(known.interval),
+                    ..asked
+                })
+            }
+            (asked, known) => asked.or(known),
+        }
     }
 }
 
@@ -395,6 +443,9 @@ fn pending(facts: &Facts, subscription: &Subscription, catalog: &Catalog) -> Opt
     let open = invoice.filter(|invoice| invoice.state.status == InvoiceStatus::Open);
     Some(PendingOut {
         tier: change.plan.map(|plan| plan_id(catalog, plan)),
+        quantity: change.quantity,
+        interval: change.interval.map(|every| word(every).to_owned()),
+        ends: change.ends,
         at: change.at.to_string(),
         awaits_payment: change.awaits_payment,
         url: open.and_then(|invoice| invoice.state.hosted_url.as_deref()).map(str::to_owned),

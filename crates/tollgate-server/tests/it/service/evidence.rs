@@ -25,6 +25,11 @@ struct World {
 
 impl World {
     async fn start(database: &TestDatabase, key: bool) -> Self {
+        Self::start_with(database, key, None).await
+    }
+
+    /// With this catalog instead of the one that maps price ids.
+    async fn start_with(database: &TestDatabase, key: bool, catalog_name: Option<&str>) -> Self {
         let at = Timestamp::parse(NOW).unwrap();
         let stripe = server::start(ServerOptions::standing(&catalog(), at, 7)).await.unwrap();
         let mut environment = Vec::new();
@@ -34,7 +39,8 @@ impl World {
                 ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
             ];
         }
-        let settings = Settings { environment, ..Settings::default() };
+        let named = catalog_name.map(str::to_owned);
+        let settings = Settings { environment, catalog: named, ..Settings::default() };
         let mut app = TestApp::start_with(database, settings).await;
         app.key = app.make_key(&[Scope::Check, Scope::Billing, Scope::AdminRead], None).await;
         Self { app, stripe, handed: 0 }
@@ -89,6 +95,35 @@ impl World {
     fn pass(&self, by: Duration) {
         let now = self.stripe.advance(by);
         self.app.clock.set(now);
+    }
+
+    /// Gives a subscription a schedule whose phases sell these plans, a month each.
+    fn plan(&self, id: &str, plans: &[&str], ending: &str) -> String {
+        let made =
+            self.call(Method::Post, "/v1/subscription_schedules", &[("from_subscription", id)]);
+        let schedule = made["id"].as_str().unwrap().to_owned();
+        self.plan_anew(&schedule, plans, ending);
+        schedule
+    }
+
+    fn plan_anew(&self, schedule: &str, plans: &[&str], ending: &str) {
+        let path = format!("/v1/subscription_schedules/{schedule}");
+        let made = self.call(Method::Get, &path, &[]);
+        let now = &made["phases"][0];
+        let mut form = vec![
+            ("end_behavior".to_owned(), ending.to_owned()),
+            ("phases[0][start_date]".to_owned(), now["start_date"].to_string()),
+            ("phases[0][end_date]".to_owned(), now["end_date"].to_string()),
+        ];
+        for (place, plan) in plans.iter().enumerate() {
+            let price = sandbox_price_id(&catalog(), plan, Interval::Month);
+            form.push((format!("phases[{place}][items][0][price]"), price));
+            if place > 0 {
+                form.push((format!("phases[{place}][iterations]"), "1".to_owned()));
+            }
+        }
+        let form: Vec<(&str, &str)> = form.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        self.call(Method::Post, &path, &form);
     }
 
     async fn check(&self, at: &str) -> Value {
@@ -214,6 +249,59 @@ on_both! {
         world.app.post("/api/v1/billing/subscription/change", &json!({"accountId": "acme", "tier": "elite"})).await;
         assert!(world.subscription().await.get("pendingChange").is_none());
         assert_eq!(world.check(&later).await["tier"], "elite");
+        world.stop().await;
+    }
+
+    async fn a_plan_made_in_stripe_for_prices_known_by_lookup_key_is_foretold(database: &TestDatabase) {
+        let mut world = World::start_with(database, true, Some("sietch")).await;
+        let (_, id) = world.subscribe("elite");
+        world.hand_over(|_| true).await;
+        world.ask_stripe().await;
+        world.plan(&id, &["elite", "basic"], "release");
+        world.hand_over(|_| true).await;
+        world.pass(Duration::from_secs(5));
+        world.ask_stripe().await;
+        let pending = world.subscription().await["pendingChange"].clone();
+        assert_eq!((&pending["tier"], &pending["quantity"]), (&json!("basic"), &json!(1)), "{pending}");
+        assert_eq!((&pending["interval"], &pending["ends"]), (&json!("month"), &json!(false)), "{pending}");
+        let later = world.app.now().plus_days(40).to_string();
+        assert_eq!(world.check(&later).await["tier"], "basic");
+        assert_eq!(world.ask_stripe().await, 0, "once is enough");
+        world.stop().await;
+    }
+
+    async fn of_plans_of_one_second_the_one_stripe_has_is_shown(database: &TestDatabase) {
+        let mut world = World::start(database, true).await;
+        let (_, id) = world.subscribe("elite");
+        world.hand_over(|_| true).await;
+        world.ask_stripe().await;
+        let schedule = world.plan(&id, &["elite", "basic"], "release");
+        for other in ["premium", "basic", "exclusive", "basic", "premium"] {
+            world.plan_anew(&schedule, &["elite", other], "release");
+        }
+        world.hand_over(|_| true).await;
+        world.pass(Duration::from_secs(5));
+        world.ask_stripe().await;
+        let pending = world.subscription().await["pendingChange"].clone();
+        assert_eq!(pending["tier"], "premium", "{pending}");
+        world.stop().await;
+    }
+
+    async fn the_end_that_a_schedule_sets_is_foretold(database: &TestDatabase) {
+        let mut world = World::start(database, false).await;
+        let (_, id) = world.subscribe("elite");
+        world.plan(&id, &["elite"], "cancel");
+        world.hand_over(|_| true).await;
+        let shown = world.subscription().await;
+        let (pending, end) = (&shown["pendingChange"], &shown["currentPeriodEnd"]);
+        assert_eq!((&pending["ends"], &pending["at"]), (&json!(true), end), "{shown}");
+        assert!(pending.get("tier").is_none() && pending.get("quantity").is_none(), "{shown}");
+        let now = world.check(&world.app.now().to_string()).await;
+        assert_eq!((&now["tier"], &now["validUntil"]), (&json!("elite"), end), "{now}");
+        let later = world.app.now().plus_days(40).to_string();
+        assert_eq!(world.check(&later).await["tier"], "starter");
+        let timeline = world.app.get(&format!("/api/v1/accounts/acme/timeline?to={later}")).await.json();
+        assert_eq!(timeline["spans"].as_array().unwrap().last().unwrap()["tier"], "starter", "{timeline}");
         world.stop().await;
     }
 
