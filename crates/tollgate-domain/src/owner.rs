@@ -9,8 +9,9 @@
 //! The account of a group follows from all that was ever told of it, whatever the order of
 //! arrival: the strongest [`Basis`] decides. So an object that names its own account belongs to it
 //! even if its customer is another's, and an event that arrives before the one that names the
-//! account moves with its group when that one comes. Of two claims the earlier one (by Stripe's
-//! time) decides: what contradicts a claim made before moves nothing and is reported. Metadata can
+//! account moves with its group when that one comes. What an object says of itself goes before what
+//! others (a session, an invoice) say of it; of two equal claims the earlier one (by Stripe's time)
+//! decides: what contradicts a claim made before moves nothing and is reported. Metadata can
 //! be edited by whoever holds a restricted key, so only a person moves what was claimed.
 
 use std::cmp::Reverse;
@@ -65,12 +66,13 @@ pub enum Basis {
 /// A claim as evidence: the least of all claims decides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Claimed {
+    /// Another object than the one that stands for the group said so: what names itself goes first,
+    /// whenever it did.
+    pub named: bool,
     /// Stripe's time of the event.
     pub at: Timestamp,
     /// The event says that the metadata was changed by what it tells of.
     pub edited: bool,
-    /// Another object than the one that stands for the group said so.
-    pub named: bool,
     /// The event.
     pub event: EventId,
 }
@@ -300,8 +302,8 @@ impl Catalog {
 
 /// Finds the owner of an event by what is known of its references.
 ///
-/// In this order: what a person said of the group; what objects of the group claim, the earliest
-/// first; whom the customer belongs to, by a person's word, by its own metadata or by what was
+/// In this order: what a person said of the group; what the subscription itself claims, then what other
+/// objects of the group claim, the earliest of each first; whom the customer belongs to, by a person's word, by its own metadata or by what was
 /// claimed for others who name it; the account that stands for the customer; a verified e-mail.
 pub fn choose(observation: &Observation, known: &impl Directory) -> Owner {
     let Some(decided) = Decided::of(observation, known) else { return Owner::Nobody };

@@ -182,7 +182,7 @@ fn read_basis(text: &str, follows: Option<ObjectId>) -> Option<Basis> {
             let (at, flags, event) = (parts.next()?, parts.next()?, parts.next()?);
             let (edited, named) = (flags.starts_with('1'), flags.ends_with('1'));
             let event = EventId::parse(event).ok()?;
-            Some(Basis::Claimed(Claimed { at: millis(at)?, edited, named, event }))
+            Some(Basis::Claimed(Claimed { named, at: millis(at)?, edited, event }))
         }
     }
 }

@@ -19,14 +19,15 @@ fn object(id: &str) -> ObjectId {
     ObjectId::parse(id).unwrap()
 }
 
-/// `claim 5`: claimed in that second; `word 5`: said by a person then; `cus_1`: follows a customer;
-/// `mail`: by e-mail.
+/// `claim 5`: claimed in that second; `other 5`: by another object than what stands for the group;
+/// `word 5`: said by a person then; `cus_1`: follows a customer; `mail`: by e-mail.
 fn basis(text: &str) -> Basis {
     let (word, second) = text.split_once(' ').unwrap_or((text, "0"));
     let at = Timestamp::from_unix_seconds(second.parse().unwrap());
     let event = EventId::parse("evt_0").unwrap();
     match word {
-        "claim" => Basis::Claimed(Claimed { at, edited: false, named: false, event }),
+        "claim" => Basis::Claimed(Claimed { named: false, at, edited: false, event }),
+        "other" => Basis::Claimed(Claimed { named: true, at, edited: false, event }),
         "word" => Basis::Relinked { at },
         "mail" => Basis::Matched,
         customer => Basis::Followed(object(customer)),
@@ -284,10 +285,10 @@ fn what_was_claimed_first_stays_and_what_a_person_said_stays_longer() {
 fn in_one_second_the_subscription_itself_comes_before_others_and_metadata_before_its_change() {
     let claimed = |edited, named| {
         let (at, event) = (Timestamp::from_unix_seconds(1), EventId::parse("evt_1").unwrap());
-        Basis::Claimed(Claimed { at, edited, named, event })
+        Basis::Claimed(Claimed { named, at, edited, event })
     };
     assert!(claimed(false, false).is_stronger(&claimed(false, true)));
-    assert!(claimed(false, true).is_stronger(&claimed(true, false)));
+    assert!(claimed(true, false).is_stronger(&claimed(false, true)), "its own goes first");
     assert!(basis("word 6").is_stronger(&basis("word 5")), "the latest word counts");
     assert!(basis("word 1").is_stronger(&basis("claim 0")));
     assert!(basis("cus_1").is_stronger(&basis("mail")));
@@ -310,7 +311,7 @@ fn what_an_event_tells_of_its_group_is_written_once() {
         (
             invoice as fn() -> Seen,
             "a",
-            "in_1<cs_1=a by claim 15; cus_1=a by claim 5",
+            "in_1<cs_1=a by other 15; cus_1=a by claim 5",
             vec!["cs_1=a by claim 10"],
         ),
     ] {

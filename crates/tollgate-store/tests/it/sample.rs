@@ -670,7 +670,7 @@ pub(crate) fn link(id: &str, owner: &str) -> tollgate_domain::Link {
         object: object(id),
         account: account(owner),
         root: object(id),
-        basis: Basis::Claimed(Claimed { at: at(0), edited: false, named: false, event }),
+        basis: Basis::Claimed(Claimed { named: false, at: at(0), edited: false, event }),
         gone_at: None,
     }
 }

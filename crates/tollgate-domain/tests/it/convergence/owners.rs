@@ -155,6 +155,28 @@ fn each_subscription_of_one_customer_belongs_to_the_account_it_names() {
 }
 
 #[test]
+fn a_subscription_that_names_its_account_goes_before_the_session_that_names_another() {
+    let catalog = catalog();
+    let sub = Sub::of("sub_1", "active", "price_basic");
+    let story = Story::of("a session that names another account")
+        .session(E::CheckoutCompleted, &Cs::subscription("cs_1", "sub_1"))
+        .sub(E::SubscriptionCreated, &sub)
+        .invoice(E::InvoicePaid, &paid("in_1", "sub_1"))
+        .sub(E::SubscriptionUpdated, &sub);
+    for (claims, owner) in
+        [("b a b -", "acme"), ("b - - a", "acme"), ("b a b b", "acme"), ("b - b -", "borealis")]
+    {
+        let story = claiming(story.clone(), claims);
+        for grain in GRAINS {
+            assert_owners_in_every_order(&story.clone().coarse(grain), &catalog);
+        }
+        let world = World::after(&story.events, &catalog);
+        let owner = &world.facts[&AccountId::parse(owner).unwrap()];
+        assert!(owner.subscriptions.contains_key("sub_1"), "{claims}");
+    }
+}
+
+#[test]
 fn a_deleted_customer_ends_what_it_pays_for_in_every_account() {
     let catalog = catalog();
     let (one, two) =
