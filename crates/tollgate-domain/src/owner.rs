@@ -14,7 +14,7 @@
 //! decides: what contradicts a claim made before moves nothing and is reported. Metadata can
 //! be edited by whoever holds a restricted key, so only a person moves what was claimed.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
 use crate::catalog::{Catalog, Interval};
@@ -63,11 +63,15 @@ pub enum Basis {
     Met,
 }
 
+/// How much earlier a claim of another object must be to go before that of the object itself: the
+/// events of one checkout lie closer together, and whoever edits metadata comes later.
+const OWN_CLAIM_LEAD_MS: i64 = 60_000;
+
 /// A claim as evidence: the least of all claims decides.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claimed {
-    /// Another object than the one that stands for the group said so: what names itself goes first,
-    /// whenever it did.
+    /// Another object than the one that stands for the group said so. It counts as if it had been
+    /// told a minute later.
     pub named: bool,
     /// Stripe's time of the event.
     pub at: Timestamp,
@@ -75,6 +79,25 @@ pub struct Claimed {
     pub edited: bool,
     /// The event.
     pub event: EventId,
+}
+
+impl Claimed {
+    fn rank(&self) -> (Timestamp, bool, bool, &EventId) {
+        let lead = if self.named { OWN_CLAIM_LEAD_MS } else { 0 };
+        (self.at.plus_ms(lead), self.named, self.edited, &self.event)
+    }
+}
+
+impl Ord for Claimed {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Claimed {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Basis {

@@ -289,6 +289,8 @@ fn in_one_second_the_subscription_itself_comes_before_others_and_metadata_before
     };
     assert!(claimed(false, false).is_stronger(&claimed(false, true)));
     assert!(claimed(true, false).is_stronger(&claimed(false, true)), "its own goes first");
+    assert!(basis("claim 65").is_stronger(&basis("other 5")), "in one checkout too");
+    assert!(basis("other 5").is_stronger(&basis("claim 66")), "a later edit moves nothing");
     assert!(basis("word 6").is_stronger(&basis("word 5")), "the latest word counts");
     assert!(basis("word 1").is_stronger(&basis("claim 0")));
     assert!(basis("cus_1").is_stronger(&basis("mail")));
