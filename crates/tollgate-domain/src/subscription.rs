@@ -5,6 +5,8 @@
 //! total order, so the set can be filled in any order and with repetitions and the state is the
 //! same (Stripe promises neither order nor single delivery, and times have whole seconds).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::codec::text_form;
@@ -330,6 +332,15 @@ pub struct PreviousValues {
     pub latest_invoice: Option<Option<InvoiceId>>,
 }
 
+/// A lookup key of a price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceKey {
+    /// The key.
+    pub key: Box<str>,
+    /// The newest observation that showed it: a key may go over to another price.
+    pub version: Version,
+}
+
 /// Everything known of one subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
@@ -349,6 +360,10 @@ pub struct Subscription {
     /// all of them, in the same order. Else empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub whole: Vec<SubscriptionState>,
+    /// The lookup keys its items ever showed of their prices: lines of invoices since 2025 and planned
+    /// items name prices by their ids alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub price_keys: BTreeMap<PriceId, PriceKey>,
     /// The observations that were loaded, oldest first, contenders included: at least those from
     /// the last settled one before the window of [`crate::facts::Window`] to its end.
     #[serde(skip)]

@@ -7,6 +7,7 @@
 //! lookup keys and products, which only some events carry. The encoding is one JSON list per line, its
 //! first value the kind of line.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -79,7 +80,8 @@ impl Canonical {
                 states.iter().map(without_price_names).collect::<Vec<_>>()
             };
             let contenders = without(&one.contenders);
-            self.put("subscription", &Subscription { contenders, ..one.clone() })?;
+            let price_keys = BTreeMap::new();
+            self.put("subscription", &Subscription { contenders, price_keys, ..one.clone() })?;
             self.put_all("observation", &without(&one.history))?;
         }
         self.put_all("schedule", facts.schedules.values())?;

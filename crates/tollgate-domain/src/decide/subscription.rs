@@ -97,6 +97,7 @@ fn merge(draft: &Draft<'_>, known: Option<&Subscription>, seen: &SeenSubscriptio
         member: least_member(known.member.as_ref(), member),
         contenders: known.contenders.clone(),
         whole: known.whole.clone(),
+        price_keys: known.price_keys.clone(),
         history: Vec::new(),
     };
     merged.observe(seen.state.clone());

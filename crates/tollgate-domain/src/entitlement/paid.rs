@@ -240,9 +240,7 @@ impl<'f> Left<'f> {
 
 /// The lookup key of a line's price as the subscription showed it: lines since 2025 do not.
 fn shown_key(line: &InvoiceLine, subscription: Option<&Subscription>) -> Option<Box<str>> {
-    let states = subscription.into_iter().flat_map(|one| one.contenders.iter().chain(&one.history));
-    let mut items = states.flat_map(|state| &state.items);
-    items.find(|item| item.price == line.price)?.lookup_key.clone()
+    subscription?.price_key(&line.price).map(Box::from)
 }
 
 /// Of what is left for each item, what was paid last.

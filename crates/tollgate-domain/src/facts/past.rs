@@ -106,6 +106,7 @@ impl Subscription {
             member: self.member.clone(),
             contenders: Vec::new(),
             whole: Vec::new(),
+            price_keys: self.price_keys.clone(),
             history: Vec::new(),
         };
         let by_then = |state: &&SubscriptionState| state.version.at <= at;

@@ -17,9 +17,13 @@
 //! where they differ the state stays uncertain until Stripe is asked again.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
-use super::{LifecycleRank, PreviousValues, Subscription, SubscriptionItem, SubscriptionState};
-use crate::ids::{CustomerId, MemberId, SubscriptionId};
+use super::{
+    LifecycleRank, PreviousValues, PriceKey, Subscription, SubscriptionItem, SubscriptionState,
+    Version,
+};
+use crate::ids::{CustomerId, MemberId, PriceId, SubscriptionId};
 
 /// Most observations of one second that compete; beyond it the lowest-ranked are forgotten.
 pub const CONTENDERS_MAX: usize = 16;
@@ -32,13 +36,40 @@ impl Subscription {
         member: Option<MemberId>,
         state: SubscriptionState,
     ) -> Self {
-        let (contenders, whole) = (vec![state], Vec::new());
-        Self { id, customer, member, contenders, whole, history: Vec::new() }
+        let mut new = Self {
+            id,
+            customer,
+            member,
+            contenders: Vec::new(),
+            whole: Vec::new(),
+            price_keys: BTreeMap::new(),
+            history: Vec::new(),
+        };
+        new.observe(state);
+        new
+    }
+
+    /// The lookup key of a price, as an item of this subscription showed it.
+    pub fn price_key(&self, price: &PriceId) -> Option<&str> {
+        self.price_keys.get(price).map(|shown| &*shown.key)
+    }
+
+    fn keep_price_keys(&mut self, state: &SubscriptionState) {
+        for item in &state.items {
+            let Some(key) = &item.lookup_key else { continue };
+            let rank = |version: &Version| (version.at, version.rank, version.event.clone());
+            let known = self.price_keys.get(&item.price);
+            if known.is_none_or(|known| rank(&known.version) < rank(&state.version)) {
+                let shown = PriceKey { key: key.clone(), version: state.version.clone() };
+                self.price_keys.insert(item.price.clone(), shown);
+            }
+        }
     }
 
     /// Takes in one more observation; returns whether it now competes to be the state (an
     /// observation older than the state, or one already known, does not).
     pub fn observe(&mut self, state: SubscriptionState) -> bool {
+        self.keep_price_keys(&state);
         let before = std::mem::take(&mut self.whole);
         let shown = (!state.items_cut).then(|| state.clone());
         let displaced = match self.contenders.first() {

@@ -423,10 +423,14 @@ fn ask_notes<'a>(all: &mut BTreeSet<Asked<'a>>, account: &'a str, facts: &'a Fac
         let badges = one.sales.iter().all(|sale| sale.goods == Goods::Badge);
         !one.sales.is_empty() && one.sales.len() >= one.lines.len() && badges
     };
+    // A grace is told of by the invoice that failed, else by the newest one, known or not.
+    let states = facts.subscriptions.values().filter_map(Subscription::state);
+    let newest = states.filter_map(|state| state.latest_invoice.as_ref());
     let subjects = facts
         .subscriptions
         .keys()
         .map(Key::text)
+        .chain(newest.map(Key::text))
         .chain(due.map(|one| one.id.text()))
         .chain(facts.purchases.values().filter(|one| !timeless(one)).map(|one| one.id.text()))
         .chain(facts.waivers.iter().map(|one| one.id.as_str()))

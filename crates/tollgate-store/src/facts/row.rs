@@ -6,6 +6,7 @@
 //! range of ids is a span of time.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -330,6 +331,7 @@ impl StoredRow<'_> {
             member: None,
             contenders: Vec::new(),
             whole: Vec::new(),
+            price_keys: BTreeMap::new(),
             history: Vec::new(),
         });
         known.remember(state);

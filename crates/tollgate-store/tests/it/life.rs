@@ -112,6 +112,10 @@ fn told(days: i64) -> impl Strategy<Value = Vec<Change>> {
     })
 }
 
+/// The price of the plan that a subscription shows, one after the other.
+const SHOWN: [&str; 3] =
+    ["sietch_premium_monthly", "sietch_basic_monthly", "sietch_exclusive_monthly"];
+
 fn state_of(
     number: usize,
     second: i64,
@@ -134,7 +138,7 @@ fn state_of(
             event: event(&number.to_string()),
         },
         status: SubscriptionStatus::parse(status),
-        items: vec![item("sietch_premium_monthly", 1), item("sietch_boost", boosts)],
+        items: vec![item(SHOWN[number / 10 % SHOWN.len()], 1), item("sietch_boost", boosts)],
         cancel_at_period_end: false,
         cancel_at: None,
         canceled_at: None,
@@ -166,6 +170,7 @@ struct Billed {
     gives_back: bool,
     refunded: bool,
     by_charge: bool,
+    by_id: bool,
 }
 
 fn billed(days: i64) -> impl Strategy<Value = Billed> {
@@ -206,6 +211,7 @@ fn billed(days: i64) -> impl Strategy<Value = Billed> {
                 gives_back: gives_back && odd == 1,
                 refunded: odd == 2,
                 by_charge,
+                by_id: odd > 4,
             }
         },
     )
@@ -217,7 +223,8 @@ fn of_invoice(number: usize, billed: Billed) -> Vec<Change> {
     let seen = event(&format!("in_{number}"));
     let line = |amount_minor| InvoiceLine {
         price: PriceId::parse(&format!("price_{}", billed.key)).unwrap(),
-        lookup_key: Some(billed.key.into()),
+        // Lines since 2025 name the price by its id alone.
+        lookup_key: (!billed.by_id).then(|| billed.key.into()),
         product: None,
         quantity: 9,
         amount_minor,
@@ -454,6 +461,7 @@ pub(crate) fn over(count: usize) -> Vec<Change> {
             gives_back: false,
             refunded: odd,
             by_charge: odd,
+            by_id: false,
         };
         all.extend(of_invoice(number, billed));
         all.extend(of_purchase(number, (day(number), odd.then_some(30), "refunded", 0)));
