@@ -1,9 +1,10 @@
 //! Events in: what each is answered and what it leaves behind.
 
 use crate::support::{NOW, SECRET, Settings, State, TestApp, TestDatabase, on_both};
-use serde_json::json;
+use serde_json::{Value, json};
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
+use tollgate_sandbox::StripeEvent;
 use tollgate_store::journal::JournalFilter;
 use tollgate_stripe::SigningSecret;
 
@@ -167,25 +168,39 @@ on_both! {
     }
 
     async fn grace_ends_by_itself_and_is_told_once(database: &TestDatabase) {
-        let app = TestApp::start(database).await;
-        app.deliver_all(&app.scenario("dunning", "acme")).await;
-        app.run_workers().await;
-        let check = app.check("acme", "weekly_digest").await;
-        assert_eq!((&check["canAccess"], &check["inGracePeriod"]), (&json!(true), &json!(true)), "{check}");
-        let until = Timestamp::parse(check["graceUntil"].as_str().unwrap()).unwrap();
-        app.clock.set(until.plus_ms(-1));
-        assert_eq!(app.check("acme", "weekly_digest").await["canAccess"], true);
-        app.clock.set(until);
-        let check = app.check("acme", "weekly_digest").await;
-        assert_eq!((&check["canAccess"], &check["reason"]["code"]), (&json!(false), &json!("payment_past_due")), "{check}");
-        for _ in 0..3 {
+        for (name, with_invoices) in [("acme", true), ("borealis", false)] {
+            let app = TestApp::start(database).await;
+            let mut events = app.scenario("dunning", name);
+            let of_invoices = |event: &StripeEvent| event.kind.starts_with("invoice.");
+            events.retain(|event| with_invoices || !of_invoices(event));
+            app.deliver_all(&events).await;
             app.run_workers().await;
+            let check = app.check(name, "weekly_digest").await;
+            assert_eq!((&check["canAccess"], &check["inGracePeriod"]), (&json!(true), &json!(true)), "{check}");
+            let until = Timestamp::parse(check["graceUntil"].as_str().unwrap()).unwrap();
+            app.clock.set(until.plus_ms(-1));
+            assert_eq!(app.check(name, "weekly_digest").await["canAccess"], true);
+            app.clock.set(until);
+            let check = app.check(name, "weekly_digest").await;
+            assert_eq!((&check["canAccess"], &check["reason"]["code"]), (&json!(false), &json!("payment_past_due")), "{check}");
+            let account = AccountId::parse(name).unwrap();
+            for round in 0..3 {
+                app.run_workers().await;
+                // Whatever happens to the subscription next, it is looked at again.
+                let last = events.iter().rfind(|event| event.kind == "customer.subscription.updated");
+                let mut again: Value = serde_json::from_str(&last.unwrap().body).unwrap();
+                again["id"] = json!(format!("evt_again_{name}_{round}"));
+                again["created"] = json!(app.now().unix_seconds());
+                again["data"]["object"]["description"] = json!(format!("changed {round} times"));
+                again["data"]["previous_attributes"] = json!({"description": null});
+                assert_eq!(app.deliver(&again.to_string()).await.status, 200);
+                app.run_workers().await;
+                let told = tollgate_store::outbox::list(&app.app().engine.db, &account, 0, 1000).await.unwrap();
+                let ended = told.iter().filter(|event| event.kind == "grace_period.ended").count();
+                assert_eq!(ended, 1, "{:?}", told.iter().map(|e| e.kind.clone()).collect::<Vec<_>>());
+            }
+            app.stop().await;
         }
-        let account = AccountId::parse("acme").unwrap();
-        let events = tollgate_store::outbox::list(&app.app().engine.db, &account, 0, 1000).await.unwrap();
-        let ended = events.iter().filter(|event| event.kind == "grace_period.ended").count();
-        assert_eq!(ended, 1, "{:?}", events.iter().map(|e| e.kind.clone()).collect::<Vec<_>>());
-        app.stop().await;
     }
 
     async fn ends_of_bought_grants_and_of_a_trials_grace_are_told_once(database: &TestDatabase) {
