@@ -7,7 +7,7 @@ use tollgate_domain::Timestamp;
 use tollgate_domain::buying::managed::sells;
 use tollgate_domain::buying::{KnownPrice, PlanWish};
 use tollgate_domain::catalog::{CheckoutTerms, CheckoutWish, Interval, PriceTarget};
-use tollgate_domain::ids::{AccountId, CustomerId, SessionId};
+use tollgate_domain::ids::{AccountId, CustomerId, SessionId, SubscriptionId};
 use tollgate_domain::payment::SessionStatus;
 use tollgate_store::checkout_attempts::{self, Attempt, AttemptSession, AttemptStatus, NewAttempt};
 use tollgate_store::{StoreError, facts, stripe_requests};
@@ -271,8 +271,9 @@ impl App {
             let new = NewAttempt { id: &id, who, kind: KIND, fingerprint: &fingerprint };
             let begun = checkout_attempts::begin(&self.engine.db, &new, now).await?;
             let Some(attempt) = begun else { continue };
-            if let Some(over) = self.over(&attempt, &facts.account, now).await? {
+            if let Some((over, started)) = self.over(&attempt, &facts.account, now).await? {
                 checkout_attempts::close(&self.engine.db, &attempt, over, now).await?;
+                self.refuse_second(stripe, facts, started).await?;
                 continue;
             }
             if attempt.fingerprint != fingerprint {
@@ -371,21 +372,46 @@ impl App {
         Ok(())
     }
 
-    /// Whether a pending purchase is over by what we know, and how it ended.
+    /// Whether a pending purchase is over by what we know, how it ended, and the subscription it
+    /// started.
     async fn over(
         &self,
         attempt: &Attempt,
         account: &AccountId,
         now: Timestamp,
-    ) -> Result<Option<AttemptStatus>, BillingError> {
+    ) -> Result<Option<(AttemptStatus, Option<SubscriptionId>)>, BillingError> {
         let Some(session) = &attempt.session else { return Ok(None) };
         let known = facts::find_purchase(&self.engine.db, account, &session.id).await?;
-        match known.map(|purchase| purchase.status) {
-            Some(SessionStatus::Complete) => return Ok(Some(AttemptStatus::Complete)),
-            Some(SessionStatus::Expired) => return Ok(Some(AttemptStatus::Expired)),
-            Some(SessionStatus::Open) | None => {}
+        if let Some(purchase) = known {
+            match purchase.status {
+                SessionStatus::Complete => {
+                    return Ok(Some((AttemptStatus::Complete, purchase.subscription)));
+                }
+                SessionStatus::Expired => return Ok(Some((AttemptStatus::Expired, None))),
+                SessionStatus::Open => {}
+            }
         }
         let ends = session.url.is_empty() || session.expires_at <= now.plus_ms(SPARE_MS);
-        Ok(ends.then_some(AttemptStatus::Expired))
+        Ok(ends.then_some((AttemptStatus::Expired, None)))
+    }
+
+    /// Refuses to sell again what was paid a moment ago: the session is known to be complete, and the
+    /// news of the subscription it started has not come yet.
+    async fn refuse_second(
+        &self,
+        stripe: &StripeClient,
+        facts: &Facts,
+        started: Option<SubscriptionId>,
+    ) -> Result<(), BillingError> {
+        let Some(id) = started.filter(|id| !facts.subscriptions.contains_key(id)) else {
+            return Ok(());
+        };
+        let (subscription, fetched) = match stripe.subscription(&id).await {
+            Err(error) if error.is_missing() && !error.is_wrong_mode() => return Ok(()),
+            read => read?,
+        };
+        let is_over = subscription.status.is_terminal();
+        self.apply_subscription(stripe, facts, &id, fetched).await?;
+        if is_over { Ok(()) } else { Err(BillingError::AlreadySubscribed(None)) }
     }
 }

@@ -232,6 +232,20 @@ on_both! {
         shop.close().await;
     }
 
+    async fn what_was_paid_is_not_sold_again_before_its_subscription_is_known(database: &TestDatabase) {
+        let mut shop = Shop::open(database).await;
+        let session = shop.session("acme", "premium").await;
+        shop.pay(&session);
+        shop.deliver_only("checkout.session.completed").await;
+        for tier in ["premium", "elite"] {
+            let answer = shop.checkout("acme", tier).await;
+            let found = (answer.status, answer.field("code"));
+            assert_eq!(found, (409, "already_subscribed".to_owned()), "{}", answer.text);
+        }
+        assert!(shop.open_sessions("acme").is_empty());
+        shop.close().await;
+    }
+
     async fn a_customer_deleted_at_stripe_is_made_anew(database: &TestDatabase) {
         let shop = Shop::open(database).await;
         shop.session("acme", "premium").await;

@@ -216,6 +216,18 @@ impl Shop {
         self.sessions(account).into_iter().filter(|one| one["status"] == "open").collect()
     }
 
+    /// Delivers the events of one type alone that have happened since the last time.
+    pub(crate) async fn deliver_only(&mut self, kind: &str) {
+        let events = self.stripe.with(|stripe| {
+            let new = stripe.happenings().iter().skip(self.delivered);
+            new.map(|one| one.render(ApiVersion::default())).collect::<Vec<_>>()
+        });
+        self.delivered += events.len();
+        let events: Vec<_> = events.into_iter().filter(|event| event.kind == kind).collect();
+        assert!(!events.is_empty(), "no {kind}");
+        self.app.deliver_all(&events).await;
+    }
+
     /// Delivers every event that has happened since the last time.
     pub(crate) async fn deliver_events(&mut self) {
         let events = self.stripe.with(|stripe| {
