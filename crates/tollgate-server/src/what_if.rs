@@ -87,7 +87,9 @@ async fn compare_page(
     let Comparison { today, proposed, at, now, .. } = comparison;
     let since = at.plus_days(-USES_DAYS);
     let mut counters = usage::list_many(db, ids, since).await?;
-    for (account, facts) in facts::load_many(db, ids, Window::at(at, now, today)).await? {
+    // A catalog may look back further than the other.
+    let window = Window::at(at, now, today).and(Window::at(at, now, proposed));
+    for (account, facts) in facts::load_many(db, ids, window).await? {
         let facts: Facts = if at < now { facts.as_of(at) } else { facts };
         let counted = counters.remove(&account).unwrap_or_default();
         let uses: Vec<Use> = counted

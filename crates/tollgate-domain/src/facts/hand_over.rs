@@ -34,8 +34,11 @@ impl Facts {
 
     /// Customers that the facts of these objects name.
     pub fn customers_of(&self, objects: &BTreeSet<ObjectId>) -> BTreeSet<CustomerId> {
-        let theirs = self.subscriptions.iter().filter(|(id, _)| objects.contains(id.as_str()));
-        theirs.filter_map(|(_, one)| one.customer.clone()).collect()
+        let goes = |id: &str| objects.contains(id);
+        let subscribers = self.subscriptions.values().filter(|one| goes(one.id.as_str()));
+        let billed = self.invoices.values().filter(|one| goes(one.id.as_str()));
+        let customers = subscribers.map(|one| &one.customer).chain(billed.map(|one| &one.customer));
+        customers.flatten().cloned().collect()
     }
 }
 

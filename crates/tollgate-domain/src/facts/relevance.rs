@@ -78,6 +78,16 @@ impl Window {
         let ended_from = from.plus_hours(-grace_hours_max(catalog));
         Self { ended_from, from, to: if to < now { to } else { Timestamp::MAX } }
     }
+
+    /// Both windows and what lies between them.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            ended_from: self.ended_from.min(other.ended_from),
+            from: self.from.min(other.from),
+            to: self.to.max(other.to),
+        }
+    }
 }
 
 /// The longest grace anything may have after what was paid for is over.

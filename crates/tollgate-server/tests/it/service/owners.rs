@@ -53,7 +53,7 @@ fn invoice(id: &str, of: &str, customer: &str, price: &str, account: Option<&str
         "billing_reason": "subscription_cycle",
         "parent": {"subscription_details": {"subscription": of, "metadata": metadata(account)}},
         "lines": {"object": "list", "data": [{
-            "id": "il_1", "pricing": {"price_details": {"price": price}}, "quantity": 1,
+            "id": "il_1", "pricing": {"price_details": {"price": price}}, "quantity": 1, "amount": 3_500,
             "period": {"start": second(0), "end": second(30 * 86_400)},
         }]},
     })
@@ -160,6 +160,36 @@ on_both! {
             // As the customer's own account, where it seemed to be that at first.
             let kinds = ["customer.gone", "customer.deleted"];
             assert!(told.0.iter().any(|entry| kinds.contains(&&*entry.kind)), "{order:?}");
+        }
+        app.stop().await;
+    }
+
+    async fn a_deletion_goes_along_with_what_is_known_by_its_invoices_alone(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let price = price();
+        for (is_gone_first, from, to) in [(true, "org-a", "org-b"), (false, "org-c", "org-d")] {
+            let (cus, sub) = (format!("cus_{from}"), format!("sub_{from}"));
+            let paid = invoice(&format!("in_{from}"), &sub, &cus, &price, Some(from));
+            let paid = event(&format!("evt_{from}"), "invoice.paid", 4, paid);
+            let gone = event(&format!("evt_gone_{from}"), "customer.deleted", 8, customer(&cus, None));
+            assert_eq!(status(&app, &paid).await, "processed");
+            assert_eq!(tier(&app, from).await, "premium");
+            if is_gone_first {
+                app.deliver(&gone.to_string()).await;
+                assert_eq!(tier(&app, from).await, "starter");
+            }
+            let order = tollgate_server::relink::Order {
+                object: tollgate_domain::ids::ObjectId::parse(&sub).unwrap(),
+                to: AccountId::parse(to).unwrap(),
+                reason: "sold to another team".to_owned(),
+                by: "ann".to_owned(),
+            };
+            app.app().intake.relink(&order).await.unwrap();
+            if !is_gone_first {
+                assert_eq!(tier(&app, to).await, "premium");
+                app.deliver(&gone.to_string()).await;
+            }
+            assert_eq!((tier(&app, from).await, tier(&app, to).await), ("starter".into(), "starter".into()));
         }
         app.stop().await;
     }
