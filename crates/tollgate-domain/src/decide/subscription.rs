@@ -28,6 +28,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
     let changed = known.is_none_or(|known| {
         known.contenders != after.contenders
             || known.whole != after.whole
+            || known.price_keys != after.price_keys
             || known.member != after.member
             || known.customer != after.customer
     });
