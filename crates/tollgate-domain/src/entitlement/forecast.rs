@@ -14,7 +14,7 @@ use super::resolve::resolve;
 use super::sold::sold;
 use crate::catalog::{Catalog, Interval, PlanIndex, PriceTarget};
 use crate::facts::Facts;
-use crate::ids::SubscriptionId;
+use crate::ids::{PriceId, SubscriptionId};
 use crate::subscription::{
     Phase, PlannedItem, Schedule, Subscription, SubscriptionItem, SubscriptionState,
     SubscriptionStatus,
@@ -209,10 +209,21 @@ fn coming<'s>(
     schedule.phases.iter().filter(move |phase| phase.start > known)
 }
 
-/// A phase that sells nothing the catalog knows is not foretold: more likely its price is known
-/// by a lookup key that events of schedules do not show.
+/// A phase that sells nothing the catalog knows is foretold only where its prices were shown: else
+/// they are more likely known by lookup keys, which events of schedules do not show.
 fn applies(phase: &Phase, schedule: &Schedule, facts: &Facts, catalog: &Catalog) -> bool {
-    !sold(&in_effect(&phase.items, Some(schedule), facts, phase.start), catalog).is_nothing()
+    let is_shown = |item: &PlannedItem| {
+        schedule.prices.contains_key(&item.price) || shown(&item.price, facts).is_some()
+    };
+    phase.items.iter().all(is_shown)
+        || !sold(&in_effect(&phase.items, Some(schedule), facts, phase.start), catalog).is_nothing()
+}
+
+/// An item of a subscription with a price.
+fn shown<'f>(price: &PriceId, facts: &'f Facts) -> Option<&'f SubscriptionItem> {
+    let states = facts.subscriptions.values().flat_map(|one| &one.contenders);
+    let mut items = states.flat_map(|state| &state.items);
+    items.find(|item| item.price == *price)
 }
 
 /// Planned items as they will be in effect, with what was shown of their prices elsewhere: where the
@@ -223,18 +234,13 @@ fn in_effect(
     facts: &Facts,
     start: Timestamp,
 ) -> Vec<SubscriptionItem> {
-    let known = |item: &PlannedItem| {
-        let states = facts.subscriptions.values().flat_map(|one| &one.contenders);
-        let mut shown = states.flat_map(|state| &state.items);
-        shown.find(|shown| shown.price == item.price)
-    };
     let lived = |item: &PlannedItem| {
         let mut lived = item.in_effect(start, None);
         if let Some(read) = schedule.and_then(|schedule| schedule.prices.get(&item.price)) {
             lived.lookup_key = lived.lookup_key.or_else(|| read.lookup_key.clone());
             lived.product = lived.product.or_else(|| read.product.clone());
         }
-        if let Some(shown) = known(item) {
+        if let Some(shown) = shown(&item.price, facts) {
             lived.lookup_key = lived.lookup_key.or_else(|| shown.lookup_key.clone());
             lived.product = lived.product.or_else(|| shown.product.clone());
         }

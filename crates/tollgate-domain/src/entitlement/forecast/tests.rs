@@ -3,6 +3,7 @@
 use super::*;
 use crate::entitlement::scenario::{outcome, read, text, time};
 use crate::entitlement::timeline::timeline;
+use crate::subscription::PlannedPrice;
 
 fn check(scenario: &str, expected: &str) {
     let (catalog, facts) = read(scenario);
@@ -90,6 +91,20 @@ fn a_plan_holds_while_its_schedule_rules_the_subscription() {
         &format!("{ELITE}\nplan p s elite:0d..30d,mystery:30d..60d @5d"),
         "40d: elite by subscription s always",
     );
+}
+
+#[test]
+fn a_change_to_what_is_known_to_sell_nothing_is_foretold() {
+    let (catalog, mut facts) =
+        read(&format!("{ELITE}\nplan p s elite:0d..30d,mystery:30d..60d @5d"));
+    let outcome_at = |facts: &Facts| outcome(&forecast(facts, &catalog, time("40d")), &catalog);
+    assert_eq!(outcome_at(&facts), "elite by subscription s always", "its price was not shown");
+    let plan = facts.schedules.values_mut().next().unwrap();
+    let price = plan.phases[1].items[0].price.clone();
+    let product = crate::ids::ProductId::parse("prod_other").ok();
+    let read = PlannedPrice { at: time("5d"), lookup_key: None, product, interval: None };
+    plan.prices.insert(price, read);
+    assert_eq!(outcome_at(&facts), "starter by default always");
 }
 
 #[test]
