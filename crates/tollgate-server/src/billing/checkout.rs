@@ -362,7 +362,7 @@ impl App {
                     SessionState::Complete => {
                         self.apply_session(stripe, facts, &session, &fetched).await?;
                         checkout_attempts::close(db, attempt, AttemptStatus::Complete, now).await?;
-                        return Err(BillingError::AlreadySubscribed(None));
+                        return Err(self.already_subscribed(stripe, &facts.account).await?);
                     }
                 }
             }
@@ -412,6 +412,20 @@ impl App {
         };
         let is_over = subscription.status.is_terminal();
         self.apply_subscription(stripe, facts, &id, fetched).await?;
-        if is_over { Ok(()) } else { Err(BillingError::AlreadySubscribed(None)) }
+        if is_over { Ok(()) } else { Err(self.already_subscribed(stripe, &facts.account).await?) }
+    }
+
+    /// The refusal to sell another plan, with what is there and the ways on from it as far as it is
+    /// known by now.
+    async fn already_subscribed(
+        &self,
+        stripe: &StripeClient,
+        account: &AccountId,
+    ) -> Result<BillingError, BillingError> {
+        let facts = self.engine.load(account, 0).await?;
+        Ok(BillingError::AlreadySubscribed(match self.find_present(stripe, facts).await? {
+            Found::Ours(present) => Some(Box::new(self.existing(stripe, &present).await?)),
+            Found::Others(_) | Found::Nothing(_) => None,
+        }))
     }
 }

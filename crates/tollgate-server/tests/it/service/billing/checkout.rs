@@ -241,7 +241,15 @@ on_both! {
             let answer = shop.checkout("acme", tier).await;
             let found = (answer.status, answer.field("code"));
             assert_eq!(found, (409, "already_subscribed".to_owned()), "{}", answer.text);
+            assert_ne!(answer.json()["subscription"], serde_json::Value::Null, "{}", answer.text);
+            assert_ne!(answer.json()["actions"], serde_json::Value::Null, "{}", answer.text);
         }
+        // Also where no news came at all.
+        let session = shop.session("other", "premium").await;
+        shop.pay(&session);
+        let answer = shop.checkout("other", "elite").await;
+        assert_eq!(answer.status, 409, "{}", answer.text);
+        assert_ne!(answer.json()["actions"], serde_json::Value::Null, "{}", answer.text);
         assert!(shop.open_sessions("acme").is_empty());
         shop.close().await;
     }
