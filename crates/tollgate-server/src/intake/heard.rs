@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use tollgate_domain::ids::ObjectId;
 use tollgate_domain::payment::InvoiceStatus;
 use tollgate_domain::{Catalog, Finding, FindingCode, Observation, Seen, Timestamp};
-use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent};
+use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent};
 use tollgate_store::{StoreError, Tx, findings};
 
 use super::delivery::{Content, Delivery};
@@ -60,10 +60,27 @@ pub(super) async fn save(
         }
     }
     findings::open_unowned(tx, &open).await?;
+    let paid = closed.iter().filter(|(code, _)| *code == FindingCode::ForeignPaid);
+    let keys: Vec<ObjectId> = paid.filter_map(|(_, subject)| paid_key(subject)).collect();
+    let others = inbox::set_aside(tx, &keys).await?;
     for (code, subject) in closed {
-        findings::close_unowned(tx, code, &subject, now).await?;
+        let stands = code == FindingCode::ForeignPaid
+            && paid_key(&subject).is_some_and(|key| others.contains(key.as_str()));
+        if !stands {
+            findings::close_unowned(tx, code, &subject, now).await?;
+        }
     }
     Ok(())
+}
+
+/// What a payment that is set aside waits for besides its objects and prices, so that the others of
+/// the same finding are found when one of them gets an owner.
+pub(super) fn waits_as_paid(seen: &Observation) -> Option<ObjectId> {
+    paid_key(&foreign_paid(seen)?.subject)
+}
+
+fn paid_key(subject: &str) -> Option<ObjectId> {
+    ObjectId::parse(&format!("foreign_paid:{}", subject.replace(' ', "_"))).ok()
 }
 
 /// Whether an event without an owner sells something of the catalog; `sold`: whether subscriptions

@@ -355,6 +355,7 @@ impl<'a> Work<'a> {
             return Verdict::Waiting(Waiting { objects, invalid_claim: seen.invalid_claim });
         }
         objects.extend(seen.price_keys());
+        objects.extend(super::heard::waits_as_paid(seen));
         Verdict::Foreign(objects)
     }
 

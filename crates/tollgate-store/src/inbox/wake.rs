@@ -5,7 +5,7 @@
 //! Nothing is looked at while nothing happens: a waiting event has no time of its own but its end,
 //! and an event of another product none at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
@@ -60,6 +60,13 @@ statements! {
             AND (e.event_type LIKE 'customer.subscription.%' OR e.event_type LIKE 'invoice.%') \
         GROUP BY r.object_id";
 
+    /// Of these keys those for which an event waits that is set aside.
+    SET_ASIDE = "WITH {rows:object_id text} SELECT r.object_id FROM r \
+        WHERE EXISTS (SELECT 1 FROM event_waits w CROSS JOIN webhook_events e \
+            WHERE w.object_id = r.object_id AND e.event_id = w.event_id \
+                AND e.livemode = w.livemode AND e.stripe_account = w.stripe_account \
+                AND e.status = 'ignored')";
+
     TAKE = "SELECT id, object_id FROM event_wakes ORDER BY id LIMIT $1";
 
     RUN = "WITH {rows:id bigint, object_id text} \
@@ -110,6 +117,15 @@ pub async fn sold(
         Ok((cells.text()?.to_owned(), cells.bigint()? > 0))
     };
     rows.iter().map(read).collect()
+}
+
+/// Of these keys those for which an event still waits that is set aside as none of ours.
+pub async fn set_aside(tx: &mut Tx, keys: &[ObjectId]) -> Result<BTreeSet<String>, StoreError> {
+    if keys.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows = SET_ASIDE.on(tx).rows(Rows::of(keys).text(ObjectId::as_str)).fetch().await?;
+    rows.iter().map(|row| Ok(row.cells().text()?.to_owned())).collect()
 }
 
 /// Notes that prices were mapped that events may wait for. Returns for how many of the keys events

@@ -21,6 +21,42 @@ fn subscription(event: &str, created: i64, status: &str, price: &str) -> String 
     .to_string()
 }
 
+/// A paid invoice of a subscription of its own that names no account.
+fn paid(number: &str, price: &str) -> String {
+    json!({
+        "id": format!("evt_{number}"), "object": "event", "type": "invoice.paid",
+        "created": 1_795_000_000, "api_version": "2026-10-28.endive", "livemode": false,
+        "data": {"object": {
+            "id": format!("in_{number}"), "object": "invoice", "status": "paid",
+            "customer": format!("cus_{number}"), "amount_due": 3500, "amount_paid": 3500,
+            "currency": "usd", "attempt_count": 1,
+            "parent": {"subscription_details": {
+                "subscription": format!("sub_{number}"), "metadata": {},
+            }},
+            "lines": {"object": "list", "has_more": false, "data": [{
+                "id": "il_1", "object": "line_item", "amount": 3500, "currency": "usd", "quantity": 1,
+                "period": {"start": 1_795_000_000, "end": 1_797_592_000},
+                "pricing": {"price_details": {"price": price}},
+            }]},
+        }},
+    })
+    .to_string()
+}
+
+/// A paid checkout that names no account and shows no price.
+fn checkout(number: &str) -> String {
+    json!({
+        "id": format!("evt_{number}"), "object": "event", "type": "checkout.session.completed",
+        "created": 1_795_000_000, "api_version": "2026-10-28.endive", "livemode": false,
+        "data": {"object": {
+            "id": format!("cs_{number}"), "object": "checkout.session", "mode": "payment",
+            "status": "complete", "payment_status": "paid", "amount_total": 777, "currency": "usd",
+            "customer": null, "metadata": {},
+        }},
+    })
+    .to_string()
+}
+
 async fn ask(app: &TestApp, query: &str) -> Answer {
     let key = app.make_key(&[Scope::AdminRead], None).await;
     let headers = [("x-api-key", key.as_str())];
@@ -82,26 +118,38 @@ on_both! {
             ..Settings::default()
         };
         let app = TestApp::start_with(database, settings).await;
-        let paid = json!({
-            "id": "evt_1", "object": "event", "type": "invoice.paid", "created": 1_795_000_000,
-            "api_version": "2026-10-28.endive", "livemode": false, "data": {"object": {
-                "id": "in_1", "object": "invoice", "status": "paid", "customer": "cus_1",
-                "amount_due": 3500, "amount_paid": 3500, "currency": "usd", "attempt_count": 1,
-                "parent": {"subscription_details": {"subscription": "sub_1", "metadata": {}}},
-                "lines": {"object": "list", "has_more": false, "data": [{
-                    "id": "il_1", "object": "line_item", "amount": 3500, "currency": "usd", "quantity": 1,
-                    "period": {"start": 1_795_000_000, "end": 1_797_592_000},
-                    "pricing": {"price_details": {"price": "price_premium"}},
-                }]},
-            }},
-        });
-        assert_eq!(app.deliver(&paid.to_string()).await.field("status"), "waiting");
+        let paid = paid("1", "price_premium");
+        assert_eq!(app.deliver(&paid).await.field("status"), "waiting");
         let found = open(&app, "").await;
         assert_eq!((&found[0]["code"], &found[0]["subject"]), (&json!("owner_unknown"), &json!("sub_1")));
         relink(&app, "sub_1").await;
         app.run_workers().await;
         assert_eq!(app.check("acme", "weekly_digest").await["tier"], "premium");
         assert_eq!(open(&app, "").await, Vec::<Value>::new());
+        app.stop().await;
+    }
+
+    async fn what_is_paid_for_nothing_of_ours_is_open_until_all_of_it_has_an_account(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        for body in [paid("1", "price_n"), paid("2", "price_n"), checkout("3"), checkout("4")] {
+            assert_eq!(app.deliver(&body).await.field("status"), "ignored");
+        }
+        let subjects = async || {
+            let found = open(&app, "?code=foreign_paid").await;
+            let mut subjects: Vec<String> = found.iter().map(|one| one["subject"].as_str().unwrap().to_owned()).collect();
+            subjects.sort();
+            subjects
+        };
+        for (object, left) in [
+            ("sub_1", vec!["price_n", "unknown price"]),
+            ("cs_3", vec!["price_n", "unknown price"]),
+            ("sub_2", vec!["unknown price"]),
+            ("cs_4", vec![]),
+        ] {
+            relink(&app, object).await;
+            app.run_workers().await;
+            assert_eq!(subjects().await, left, "after {object}");
+        }
         app.stop().await;
     }
 
