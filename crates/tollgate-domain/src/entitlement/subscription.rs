@@ -185,7 +185,12 @@ impl<'f> Case<'f> {
         let paid = match &state.status {
             SubscriptionStatus::PastDue => return self.past_due(subscription, state, &shown, end),
             SubscriptionStatus::Trialing if shown.access.standing != Standing::InForce => {
-                Paid::of(self.id, self.facts)
+                let paid = Paid::of(self.id, self.facts);
+                // The line of the trial itself proves nothing of the time after it.
+                if paid.end() <= state.trial_end {
+                    return shown;
+                }
+                paid
             }
             SubscriptionStatus::Incomplete => Paid::of(self.id, self.facts),
             SubscriptionStatus::Unpaid => {

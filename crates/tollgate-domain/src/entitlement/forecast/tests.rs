@@ -108,6 +108,15 @@ fn a_change_to_what_is_known_to_sell_nothing_is_foretold() {
 }
 
 #[test]
+fn a_change_at_the_end_of_a_trial_leaves_nothing_of_what_was_tried() {
+    let trial = "sub s elite trialing @0d trial=7d period=0d..7d schedule=p\n\
+        invoice i s paid @0d for=elite=0:0d..7d\n\
+        plan p s elite:0d..7d,basic:7d..37d @1d";
+    check(trial, "6d: elite by subscription s until 7d");
+    check(trial, "7d: basic by subscription s in grace until 8d");
+}
+
+#[test]
 fn the_end_of_a_schedule_that_cancels_is_the_subscriptions() {
     let ends = format!("{ELITE}\nplan p s elite:0d..30d,elite:30d..60d @5d cancels");
     assert_eq!(pending(&ends), "end at 60d");
