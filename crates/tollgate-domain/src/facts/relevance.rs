@@ -3,10 +3,11 @@
 //!
 //! An account may have ten thousand invoices; an answer needs the few that can still matter. So a
 //! fact says until when it can, and a question says of which window it needs facts. A fact outside
-//! of the window changes nothing of what is resolved inside of it, with one exception: of each
+//! of the window changes nothing of what is resolved inside of it, with two exceptions. Of each
 //! subscription the paid invoices that ended last are loaded whenever it was (see
 //! [`Invoice::reference`]): they explain what is over, and what begins later stands before what began
-//! before it, also when it has ended.
+//! before it, also when it has ended. And what an unpaid change replaced may be older than the window
+//! (see [`Facts::missing_before`]).
 //!
 //! What a fact is needed for beyond its end depends on the catalog (a grace, a sustain), which may
 //! change after the fact was stored. So it is part of the window, not of the fact.
