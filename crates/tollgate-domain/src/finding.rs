@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
-use crate::change::Change;
+use crate::change::{Change, Decision};
 use crate::codec::text_form;
 use crate::entitlement::resolve::resolve;
 use crate::entitlement::stale::stale_since;
@@ -249,8 +249,24 @@ impl Finding {
     }
 }
 
+impl Decision {
+    /// Applies it to the facts it was made of, and adds what follows from them then that an operator
+    /// must hear of: a finding is a fact like them.
+    pub fn apply_to(&mut self, facts: &mut Facts, catalog: &Catalog, now: Timestamp) {
+        for change in &self.changes {
+            facts.apply(change);
+        }
+        let findings = review(facts, catalog, now);
+        for change in &findings {
+            facts.apply(change);
+        }
+        self.changes.extend(findings);
+    }
+}
+
 /// The changes that bring an account's findings up to its facts: new ones are opened, those of which
-/// something else is true now say so, those whose cause is gone are closed. Empty when nothing is to be done, as nearly always.
+/// something else is true now say so, those whose cause is gone are closed. Empty when nothing is to
+/// be done, as nearly always.
 pub fn review(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Vec<Change> {
     let due = derive(facts, catalog, now);
     let mut changes = Vec::new();

@@ -77,14 +77,7 @@ impl Intake {
         let mut facts = facts::load_in(&mut tx, account, window).await.map_err(store)?;
         let now = self.now();
         let mut decision = decide(&facts, self.catalog(), now).map_err(ActError::Refused)?;
-        for change in &decision.changes {
-            facts.apply(change);
-        }
-        let findings = tollgate_domain::finding::review(&facts, self.catalog(), now);
-        for change in &findings {
-            facts.apply(change);
-        }
-        decision.changes.extend(findings);
+        decision.apply_to(&mut facts, self.catalog(), now);
         let written = self.write_act(&mut tx, &mut heads, &decision, &facts).await;
         let revision = written.map_err(store)?;
         let doubts = self.stale(&facts, now);

@@ -8,7 +8,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use tollgate_domain::act::TermsRefusal;
 use tollgate_domain::facts::Window;
-use tollgate_domain::finding;
 use tollgate_domain::handover::{self, Handover};
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::owner::Basis;
@@ -159,16 +158,8 @@ impl Intake {
         };
         let (gives, takes) = handover.decide(&from, &to);
         from.hand_over(&mut to, objects);
-        for (facts, mut decision) in [(from, gives), (to, takes)] {
-            let mut facts = facts;
-            for change in &decision.changes {
-                facts.apply(change);
-            }
-            let findings = finding::review(&facts, self.catalog(), self.now());
-            for change in &findings {
-                facts.apply(change);
-            }
-            decision.changes.extend(findings);
+        for (mut facts, mut decision) in [(from, gives), (to, takes)] {
+            decision.apply_to(&mut facts, self.catalog(), self.now());
             let account = facts.account.clone();
             let head =
                 heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account));

@@ -9,7 +9,7 @@ use tollgate_domain::decide;
 use tollgate_domain::handover::Handover;
 use tollgate_domain::ids::{AccountId, CustomerId, ObjectId};
 use tollgate_domain::owner::{self, Directory, FoundOwner, Links, Owner, Regrouping};
-use tollgate_domain::{Actor, Catalog, Decision, Facts, Link, Observation, Timestamp, finding};
+use tollgate_domain::{Actor, Catalog, Decision, Facts, Link, Observation, Timestamp};
 use tollgate_store::StoreError;
 use tollgate_store::facts::Touched;
 use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent};
@@ -302,15 +302,7 @@ impl<'a> Work<'a> {
                 decision.billing.clear();
             }
         }
-        for change in &decision.changes {
-            facts.apply(change);
-        }
-        // What follows from the facts that an operator must hear of is a fact like them.
-        let findings = finding::review(facts, catalog, self.now);
-        for change in &findings {
-            facts.apply(change);
-        }
-        decision.changes.extend(findings);
+        decision.apply_to(facts, catalog, self.now);
         enter(&decision, facts)?;
         Ok(Verdict::Decided(found.account, decision))
     }
@@ -331,14 +323,7 @@ impl<'a> Work<'a> {
         for account in others.filter(|account| *account != owner) {
             let Some(facts) = facts.get_mut(account) else { continue };
             let Some(mut decision) = decide::customer_gone(facts, seen) else { continue };
-            for change in &decision.changes {
-                facts.apply(change);
-            }
-            let findings = finding::review(facts, catalog, self.now);
-            for change in &findings {
-                facts.apply(change);
-            }
-            decision.changes.extend(findings);
+            decision.apply_to(facts, catalog, self.now);
             enter(&decision, facts)?;
         }
         Ok(())
@@ -430,14 +415,7 @@ fn hand_over(
     let (gives, takes) = handover.decide(&from, &to);
     from.hand_over(&mut to, handover.objects);
     for (mut one, mut decision) in [(from, gives), (to, takes)] {
-        for change in &decision.changes {
-            one.apply(change);
-        }
-        let findings = finding::review(&one, catalog, now);
-        for change in &findings {
-            one.apply(change);
-        }
-        decision.changes.extend(findings);
+        decision.apply_to(&mut one, catalog, now);
         enter(&decision, &one)?;
         facts.insert(one.account.clone(), one);
     }
