@@ -326,8 +326,8 @@ impl Catalog {
 /// Finds the owner of an event by what is known of its references.
 ///
 /// In this order: what a person said of the group; what objects of the group claim, the earliest
-/// first, where the subscription's own claim leads by [`OWN_CLAIM_LEAD_MS`]; whom the customer belongs
-/// to, by a person's word, by its own metadata or by what was claimed for others who name it; the
+/// first, where the subscription's own claim leads by a minute; whom the customer belongs to, by a
+/// person's word, by its own metadata or by what was claimed for others who name it; the
 /// account that stands for the customer; a verified e-mail.
 pub fn choose(observation: &Observation, known: &impl Directory) -> Owner {
     let Some(decided) = Decided::of(observation, known) else { return Owner::Nobody };
