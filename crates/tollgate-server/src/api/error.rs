@@ -333,7 +333,7 @@ impl ApiError {
             Vec::new()
         };
         let existing = if let Self::Billing(BillingRefusal::AlreadySubscribed(existing)) = self {
-            existing.as_deref()
+            Some(&**existing)
         } else {
             None
         };

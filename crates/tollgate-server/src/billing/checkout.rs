@@ -79,6 +79,10 @@ struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
+    fn is_recurring(&self) -> bool {
+        self.wish.interval != Interval::OneTime
+    }
+
     fn mode(&self) -> PaymentMode {
         match self.wish.interval {
             Interval::OneTime => PaymentMode::Once,
@@ -187,7 +191,7 @@ impl App {
             facts = match self.find_present(stripe, facts).await? {
                 Found::Ours(present) => {
                     let existing = self.existing(stripe, &present).await?;
-                    return Err(BillingError::AlreadySubscribed(Some(Box::new(existing))));
+                    return Err(BillingError::AlreadySubscribed(Box::new(existing)));
                 }
                 // Another product's subscriptions are nobody's business here.
                 Found::Others(facts) | Found::Nothing(facts) => facts,
@@ -273,11 +277,13 @@ impl App {
             let Some(attempt) = begun else { continue };
             if let Some((over, started)) = self.over(&attempt, &facts.account, now).await? {
                 checkout_attempts::close(&self.engine.db, &attempt, over, now).await?;
-                self.refuse_second(stripe, facts, started).await?;
+                if prepared.is_recurring() {
+                    self.refuse_second(stripe, facts, started).await?;
+                }
                 continue;
             }
             if attempt.fingerprint != fingerprint {
-                self.make_room(stripe, facts, &attempt).await?;
+                self.make_room(stripe, facts, &attempt, prepared).await?;
                 continue;
             }
             if let Some(session) = attempt.session {
@@ -327,6 +333,7 @@ impl App {
         stripe: &StripeClient,
         facts: &Facts,
         attempt: &Attempt,
+        prepared: &Prepared<'_>,
     ) -> Result<(), BillingError> {
         let db = &self.engine.db;
         let now = self.clock.now();
@@ -362,7 +369,10 @@ impl App {
                     SessionState::Complete => {
                         self.apply_session(stripe, facts, &session, &fetched).await?;
                         checkout_attempts::close(db, attempt, AttemptStatus::Complete, now).await?;
-                        return Err(self.already_subscribed(stripe, &facts.account).await?);
+                        if prepared.is_recurring() {
+                            self.refuse_subscribed(stripe, &facts.account).await?;
+                        }
+                        return Ok(());
                     }
                 }
             }
@@ -406,26 +416,27 @@ impl App {
         let Some(id) = started.filter(|id| !facts.subscriptions.contains_key(id)) else {
             return Ok(());
         };
-        let (subscription, fetched) = match stripe.subscription(&id).await {
+        let (_, fetched) = match stripe.subscription(&id).await {
             Err(error) if error.is_missing() && !error.is_wrong_mode() => return Ok(()),
             read => read?,
         };
-        let is_over = subscription.status.is_terminal();
         self.apply_subscription(stripe, facts, &id, fetched).await?;
-        if is_over { Ok(()) } else { Err(self.already_subscribed(stripe, &facts.account).await?) }
+        self.refuse_subscribed(stripe, &facts.account).await
     }
 
-    /// The refusal to sell another plan, with what is there and the ways on from it as far as it is
-    /// known by now.
-    async fn already_subscribed(
+    /// Refuses to sell another plan by subscription where by now one is known, with the ways on from it.
+    async fn refuse_subscribed(
         &self,
         stripe: &StripeClient,
         account: &AccountId,
-    ) -> Result<BillingError, BillingError> {
+    ) -> Result<(), BillingError> {
         let facts = self.engine.load(account, 0).await?;
-        Ok(BillingError::AlreadySubscribed(match self.find_present(stripe, facts).await? {
-            Found::Ours(present) => Some(Box::new(self.existing(stripe, &present).await?)),
-            Found::Others(_) | Found::Nothing(_) => None,
-        }))
+        match self.find_present(stripe, facts).await? {
+            Found::Ours(present) => {
+                let existing = self.existing(stripe, &present).await?;
+                Err(BillingError::AlreadySubscribed(Box::new(existing)))
+            }
+            Found::Others(_) | Found::Nothing(_) => Ok(()),
+        }
     }
 }

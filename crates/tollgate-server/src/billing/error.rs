@@ -36,7 +36,7 @@ pub enum BillingError {
     WrongKeyMode,
     /// There is a subscription already.
     #[error("there is a subscription already")]
-    AlreadySubscribed(Option<Box<Existing>>),
+    AlreadySubscribed(Box<Existing>),
     /// What is there is not ours to change.
     #[error("it is not ours to change")]
     NotManaged(Unmanaged),

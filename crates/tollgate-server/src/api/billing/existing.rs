@@ -70,47 +70,53 @@ pub(crate) fn actions(existing: &Existing) -> Vec<ActionOut> {
 
 /// Status, code and title.
 pub(super) const fn existing_row(
-    status: Option<&SubscriptionStatus>,
+    status: &SubscriptionStatus,
 ) -> (StatusCode, &'static str, &'static str) {
     let (code, title) = match status {
-        Some(SubscriptionStatus::PastDue) => ("subscription_past_due", "A payment has failed"),
-        Some(SubscriptionStatus::Unpaid) => ("subscription_unpaid", "Invoices are unpaid"),
-        Some(SubscriptionStatus::Incomplete) => {
-            ("subscription_incomplete", "The first payment is open")
+        SubscriptionStatus::PastDue => ("subscription_past_due", "A payment has failed"),
+        SubscriptionStatus::Unpaid => ("subscription_unpaid", "Invoices are unpaid"),
+        SubscriptionStatus::Incomplete => ("subscription_incomplete", "The first payment is open"),
+        SubscriptionStatus::Paused => ("subscription_paused", "The subscription is paused"),
+        SubscriptionStatus::Trialing
+        | SubscriptionStatus::Active
+        | SubscriptionStatus::IncompleteExpired
+        | SubscriptionStatus::Canceled
+        | SubscriptionStatus::Unknown(_) => {
+            ("already_subscribed", "There is a subscription already")
         }
-        Some(SubscriptionStatus::Paused) => ("subscription_paused", "The subscription is paused"),
-        _ => ("already_subscribed", "There is a subscription already"),
     };
     (StatusCode::CONFLICT, code, title)
 }
 
 /// One for each code, for the documentation of the codes.
-pub(super) fn examples() -> Vec<Option<Box<Existing>>> {
-    use SubscriptionStatus::{Incomplete, PastDue, Paused, Unpaid};
-    let mut all = vec![None];
-    for status in [PastDue, Unpaid, Incomplete, Paused] {
-        let id = SubscriptionId::parse("sub_1").ok();
-        all.extend(id.map(|id| Some(Box::new(Existing { id, status, ways: Vec::new() }))));
-    }
-    all
+pub(super) fn examples() -> Vec<Existing> {
+    use SubscriptionStatus::{Active, Incomplete, PastDue, Paused, Unpaid};
+    let made = [Active, PastDue, Unpaid, Incomplete, Paused].map(|status| {
+        let id = SubscriptionId::parse("sub_1").ok()?;
+        Some(Existing { id, status, ways: Vec::new() })
+    });
+    made.into_iter().flatten().collect()
 }
 
 /// What happened and how to go on.
-pub(super) fn existing_detail(existing: Option<&Existing>) -> String {
-    let status = existing.map(|existing| &existing.status);
-    let text = match status {
-        Some(SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid) => {
+pub(super) fn existing_detail(existing: &Existing) -> String {
+    let text = match existing.status {
+        SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid => {
             "The account has a subscription whose payment failed; it goes on when its invoice is \
              paid. `actions` leads there."
         }
-        Some(SubscriptionStatus::Incomplete) => {
+        SubscriptionStatus::Incomplete => {
             "The account has a subscription whose first payment is open; it begins when that is \
              paid. `actions` leads there."
         }
-        Some(SubscriptionStatus::Paused) => {
+        SubscriptionStatus::Paused => {
             "The account has a subscription that is paused; `actions` says how to wake it."
         }
-        _ => {
+        SubscriptionStatus::Trialing
+        | SubscriptionStatus::Active
+        | SubscriptionStatus::IncompleteExpired
+        | SubscriptionStatus::Canceled
+        | SubscriptionStatus::Unknown(_) => {
             "The account has a subscription; change it with POST \
              /api/v1/billing/subscription/change or in the portal."
         }

@@ -24,8 +24,8 @@ pub enum BillingRefusal {
     Offer(String, OfferRefusal),
     /// The key is of the other mode than the objects.
     WrongKeyMode,
-    /// There is a subscription already; which, where it was read.
-    AlreadySubscribed(Option<Box<Existing>>),
+    /// There is a subscription already.
+    AlreadySubscribed(Box<Existing>),
     /// What is there is not ours to change.
     NotManaged(Unmanaged),
     /// There is none.
@@ -69,8 +69,7 @@ impl BillingRefusal {
             }
             Self::Offer(_, refusal) => offer_row(refusal),
             Self::WrongKeyMode => (S::CONFLICT, "wrong_key_mode", "Key of the other mode"),
-            Self::AlreadySubscribed(None) => existing_row(None),
-            Self::AlreadySubscribed(Some(existing)) => existing_row(Some(&existing.status)),
+            Self::AlreadySubscribed(existing) => existing_row(&existing.status),
             Self::NotManaged(_) => (S::CONFLICT, "not_managed", "Not ours to change"),
             Self::SubscriptionNotFound => {
                 (S::NOT_FOUND, "subscription_not_found", "No subscription")
@@ -105,7 +104,7 @@ impl BillingRefusal {
             Self::WrongKeyMode => "What was asked for exists in the other of Stripe's modes (test \
                 or live) than the key's; use the key of that mode."
                 .to_owned(),
-            Self::AlreadySubscribed(existing) => existing_detail(existing.as_deref()),
+            Self::AlreadySubscribed(existing) => existing_detail(existing),
             Self::NotManaged(Unmanaged::Foreign) => "What the account pays for in this Stripe account \
                 is not of the catalog and was not made by Tollgate, so it is left alone. If it should \
                 be a plan, name its price in the catalog."
@@ -185,7 +184,7 @@ impl BillingRefusal {
         let mut all =
             vec![Self::Disabled, Self::ConfigMissing, Self::RedirectNotAllowed("successUrl")];
         all.extend(offers.into_iter().map(|refusal| Self::Offer(any(), refusal)));
-        all.extend(examples().into_iter().map(Self::AlreadySubscribed));
+        all.extend(examples().into_iter().map(|one| Self::AlreadySubscribed(Box::new(one))));
         all.extend([
             Self::WrongKeyMode,
             Self::NotManaged(Unmanaged::Foreign),

@@ -254,6 +254,30 @@ on_both! {
         shop.close().await;
     }
 
+    async fn what_is_bought_once_can_be_had_beside_what_was_just_subscribed_to(database: &TestDatabase) {
+        for is_told in [true, false] {
+            let mut shop = Shop::open_with_catalog(database, "levels").await;
+            let account = format!("acme-{is_told}");
+            let monthly = shop.session(&account, "PRO").await;
+            shop.pay(&monthly);
+            if is_told {
+                shop.deliver_only("checkout.session.completed").await;
+            }
+            let mut once = Shop::asking(&account, "PRO");
+            once["interval"] = serde_json::json!("once");
+            let answer = shop.app.post("/api/v1/billing/checkout", &once).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            // And the other way round: a purchase that was paid is no subscription.
+            let other = format!("other-{is_told}");
+            let mut once = Shop::asking(&other, "PRO");
+            once["interval"] = serde_json::json!("once");
+            let answer = shop.app.post("/api/v1/billing/checkout", &once).await;
+            shop.pay(&answer.field("sessionId"));
+            assert_eq!(shop.checkout(&other, "PRO").await.status, 200);
+            shop.close().await;
+        }
+    }
+
     async fn a_customer_deleted_at_stripe_is_made_anew(database: &TestDatabase) {
         let shop = Shop::open(database).await;
         shop.session("acme", "premium").await;
