@@ -18,7 +18,6 @@ use crate::change::{
 };
 use crate::entitlement::resolve::GraceWindow;
 use crate::facts::{Customer, Facts};
-use crate::finding::{self, Finding, FindingCode};
 use crate::ids::{CustomerId, MemberId, SubscriptionId};
 use crate::note;
 use crate::observation::{Observation, Seen};
@@ -188,6 +187,7 @@ impl<'a> Draft<'a> {
             deleted_at: None,
             at: None,
             event: None,
+            own_claim: None,
         });
         met.member = least_member(met.member.as_ref(), self.member());
         if let Some(gone) = self.owner.customer_gone_at.and_then(|at| met.gone_since(at)) {
@@ -245,7 +245,6 @@ impl<'a> Draft<'a> {
                 vec![("claimed", claimed.to_string()), ("linked", self.owner.account.to_string())];
             self.journal("owner.contradicted", subject.clone(), details);
         }
-        self.hear_of_claims(&subject);
         if !self.unknown_prices.is_empty() {
             self.unknown_prices.sort_unstable();
             self.unknown_prices.dedup();
@@ -265,30 +264,6 @@ impl<'a> Draft<'a> {
             self.bill(milestone.billing_kind(), milestone.summary(), about, Vec::new());
         }
         self.decision
-    }
-
-    /// A claim against another account's link is open until the object's claim agrees again, or a
-    /// person moves it.
-    fn hear_of_claims(&mut self, subject: &str) {
-        let Some(claim) = &self.observation.claim else { return };
-        let subject = self.observation.claims_about().unwrap_or(subject);
-        let (code, at) = (FindingCode::ClaimContradicts, self.observation.at);
-        if self.owner.contradicted.is_some() {
-            let detail = format!("names {}, belongs to {}", claim.account, self.owner.account);
-            let finding = Finding::new(code, subject, at, detail);
-            let known = self.facts.findings.get(&finding.key());
-            if known.is_none_or(|known| known.closed_at.is_some()) {
-                self.change(Change::SaveFinding(finding));
-            }
-            return;
-        }
-        let known = self.facts.findings.values();
-        let answered = known
-            .filter(|known| known.code == code && known.subject == subject)
-            .any(|known| known.since <= at);
-        if answered && let Some(change) = finding::close(self.facts, code, subject, at) {
-            self.change(change);
-        }
     }
 
     /// Milestones the changes so far have reached.

@@ -10,6 +10,7 @@ use crate::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId,
     ObjectId, PlanId, SessionId, SubscriptionId,
 };
+use crate::own_claim::OwnClaim;
 use crate::payment::{Adjustment, Invoice, InvoicePayment, Purchase};
 use crate::subscription::{Schedule, Subscription};
 use crate::time::Timestamp;
@@ -41,6 +42,9 @@ pub struct Customer {
     /// The deciding event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<EventId>,
+    /// Whom its own metadata names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_claim: Option<OwnClaim>,
 }
 
 /// A plan given without charge (a fee waiver). At most one is active per account.

@@ -20,7 +20,7 @@ use crate::ids::SubscriptionId;
 use crate::payment::{Goods, Invoice, Purchase, PurchaseKind, SessionMode};
 use crate::sale;
 use crate::schedule;
-use crate::subscription::SubscriptionStatus;
+use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::time::Timestamp;
 
 /// What kind of matter it is; the stable codes of the API.
@@ -160,7 +160,8 @@ impl FindingCode {
                 "Correct account_id in the object's metadata at Stripe, or use `tollgate relink`."
             }
             Self::ClaimContradicts => {
-                "If the metadata is right, move the object with `tollgate relink`; else correct it."
+                "If the metadata is right, move the object with `tollgate relink`; else correct it, or \
+                 relink the object to the account that has it."
             }
             Self::ForeignPaid => {
                 "If it is yours, map its price in the catalog or set account_id in its metadata; \
@@ -195,6 +196,7 @@ impl FindingCode {
             self,
             Self::PriceUnknown
                 | Self::PurchaseUnconfirmed
+                | Self::ClaimContradicts
                 | Self::StaleSubscription
                 | Self::DuplicateSubscription
                 | Self::GrantLostByCatalog
@@ -291,20 +293,14 @@ pub fn review(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Vec<Change> {
     changes
 }
 
-/// The change that closes an open finding of an account; `None` when there is none.
-pub fn close(facts: &Facts, code: FindingCode, subject: &str, now: Timestamp) -> Option<Change> {
-    let key = format!("{}/{subject}", code.as_str());
-    let known = facts.findings.get(&key).filter(|known| known.closed_at.is_none());
-    known.map(|known| closed(known, now))
-}
-
 fn closed(known: &Finding, now: Timestamp) -> Change {
     Change::SaveFinding(Finding { closed_at: Some(now), ..known.clone() })
 }
 
 /// Every finding that follows from an account's facts, by key.
 fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, Finding> {
-    let mut all = BTreeMap::new();
+    let claims = contradictions(facts, now);
+    let mut all: BTreeMap<_, _> = claims.map(|finding| (finding.key(), finding)).collect();
     let given = facts.grants.is_empty() && facts.waivers.is_empty();
     let bought = facts.invoices.is_empty() && facts.purchases.is_empty();
     if facts.subscriptions.is_empty() && bought && given {
@@ -319,6 +315,23 @@ fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, 
         all.insert(finding.key(), finding);
     }
     all
+}
+
+/// Objects that still matter, whose own metadata names another account.
+fn contradictions(facts: &Facts, now: Timestamp) -> impl Iterator<Item = Finding> {
+    let lives = |one: &&Subscription| one.state().is_some_and(|state| !state.status.is_terminal());
+    let subscriptions = facts.subscriptions.values().filter(lives);
+    let subscriptions = subscriptions.map(|one| (one.id.as_str(), &one.own_claim));
+    let purchases = facts.purchases.values().filter(move |one| one.relevance().includes(now));
+    let purchases = purchases.map(|one| (one.id.as_str(), &one.own_claim));
+    let customers = facts.customers.values().filter(|one| one.deleted_at.is_none());
+    let customers = customers.map(|one| (one.id.as_str(), &one.own_claim));
+    subscriptions.chain(purchases).chain(customers).filter_map(|(id, claim)| {
+        let claim = claim.as_ref()?;
+        let named = claim.against(&facts.account)?;
+        let detail = format!("names {named}, belongs to {}", facts.account);
+        Some(Finding::new(FindingCode::ClaimContradicts, id, claim.at, detail))
+    })
 }
 
 fn about_source(source: &Considered, facts: &Facts, now: Timestamp) -> Option<Finding> {

@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 
 use crate::act::{TermsRefusal, begin_account, check_terms};
 use crate::change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry};
-use crate::facts::Facts;
-use crate::finding::{self, FindingCode};
-use crate::ids::ObjectId;
+use crate::facts::{Customer, Facts};
+use crate::ids::{AccountId, ObjectId};
+use crate::own_claim::OwnClaim;
+use crate::payment::Purchase;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// Most objects named in a journal entry; the count is told of all.
@@ -40,6 +42,53 @@ pub fn linked(
     decision
 }
 
+/// What an account decides of whose objects a person says that they are its own, as they are: the
+/// claims of their metadata against that are known to be wrong. Empty where there are none.
+pub fn confirmed(
+    facts: &Facts,
+    subject: &ObjectId,
+    objects: &BTreeSet<ObjectId>,
+    actor: Actor,
+    reason: &str,
+    at: Timestamp,
+) -> Decision {
+    let changes = overruled(facts, objects, &facts.account);
+    let mut decision = Decision { changes, ..Decision::default() };
+    let customers = facts.customers.values().filter(|one| objects.contains(one.id.as_str()));
+    decision.changes.extend(customers.filter_map(|one| {
+        let own_claim = Some(one.own_claim.as_ref()?.overruled_for(&facts.account)?);
+        Some(Change::SaveCustomer(Customer { own_claim, ..one.clone() }))
+    }));
+    if !decision.changes.is_empty() {
+        decision.journal.push(JournalEntry {
+            kind: "object.confirmed",
+            subject: subject.to_string(),
+            actor,
+            occurred_at: at,
+            details: vec![("reason", reason.to_owned())],
+        });
+    }
+    decision
+}
+
+/// Subscriptions and purchases among these objects that name another account than the one which has
+/// them by a person's word.
+fn overruled(facts: &Facts, objects: &BTreeSet<ObjectId>, owner: &AccountId) -> Vec<Change> {
+    let said = |id: &str, claim: &Option<OwnClaim>| {
+        claim.as_ref().filter(|_| objects.contains(id))?.overruled_for(owner)
+    };
+    let subscriptions = facts.subscriptions.values().filter_map(|one| {
+        let own_claim = Some(said(one.id.as_str(), &one.own_claim)?);
+        let history = Vec::new();
+        Some(Change::SaveSubscription(Subscription { own_claim, history, ..one.clone() }))
+    });
+    let purchases = facts.purchases.values().filter_map(|one| {
+        let own_claim = Some(said(one.id.as_str(), &one.own_claim)?);
+        Some(Change::SavePurchase(Purchase { own_claim, ..one.clone() }))
+    });
+    subscriptions.chain(purchases).collect()
+}
+
 /// Objects that go from one account to another.
 #[derive(Debug, Clone)]
 pub struct Handover<'a> {
@@ -69,10 +118,9 @@ impl Handover<'_> {
         gives.changes.push(Change::HandOver { to: to.account.clone(), objects: objects.clone() });
         takes.changes.push(Change::TakeOver { from: from.account.clone(), objects });
         self.hand_over_customers(from, to, &mut gives, &mut takes);
-        let settled = self.objects.iter().filter_map(|object| {
-            finding::close(from, FindingCode::ClaimContradicts, object.as_str(), self.at)
-        });
-        gives.changes.extend(settled);
+        if matches!(self.actor, Actor::Person(_)) {
+            takes.changes.extend(overruled(from, self.objects, &to.account));
+        }
         gives.journal.push(self.entry("object.handed_over", ("to", to.account.as_str())));
         takes.journal.push(self.entry("object.taken_over", ("from", from.account.as_str())));
         gives.billing.push(self.told("Objects were handed over to another account"));
@@ -95,7 +143,11 @@ impl Handover<'_> {
         for id in customers {
             let Some(known) = from.customers.get(&id) else { continue };
             let goes = self.is_payer && id.as_str() == self.subject.as_str();
-            let told = if goes { known.clone() } else { known.without_news() };
+            let mut told = if goes { known.clone() } else { known.without_news() };
+            if matches!(self.actor, Actor::Person(_)) {
+                let said = told.own_claim.as_ref().and_then(|one| one.overruled_for(&to.account));
+                told.own_claim = said.or(told.own_claim);
+            }
             let met = to.customers.get(&id);
             let merged = met.map_or_else(|| told.clone(), |met| met.merged(&told));
             if met != Some(&merged) {

@@ -22,6 +22,7 @@ pub mod ids;
 pub mod money;
 pub mod note;
 pub mod observation;
+pub mod own_claim;
 pub mod owner;
 pub mod payment;
 pub mod regrade;

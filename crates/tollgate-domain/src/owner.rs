@@ -215,22 +215,6 @@ impl Observation {
         self.references.iter().filter(move |object| !payers.contains(object))
     }
 
-    /// The object whose metadata a claim of this event is taken from, where it is not the event's
-    /// own: an invoice and a session show those of their subscription.
-    pub(crate) fn claims_about(&self) -> Option<&str> {
-        match &self.seen {
-            Seen::Invoice(seen) => seen.subscription.as_ref().map(AsRef::as_ref),
-            Seen::Session(seen) => seen.subscription.as_ref().map(AsRef::as_ref),
-            Seen::Customer(_)
-            | Seen::Subscription(_)
-            | Seen::Schedule(_)
-            | Seen::InvoicePayment(_)
-            | Seen::Adjustment(_)
-            | Seen::CatalogObject(_)
-            | Seen::EntitlementSummary(_) => None,
-        }
-    }
-
     /// The customer that the event shows deleted, and since when.
     pub fn deletion(&self) -> Option<(ObjectId, Timestamp)> {
         let Seen::Customer(seen) = &self.seen else { return None };

@@ -13,6 +13,7 @@ use crate::ids::{
     ProductId, SessionId, SubscriptionId,
 };
 use crate::money::{Currency, Money};
+use crate::own_claim::OwnClaim;
 use crate::time::Timestamp;
 
 mod merge;
@@ -312,6 +313,9 @@ pub struct Purchase {
     pub failed_at: Option<Timestamp>,
     /// The earliest event that paid it, by `(paid_at, id)`; while unpaid, the least event id.
     pub event: EventId,
+    /// Whom its own metadata names; not of one that started a subscription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_claim: Option<OwnClaim>,
     /// What it gave, recorded when it was first found paid and confirmed; see [`crate::sale`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sales: Vec<Sale>,

@@ -14,6 +14,7 @@ use crate::ids::{
     CustomerId, EventId, InvoiceId, MemberId, ObjectId, PriceId, PriceRef, ProductId,
     SubscriptionId,
 };
+use crate::own_claim::OwnClaim;
 use crate::time::Timestamp;
 
 pub mod order;
@@ -364,6 +365,9 @@ pub struct Subscription {
     /// items name prices by their ids alone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub price_keys: BTreeMap<PriceId, PriceKey>,
+    /// Whom its own metadata names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_claim: Option<OwnClaim>,
     /// The observations that were loaded, oldest first, contenders included: at least those from
     /// the last settled one before the window of [`crate::facts::Window`] to its end.
     #[serde(skip)]

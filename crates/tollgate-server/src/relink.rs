@@ -4,7 +4,7 @@
 //! What a person said is the strongest reason there is: later claims and replays of old events do
 //! not move the object back.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use tollgate_domain::act::TermsRefusal;
 use tollgate_domain::facts::Window;
@@ -104,9 +104,21 @@ impl Intake {
         let objects: BTreeSet<ObjectId> = moved.keys().cloned().collect();
         links::update(&mut tx, &moved.values().collect::<Vec<_>>()).await?;
         let mut ledger = Ledger::new(self.now());
-        if link.account != order.to {
+        let decided = if link.account == order.to {
+            vec![self.confirm(order, &objects, from)]
+        } else {
             let to = facts::load_in(&mut tx, &order.to, window).await?;
-            self.enter(order, (&link, &objects), (from, to), &mut heads, &mut ledger)?;
+            self.hand_over(order, (&link, &objects), (from, to)).into()
+        };
+        for (mut facts, mut decision) in decided {
+            if decision.changes.is_empty() {
+                continue;
+            }
+            decision.apply_to(&mut facts, self.catalog(), self.now());
+            let account = facts.account.clone();
+            let head =
+                heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account));
+            ledger.enter(head, &decision, &facts, self.catalog())?;
         }
         ledger.keep_heads(&heads);
         ledger.write(&mut tx).await?;
@@ -138,15 +150,26 @@ impl Intake {
         Ok(roots)
     }
 
-    /// Gives both decisions their places, and the facts to their new account.
-    fn enter(
+    /// What is decided where the account has the object already: that claims of others are wrong.
+    fn confirm(
+        &self,
+        order: &Order,
+        objects: &BTreeSet<ObjectId>,
+        facts: Facts,
+    ) -> (Facts, Decision) {
+        let (actor, reason) = (Actor::Person(order.by.trim().to_owned()), order.reason.trim());
+        let decision =
+            handover::confirmed(&facts, &order.object, objects, actor, reason, self.now());
+        (facts, decision)
+    }
+
+    /// What both accounts decide, and the facts with their new account.
+    fn hand_over(
         &self,
         order: &Order,
         (link, objects): (&Link, &BTreeSet<ObjectId>),
         (mut from, mut to): (Facts, Facts),
-        heads: &mut HashMap<AccountId, AccountHead>,
-        ledger: &mut Ledger,
-    ) -> Result<(), StoreError> {
+    ) -> [(Facts, Decision); 2] {
         let handover = Handover {
             subject: &order.object,
             objects,
@@ -158,14 +181,7 @@ impl Intake {
         };
         let (gives, takes) = handover.decide(&from, &to);
         from.hand_over(&mut to, objects);
-        for (mut facts, mut decision) in [(from, gives), (to, takes)] {
-            decision.apply_to(&mut facts, self.catalog(), self.now());
-            let account = facts.account.clone();
-            let head =
-                heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account));
-            ledger.enter(head, &decision, &facts, self.catalog())?;
-        }
-        Ok(())
+        [(from, gives), (to, takes)]
     }
 
     /// An object that belongs to nobody yet: events that wait for it, or were set aside, run again.

@@ -5,6 +5,7 @@ use super::{Draft, Primary, least_member, yes_no};
 use crate::change::{Actor, Change, Decision, JournalEntry};
 use crate::facts::{Customer, Facts};
 use crate::observation::{Observation, Seen, SeenCustomer, SeenEntitlementSummary};
+use crate::own_claim::OwnClaim;
 use crate::time::Timestamp;
 
 pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
@@ -29,6 +30,10 @@ pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
         } else {
             known.and_then(|known| known.event.clone())
         },
+        own_claim: OwnClaim::newest(
+            known.and_then(|known| known.own_claim.as_ref()),
+            Some(&OwnClaim::shown(observation)),
+        ),
     };
     if known != Some(&customer) {
         draft.change(Change::SaveCustomer(customer));

@@ -10,6 +10,7 @@
 use super::{About, Draft, Primary, milestones::Touched, yes_no};
 use crate::change::{BillingEventKind, Change};
 use crate::observation::{EventKind, SeenSession};
+use crate::own_claim::OwnClaim;
 use crate::payment::{Goods, Purchase, PurchaseKind, Sale};
 use crate::sale;
 
@@ -20,6 +21,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primar
     let failed = observation.kind == EventKind::CheckoutAsyncFailed;
     let shown = Purchase {
         names_owner: observation.claim.is_some(),
+        own_claim: seen.subscription.is_none().then(|| OwnClaim::shown(observation)),
         ..Purchase::seen(seen, draft.member(), &observation.event, observation.at, failed)
     };
     look_at_prices(draft, seen, &shown);

@@ -8,6 +8,7 @@ use crate::catalog::{Catalog, PlanIndex, PriceTarget};
 use crate::change::{BillingEventKind, Change, FieldChange};
 use crate::note;
 use crate::observation::{EventKind, SeenSchedule, SeenSubscription};
+use crate::own_claim::OwnClaim;
 use crate::subscription::{
     Schedule, ScheduleVersion, Subscription, SubscriptionItem, SubscriptionState,
     SubscriptionStatus,
@@ -29,6 +30,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
         known.contenders != after.contenders
             || known.whole != after.whole
             || known.price_keys != after.price_keys
+            || known.own_claim != after.own_claim
             || known.member != after.member
             || known.customer != after.customer
     });
@@ -84,22 +86,17 @@ fn take_schedule(draft: &mut Draft<'_>, seen: &SeenSchedule) -> bool {
 fn merge(draft: &Draft<'_>, known: Option<&Subscription>, seen: &SeenSubscription) -> Subscription {
     let customer = draft.observation.customer.as_ref();
     let member = draft.member();
-    let Some(known) = known else {
-        return Subscription::first_seen(
-            seen.id.clone(),
-            customer.cloned(),
-            member.cloned(),
-            seen.state.clone(),
-        );
-    };
+    let nothing = Subscription::unobserved(seen.id.clone());
+    let known = known.unwrap_or(&nothing);
+    let shown = OwnClaim::shown(draft.observation);
     let mut merged = Subscription {
-        id: known.id.clone(),
         customer: least(known.customer.as_ref(), customer).cloned(),
         member: least_member(known.member.as_ref(), member),
         contenders: known.contenders.clone(),
         whole: known.whole.clone(),
         price_keys: known.price_keys.clone(),
-        history: Vec::new(),
+        own_claim: OwnClaim::newest(known.own_claim.as_ref(), Some(&shown)),
+        ..nothing.clone()
     };
     merged.observe(seen.state.clone());
     merged

@@ -295,6 +295,7 @@ impl<'l> Line<'l> {
 
     fn customer(&self, facts: &mut Facts, id: &str) {
         let customer = Customer {
+            own_claim: None,
             id: CustomerId::parse(id).unwrap(),
             member: None,
             email: None,
@@ -370,6 +371,7 @@ impl<'l> Line<'l> {
     fn purchase(&self, id: &str, plan: &str) -> Purchase {
         let paid_at = self.time("paid");
         Purchase {
+            own_claim: None,
             id: SessionId::parse(id).unwrap(),
             mode: if self.has("subscription") {
                 SessionMode::Subscription

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::facts::{Customer, Facts};
 use crate::ids::{CustomerId, ObjectId};
 use crate::note;
+use crate::own_claim::OwnClaim;
 
 impl Facts {
     /// Gives the facts of these objects to another account: subscriptions with all that was seen of
@@ -46,7 +47,7 @@ impl Customer {
     /// A customer that is only named: nothing that its own events told, but that it is gone, which
     /// concerns whomever it pays for.
     pub fn without_news(&self) -> Self {
-        Self { email: None, at: None, event: None, ..self.clone() }
+        Self { email: None, at: None, event: None, own_claim: None, ..self.clone() }
     }
 
     /// All that two accounts know of one customer.
@@ -59,6 +60,7 @@ impl Customer {
             member: members.min().cloned(),
             deleted_at,
             email: newer.email.clone().filter(|_| deleted_at.is_none()),
+            own_claim: OwnClaim::newest(self.own_claim.as_ref(), other.own_claim.as_ref()),
             ..newer.clone()
         }
     }

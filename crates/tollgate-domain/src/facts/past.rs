@@ -101,13 +101,10 @@ impl Subscription {
     /// The subscription by the observations up to `at`; `None` when there were none.
     fn as_of(&self, at: Timestamp) -> Option<Self> {
         let mut past = Self {
-            id: self.id.clone(),
             customer: self.customer.clone(),
             member: self.member.clone(),
-            contenders: Vec::new(),
-            whole: Vec::new(),
             price_keys: self.price_keys.clone(),
-            history: Vec::new(),
+            ..Self::unobserved(self.id.clone())
         };
         let by_then = |state: &&SubscriptionState| state.version.at <= at;
         let known = self.history.iter().chain(&self.whole).chain(&self.contenders);

@@ -45,6 +45,11 @@ impl Relevance {
         Self { from, until: Timestamp::MAX }
     }
 
+    /// Whether it can matter at an instant.
+    pub fn includes(self, at: Timestamp) -> bool {
+        self.from <= at && at <= self.until
+    }
+
     /// Never, for what has its place in time all the same.
     const fn never(from: Timestamp) -> Self {
         Self { from, until: Timestamp::MIN }

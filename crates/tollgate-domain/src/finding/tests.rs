@@ -100,18 +100,6 @@ fn an_open_finding_tells_what_is_true_now() {
 }
 
 #[test]
-fn what_an_event_brought_stays_until_it_is_closed() {
-    let (catalog, mut facts) = read("sub s premium active @0d");
-    let code = FindingCode::ClaimContradicts;
-    facts.apply(&Change::SaveFinding(Finding::new(code, "sub_1", time("1d"), "names org-b")));
-    assert_eq!(review(&facts, &catalog, time("2d")), []);
-    assert_eq!(close(&facts, code, "sub_2", time("2d")), None);
-    let closing = close(&facts, code, "sub_1", time("2d")).unwrap();
-    facts.apply(&closing);
-    assert_eq!(close(&facts, code, "sub_1", time("3d")), None);
-}
-
-#[test]
 fn codes_are_read_back() {
     for code in FindingCode::ALL {
         assert_eq!(FindingCode::parse(code.as_str()), Ok(code));

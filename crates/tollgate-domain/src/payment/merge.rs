@@ -13,6 +13,7 @@ use super::{
 use crate::ids::{CustomerId, EventId, MemberId};
 use crate::money::Money;
 use crate::observation::{SeenAdjustment, SeenInvoice, SeenSession};
+use crate::own_claim::OwnClaim;
 use crate::time::Timestamp;
 
 /// Stripe's reason of an invoice that bills a change of a subscription.
@@ -145,6 +146,7 @@ impl Purchase {
             paid_at: paid.then_some(at),
             failed_at: failed.then_some(at),
             event: event.clone(),
+            own_claim: None,
             sales: Vec::new(),
         }
     }
@@ -171,6 +173,7 @@ impl Purchase {
             paid_at: earliest(self.paid_at, other.paid_at),
             failed_at: earliest(self.failed_at, other.failed_at),
             event: self.deciding(other).event.clone(),
+            own_claim: OwnClaim::newest(self.own_claim.as_ref(), other.own_claim.as_ref()),
             sales: self.sales.clone(),
         }
     }

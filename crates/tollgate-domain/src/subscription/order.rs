@@ -29,6 +29,20 @@ use crate::ids::{CustomerId, MemberId, PriceId, SubscriptionId};
 pub const CONTENDERS_MAX: usize = 16;
 
 impl Subscription {
+    /// A subscription of which nothing but its id is known.
+    pub const fn unobserved(id: SubscriptionId) -> Self {
+        Self {
+            id,
+            customer: None,
+            member: None,
+            contenders: Vec::new(),
+            whole: Vec::new(),
+            price_keys: BTreeMap::new(),
+            own_claim: None,
+            history: Vec::new(),
+        }
+    }
+
     /// A subscription known by one observation.
     pub fn first_seen(
         id: SubscriptionId,
@@ -36,15 +50,7 @@ impl Subscription {
         member: Option<MemberId>,
         state: SubscriptionState,
     ) -> Self {
-        let mut new = Self {
-            id,
-            customer,
-            member,
-            contenders: Vec::new(),
-            whole: Vec::new(),
-            price_keys: BTreeMap::new(),
-            history: Vec::new(),
-        };
+        let mut new = Self { customer, member, ..Self::unobserved(id) };
         new.observe(state);
         new
     }

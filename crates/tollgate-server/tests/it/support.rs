@@ -226,6 +226,16 @@ impl TestApp {
         answer.json()
     }
 
+    /// The findings that are open, as `code subject`.
+    pub(crate) async fn open_findings(&self) -> Vec<String> {
+        let key = self.make_key(&[Scope::AdminRead], None).await;
+        let found =
+            self.request("GET", "/admin/findings", &[("x-api-key", key.as_str())], "").await;
+        let found = found.json()["data"].as_array().expect("a list").clone();
+        let text = |one: &Value| format!("{} {}", one["code"], one["subject"]).replace('"', "");
+        found.iter().map(text).collect()
+    }
+
     /// Delivers a body signed now.
     pub(crate) async fn deliver(&self, body: &str) -> Answer {
         let secret = SigningSecret::parse(SECRET, "test").expect("a secret");

@@ -6,7 +6,6 @@
 //! range of ids is a span of time.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -325,15 +324,8 @@ impl StoredRow<'_> {
         let id: tollgate_domain::ids::SubscriptionId =
             id.ok_or_else(|| self.corrupt("its id names no subscription".to_owned()))?;
         let state: SubscriptionState = self.fact()?;
-        let known = facts.subscriptions.entry(id).or_insert_with_key(|id| Subscription {
-            id: id.clone(),
-            customer: None,
-            member: None,
-            contenders: Vec::new(),
-            whole: Vec::new(),
-            price_keys: BTreeMap::new(),
-            history: Vec::new(),
-        });
+        let known = facts.subscriptions.entry(id);
+        let known = known.or_insert_with_key(|id| Subscription::unobserved(id.clone()));
         known.remember(state);
         Ok(())
     }

@@ -44,13 +44,6 @@ async fn status(app: &TestApp, event: &str) -> String {
     rows[0].outcome.status.as_str().to_owned()
 }
 
-async fn findings(app: &TestApp) -> Vec<String> {
-    let key = app.make_key(&[Scope::AdminRead], None).await;
-    let found = app.request("GET", "/admin/findings", &[("x-api-key", key.as_str())], "").await;
-    let found = found.json()["data"].as_array().expect("a list").clone();
-    found.iter().map(|one| format!("{} {}", one["code"], one["subject"]).replace('"', "")).collect()
-}
-
 on_both! {
     async fn a_checkout_of_ours_waits_for_its_owner_as_its_subscription_does(database: &TestDatabase) {
         let app = TestApp::start(database).await;
@@ -58,11 +51,11 @@ on_both! {
         // Its price is no plan's: a discount, or another currency.
         let odd = session.replace("3500", "3333");
         assert_eq!(app.deliver(&odd).await.field("status"), "ignored");
-        assert_eq!(findings(&app).await, Vec::<String>::new(), "nothing is known of what it sold");
+        assert_eq!(app.open_findings().await, Vec::<String>::new(), "nothing is known of what it sold");
         assert_eq!(app.deliver(&subscription).await.field("status"), "waiting");
         app.run_workers().await;
         assert_eq!(status(&app, "evt_session").await, "waiting");
-        assert_eq!(findings(&app).await, ["owner_unknown sub_1"]);
+        assert_eq!(app.open_findings().await, ["owner_unknown sub_1"]);
         let key = app.make_key(&[Scope::Admin], None).await;
         let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
         let order = json!({"objectId": "sub_1", "accountId": "acme", "reason": "she wrote to us"});
@@ -72,7 +65,7 @@ on_both! {
         for event in ["evt_session", "evt_subscription"] {
             assert_eq!(status(&app, event).await, "processed");
         }
-        assert_eq!(findings(&app).await, Vec::<String>::new());
+        assert_eq!(app.open_findings().await, Vec::<String>::new());
         assert_eq!(app.check("acme", "weekly_digest").await["tier"], "premium");
         app.stop().await;
     }
@@ -81,13 +74,13 @@ on_both! {
         let app = TestApp::start(database).await;
         let [session, _] = bought(PREMIUM);
         assert_eq!(app.deliver(&session).await.field("status"), "waiting");
-        assert_eq!(findings(&app).await, ["owner_unknown sub_1"]);
+        assert_eq!(app.open_findings().await, ["owner_unknown sub_1"]);
         // The letters cost the same.
         let [_, subscription] = bought((LETTERS.0, PREMIUM.1));
         assert_eq!(app.deliver(&subscription).await.field("status"), "ignored");
         app.run_workers().await;
         assert_eq!(status(&app, "evt_session").await, "ignored");
-        assert_eq!(findings(&app).await, Vec::<String>::new());
+        assert_eq!(app.open_findings().await, Vec::<String>::new());
         app.stop().await;
     }
 
