@@ -185,6 +185,15 @@ impl Plan {
 }
 
 impl Interval {
+    /// Its name in the API: `month`, `year` or `once`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Month => "month",
+            Self::Year => "year",
+            Self::OneTime => "once",
+        }
+    }
+
     /// Reads the words people use: `month`, `monthly`, `year`, `yearly`, `annual`, `once`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {

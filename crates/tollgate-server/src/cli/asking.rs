@@ -2,9 +2,10 @@
 //! know: how answers are shown.
 
 use tollgate_domain::catalog::FeatureKind;
+use tollgate_domain::entitlement::forecast::{self, PendingChange};
 use tollgate_domain::entitlement::{Answer, Resolution, Usage};
 use tollgate_domain::facts::Window;
-use tollgate_domain::ids::{AccountId, FeatureKey};
+use tollgate_domain::ids::{AccountId, FeatureKey, SubscriptionId};
 use tollgate_domain::{Finding, Timestamp};
 use tollgate_store::{Db, facts, findings, usage};
 
@@ -25,6 +26,8 @@ pub(super) struct Resolved {
     pub(super) resolution: Resolution,
     /// The account's open findings, as of now.
     pub(super) findings: Vec<Finding>,
+    /// What was known then to change later, the next first.
+    pub(super) planned: Vec<(SubscriptionId, PendingChange)>,
     pub(super) at: Timestamp,
 }
 
@@ -51,12 +54,22 @@ impl Asking {
             facts = facts.as_of(at);
         }
         let catalog = &self.config.catalog;
+        let to_come = |change: &PendingChange| change.at > at;
+        let mut planned: Vec<_> = facts
+            .subscriptions
+            .values()
+            .filter_map(|one| {
+                let change = forecast::pending_change(&facts, one, catalog).filter(to_come)?;
+                Some((one.id.clone(), change))
+            })
+            .collect();
+        planned.sort_by_key(|(_, change)| change.at);
         let resolution = if at > self.now {
-            tollgate_domain::entitlement::forecast::forecast(&facts, catalog, at)
+            forecast::forecast(&facts, catalog, at)
         } else {
             tollgate_domain::resolve(&facts, catalog, at)
         };
-        Ok(Resolved { resolution, findings, at })
+        Ok(Resolved { resolution, findings, planned, at })
     }
 
     /// The answer about one feature.

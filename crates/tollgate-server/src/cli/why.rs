@@ -2,11 +2,12 @@
 //! and who caused it. Must not know: the rules it explains.
 
 use clap::Args;
-use tollgate_domain::catalog::{Allowance, Limit};
+use tollgate_domain::catalog::{Allowance, Interval, Limit};
+use tollgate_domain::entitlement::forecast::PendingChange;
 use tollgate_domain::entitlement::{
     Considered, OverrideConsidered, Resolution, SourceKind, Standing,
 };
-use tollgate_domain::ids::{AccountId, FeatureKey};
+use tollgate_domain::ids::{AccountId, FeatureKey, SubscriptionId};
 use tollgate_domain::{Catalog, Finding, Timestamp};
 
 use super::asking::Asking;
@@ -48,6 +49,7 @@ async fn explain(context: &Context, args: &WhyArgs) -> Outcome {
         account: &args.account,
         resolution: &resolved.resolution,
         findings: &resolved.findings,
+        planned: &resolved.planned,
         at: resolved.at,
         now: asking.now,
     };
@@ -94,6 +96,7 @@ struct Story<'a> {
     account: &'a AccountId,
     resolution: &'a Resolution,
     findings: &'a [Finding],
+    planned: &'a [(SubscriptionId, PendingChange)],
     at: Timestamp,
     now: Timestamp,
 }
@@ -114,6 +117,15 @@ impl Story<'_> {
                 "graceUntil": self.resolution.grace_until.map(|at| at.to_string()),
                 "validUntil": self.resolution.valid_until.map(|at| at.to_string()),
                 "revision": self.resolution.revision,
+                "planned": self.planned.iter().map(|(id, change)| serde_json::json!({
+                    "subscription": id.as_str(),
+                    "tier": change.plan.and_then(|plan| self.catalog.plan(plan)).map(|plan| plan.id.as_str()),
+                    "quantity": change.quantity,
+                    "interval": change.interval.map(Interval::as_str),
+                    "ends": change.ends,
+                    "at": change.at.to_string(),
+                    "awaitsPayment": change.awaits_payment,
+                })).collect::<Vec<_>>(),
                 "trace": Trace::of(self.resolution, self.catalog),
                 "findings": self.findings.iter().map(|one| serde_json::json!({
                     "code": one.code.as_str(),
@@ -169,12 +181,18 @@ impl Story<'_> {
             lines.push(format!("\n  {}", styled(STRONG, "Overrides")));
             lines.extend(self.resolution.overrides.iter().flat_map(|one| self.override_lines(one)));
         }
+        if !self.planned.is_empty() {
+            lines.push(format!("\n  {}", styled(STRONG, "Planned")));
+            lines.extend(self.planned.iter().map(|(id, change)| self.planned_line(id, change)));
+        }
         if !self.findings.is_empty() {
             lines.push(format!("\n  {}", styled(STRONG, "Needs attention")));
             lines.extend(self.findings.iter().flat_map(|one| self.finding_lines(one)));
         }
         lines.push(String::new());
-        lines.push(match self.resolution.valid_until {
+        let certain = self.planned.iter().filter(|(_, change)| !change.awaits_payment);
+        let ends = self.resolution.valid_until.into_iter().chain(certain.map(|(_, one)| one.at));
+        lines.push(match ends.min() {
             Some(end) => format!("  holds until {}", self.instant(end)),
             None => "  holds until something happens".to_owned(),
         });
@@ -226,6 +244,23 @@ impl Story<'_> {
             lines.push(format!("      cause  {cause}"));
         }
         lines
+    }
+
+    fn planned_line(&self, id: &SubscriptionId, change: &PendingChange) -> String {
+        let what = match change.plan.and_then(|plan| self.catalog.plan(plan)) {
+            Some(plan) => {
+                let units = change.quantity.filter(|units| *units != 1);
+                let units = units.map_or_else(String::new, |units| format!(" x {units}"));
+                let every = change.interval.map(Interval::word);
+                let every = every.map_or_else(String::new, |every| format!(" {every}"));
+                format!("{}{units}{every}", plan.name)
+            }
+            None if change.ends => "ends".to_owned(),
+            None => "no known plan".to_owned(),
+        };
+        let when = if change.awaits_payment { "once it is paid, until" } else { "from" };
+        let when = if change.ends { "at" } else { when };
+        format!("      {what} {when} {} {}", self.instant(change.at), styled(FAINT, id))
     }
 
     fn override_lines(&self, one: &OverrideConsidered) -> Vec<String> {

@@ -157,7 +157,9 @@ pub struct BoostOut {
 #[serde(rename_all = "camelCase")]
 #[schema(as = PendingChange)]
 pub struct PendingOut {
-    /// The plan it leads to; absent where it sells none of the catalog, or ends.
+    /// The plan it leads to; absent where it ends, and where its price is not known to sell one: what
+    /// Stripe plans names prices by id, so one that the catalog knows by lookup key has to have been
+    /// seen, or asked for with an API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
     /// Units of that plan; absent where the subscription ends.
@@ -395,14 +397,6 @@ fn shown(
     }
 }
 
-const fn word(every: Interval) -> &'static str {
-    match every {
-        Interval::Month => "month",
-        Interval::Year => "year",
-        Interval::OneTime => "once",
-    }
-}
-
 impl PendingOut {
     /// What was just asked for, as far as the question says it.
     fn asked(asked: &ChangeIn, tier: String, at: String) -> Self {
@@ -410,7 +404,7 @@ impl PendingOut {
         Self {
             tier: Some(tier),
             quantity: asked.quantity,
-            interval: interval.map(|every| word(every).to_owned()),
+            interval: interval.map(|every| every.as_str().to_owned()),
             ends: false,
             at,
             awaits_payment: false,
@@ -444,7 +438,7 @@ fn pending(facts: &Facts, subscription: &Subscription, catalog: &Catalog) -> Opt
     Some(PendingOut {
         tier: change.plan.map(|plan| plan_id(catalog, plan)),
         quantity: change.quantity,
-        interval: change.interval.map(|every| word(every).to_owned()),
+        interval: change.interval.map(|every| every.as_str().to_owned()),
         ends: change.ends,
         at: change.at.to_string(),
         awaits_payment: change.awaits_payment,

@@ -12,7 +12,8 @@ use tollgate_sandbox::{ApiVersion, sandbox_price_id};
 use tollgate_server::scope::Scope;
 use tollgate_server::workers;
 
-use crate::support::{NOW, Settings, TestApp, TestDatabase, catalog, on_both};
+use crate::cli::Place;
+use crate::support::{NOW, SECRET, Settings, TestApp, TestDatabase, catalog, on_both, price_map};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -326,6 +327,19 @@ on_both! {
         world.hand_over(|_| true).await;
         let shown = world.subscription().await;
         assert_eq!(shown["pendingChange"]["tier"], "basic", "{shown}");
+        // Whoever asks why is told too.
+        let at = world.app.now().to_string();
+        let place = Place::with(&[
+            ("STRIPE_WEBHOOK_SECRET", SECRET),
+            ("DATABASE_URL", &database.url()),
+            ("STRIPE_PRODUCT_PRICE_MAP", &price_map()),
+        ]);
+        let why = move |json: &str| place.run(&format!("why acme --at {at} {json}"));
+        let (text, told) = tokio::task::spawn_blocking(move || (why("").stdout, why("--json").json())).await.unwrap();
+        let planned = &told["planned"][0];
+        assert_eq!((&planned["tier"], &planned["at"]), (&json!("basic"), &shown["pendingChange"]["at"]), "{told}");
+        let until = shown["pendingChange"]["at"].as_str().unwrap();
+        assert!(text.contains("Planned") && text.contains(&format!("holds until {until}")), "{text}");
         world.call(Method::Post, &format!("/v1/subscription_schedules/{schedule}/release"), &[]);
         world.hand_over(|_| true).await;
         assert!(world.subscription().await.get("pendingChange").is_none());
