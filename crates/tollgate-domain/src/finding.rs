@@ -40,6 +40,9 @@ pub enum FindingCode {
     OwnerUnknown,
     /// A subscription counts as active although its paid period ended and no news came.
     StaleSubscription,
+    /// What the last events say of a subscription is contradictory or incomplete, and Stripe was not
+    /// asked.
+    SubscriptionUnclear,
     /// Two live subscriptions give plans to one account.
     DuplicateSubscription,
     /// Events of the other mode (test or live) arrive.
@@ -60,7 +63,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::PriceUnknown,
         Self::PurchaseUnconfirmed,
         Self::ClaimInvalid,
@@ -68,6 +71,7 @@ impl FindingCode {
         Self::ForeignPaid,
         Self::OwnerUnknown,
         Self::StaleSubscription,
+        Self::SubscriptionUnclear,
         Self::DuplicateSubscription,
         Self::OtherMode,
         Self::ThinWithoutKey,
@@ -88,6 +92,7 @@ impl FindingCode {
             Self::ForeignPaid => "foreign_paid",
             Self::OwnerUnknown => "owner_unknown",
             Self::StaleSubscription => "stale_subscription",
+            Self::SubscriptionUnclear => "subscription_unclear",
             Self::DuplicateSubscription => "duplicate_subscription",
             Self::OtherMode => "other_mode",
             Self::ThinWithoutKey => "thin_without_key",
@@ -128,6 +133,10 @@ impl FindingCode {
             }
             Self::StaleSubscription => {
                 "A subscription counts as active although its paid period ended and no news came."
+            }
+            Self::SubscriptionUnclear => {
+                "Events of one second contradict each other about a subscription, or show a part of \
+                 its items only, and Stripe has not been asked."
             }
             Self::DuplicateSubscription => "Two live subscriptions give plans to one account.",
             Self::OtherMode => "Stripe events of the other mode (test or live) arrive.",
@@ -173,6 +182,9 @@ impl FindingCode {
             Self::StaleSubscription => {
                 "Check the webhook endpoint, or set STRIPE_SECRET_KEY so that Stripe can be asked."
             }
+            Self::SubscriptionUnclear => {
+                "Set STRIPE_SECRET_KEY so that Stripe can be asked; without it the next event settles it."
+            }
             Self::DuplicateSubscription => {
                 "Cancel one of them: `tollgate duplicates` shows which, and what a refund would be."
             }
@@ -198,6 +210,7 @@ impl FindingCode {
                 | Self::PurchaseUnconfirmed
                 | Self::ClaimContradicts
                 | Self::StaleSubscription
+                | Self::SubscriptionUnclear
                 | Self::DuplicateSubscription
                 | Self::GrantLostByCatalog
         )
@@ -309,9 +322,12 @@ fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, 
     let considered = resolve(facts, catalog, now).considered;
     let about = considered.iter().filter_map(|source| about_source(source, facts, now));
     let stale = schedule::stale(facts, now).into_iter().filter_map(|id| stale_finding(id, facts));
+    let unclear = facts.subscriptions.values().filter_map(|one| unclear_finding(one, now));
     let bought = facts.purchases.values();
     let bought = bought.filter_map(|purchase| about_purchase(purchase, facts, catalog, now));
-    for finding in about.chain(stale).chain(duplicates(&considered, now)).chain(bought) {
+    for finding in
+        about.chain(stale).chain(unclear).chain(duplicates(&considered, now)).chain(bought)
+    {
         all.insert(finding.key(), finding);
     }
     all
@@ -418,6 +434,17 @@ fn stale_finding(id: &SubscriptionId, facts: &Facts) -> Option<Finding> {
     let since = stale_since(facts.subscriptions.get(id)?, facts)?;
     let detail = format!("active, and holds on stale evidence since {since}");
     Some(Finding::new(FindingCode::StaleSubscription, id.as_str(), since, detail))
+}
+
+fn unclear_finding(subscription: &Subscription, now: Timestamp) -> Option<Finding> {
+    let since = subscription.unclear_since().filter(|since| *since <= now)?;
+    let what = if subscription.is_uncertain() {
+        "events of one second contradict each other"
+    } else {
+        "its items were never shown completely"
+    };
+    let code = FindingCode::SubscriptionUnclear;
+    Some(Finding::new(code, subscription.id.as_str(), since, what))
 }
 
 /// The subscriptions that give plans beside the one that wins.

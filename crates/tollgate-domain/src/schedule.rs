@@ -60,14 +60,15 @@ pub fn stale(facts: &Facts, now: Timestamp) -> Vec<&SubscriptionId> {
     facts.subscriptions.values().filter(is_stale).map(|one| &one.id).collect()
 }
 
-/// The next instant after `now` at which [`ended`] or [`stale`] may find something new; `None`:
+/// The next instant after `now` at which [`ended`], [`stale`] or a finding may be new; `None`:
 /// only a new fact can bring one.
 pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
     let graces = grace_windows(facts, catalog).into_iter().map(|window| window.ends_at);
     let own = own_ends(facts).map(|(_, end, _)| end);
     let bought = facts.purchases.values().flat_map(|purchase| grant_ends(purchase, facts, catalog));
     let stale = facts.subscriptions.values().filter_map(|one| stale_since(one, facts));
-    graces.chain(own).chain(bought).chain(stale).filter(|end| *end > now).min()
+    let unclear = facts.subscriptions.values().filter_map(Subscription::unclear_since);
+    graces.chain(own).chain(bought).chain(stale).chain(unclear).filter(|end| *end > now).min()
 }
 
 /// By when an account is to be looked at after `changes`, of whose facts only those are given that

@@ -41,6 +41,12 @@ fn what_is_paid_and_grants_nothing_is_open() {
         ("sub s1 premium active @0d\nsub s2 basic active @0d", &["duplicate_subscription/s1"]),
         ("sub s1 premium active @0d\nsub s2 basic canceled @0d", &[]),
         ("sub s1 premium active @0d\nsub s2 boost*2 active @0d", &[]),
+        ("sub s premium active @0d\nsub s basic active @0d", &["subscription_unclear/s"]),
+        ("sub s premium active @0d\nsub s premium active @0d", &[]),
+        ("sub s premium active @0d\nsub s basic active @0d\nsub s basic active @1d", &[]),
+        ("sub s premium active @0d cut", &["subscription_unclear/s"]),
+        ("sub s premium active @0d\nsub s basic active @1d cut", &[]),
+        ("sub s premium canceled @0d cut", &[]),
     ];
     for (scenario, expected) in table {
         assert_eq!(open(scenario, "5d"), expected, "{scenario}");
@@ -59,6 +65,17 @@ fn a_sale_whose_plan_is_gone_is_open_as_long_as_it_would_run() {
     let open = |at: &str| review(&facts, &catalog, time(at)).len();
     assert_eq!((open("5d"), open("364d"), open("365d")), (1, 1, 0));
     assert_eq!(review(&facts, &today, time("5d")), []);
+}
+
+#[test]
+fn what_is_unclear_is_told_after_an_hour() {
+    let (catalog, facts) = read("sub s premium active @1d\nsub s basic active @1d");
+    let next = |at: Timestamp| schedule::next_end(&facts, &catalog, at);
+    let told = time("1d").plus_hours(1);
+    assert_eq!(review(&facts, &catalog, told.plus_ms(-1)), []);
+    assert_eq!(next(time("1d")), Some(told));
+    assert_eq!(review(&facts, &catalog, told).len(), 1);
+    assert_ne!(next(told), Some(told));
 }
 
 #[test]

@@ -24,9 +24,13 @@ use super::{
     Version,
 };
 use crate::ids::{CustomerId, MemberId, PriceId, SubscriptionId};
+use crate::time::Timestamp;
 
 /// Most observations of one second that compete; beyond it the lowest-ranked are forgotten.
 pub const CONTENDERS_MAX: usize = 16;
+
+/// How long Stripe may take to be asked about a subscription before that is told.
+const UNCLEAR_HOURS: i64 = 1;
 
 impl Subscription {
     /// A subscription of which nothing but its id is known.
@@ -125,6 +129,15 @@ impl Subscription {
         };
         let crossed = |other: &&SubscriptionState| is_fetched(other) && !same_content(other, best);
         open.iter().any(crossed) || (only_end(&open).is_none() && !open.iter().all(settled))
+    }
+
+    /// Since when, or from when on, it is to be told that what is known of it is contradictory or
+    /// incomplete: Stripe is asked at once, so by then it could not be. `None` where all is clear, and
+    /// for one that is over.
+    pub fn unclear_since(&self) -> Option<Timestamp> {
+        let state = self.state().filter(|state| !state.status.is_terminal())?;
+        let incomplete = state.items_cut && self.whole.is_empty();
+        (incomplete || self.is_uncertain()).then(|| state.version.at.plus_hours(UNCLEAR_HOURS))
     }
 }
 

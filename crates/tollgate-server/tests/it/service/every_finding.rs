@@ -104,6 +104,11 @@ fn deliveries() -> Vec<String> {
             }]},
         })),
         subscription("sub_5", "price_pro", "stale", (-40, -10)),
+        event("evt_5b", updated, day(-1), {
+            let mut part = active("sub_5b", "price_pro", "unclear", now);
+            part["items"]["has_more"] = json!(true);
+            part
+        }),
         subscription("sub_6", "price_pro", "twice", now),
         subscription("sub_7", "price_pro", "twice", now),
         live.to_string(),
