@@ -39,7 +39,7 @@ impl App {
         let mut all = duplicates(&facts, &self.config.catalog, self.clock.now());
         if let Some(keep) = keep {
             let place = all.iter().position(|one| one.subscription == *keep);
-            let place = place.ok_or(BillingError::NoSubscription)?;
+            let place = place.ok_or_else(|| BillingError::NotADuplicate(keep.clone()))?;
             let kept = all.remove(place);
             all.insert(0, kept);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tollgate_domain::buying::{OfferRefusal, Unmanaged};
 use tollgate_domain::catalog::Interval;
+use tollgate_domain::ids::SubscriptionId;
 use tollgate_store::StoreError;
 use tollgate_stripe::StripeError;
 use tollgate_stripe::client::KeyMismatch;
@@ -43,6 +44,9 @@ pub enum BillingError {
     /// There is none.
     #[error("there is no subscription")]
     NoSubscription,
+    /// The subscription to keep is none of those that give the account a plan.
+    #[error("{0} is none of the subscriptions that give the account a plan")]
+    NotADuplicate(SubscriptionId),
     /// Stripe has no customer for the account yet.
     #[error("there is no customer")]
     NoCustomer,

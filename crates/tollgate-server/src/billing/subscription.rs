@@ -96,7 +96,6 @@ impl App {
             if present.subscription.schedule.is_none() {
                 return Ok(Changed::Nothing);
             }
-            present.as_whole()?;
             // To stay on the present plan takes back what was to come.
             self.release(stripe, &present).await?;
             self.refresh(stripe, &present).await?;
@@ -104,11 +103,7 @@ impl App {
         }
         match planned.timing {
             ChangeTiming::Immediate => self.change_at_once(stripe, &present, &planned).await,
-            ChangeTiming::PeriodEnd => {
-                // A schedule says anew what all items are.
-                present.as_whole()?;
-                self.change_later(stripe, &present, &planned).await
-            }
+            ChangeTiming::PeriodEnd => self.change_later(stripe, &present, &planned).await,
         }
     }
 
@@ -211,7 +206,13 @@ impl App {
             None if asked.timing == TimingWish::Immediate => ChangeTiming::Immediate,
             None => ChangeTiming::PeriodEnd,
         };
-        Ok(Planned { item, price, quantity, timing })
+        let planned = Planned { item, price, quantity, timing };
+        // A schedule says anew what all items are, and what it plans may be another product's.
+        let later = timing == ChangeTiming::PeriodEnd && !planned.is_so_already();
+        if later || present.subscription.schedule.is_some() {
+            present.as_whole()?;
+        }
+        Ok(planned)
     }
 
     /// The plan wanted, at the interval asked for, else at the present one where it is sold so.

@@ -53,7 +53,7 @@ async fn work(context: &Context, args: &DuplicatesArgs, app: &App) -> Outcome {
         return show(context, &found, None);
     };
     let keep = args.keep.as_ref();
-    let before = app.duplicates(account, keep).await.context("they could not be read")?;
+    let before = app.duplicates(account, keep).await?;
     let mut done = None;
     if args.apply {
         let choice = DuplicateChoice { account, keep, credit: args.refund };

@@ -276,7 +276,9 @@ impl From<BillingError> for ApiError {
             BillingError::WrongKeyMode => R::WrongKeyMode,
             BillingError::AlreadySubscribed(existing) => R::AlreadySubscribed(existing),
             BillingError::NotManaged(why) => R::NotManaged(why),
-            BillingError::NoSubscription => R::SubscriptionNotFound,
+            BillingError::NoSubscription | BillingError::NotADuplicate(_) => {
+                R::SubscriptionNotFound
+            }
             BillingError::NoCustomer => R::CustomerNotFound,
             BillingError::NothingToResume => R::NothingToResume,
             BillingError::NoSession => R::CheckoutSessionNotFound,

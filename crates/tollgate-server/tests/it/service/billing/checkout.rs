@@ -159,7 +159,8 @@ on_both! {
                 break;
             }
         }
-        assert!(polls > 8, "there were steps to die at: {polls}");
+        // At least one for each call to Stripe and each transaction; more where answers come slowly.
+        assert!(polls > 4, "there were steps to die at: {polls}");
         shop.close().await;
     }
 

@@ -122,6 +122,8 @@ on_both! {
             let body: Value = serde_json::from_str(body).expect("JSON");
             is_refused(&shop.subscription_route(what, body).await, "not_managed");
         }
+        let later = json!({"tier": "elite", "timing": "period_end"});
+        is_refused(&shop.subscription_route("preview", later).await, "not_managed");
         assert_eq!(read(&shop, &id), before);
         let after = shop
             .subscription_route("change", json!({"tier": "elite", "timing": "immediate"}))
