@@ -54,7 +54,7 @@ pub use plan::DeliveryPlan;
 use stand::{Stand, lock};
 pub use story::{Story, StoryError};
 
-/// Most connections at once; beyond it new ones wait in the kernel.
+/// Most connections at once; beyond it new ones are closed.
 const CONNECTIONS_MAX: usize = 512;
 /// Longest time for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
@@ -286,7 +286,6 @@ async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<
     let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stopped| *stopped) => break,
@@ -299,6 +298,7 @@ async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<
                 continue;
             }
         };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
         stream.set_nodelay(true).ok();
         let service = Front { router: router.clone() };
         let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);

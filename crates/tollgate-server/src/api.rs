@@ -39,6 +39,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 
 use crate::app::App;
+use crate::listener::Admission;
 use error::ApiError;
 
 /// The request's id, in and out.
@@ -84,7 +85,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/admin/relink", post(admin::relink::relink).fallback(allow_post))
         .route("/admin/reconcile", post(admin::reconcile::begin).fallback(allow_post))
         .route("/admin/reconcile/runs", get(admin::reconcile::runs).fallback(allow_get))
-        .route("/livez", get(health::live).fallback(allow_get))
+        .route(health::LIVE, get(health::live).fallback(allow_get))
         .route("/readyz", get(health::ready).fallback(allow_get))
         .route("/health", get(health::health).fallback(allow_get))
         .route("/openapi.json", get(openapi::document).fallback(allow_get))
@@ -127,12 +128,16 @@ pub struct Front {
     app: Arc<App>,
     router: Router,
     peer: SocketAddr,
+    admission: Admission,
 }
 
 impl Front {
     /// The front of one connection.
-    pub fn new(app: Arc<App>, router: Router, peer: SocketAddr) -> Self {
-        Self { app, router, peer }
+    pub fn new(app: Arc<App>, router: Router, peer: SocketAddr, admission: Admission) -> Self {
+        if admission != Admission::Admitted {
+            app.count_refused_connection(admission);
+        }
+        Self { app, router, peer, admission }
     }
 }
 
@@ -154,7 +159,12 @@ impl Front {
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let cors = self.app.cors.headers_for(&request);
         let preflight = cors.is_some() && *request.method() == Method::OPTIONS;
-        let mut response = if preflight {
+        // Being alive is no matter of how many ask.
+        let admitted =
+            self.admission == Admission::Admitted || request.uri().path() == health::LIVE;
+        let mut response = if !admitted {
+            ApiError::TooManyConnections.into_response()
+        } else if preflight {
             http::StatusCode::NO_CONTENT.into_response()
         } else {
             self.route(request).await

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
+use tokio::time::Instant;
 use tollgate_domain::catalog::FeatureKind;
 use tollgate_store::Db;
 use tollgate_stripe::{SigningSecret, StripeClient};
 
 use crate::api::auth::{Caller, KeyTable, Reach};
+use crate::api::body::BodyBudget;
 use crate::api::cors::Cors;
 use crate::api::error::ApiError;
 use crate::api::limits::{Class, Limits, Quota};
@@ -22,7 +24,7 @@ use crate::config::{Config, Livemode};
 use crate::engine::{Engine, EngineParts};
 use crate::findings::FindingCounts;
 use crate::intake::{Intake, IntakeParts, Queue};
-use crate::listener::ConnectionCount;
+use crate::listener::{Admission, ConnectionCount};
 use crate::metrics::{Metrics, ReasonLabel};
 use crate::scope::Scope;
 use crate::seldom::Seldom;
@@ -62,6 +64,10 @@ pub struct App {
     pub gates: Gates,
     /// Watches over background tasks.
     pub supervisor: Supervisor,
+    /// Memory for the bodies of requests.
+    pub bodies: BodyBudget,
+    /// Connections that were not admitted.
+    refused_connections: Seldom,
     /// Signatures that were refused.
     pub refused_signatures: Seldom,
     /// Open connections.
@@ -163,6 +169,8 @@ impl App {
             gates: Gates::default(),
             refused_signatures: Seldom::default(),
             connections: ConnectionCount::default(),
+            bodies: BodyBudget::new(config.http.bodies_bytes_max),
+            refused_connections: Seldom::default(),
             stopping: AtomicBool::new(false),
             engine,
             intake,
@@ -173,5 +181,18 @@ impl App {
             clock,
             config,
         })
+    }
+
+    /// Counts a connection that was not admitted, and says so once a minute.
+    pub fn count_refused_connection(&self, why: Admission) {
+        let reason = match why {
+            Admission::Admitted => return,
+            Admission::Full => "full",
+            Admission::AddressFull => "address",
+        };
+        self.metrics.connections_refused.get_or_create(&ReasonLabel { reason }).inc();
+        if let Some(unsaid) = self.refused_connections.admit(Instant::now()) {
+            tracing::warn!(reason, unsaid, "connections are refused");
+        }
     }
 }

@@ -169,6 +169,12 @@ pub struct HttpLimits {
     pub header_timeout_ms: u64,
     /// Connections open at once.
     pub connections_max: usize,
+    /// Connections open at once from one address.
+    pub connections_per_address_max: usize,
+    /// For a peer to take something of what it is sent.
+    pub write_timeout_ms: u64,
+    /// Bytes of request bodies that are being received, all together.
+    pub bodies_bytes_max: usize,
     /// An idle connection is closed after this.
     pub keep_alive_ms: u64,
     /// From SIGTERM to the end, for requests in flight.

@@ -1,15 +1,18 @@
-//! The accept loop. Owns: sockets, the connection cap, header and idle deadlines, draining. Must
-//! not know: routes.
+//! The accept loop. Owns: sockets, how many may be open at once and from one address, the deadlines
+//! of heads, writes and idle connections, draining. Must not know: routes.
 //!
-//! `axum::serve` has no deadline for request headers, so a peer that sends one byte a second would
-//! hold a connection for ever. Here a message that has begun must have its whole head within
-//! `header_timeout_ms`, and an idle connection is closed after `keep_alive_ms`.
+//! `axum::serve` has no deadline for request headers nor for writing, so a peer that sends one byte
+//! a second, or never reads, would hold a connection for ever. Here a message that has begun must
+//! have its whole head within `header_timeout_ms`, a peer that takes nothing of an answer for
+//! `write_timeout_ms` is cut off, and an idle connection is closed after `keep_alive_ms`. Where no
+//! connection is free the next peers get an answer that says so, and are not kept.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,17 +23,31 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep};
+
+use crate::config::Cidr;
 
 /// Pending connections the kernel keeps for us.
 const BACKLOG: i32 = 4096;
+/// Longest head of a request, and most of a body that is read ahead.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Most peers at once that are told that no connection is free; more are cut off without a word.
+const REFUSED_MAX: usize = 64;
+/// For such a peer to send a request and take the answer.
+const REFUSED_TIME: Duration = Duration::from_secs(2);
 
 /// Limits of the accept loop.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ListenerLimits {
-    /// Most connections at once; beyond it new ones wait in the kernel.
+    /// Most connections at once.
     pub connections_max: usize,
+    /// Most connections at once from one address.
+    pub connections_per_address_max: usize,
+    /// Addresses that may have more: those of proxies, where many clients meet.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Longest time in which a peer takes nothing of what it is sent.
+    pub write_timeout: Duration,
     /// Longest time from the first byte of a request to the end of its head.
     pub header_timeout: Duration,
     /// Longest time a connection may stay idle.
@@ -61,9 +78,21 @@ impl ConnectionCount {
     }
 }
 
+/// Whether a connection may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Admitted,
+    /// Too many are open.
+    Full,
+    /// Too many are open from its address.
+    AddressFull,
+}
+
 /// Serves connections until `stop` becomes true, then drains and returns.
 ///
-/// `make` is called once per connection with the peer's address.
+/// `make` is called once per connection with the peer's address. A connection that is not admitted
+/// gets one answer of what it makes.
 pub async fn serve<S, B, F>(
     listener: TcpListener,
     limits: ListenerLimits,
@@ -71,7 +100,7 @@ pub async fn serve<S, B, F>(
     mut stop: watch::Receiver<bool>,
     make: F,
 ) where
-    F: Fn(SocketAddr) -> S,
+    F: Fn(SocketAddr, Admission) -> S,
     S: Service<Request<Incoming>, Response = Response<B>, Error = std::convert::Infallible>
         + Send
         + 'static,
@@ -80,12 +109,13 @@ pub async fn serve<S, B, F>(
     B::Data: Send,
 {
     let graceful = GracefulShutdown::new();
-    let slots = Arc::new(tokio::sync::Semaphore::new(limits.connections_max));
+    let slots = Slots::of(&limits);
+    let refused = Arc::new(Semaphore::new(REFUSED_MAX));
     let mut connections = tokio::task::JoinSet::new();
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive).pipeline_flush(true);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive);
+    http.max_buf_size(HEAD_BYTES_MAX);
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(ended) = connections.join_next() => {
@@ -105,14 +135,28 @@ pub async fn serve<S, B, F>(
         };
         stream.set_nodelay(true).ok();
         let busy = Arc::new(AtomicBool::new(false));
-        let io = TokioIo::new(HeadDeadline::new(stream, limits.header_timeout, Arc::clone(&busy)));
-        let service = MarkBusy { inner: make(peer), busy };
-        let connection = graceful.watch(http.serve_connection(io, service));
-        let counted = Counted::new(&open);
-        connections.spawn(async move {
-            connection.await.ok();
-            drop((counted, slot));
-        });
+        let io = TokioIo::new(Deadlines::new(stream, &limits, Arc::clone(&busy)));
+        match slots.take(peer.ip()) {
+            Ok(slot) => {
+                let service = MarkBusy { inner: make(peer, Admission::Admitted), busy };
+                let connection = graceful.watch(http.serve_connection(io, service));
+                let counted = Counted::new(&open);
+                connections.spawn(async move {
+                    connection.await.ok();
+                    drop((counted, slot));
+                });
+            }
+            Err(why) => {
+                let service = MarkBusy { inner: make(peer, why), busy };
+                let Ok(place) = Arc::clone(&refused).try_acquire_owned() else { continue };
+                let mut once = http.clone();
+                let connection = once.keep_alive(false).serve_connection(io, service);
+                connections.spawn(async move {
+                    tokio::time::timeout(REFUSED_TIME, connection).await.ok();
+                    drop(place);
+                });
+            }
+        }
     }
     drop(listener);
     let drained = async {
@@ -124,6 +168,60 @@ pub async fn serve<S, B, F>(
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
         tracing::warn!("connections still open after the drain time are cut");
         connections.shutdown().await;
+    }
+}
+
+/// The connections that may be open.
+struct Slots {
+    all: Arc<Semaphore>,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    per_address_max: usize,
+    trusted_proxies: Vec<Cidr>,
+}
+
+impl Slots {
+    fn of(limits: &ListenerLimits) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(limits.connections_max)),
+            by_address: Arc::default(),
+            per_address_max: limits.connections_per_address_max,
+            trusted_proxies: limits.trusted_proxies.clone(),
+        }
+    }
+
+    /// One for a peer, until it is dropped.
+    fn take(&self, peer: IpAddr) -> Result<Slot, Admission> {
+        let slot = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Admission::Full)?;
+        let peer = peer.to_canonical();
+        if self.trusted_proxies.iter().any(|range| range.contains(peer)) {
+            return Ok(Slot { _slot: slot, counted: None });
+        }
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(peer).or_default();
+        if *count >= self.per_address_max {
+            return Err(Admission::AddressFull);
+        }
+        *count += 1;
+        Ok(Slot { _slot: slot, counted: Some((peer, Arc::clone(&self.by_address))) })
+    }
+}
+
+/// A connection's place among those that may be open.
+struct Slot {
+    _slot: OwnedSemaphorePermit,
+    counted: Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, usize>>>)>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Some((peer, by_address)) = &self.counted else { return };
+        let mut by_address = by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_address.get_mut(peer) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(peer);
+            }
+        }
     }
 }
 
@@ -191,23 +289,54 @@ impl<F: Future + Unpin> Future for Answering<F> {
     }
 }
 
-/// A stream that fails when a head has begun and is not whole in time. Idle connections are left
-/// to hyper's own timer.
-struct HeadDeadline {
+/// A stream that fails when a head has begun and is not whole in time, and when the peer takes
+/// nothing of what is written. Idle connections are left to hyper's own timer.
+struct Deadlines {
     stream: TcpStream,
-    timeout: Duration,
+    head_timeout: Duration,
+    write_timeout: Duration,
     busy: Arc<AtomicBool>,
     begun: bool,
-    deadline: Option<Pin<Box<Sleep>>>,
+    head: Option<Pin<Box<Sleep>>>,
+    write: Option<Pin<Box<Sleep>>>,
 }
 
-impl HeadDeadline {
-    fn new(stream: TcpStream, timeout: Duration, busy: Arc<AtomicBool>) -> Self {
-        Self { stream, timeout, busy, begun: false, deadline: None }
+impl Deadlines {
+    fn new(stream: TcpStream, limits: &ListenerLimits, busy: Arc<AtomicBool>) -> Self {
+        Self {
+            stream,
+            head_timeout: limits.header_timeout,
+            write_timeout: limits.write_timeout,
+            busy,
+            begun: false,
+            head: None,
+            write: None,
+        }
+    }
+
+    /// A head that was whole ends at the latest where its answer is written.
+    fn begin_to_write(&mut self) {
+        self.begun = false;
+        self.head = None;
+    }
+
+    /// What became of a write; one that waits for the peer fails at the deadline.
+    fn written(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.write = None;
+            return written;
+        }
+        let until = Instant::now() + self.write_timeout;
+        let deadline = self.write.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        deadline.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl AsyncRead for HeadDeadline {
+impl AsyncRead for Deadlines {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -217,7 +346,7 @@ impl AsyncRead for HeadDeadline {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if self.busy.load(Ordering::Relaxed) {
             self.begun = false;
-            self.deadline = None;
+            self.head = None;
             return read;
         }
         if read.is_ready() {
@@ -228,23 +357,21 @@ impl AsyncRead for HeadDeadline {
             return Poll::Pending;
         }
         // Part of a head is here and the rest is not: only now a timer is worth its price.
-        let until = Instant::now() + self.timeout;
-        let deadline =
-            self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        let until = Instant::now() + self.head_timeout;
+        let deadline = self.head.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         deadline.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl AsyncWrite for HeadDeadline {
+impl AsyncWrite for Deadlines {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // A head that was whole ends here at the latest: its answer is being written.
-        self.begun = false;
-        self.deadline = None;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        self.begin_to_write();
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -260,9 +387,9 @@ impl AsyncWrite for HeadDeadline {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.begun = false;
-        self.deadline = None;
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        self.begin_to_write();
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -109,6 +109,8 @@ pub struct Metrics {
     pub rate_limited: Family<ReasonLabel, Counter>,
     /// Open connections.
     pub connections: Gauge,
+    /// Connections that were not admitted, by reason.
+    pub connections_refused: Family<ReasonLabel, Counter>,
     /// Milliseconds since the change feed was last read to its end.
     pub feed_age: Gauge<i64>,
     /// Times the change feed could not tell what changed, so that the cache was emptied.
@@ -171,6 +173,7 @@ impl Metrics {
             requests,
             rate_limited: Family::default(),
             connections: Gauge::default(),
+            connections_refused: Family::default(),
             feed_age: Gauge::default(),
             feed_gaps: Counter::default(),
             task_ends: Family::default(),
@@ -206,6 +209,11 @@ impl Metrics {
         r.register("http_requests", "Requests by class of status", self.requests.clone());
         r.register("rate_limited", "Requests refused by a rate limit", self.rate_limited.clone());
         r.register("http_connections", "Open connections", self.connections.clone());
+        r.register(
+            "http_connections_refused",
+            "Connections that were not admitted: all are taken (full), or all of the address",
+            self.connections_refused.clone(),
+        );
         let age = self.feed_age.clone();
         r.register("change_feed_age_milliseconds", "Since the feed was last read", age);
         let gaps = self.feed_gaps.clone();

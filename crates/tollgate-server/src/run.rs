@@ -249,14 +249,17 @@ fn listen(
     let http = &app.config.http;
     let limits = ListenerLimits {
         connections_max: http.connections_max,
+        connections_per_address_max: http.connections_per_address_max,
+        trusted_proxies: http.trusted_proxies.clone(),
+        write_timeout: Duration::from_millis(http.write_timeout_ms),
         header_timeout: Duration::from_millis(http.header_timeout_ms),
         keep_alive: Duration::from_millis(http.keep_alive_ms),
         drain: Duration::from_millis(http.drain_ms),
     };
     let (front, open) = (Arc::clone(app), app.connections.clone());
-    let serve = listener::serve(socket, limits, open, stopped.clone(), move |peer| {
+    let serve = listener::serve(socket, limits, open, stopped.clone(), move |peer, admission| {
         front.supervisor.turn(kind);
-        Front::new(Arc::clone(&front), router.clone(), peer)
+        Front::new(Arc::clone(&front), router.clone(), peer, admission)
     });
     Ok((address, app.supervisor.spawn_once(kind, stopped.clone(), serve)))
 }

@@ -60,7 +60,7 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError>
 
 /// A JSON body within the limit.
 async fn read<T: DeserializeOwned>(app: &App, body: Body) -> Result<T, ApiError> {
-    body::json(body, app.config.http.body_bytes_max).await
+    body::json(body, app.config.http.body_bytes_max, &app.bodies).await
 }
 
 /// An account that the caller may speak of.

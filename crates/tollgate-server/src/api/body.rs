@@ -1,21 +1,41 @@
-//! Request bodies. Owns: reading them within a limit and as strict JSON. Must not know: routes.
+//! Request bodies. Owns: reading them within a limit, and all of them within a limit together, and as
+//! strict JSON. Must not know: routes.
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::body::Body as _;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::{ApiError, FieldError};
 
+/// The memory for bodies of which a part is here: whoever sends slowly, or never ends, takes no more
+/// than there is.
+#[derive(Debug, Clone)]
+pub struct BodyBudget(Arc<Semaphore>);
+
+impl BodyBudget {
+    /// So many bytes for all bodies together.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    }
+}
+
 /// Reads a whole body of at most `max` bytes.
-pub async fn read(mut body: Body, max: usize) -> Result<Bytes, ApiError> {
+pub async fn read(mut body: Body, max: usize, budget: &BodyBudget) -> Result<Bytes, ApiError> {
+    if body.size_hint().lower() > max as u64 {
+        return Err(ApiError::BodyTooLarge(max));
+    }
+    let mut taken: Option<SemaphorePermit<'_>> = None;
     let mut whole: Option<Bytes> = None;
     let mut more = BytesMut::new();
     let mut length = 0_usize;
@@ -25,6 +45,14 @@ pub async fn read(mut body: Body, max: usize) -> Result<Bytes, ApiError> {
         length = length.saturating_add(data.len());
         if length > max {
             return Err(ApiError::BodyTooLarge(max));
+        }
+        if !body.is_end_stream() || taken.is_some() {
+            let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            let more = budget.0.try_acquire_many(bytes).map_err(|_| ApiError::Overloaded)?;
+            match &mut taken {
+                Some(taken) => taken.merge(more),
+                None => taken = Some(more),
+            }
         }
         // The usual body is one piece and is not copied.
         match whole.take() {
@@ -40,8 +68,12 @@ pub async fn read(mut body: Body, max: usize) -> Result<Bytes, ApiError> {
 }
 
 /// Reads a JSON body into a type that refuses unknown fields.
-pub async fn json<T: DeserializeOwned>(body: Body, max: usize) -> Result<T, ApiError> {
-    parse(&read(body, max).await?)
+pub async fn json<T: DeserializeOwned>(
+    body: Body,
+    max: usize,
+    budget: &BodyBudget,
+) -> Result<T, ApiError> {
+    parse(&read(body, max, budget).await?)
 }
 
 /// Parses a JSON text into a type that refuses unknown fields.
@@ -166,8 +198,9 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_beyond_the_limit_are_refused() {
+        let budget = BodyBudget::new(1);
         let body = Body::from(vec![b' '; 11]);
-        assert_eq!(read(body, 10).await, Err(ApiError::BodyTooLarge(10)));
-        assert_eq!(read(Body::from("0123456789"), 10).await.unwrap().len(), 10);
+        assert_eq!(read(body, 10, &budget).await, Err(ApiError::BodyTooLarge(10)));
+        assert_eq!(read(Body::from("0123456789"), 10, &budget).await.unwrap().len(), 10);
     }
 }

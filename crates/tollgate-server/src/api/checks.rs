@@ -172,7 +172,7 @@ async fn admit(app: &App, request: Request<Body>) -> Result<(Arc<Caller>, Bytes)
     let (parts, body) = request.into_parts();
     let caller = app.authenticate(&parts.headers, Scope::Check, Reach::Named).await?;
     app.admit(Class::Check, &caller.id)?;
-    let body = body::read(body, app.config.http.body_bytes_max).await?;
+    let body = body::read(body, app.config.http.body_bytes_max, &app.bodies).await?;
     Ok((caller, body))
 }
 

@@ -65,6 +65,10 @@ pub enum ApiError {
     NotCommitted,
     /// The database is away; with the private cause, for the log.
     DatabaseUnavailable(String),
+    /// No connection is free, or none for the caller's address.
+    TooManyConnections,
+    /// The bodies of other requests take all the memory there is for them.
+    Overloaded,
     /// The engine is stopping.
     Stopping,
     /// The request took longer than the named limit.
@@ -169,6 +173,10 @@ impl ApiError {
             Self::DatabaseUnavailable(_) => {
                 (S::SERVICE_UNAVAILABLE, "database_unavailable", "The database is away")
             }
+            Self::TooManyConnections => {
+                (S::SERVICE_UNAVAILABLE, "too_many_connections", "Too many connections")
+            }
+            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Too much at once"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::Timeout => (S::SERVICE_UNAVAILABLE, "timeout", "Took too long"),
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
@@ -235,6 +243,14 @@ impl ApiError {
                 "The event was not stored; send it again. Nothing of it has taken effect.".to_owned()
             }
             Self::DatabaseUnavailable(_) => "Try again shortly.".to_owned(),
+            Self::TooManyConnections => {
+                "Use one connection for many requests, and close those that are not needed; \
+                 http.connections_max and http.connections_per_address_max set the limits."
+                    .to_owned()
+            }
+            Self::Overloaded => {
+                "The bodies of other requests take all of http.bodies_bytes_max; try again.".to_owned()
+            }
             Self::Stopping => "This instance is stopping; try again.".to_owned(),
             Self::Timeout => "The request was given up; try again.".to_owned(),
             Self::Internal(_) => "The cause is in the log under this requestId.".to_owned(),
@@ -245,7 +261,10 @@ impl ApiError {
     pub(crate) const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::RateLimited(quota) => Some(quota.seconds),
-            Self::RevisionNotReached | Self::Stopping => Some(1),
+            Self::RevisionNotReached
+            | Self::TooManyConnections
+            | Self::Overloaded
+            | Self::Stopping => Some(1),
             Self::NotCommitted | Self::DatabaseUnavailable(_) | Self::Timeout => Some(5),
             Self::Billing(refusal) => refusal.retry_after(),
             Self::ReconciliationRunning => Some(30),
@@ -296,6 +315,8 @@ impl ApiError {
             Self::ReconciliationRunning,
             Self::NotCommitted,
             Self::DatabaseUnavailable(String::new()),
+            Self::TooManyConnections,
+            Self::Overloaded,
             Self::Stopping,
             Self::Timeout,
             Self::Internal(String::new()),

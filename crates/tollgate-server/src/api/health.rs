@@ -57,6 +57,9 @@ impl Component {
     }
 }
 
+/// Where the process says that it lives; answered however many connections are open.
+pub const LIVE: &str = "/livez";
+
 /// `GET /livez`
 pub async fn live() -> &'static str {
     "ok\n"

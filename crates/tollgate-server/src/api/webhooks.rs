@@ -68,8 +68,10 @@ async fn take(
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
         return Err(ApiError::UnsupportedEncoding);
     }
-    let raw = body::read(body, app.config.http.webhook_body_bytes_max).await?;
     let signature = parts.headers.get("stripe-signature").map_or(&b""[..], |h| h.as_bytes());
+    // Whoever does not even claim to have signed is not listened to.
+    tollgate_stripe::signature::check_form(signature).map_err(|error| refuse(app, error))?;
+    let raw = body::read(body, app.config.http.webhook_body_bytes_max, &app.bodies).await?;
     let verified = tollgate_stripe::verify(signature, &raw, &app.secrets, now, TOLERANCE)
         .map_err(|error| refuse(app, error))?;
     let reading = read::read(&raw, &app.config.stripe);

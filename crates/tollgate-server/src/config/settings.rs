@@ -301,7 +301,25 @@ pub const SETTINGS: &[Setting] = &[
         "http.connections_max",
         (1, 1_000_000),
         "4096",
-        "Connections open at once; more wait to be accepted.",
+        "Connections open at once; whoever comes then gets 503 `too_many_connections`.",
+    ),
+    number(
+        "http.connections_per_address_max",
+        (1, 1_000_000),
+        "1024",
+        "Connections open at once from one address; those of `http.trusted_proxies` may have more.",
+    ),
+    number(
+        "http.write_timeout_ms",
+        (100, 600_000),
+        "10000",
+        "A peer that takes nothing of an answer for so long is cut off.",
+    ),
+    number(
+        "http.bodies_bytes_max",
+        (65_536, 17_179_869_184),
+        "67108864",
+        "Memory in bytes for request bodies that have not come completely, all together; beyond it: 503 `overloaded`.",
     ),
     number(
         "http.keep_alive_ms",

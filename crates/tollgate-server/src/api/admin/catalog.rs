@@ -236,7 +236,7 @@ pub async fn plan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let begun = tokio::time::Instant::now();
     let caller = app.authenticate(request.headers(), Scope::AdminRead, Reach::All).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
-    let proposal = read(request).await?;
+    let proposal = read(&app, request).await?;
     let now = app.clock.now();
     let (at, samples_max, after) = checked(&proposal, now)?;
     let proposed = read_proposed(&app.config, "catalog", &proposal.catalog).map_err(refusal)?;
@@ -254,7 +254,7 @@ pub async fn plan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     Ok(response)
 }
 
-async fn read(request: Request) -> Result<ProposalIn, ApiError> {
+async fn read(app: &App, request: Request) -> Result<ProposalIn, ApiError> {
     let (parts, content) = request.into_parts();
     let content_type =
         parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -262,12 +262,12 @@ async fn read(request: Request) -> Result<ProposalIn, ApiError> {
     let mut query = Query::parse(parts.uri.query());
     if is_json {
         query.finish()?;
-        return body::json(content, BODY_BYTES_MAX).await;
+        return body::json(content, BODY_BYTES_MAX, &app.bodies).await;
     }
     let (at, samples) = (query.text("at"), query.number("samples"));
     let cursor = query.text("cursor");
     query.finish()?;
-    let bytes: Bytes = body::read(content, BODY_BYTES_MAX).await?;
+    let bytes: Bytes = body::read(content, BODY_BYTES_MAX, &app.bodies).await?;
     let catalog = String::from_utf8(bytes.into())
         .map_err(|_| ApiError::field("catalog", "is not UTF-8; send the text of a TOML file"))?;
     Ok(ProposalIn { catalog, at, samples, cursor })

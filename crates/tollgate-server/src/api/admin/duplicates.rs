@@ -207,7 +207,8 @@ pub async fn resolve(
     let account = AccountId::parse(&account);
     let account = account.map_err(|error| ApiError::field("accountId", error.to_string()))?;
     caller.may_ask_about(account.as_str())?;
-    let wanted: ResolveIn = body::json(content, app.config.http.body_bytes_max).await?;
+    let wanted: ResolveIn =
+        body::json(content, app.config.http.body_bytes_max, &app.bodies).await?;
     let keep = wanted.keep.as_deref().map(SubscriptionId::parse).transpose();
     let keep = keep.map_err(|error| ApiError::field("keep", error.to_string()))?;
     let found = app.duplicates(&account, keep.as_ref()).await?;

@@ -54,7 +54,7 @@ pub async fn set(
     caller.may_ask_about(account.as_str())?;
     let (parts, content) = request.into_parts();
     Query::parse(parts.uri.query()).finish()?;
-    let wanted: EmailIn = body::json(content, app.config.http.body_bytes_max).await?;
+    let wanted: EmailIn = body::json(content, app.config.http.body_bytes_max, &app.bodies).await?;
     let email = wanted.email.as_deref().map(str::trim);
     if let Some(Err(refused)) = email.map(verified_email::check) {
         return Err(ApiError::field("email", refused.to_string()));

@@ -103,7 +103,7 @@ pub async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let (parts, content) = request.into_parts();
     Query::parse(parts.uri.query()).finish()?;
-    let wanted: OrderIn = body::json(content, app.config.http.body_bytes_max).await?;
+    let wanted: OrderIn = body::json(content, app.config.http.body_bytes_max, &app.bodies).await?;
     let account = wanted.account_id.as_deref().map(AccountId::parse).transpose();
     let account = account.map_err(|error| ApiError::field("accountId", error.to_string()))?;
     match &account {

@@ -71,7 +71,7 @@ pub async fn relink(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let (parts, content) = request.into_parts();
     Query::parse(parts.uri.query()).finish()?;
-    let wanted: RelinkIn = body::json(content, app.config.http.body_bytes_max).await?;
+    let wanted: RelinkIn = body::json(content, app.config.http.body_bytes_max, &app.bodies).await?;
     let object = ObjectId::parse(&wanted.object_id)
         .map_err(|error| ApiError::field("objectId", error.to_string()))?;
     let to = AccountId::parse(&wanted.account_id)

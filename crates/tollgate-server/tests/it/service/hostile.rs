@@ -43,8 +43,11 @@ async fn half_a_head_and_half_a_body_do_not_hold_a_connection() {
         elapsed >= Duration::from_millis(3_900) && elapsed < Duration::from_secs(12),
         "idle: {elapsed:?}"
     );
-    let body = b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf";
-    let (answer, elapsed) = talk(&app, body).await;
+    let signed = format!("Stripe-Signature: t=1,v1={}", "0".repeat(64));
+    let body = format!(
+        "POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\n{signed}\r\nContent-Length: 100\r\n\r\nhalf"
+    );
+    let (answer, elapsed) = talk(&app, body.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\"timeout\""), "{answer}");
     assert!(elapsed < Duration::from_secs(8), "{elapsed:?}");
     app.stop().await;
@@ -63,6 +66,167 @@ async fn ambiguous_and_oversized_requests_are_refused() {
     let (answer, _) = talk(&app, &huge).await;
     assert!(!answer.starts_with("HTTP/1.1 200"), "{}", answer.chars().take(80).collect::<String>());
     assert_eq!(app.request("GET", "/livez", &[], "").await.status, 200);
+    app.stop().await;
+}
+
+/// A server with few connections, whose other limits are far away.
+async fn small(extra: &[(&str, &str)]) -> (TestDatabase, TestApp) {
+    let database = TestDatabase::sqlite();
+    let mut environment = vec![
+        ("TOLLGATE__HTTP__HEADER_TIMEOUT_MS".to_owned(), "60000".to_owned()),
+        ("TOLLGATE__HTTP__CONNECTIONS_MAX".to_owned(), "4".to_owned()),
+        ("TOLLGATE__RATE__PUBLIC_PER_MIN".to_owned(), "none".to_owned()),
+    ];
+    environment.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let app = TestApp::start_with(&database, Settings { environment, ..Settings::default() }).await;
+    (database, app)
+}
+
+const LIVE: &[u8] = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
+const PLANS: &[u8] = b"GET /api/v1/plans HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Sends bytes and reads until the answer contains a text; what came instead where it never does.
+async fn answered(stream: &mut TcpStream, bytes: &[u8], part: &str) -> Result<(), String> {
+    stream.write_all(bytes).await.map_err(|error| error.to_string())?;
+    let mut answer = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        if text.contains(part) {
+            return Ok(());
+        }
+        let mut piece = [0; 4096];
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut piece)).await;
+        match read {
+            Ok(Ok(count)) if count > 0 => answer.extend_from_slice(&piece[..count]),
+            _ => return Err(text.chars().take(200).collect()),
+        }
+    }
+}
+
+async fn connect(app: &TestApp) -> TcpStream {
+    TcpStream::connect(app.running.address).await.expect("a connection")
+}
+
+#[tokio::test]
+async fn every_head_that_is_none_is_answered_at_once() {
+    let (_database, app) = small(&[]).await;
+    let long = format!("GET /livez HTTP/1.1\r\nHost: a\r\nX-Long: {}", "a".repeat(33 * 1024));
+    let many: String = (0..200).map(|n| format!("X-{n}: a\r\n")).collect();
+    let many = format!("GET /livez HTTP/1.1\r\n{many}\r\n");
+    let twice = [LIVE, LIVE].concat();
+    let cases: [(&[u8], &str); 11] = [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", "HTTP/1.1 400"),
+        (b"GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 400"),
+        (b"GET /livez HTTP/1.1\r\nHost a\r\n\r\n", "HTTP/1.1 400"),
+        (b"G\x00T /livez HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400"),
+        (b"GET /livez HTTP/1.1\r\nContent-Length: x\r\n\r\n", "HTTP/1.1 400"),
+        (long.as_bytes(), "HTTP/1.1 431"),
+        (many.as_bytes(), "HTTP/1.1 431"),
+        // What follows a whole request does not keep its answer back.
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n\r\n", "ok\n"),
+        (b"\r\nGET /livez HTTP/1.1\r\nHost: a\r\n\r\n", "ok\n"),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /livez HT", "ok\n"),
+        (&twice, "ok\n"),
+    ];
+    for (bytes, expected) in cases {
+        let told = answered(&mut connect(&app).await, bytes, expected).await;
+        let shown = String::from_utf8_lossy(bytes).chars().take(60).collect::<String>();
+        assert_eq!(told, Ok(()), "{shown:?}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_finds_no_connection_free_is_told_so() {
+    for (setting, max) in [("CONNECTIONS_MAX", 4), ("CONNECTIONS_PER_ADDRESS_MAX", 2)] {
+        let name = format!("TOLLGATE__HTTP__{setting}");
+        let (_database, app) = small(&[(&name, &max.to_string())]).await;
+        let mut open = Vec::new();
+        for _ in 0..max {
+            let mut stream = connect(&app).await;
+            assert_eq!(answered(&mut stream, LIVE, "ok\n").await, Ok(()));
+            open.push(stream);
+        }
+        let mut refused = connect(&app).await;
+        assert_eq!(
+            answered(&mut refused, PLANS, "too_many_connections").await,
+            Ok(()),
+            "{setting}"
+        );
+        let mut probe = connect(&app).await;
+        assert_eq!(answered(&mut probe, LIVE, "ok\n").await, Ok(()), "it lives all the same");
+        // As soon as one is given up, the next may have it.
+        open.pop();
+        while answered(&mut connect(&app).await, PLANS, "HTTP/1.1 200").await.is_err() {}
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn peers_that_never_read_are_cut_off() {
+    let (_database, app) = small(&[("TOLLGATE__HTTP__WRITE_TIMEOUT_MS", "200")]).await;
+    let many = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200);
+    let mut deaf = Vec::new();
+    for _ in 0..4 {
+        let mut stream = connect(&app).await;
+        stream.write_all(&many).await.expect("written");
+        deaf.push(stream);
+    }
+    let begun = Instant::now();
+    while answered(&mut connect(&app).await, PLANS, "HTTP/1.1 200").await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "they hold all connections");
+    }
+    drop(deaf);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_is_noticed_while_every_connection_is_taken() {
+    let (_database, app) = small(&[("TOLLGATE__HTTP__DRAIN_MS", "60000")]).await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let mut stream = connect(&app).await;
+        assert_eq!(answered(&mut stream, LIVE, "ok\n").await, Ok(()));
+        open.push(stream);
+    }
+    let begun = Instant::now();
+    app.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn bodies_take_no_more_memory_than_there_is_for_them() {
+    let (_database, app) = small(&[
+        ("TOLLGATE__HTTP__BODIES_BYTES_MAX", "200000"),
+        ("TOLLGATE__HTTP__REQUEST_TIMEOUT_MS", "60000"),
+    ])
+    .await;
+    let head = |length: usize, signed: &str| {
+        format!(
+            "POST /api/v1/billing/webhook HTTP/1.1\r\nHost: a\r\n{signed}Content-Length: {length}\r\n\r\n"
+        )
+    };
+    let signed = format!("Stripe-Signature: t=1,v1={}\r\n", "0".repeat(64));
+    // What is not even signed, or too long by its own word, is refused before its body is here.
+    let unsigned =
+        answered(&mut connect(&app).await, head(500_000, "").as_bytes(), "invalid_signature").await;
+    assert_eq!(unsigned, Ok(()));
+    let long =
+        answered(&mut connect(&app).await, head(50_000_000, &signed).as_bytes(), "body_too_large")
+            .await;
+    assert_eq!(long, Ok(()));
+    let mut first = connect(&app).await;
+    let most = [head(500_000, &signed).as_bytes(), &[b' '; 190_000]].concat();
+    first.write_all(&most).await.expect("written");
+    // Until the first one has been read so far, the second has room.
+    loop {
+        let mut second = connect(&app).await;
+        match answered(&mut second, &most, "overloaded").await {
+            Ok(()) => break,
+            Err(instead) => assert_eq!(instead, "", "an answer to half a body"),
+        }
+    }
+    drop(first);
     app.stop().await;
 }
 
