@@ -24,6 +24,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 
 use crate::config::Cidr;
@@ -111,7 +112,7 @@ pub async fn serve<S, B, F>(
     let graceful = GracefulShutdown::new();
     let slots = Slots::of(&limits);
     let refused = Arc::new(Semaphore::new(REFUSED_MAX));
-    let mut connections = tokio::task::JoinSet::new();
+    let mut connections = JoinSet::new();
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive);
     http.max_buf_size(HEAD_BYTES_MAX);
@@ -159,13 +160,17 @@ pub async fn serve<S, B, F>(
         }
     }
     drop(listener);
+    drain(graceful, connections, limits.drain).await;
+}
+
+async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, time: Duration) {
     let drained = async {
         graceful.shutdown().await;
         while let Some(ended) = connections.join_next().await {
             note_end(ended);
         }
     };
-    if tokio::time::timeout(limits.drain, drained).await.is_err() {
+    if tokio::time::timeout(time, drained).await.is_err() {
         tracing::warn!("connections still open after the drain time are cut");
         connections.shutdown().await;
     }

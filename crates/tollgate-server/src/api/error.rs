@@ -244,9 +244,7 @@ impl ApiError {
             }
             Self::DatabaseUnavailable(_) => "Try again shortly.".to_owned(),
             Self::TooManyConnections => {
-                "Use one connection for many requests, and close those that are not needed; \
-                 http.connections_max and http.connections_per_address_max set the limits."
-                    .to_owned()
+                "Use one connection for many requests, and close those not needed.".to_owned()
             }
             Self::Overloaded => {
                 "The bodies of other requests take all of http.bodies_bytes_max; try again.".to_owned()

@@ -291,12 +291,7 @@ pub const SETTINGS: &[Setting] = &[
         "10000",
         "From the end of a request's head to the reply.",
     ),
-    number(
-        "http.header_timeout_ms",
-        (100, 600_000),
-        "10000",
-        "For the head of a request to arrive.",
-    ),
+    number("http.header_timeout_ms", (100, 600_000), "10000", "For a head to arrive."),
     number(
         "http.connections_max",
         (1, 1_000_000),
@@ -321,12 +316,7 @@ pub const SETTINGS: &[Setting] = &[
         "67108864",
         "Memory in bytes for request bodies that have not come completely, all together; beyond it: 503 `overloaded`.",
     ),
-    number(
-        "http.keep_alive_ms",
-        (1000, 3_600_000),
-        "60000",
-        "An idle connection is closed after this.",
-    ),
+    number("http.keep_alive_ms", (1000, 3_600_000), "60000", "An idle connection ends then."),
     number(
         "http.drain_ms",
         (0, 600_000),
