@@ -176,10 +176,13 @@ async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, time: D
     }
 }
 
+/// How many connections are open from each address.
+type AddressCounts = Mutex<HashMap<IpAddr, usize>>;
+
 /// The connections that may be open.
 struct Slots {
     all: Arc<Semaphore>,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    by_address: Arc<AddressCounts>,
     per_address_max: usize,
     trusted_proxies: Vec<Cidr>,
 }
@@ -214,7 +217,7 @@ impl Slots {
 /// A connection's place among those that may be open.
 struct Slot {
     _slot: OwnedSemaphorePermit,
-    counted: Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, usize>>>)>,
+    counted: Option<(IpAddr, Arc<AddressCounts>)>,
 }
 
 impl Drop for Slot {

@@ -149,7 +149,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Url(&["sqlite", "postgres", "postgresql"]),
         "sqlite:.tollgate/tollgate.db",
         &["DATABASE_URL"],
-        "`sqlite:PATH` or `postgres://user:password@host:port/name`.",
+        "`sqlite:PATH` or `postgres://user:password@host:port/name`. Another machine is spoken to with TLS: `?sslmode=verify-full` also proves who it is (`&sslrootcert=FILE` for a certificate authority of your own); `?sslmode=disable` only where the network is yours.",
     ),
     setting(
         "server.listen",

@@ -1,10 +1,11 @@
 //! Opening a database. Owns: the settings of connections and pools. Must not know: transactions.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
@@ -29,10 +30,7 @@ const SQLITE_CACHE_KIB: &str = "-32000";
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 
 pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresDb, StoreError> {
-    // The text of the driver's error may hold the address, and that a password.
-    let connect = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address {
-        reason: "it is no PostgreSQL address such as postgres://user@host:5432/database".to_owned(),
-    })?;
+    let connect = postgres_address(url)?;
     let timeout_ms = options.statement_timeout.as_millis().to_string();
     let connect = connect
         .application_name("tollgate")
@@ -68,6 +66,37 @@ pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresD
     let first = tokio::time::timeout(options.connect_timeout, pool.acquire());
     first.await.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))??;
     Ok(PostgresDb { pool })
+}
+
+/// Reads an address. To another machine nothing goes without TLS unless the address says so: the
+/// driver's own default sends the password in clear to whoever answers that it has no TLS.
+fn postgres_address(url: &str) -> Result<PgConnectOptions, StoreError> {
+    // The text of the driver's error may hold the address, and that a password.
+    let address = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address {
+        reason: "it is no PostgreSQL address such as postgres://user@host:5432/database".to_owned(),
+    })?;
+    let host = address.get_host();
+    let is_here = address.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback());
+    match address.get_ssl_mode() {
+        _ if is_here => Ok(address),
+        PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => Ok(address),
+        PgSslMode::Disable => {
+            tracing::warn!(host, "PostgreSQL is spoken to in clear: sslmode=disable");
+            Ok(address)
+        }
+        PgSslMode::Prefer if !url.contains("sslmode=") => Ok(address.ssl_mode(PgSslMode::Require)),
+        PgSslMode::Allow | PgSslMode::Prefer => Err(StoreError::Address {
+            reason: "sslmode=prefer and allow send the password in clear to a server without TLS; \
+                     use sslmode=require or verify-full, or sslmode=disable where the network is yours"
+                .to_owned(),
+        }),
+    }
 }
 
 pub(super) async fn sqlite(path: &Path, options: &DbOptions) -> Result<SqliteDb, StoreError> {
@@ -137,5 +166,30 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
         Err(error) => Err(StoreError::Address {
             reason: format!("the file {} cannot be made: {error}", PathBuf::from(path).display()),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_goes_to_another_machine_in_clear_unless_it_is_said() {
+        let mode = |url: &str| postgres_address(url).map(|address| address.get_ssl_mode());
+        for (url, expected) in [
+            ("postgres://u:p@db.example.com/x", "Require"),
+            ("postgres://u:p@10.0.0.7:5432/x?sslmode=verify-full", "VerifyFull"),
+            ("postgres://u:p@db.example.com/x?sslmode=disable", "Disable"),
+            ("postgres://u:p@localhost/x", "Prefer"),
+            ("postgres://u:p@127.0.0.9/x", "Prefer"),
+            ("postgres://u:p@[::1]/x?sslmode=prefer", "Prefer"),
+            ("postgres:///x?host=/run/postgresql", "Prefer"),
+        ] {
+            assert_eq!(format!("{:?}", mode(url).unwrap()), expected, "{url}");
+        }
+        for url in ["postgres://u:p@db/x?sslmode=prefer", "postgres://u:p@db/x?sslmode=allow"] {
+            let refused = mode(url).unwrap_err().to_string();
+            assert!(refused.contains("sslmode=require") && !refused.contains("u:p"), "{refused}");
+        }
     }
 }
