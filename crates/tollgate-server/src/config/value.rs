@@ -363,6 +363,9 @@ fn webhook_secret(raw: &Raw, number: usize) -> Result<WebhookSecret, Trouble> {
     Ok(WebhookSecret { label, secret: Secret::new(text), not_after })
 }
 
+/// Least length of a signing secret; Stripe's have 38.
+const SECRET_BYTES_MIN: usize = 16;
+
 fn check_webhook_secret(text: &str) -> Result<(), Trouble> {
     let copy =
         "copy the signing secret (whsec_…) of the endpoint from Stripe's dashboard, Webhooks";
@@ -376,6 +379,16 @@ fn check_webhook_secret(text: &str) -> Result<(), Trouble> {
     if ["sk_", "rk_", "pk_"].iter().any(|prefix| text.starts_with(prefix)) {
         return Err(Trouble::new(
             format!("{} is an API key, not a webhook signing secret", mask(text)),
+            copy,
+        ));
+    }
+    if text.len() < SECRET_BYTES_MIN {
+        return Err(Trouble::new(
+            format!(
+                "the webhook signing secret has {} characters, of at least {SECRET_BYTES_MIN}: a \
+                 short one can be guessed",
+                text.len()
+            ),
             copy,
         ));
     }

@@ -171,7 +171,7 @@ fn what_is_in_force_is_shown_masked() {
     let place = Place::with(&[("STRIPE_SECRET_KEY", "sk_test_tollgate123456")]);
     for line in ["config show", "config show --json", "config show --changed"] {
         let shown = place.done(line);
-        assert!(shown.stdout.contains("sk****************3456"), "{shown:?}");
+        assert!(shown.stdout.contains("sk_test_****"), "{shown:?}");
         assert!(!shown.stdout.contains("tollgate123456"), "{shown:?}");
     }
 }

@@ -114,12 +114,17 @@ fn every_wrong_value_is_refused_with_a_way_out() {
         ("STRIPE_SECRET_KEY", "sk_test_toll gate", "white space"),
         ("STRIPE_SECRET_KEY", "abc", "does not begin with sk_test_"),
         ("STRIPE_WEBHOOK_SECRET", "", "blank"),
-        ("STRIPE_WEBHOOK_SECRET", "whsec_a,", "entry 2: the webhook signing secret is blank"),
+        (
+            "STRIPE_WEBHOOK_SECRET",
+            "whsec_tollgate_a1,",
+            "entry 2: the webhook signing secret is blank",
+        ),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_tollgate1", "at least 16"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_xxx", "placeholder"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_", "placeholder"),
         ("STRIPE_WEBHOOK_SECRET", "whsec_<secret>...", "placeholder"),
         ("STRIPE_WEBHOOK_SECRET", "sk_test_tollgate", "is an API key"),
-        ("STRIPE_WEBHOOK_SECRET", "whsec_a,whsec_a", "given twice"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_tollgate_a1,whsec_tollgate_a1", "given twice"),
         ("STRIPE_PRODUCT_PRICE_MAP", "premium=price_1,,", "entry 2"),
         ("STRIPE_PRODUCT_PRICE_MAP", "premium=price_1,basic=price_1", "cannot sell"),
         ("STRIPE_PRODUCT_PRICE_MAP", "premum=price_1", "did you mean \"premium\"?"),
@@ -213,14 +218,14 @@ fn billing_asked_for_by_name_lists_everything_that_is_missing() {
     let complete = Place::new()
         .variable("ENABLE_BILLING", "1")
         .variable("STRIPE_SECRET_KEY", "sk_test_tollgate1")
-        .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgate1")
+        .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgate_config_1")
         .variable("STRIPE_PRODUCT_PRICE_MAP", "premium=price_1");
     assert!(complete.load().unwrap().config.billing_enabled);
     // Lookup keys, of which every built-in catalog has some, map nothing by themselves.
     let unmapped = Place::new()
         .variable("ENABLE_BILLING", "true")
         .variable("STRIPE_SECRET_KEY", "sk_test_tollgate1")
-        .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgate1");
+        .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgate_config_1");
     let faults = unmapped.faults();
     assert_eq!(faults.len(), 1, "{faults:#?}");
     assert!(faults[0].contains("missing: STRIPE_PRODUCT_PRICE_MAP"), "{faults:#?}");
@@ -339,7 +344,7 @@ fn names_of_the_origin_systems_without_a_meaning_are_told_once_with_what_to_use(
 fn what_is_shown_never_holds_a_secret() {
     let place = Place::new()
         .variable("STRIPE_SECRET_KEY", "sk_test_tollgatesecretvalue1")
-        .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgatesecretvalue2,abc")
+        .variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgatesecretvalue2,abcsecretvalue567890")
         .variable("DATABASE_URL", "postgres://user:tollgatesecretvalue3@db/name")
         .variable("SENTRY_DSN", "https://tollgatesecretvalue4@sentry.example/1");
     let loaded = place.load().unwrap();
@@ -348,7 +353,7 @@ fn what_is_shown_never_holds_a_secret() {
     let value =
         |key: &str| loaded.shown.iter().find(|one| one.key == key).unwrap().value.clone().unwrap();
     let masked = config::secret::mask("whsec_tollgatesecretvalue2");
-    assert_eq!(value("stripe.webhook_secrets"), format!("{masked},***"));
+    assert_eq!(value("stripe.webhook_secrets"), format!("{masked},****"));
     assert_eq!(value("database.url"), "postgres://user:****@db/name");
 }
 
