@@ -24,7 +24,8 @@ pub struct DuplicateChoice<'a> {
 pub struct Ended {
     /// Those that were ended.
     pub ended: Vec<SubscriptionId>,
-    /// Those that were left, because they also sell something that is not of the catalog.
+    /// Those that were left, because they also sell something that is not of the catalog, or are of a
+    /// connected Stripe account.
     pub left: Vec<SubscriptionId>,
 }
 
@@ -83,7 +84,7 @@ impl App {
     ) -> Result<bool, BillingError> {
         match self.check_whole(stripe, id).await {
             Ok(()) => Ok(true),
-            Err(BillingError::NotManaged(_)) => Ok(false),
+            Err(BillingError::NotManaged(_) | BillingError::OfConnected(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -36,6 +36,7 @@ fn showing(kind: FetchedKind, object: &RawValue) -> Showing<'_> {
         object,
         at: Timestamp::from_unix_seconds(AT),
         livemode: false,
+        account: None,
         api_version: "2026-10-28.endive",
         cause: FetchCause::Doubt,
         covers: &[],

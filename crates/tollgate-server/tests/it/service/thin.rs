@@ -558,27 +558,6 @@ on_both! {
         pair.stop().await;
     }
 
-    async fn thin_events_of_connected_accounts_are_refused_visibly(database: &TestDatabase) {
-        let environment = [("TOLLGATE__STRIPE__ACCOUNTS", "acct_named")];
-        let pair = Pair::start_with(database, &environment).await;
-        pair.subscribe("premium");
-        let mut event = pair.sent(0).remove(0).show_thin();
-        for (context, reason) in
-            [("acct_named", "thin_connected"), ("acct_stranger", "foreign_account")]
-        {
-            event["context"] = json!(context);
-            let answer = pair.app.deliver(&event.to_string()).await;
-            let told = (answer.field("status"), answer.field("message"));
-            assert_eq!(told, ("ignored".to_owned(), reason.to_owned()));
-        }
-        let db = &pair.app.app().engine.db;
-        assert_eq!(findings(db).await, ["thin_connected acct_named"]);
-        assert_eq!(pair.doubts().await, 0, "it is not asked for in vain");
-        named::ask_for_all(pair.app.app()).await.unwrap();
-        assert_eq!(findings(db).await.len(), 0, "until the next one comes");
-        pair.stop().await;
-    }
-
     async fn a_run_that_goes_on_answers_no_event_that_came_after_it_began(database: &TestDatabase) {
         let pair = Pair::start(database).await;
         pair.subscribe("premium");
