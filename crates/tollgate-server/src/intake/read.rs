@@ -276,6 +276,21 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_was_read_in_an_account_is_the_one_it_delivers() {
+        let delivered = r#"{"id":"evt_1","object":"event","type":"ping","created":1,"livemode":true,"account":"acct_1","data":{"object":{"amount":1.50}}}"#;
+        let named = StripeConfig { accounts: vec!["acct_1".into()], ..any() };
+        let nameless = delivered.replace(r#""account":"acct_1","#, "");
+        let null = delivered.replace(r#""acct_1""#, "null");
+        for text in [delivered, &nameless, &null] {
+            let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+            let read_there = in_account(raw(text), Some("acct_1"));
+            assert!(read_there.get().contains("1.50"), "as it came: {read_there}");
+            assert_eq!(read(read_there.get().as_bytes(), &named).key.stripe_account, "acct_1");
+            assert_eq!(in_account(raw(text), None).get(), text);
+        }
+    }
+
+    #[test]
     fn a_signed_body_that_cannot_be_read_is_nothing_to_be_ignored() {
         for body in ["hello", "[]", "{}", r#"{"object":"customer","id":"cus_1"}"#] {
             let content = read(body.as_bytes(), &any()).content;

@@ -14,9 +14,10 @@ use tollgate_server::reconcile::{self, Kind, Order};
 use tollgate_server::scope::Scope;
 use tollgate_store::doubts;
 use tollgate_store::inbox::{self, EventFilter, EventStatus};
+use tollgate_store::thin_events;
 
 use super::reconcile::{Pair, is_sent};
-use crate::support::{NOW, TestDatabase, catalog, on_both};
+use crate::support::{NOW, Settings, TestApp, TestDatabase, catalog, on_both};
 
 /// An engine, its Stripe, and an account connected to that which sells the same.
 struct World {
@@ -48,6 +49,25 @@ impl World {
         pair.app.key = pair.app.make_key(&[Scope::Check, Scope::Billing, Scope::Admin], None).await;
         let account = pair.stripe.connect(merchant);
         Self { pair, account, told: 0 }
+    }
+
+    /// The engine begins anew, with a key or without one, and more of its environment.
+    async fn restart(
+        mut self,
+        database: &TestDatabase,
+        key: Option<&str>,
+        more: &[(&str, &str)],
+    ) -> Self {
+        let base = self.pair.stripe.url().to_owned();
+        let mut environment = vec![("STRIPE_API_BASE".to_owned(), base)];
+        environment.extend(key.map(|key| ("STRIPE_SECRET_KEY".to_owned(), key.to_owned())));
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        environment.extend(more);
+        let settings = Settings { environment, ..Settings::default() };
+        self.pair.app.stop().await;
+        self.pair.app = TestApp::start_with(database, settings).await;
+        self.pair.app.clock.set(self.pair.stripe.clock().now());
+        self
     }
 
     fn at_merchant<T>(&self, act: impl FnOnce(&mut Sandbox) -> T) -> T {
@@ -313,6 +333,45 @@ on_both! {
             assert_eq!((report.unproven, report.ends), (0, 0), "{report:?}");
         }
         assert_eq!((world.tier("acme").await, world.tier("beta").await), ("basic".into(), "premium".into()));
+        world.stop().await;
+    }
+
+    async fn what_waits_for_an_account_that_nobody_names_any_more_is_set_aside(
+        database: &TestDatabase
+    ) {
+        let mut world = World::start(database).await;
+        world.subscribe("acme", "premium");
+        for event in world.news() {
+            if event.kind() == "checkout.session.completed" {
+                world.deliver(&snapshot(&world.account, &event)).await;
+            } else {
+                world.deliver(&thin(&world.account, &event)).await;
+            }
+        }
+        assert!(world.doubts().await > 1 && world.waiting().await > 1);
+        let world = world.restart(database, Some("sk_test_tollgate_reconcile"), &[]).await;
+        world.read_all().await;
+        assert_eq!((world.waiting().await, world.doubts().await), (0, 0));
+        let (open, _) = thin_events::count_open(&world.pair.app.app().engine.db).await.unwrap();
+        assert_eq!((open, world.tier("acme").await.as_str()), (0, "starter"));
+        assert_eq!(world.refused().await, [""; 0], "it is asked for nowhere");
+        world.stop().await;
+    }
+
+    async fn what_connected_accounts_have_proves_nothing_of_a_key(database: &TestDatabase) {
+        let world = World::start(database).await;
+        let named = world.account.clone();
+        let named = [("TOLLGATE__STRIPE__ACCOUNTS", named.as_str())];
+        // All that is known came by webhooks of the connected account; there never was a key.
+        let mut world = world.restart(database, None, &named).await;
+        world.subscribe("beta", "premium");
+        world.deliver_news().await;
+        assert_eq!(world.tier("beta").await, "premium");
+        let world = world.restart(database, Some("sk_test_tollgate_reconcile"), &named).await;
+        world.pair.pass(120);
+        let report = world.pair.run(Kind::Sweep, false).await.unwrap();
+        assert_eq!((report.drifted(), report.unproven), (0, 0), "{report:?}");
+        assert_eq!(world.refused().await, [""; 0]);
         world.stop().await;
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use tollgate_domain::Facts;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, EventId, ObjectId};
-use tollgate_sandbox::sandbox::{Card, Method};
+use tollgate_sandbox::sandbox::{Card, Method, Sandbox, SandboxOptions};
 use tollgate_sandbox::server::{Fault, FaultRule};
 use tollgate_sandbox::{ApiVersion, Happening};
 use tollgate_server::reconcile::{self, Kind, Order, named};
@@ -526,7 +526,8 @@ on_both! {
     }
 
     async fn our_own_account_as_context_changes_nothing(database: &TestDatabase) {
-        let context = "acct_1Sandbox";
+        let own = Sandbox::new(SandboxOptions { seed: 7, ..SandboxOptions::default() });
+        let context = own.account();
         let environment = [("TOLLGATE__STRIPE__ACCOUNT", context)];
         let pair = Pair::start_with(database, &environment).await;
         pair.subscribe("premium");
