@@ -110,6 +110,13 @@ impl World {
         news
     }
 
+    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let app = &self.pair.app;
+        let headers = [("x-api-key", app.key.as_str()), ("content-type", "application/json")];
+        let answer = app.request("POST", path, &headers, body.to_string()).await;
+        (answer.status, answer.json())
+    }
+
     async fn deliver(&self, body: &Value) -> String {
         let answer = self.pair.app.deliver(&body.to_string()).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -372,6 +379,37 @@ on_both! {
         let report = world.pair.run(Kind::Sweep, false).await.unwrap();
         assert_eq!((report.drifted(), report.unproven), (0, 0), "{report:?}");
         assert_eq!(world.refused().await, [""; 0]);
+        world.stop().await;
+    }
+
+    async fn beside_a_connected_accounts_plan_only_our_own_is_changed_and_ended(
+        database: &TestDatabase
+    ) {
+        let mut world = World::start(database).await;
+        let theirs = world.subscribe("acme", "elite");
+        let session = world.call(Method::Get, "/v1/checkout/sessions", &[])["data"][0]["id"].clone();
+        world.deliver_news().await;
+        let ours = world.pair.subscribe("basic");
+        world.pair.deliver_all().await;
+        world.read_all().await;
+        // Of a session that an event told of, the page that it leads back to may ask.
+        let path = format!("/api/v1/billing/checkout/{}/sync", session.as_str().unwrap());
+        let (status, synced) = world.post(&path, &json!({})).await;
+        assert_eq!((status, &synced["accountId"]), (200, &json!("acme")), "{synced}");
+        let (status, changed) = world
+            .post("/api/v1/billing/subscription/change", &json!({
+                "accountId": "acme", "tier": "premium", "timing": "immediate",
+            }))
+            .await;
+        assert_eq!(status, 200, "{changed}");
+        let resolve = json!({"keep": ours});
+        let (status, left) = world.post("/admin/duplicates/acme/resolve", &resolve).await;
+        assert_eq!((status, &left["ended"]), (200, &json!([])), "{left}");
+        let (status, ended) = world.post("/admin/duplicates/acme/resolve", &json!({})).await;
+        assert_eq!((status, &ended["ended"]), (200, &json!([ours])), "{ended}");
+        let path = format!("/v1/subscriptions/{theirs}");
+        assert_eq!(world.call(Method::Get, &path, &[])["status"], "active");
+        assert_eq!((world.tier("acme").await.as_str(), world.refused().await), ("elite", vec![]));
         world.stop().await;
     }
 
