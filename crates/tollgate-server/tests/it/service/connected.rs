@@ -405,6 +405,9 @@ on_both! {
         let resolve = json!({"keep": ours});
         let (status, left) = world.post("/admin/duplicates/acme/resolve", &resolve).await;
         assert_eq!((status, &left["ended"]), (200, &json!([])), "{left}");
+        let shown = &left["subscriptions"][1];
+        assert_eq!((&shown["subscriptionId"], &shown["action"]), (&json!(theirs), &json!("by_hand")));
+        assert!(shown["hint"].as_str().is_some_and(|hint| hint.contains("connected")), "{left}");
         let (status, ended) = world.post("/admin/duplicates/acme/resolve", &json!({})).await;
         assert_eq!((status, &ended["ended"]), (200, &json!([ours])), "{ended}");
         let path = format!("/v1/subscriptions/{theirs}");
