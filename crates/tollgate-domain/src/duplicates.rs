@@ -12,6 +12,16 @@ use crate::payment::{Invoice, InvoiceStatus};
 use crate::subscription::{Subscription, SubscriptionItem, SubscriptionState, SubscriptionStatus};
 use crate::time::Timestamp;
 
+/// Why a duplicate is not ours to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOurs {
+    /// It also sells something that is not of the catalog: another product's subscription.
+    Shared,
+    /// It is of a connected Stripe account, in which nothing is ended. Facts do not tell; whoever
+    /// knows where an object is read does.
+    Connected,
+}
+
 /// One of the subscriptions that give plans to one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Duplicate {
@@ -21,9 +31,8 @@ pub struct Duplicate {
     pub plan: PlanIndex,
     /// Stripe's status; `None` where only paid invoices tell of the subscription.
     pub status: Option<SubscriptionStatus>,
-    /// It also sells something that is not of the catalog: another product's subscription, which is
-    /// not ours to end.
-    pub shared: bool,
+    /// Why it is not ours to end; `None`: it is.
+    pub not_ours: Option<NotOurs>,
     /// When it was made at Stripe.
     pub created: Option<Timestamp>,
     /// End of its period.
@@ -57,7 +66,7 @@ pub fn duplicates(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Vec<Dupli
             Some(Duplicate {
                 plan: source.plan?,
                 status: state.map(|state| state.status.clone()),
-                shared: state.is_some_and(|state| is_shared(state, catalog)),
+                not_ours: state.filter(|state| is_shared(state, catalog)).map(|_| NotOurs::Shared),
                 created: state.and_then(|state| state.created),
                 period_end: state.and_then(SubscriptionState::period_end),
                 paid: paid_period(&id, facts, now),

@@ -49,8 +49,6 @@ pub enum FindingCode {
     OtherMode,
     /// Thin events arrive, and without an API key their objects cannot be read.
     ThinWithoutKey,
-    /// Thin events of a connected account arrive, whose objects are not asked for.
-    ThinConnected,
     /// Something was bought through Billing v2, which is not read.
     BillingV2,
     /// An event could not be processed and is retried no more.
@@ -63,7 +61,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::PriceUnknown,
         Self::PurchaseUnconfirmed,
         Self::ClaimInvalid,
@@ -75,7 +73,6 @@ impl FindingCode {
         Self::DuplicateSubscription,
         Self::OtherMode,
         Self::ThinWithoutKey,
-        Self::ThinConnected,
         Self::BillingV2,
         Self::EventDead,
         Self::JournalBroken,
@@ -96,7 +93,6 @@ impl FindingCode {
             Self::DuplicateSubscription => "duplicate_subscription",
             Self::OtherMode => "other_mode",
             Self::ThinWithoutKey => "thin_without_key",
-            Self::ThinConnected => "thin_connected",
             Self::BillingV2 => "billing_v2",
             Self::EventDead => "event_dead",
             Self::JournalBroken => "journal_broken",
@@ -143,9 +139,6 @@ impl FindingCode {
             Self::ThinWithoutKey => {
                 "Thin events arrive, but without an API key their objects cannot be read."
             }
-            Self::ThinConnected => {
-                "Thin events of a connected account arrive, whose objects are not asked for."
-            }
             Self::BillingV2 => {
                 "Something was bought through Stripe Billing v2, which is not read yet."
             }
@@ -190,7 +183,6 @@ impl FindingCode {
             }
             Self::OtherMode => "Send only events of one mode to this server: one server for each.",
             Self::ThinWithoutKey => "Set STRIPE_SECRET_KEY, or send snapshot events.",
-            Self::ThinConnected => "Have snapshot events sent of connected accounts.",
             Self::BillingV2 => "Sell through subscriptions.",
             Self::EventDead => {
                 "`tollgate events show ID` says why; mend that and run `tollgate events replay ID`."

@@ -258,6 +258,30 @@ impl RunningSandbox {
         lock(&self.stand.accounts).give(key, account);
     }
 
+    /// Connects another account to the one that is served: its keys reach it where a request names
+    /// it in the `Stripe-Account` header. Its events are delivered to nobody by themselves. Returns
+    /// its id, `acct_…`.
+    pub fn connect(&self, account: Sandbox) -> String {
+        let id = account.account().to_owned();
+        lock(&self.stand.accounts).connect(account);
+        id
+    }
+
+    /// Ends the connection of an account: its name opens nothing any more.
+    pub fn disconnect(&self, account: &str) {
+        lock(&self.stand.accounts).disconnect(account);
+    }
+
+    /// Does something with a connected account at the present; `None` where there is none.
+    pub fn with_connected<T>(
+        &self,
+        account: &str,
+        act: impl FnOnce(&mut Sandbox) -> T,
+    ) -> Option<T> {
+        let now = self.stand.clock.now().unix_seconds();
+        lock(&self.stand.accounts).connected(account, now).map(act)
+    }
+
     /// Stops to listen and to deliver.
     pub async fn shutdown(self) {
         self.stop.send(true).ok();

@@ -141,6 +141,21 @@ pub struct StripeConfig {
     pub portal_return_url: Option<String>,
 }
 
+impl StripeConfig {
+    /// The connected accounts (`acct_…`) that are named beside our own, each once.
+    pub fn connected_accounts(&self) -> impl Iterator<Item = &str> {
+        let named = self.accounts.iter().enumerate();
+        let first = named
+            .filter(|(place, one)| !self.accounts.iter().take(*place).any(|before| before == *one));
+        first.map(|(_, one)| one.as_str()).filter(|one| self.account.as_deref() != Some(*one))
+    }
+
+    /// Whether a connected account is named beside our own.
+    pub fn is_connected(&self, account: &str) -> bool {
+        self.connected_accounts().any(|one| one == account)
+    }
+}
+
 impl Default for StripeConfig {
     /// Stripe itself, without a key, of the mode seen first; no connected accounts.
     fn default() -> Self {

@@ -10,6 +10,7 @@
 //! that was out of date when it came.
 
 pub mod ask;
+pub(crate) mod connected;
 mod ends;
 mod events;
 pub mod named;

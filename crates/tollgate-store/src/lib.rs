@@ -9,6 +9,7 @@
 pub mod accounts;
 pub mod changes;
 pub mod checkout_attempts;
+pub mod connected_objects;
 pub mod customer_claims;
 pub mod db;
 mod dialect;
@@ -47,6 +48,7 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         accounts::STATEMENTS,
         changes::STATEMENTS,
         checkout_attempts::STATEMENTS,
+        connected_objects::STATEMENTS,
         customer_claims::STATEMENTS,
         db::STATEMENTS,
         dictionaries::STATEMENTS,

@@ -51,11 +51,13 @@ statements! {
             basis = r.basis, follows = r.follows, gone_at = r.gone_at \
         FROM r WHERE stripe_links.object_id = r.object_id";
 
-    FIRST = "SELECT object_id FROM stripe_links WHERE object_id >= $1 AND object_id < $2 \
-        ORDER BY object_id LIMIT $3";
+    FIRST = "SELECT l.object_id FROM stripe_links l WHERE l.object_id >= $1 AND l.object_id < $2 \
+            AND NOT EXISTS (SELECT 1 FROM connected_objects c WHERE c.object_id = l.object_id) \
+        ORDER BY l.object_id LIMIT $3";
 
-    LAST = "SELECT object_id FROM stripe_links WHERE object_id >= $1 AND object_id < $2 \
-        ORDER BY object_id DESC LIMIT $3";
+    LAST = "SELECT l.object_id FROM stripe_links l WHERE l.object_id >= $1 AND l.object_id < $2 \
+            AND NOT EXISTS (SELECT 1 FROM connected_objects c WHERE c.object_id = l.object_id) \
+        ORDER BY l.object_id DESC LIMIT $3";
 }
 
 /// The links of objects, in the transaction of a batch. Objects without a link are absent.
@@ -207,8 +209,8 @@ fn read_reason(cells: &mut Cells<'_>, object: &ObjectId) -> Result<Basis, StoreE
     })
 }
 
-/// Some objects whose ids begin with a prefix (`cus_`): up to `limit` of the least ids and as many
-/// of the greatest.
+/// Some objects of our own Stripe account whose ids begin with a prefix (`cus_`): up to `limit` of
+/// the least ids and as many of the greatest. Those of connected accounts prove nothing of a key.
 pub async fn sample(db: &Db, prefix: &str, limit: u32) -> Result<Vec<ObjectId>, StoreError> {
     // Ids are ASCII, so every one that begins with the prefix is below this.
     let beyond = format!("{prefix}\u{7f}");

@@ -54,6 +54,8 @@ pub struct StripeClient {
     patience: Patience,
     /// Whether calls wait for the guard to admit the key.
     guarded: bool,
+    /// The connected account (`acct_…`) calls are made for instead of the client's own.
+    connected: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -94,12 +96,23 @@ impl StripeClient {
             guard: options.guard.clone(),
             admitted: tokio::sync::OnceCell::new(),
         };
-        Ok(Self { shared: Arc::new(shared), patience: options.patience, guarded: true })
+        let (shared, patience) = (Arc::new(shared), options.patience);
+        Ok(Self { shared, patience, guarded: true, connected: None })
     }
 
     /// The same client for callers with another patience.
     pub fn with_patience(&self, patience: Patience) -> Self {
         Self { patience, ..self.clone() }
+    }
+
+    /// The same client for the objects of a connected account (`acct_…`): every call names it.
+    pub fn for_connected(&self, account: &str) -> Self {
+        Self { connected: Some(account.into()), ..self.clone() }
+    }
+
+    /// The connected account (`acct_…`) calls are made for; `None`: the client's own account.
+    pub fn connected(&self) -> Option<&str> {
+        self.connected.as_deref()
     }
 
     /// Asks the guard whether the key may be used, where that is not settled yet. Every call does
@@ -108,7 +121,8 @@ impl StripeClient {
         let Some(guard) = self.shared.guard.as_ref().filter(|_| self.guarded) else {
             return Ok(());
         };
-        let unguarded = Self { guarded: false, ..self.clone() };
+        // The key's own account is judged, whichever account this call is for.
+        let unguarded = Self { guarded: false, connected: None, ..self.clone() };
         let admitted = || async { guard.admit(&unguarded).await };
         self.shared.admitted.get_or_try_init(admitted).await.copied()
     }
@@ -128,7 +142,8 @@ impl StripeClient {
         key: Option<&IdempotencyKey>,
     ) -> Result<Fetched, StripeError> {
         self.admit_key().await?;
-        let request = Request { operation, path, form, key };
+        let account = self.connected();
+        let request = Request { operation, path, form, key, account };
         let mut progress = Progress { began: Instant::now(), tries: 0, doubt: false };
         loop {
             let leave = self.admit(operation, &progress).await?;

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use tollgate_domain::ids::{EventId, PriceId, SubscriptionId};
+use tollgate_domain::ids::{EventId, ObjectId, PriceId, SubscriptionId};
 use tollgate_domain::{EventKind, FetchCause, Observation, Seen, Timestamp};
 
 use crate::event::{OWN_ID_PREFIX, parse_own};
@@ -133,6 +133,8 @@ pub struct Showing<'a> {
     pub at: Timestamp,
     /// Live mode or test mode.
     pub livemode: bool,
+    /// The connected account (`acct_…`) it is of; `None`: our own.
+    pub account: Option<&'a str>,
     /// The version that was asked for.
     pub api_version: &'a str,
     /// Why it was asked for.
@@ -150,6 +152,8 @@ struct Written<'a> {
     event_type: &'static str,
     created: i64,
     livemode: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
     api_version: &'a str,
     cause: &'static str,
     covers: Vec<&'a str>,
@@ -171,6 +175,7 @@ impl Showing<'_> {
             event_type: self.kind.event_type(),
             created: self.at.unix_seconds(),
             livemode: self.livemode,
+            account: self.account,
             api_version: self.api_version,
             cause: self.cause.as_str(),
             covers: self.covers.iter().map(EventId::as_str).collect(),
@@ -213,6 +218,8 @@ pub struct Fetched {
     pub kind: FetchedKind,
     /// Live mode or test mode.
     pub livemode: bool,
+    /// The connected account (`acct_…`) it is of; `None`: our own.
+    pub account: Option<ObjectId>,
     /// The version whose shape it has.
     pub api_version: Option<String>,
     /// Stripe's time.
@@ -236,6 +243,9 @@ pub fn read(body: &[u8]) -> Option<Fetched> {
     let cause = FetchCause::parse(circumstances.cause)?;
     let told = object::read(kind.event_kind(), &envelope).map(|mut seen| {
         seen.fetched = Some(cause);
+        if envelope.account.is_some() {
+            seen.forget_chosen_names();
+        }
         if let Seen::Subscription(subscription) = &mut seen.seen {
             let ids = circumstances.covers.iter().filter_map(|id| EventId::parse(id).ok());
             subscription.state.covers = ids.collect();
@@ -245,6 +255,7 @@ pub fn read(body: &[u8]) -> Option<Fetched> {
     Some(Fetched {
         kind,
         livemode: envelope.livemode,
+        account: envelope.account,
         api_version: envelope.api_version.as_ref().map(ToString::to_string),
         at: envelope.created,
         id: envelope.id,

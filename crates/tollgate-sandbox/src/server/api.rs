@@ -11,7 +11,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::access::{Accounts, forbidden};
+use super::access::{Accounts, closed, forbidden};
 use super::faults::Fault;
 use super::stand::{Stand, lock};
 use crate::pretty;
@@ -70,6 +70,7 @@ pub(crate) async fn serve(State(stand): State<Arc<Stand>>, request: Request) -> 
     }
     let version = parts.headers.get("stripe-version").cloned();
     let key = parts.headers.get("idempotency-key").cloned();
+    let account = parts.headers.get("stripe-account").cloned();
     let reply = match &fault {
         Some(fault) if !fault.is_accepted() => None,
         Some(_) | None => {
@@ -79,7 +80,10 @@ pub(crate) async fn serve(State(stand): State<Arc<Stand>>, request: Request) -> 
                 Err(refused) => Err(refused.clone()),
             };
             Some(match (key, read) {
-                (Ok(key), Ok((request, params))) => stand.call(&key, &request, &params),
+                (Ok(key), Ok((request, params))) => {
+                    let account = account.as_ref().map(|named| named.to_str().unwrap_or_default());
+                    stand.call((&key, account), &request, &params)
+                }
                 (_, Err(refused)) | (Err(refused), _) => refused.reply(),
             })
         }
@@ -333,14 +337,28 @@ fn http_date(seconds: i64) -> Option<HeaderValue> {
 }
 
 impl Stand {
-    /// Answers a request of the API, with what only the server can do besides.
-    pub(crate) fn call(&self, key: &str, request: &ApiRequest, params: &str) -> ApiReply {
+    /// Answers a request of the API, with what only the server can do besides. `account` is the
+    /// connected account the request names, if it names one.
+    pub(crate) fn call(
+        &self,
+        (key, account): (&str, Option<&str>),
+        request: &ApiRequest,
+        params: &str,
+    ) -> ApiReply {
         let now = self.clock.now().unix_seconds();
         if let Some(other) = lock(&self.accounts).of(key, now) {
+            if let Some(named) = account.filter(|named| *named != other.account()) {
+                return closed(key, named);
+            }
             let refused = forbidden(key, request, other.account());
             return refused.unwrap_or_else(|| other.call(request));
         }
         let own = lock(&self.sandbox).account().to_owned();
+        if let Some(named) = account.filter(|named| *named != own) {
+            let mut accounts = lock(&self.accounts);
+            let connected = accounts.connected(named, now);
+            return connected.map_or_else(|| closed(key, named), |one| one.call(request));
+        }
         if let Some(refused) = forbidden(key, request, &own) {
             return refused;
         }

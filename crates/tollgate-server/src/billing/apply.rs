@@ -39,6 +39,7 @@ impl App {
             object,
             at: newest.map_or(fetched.date, |newest| newest.max(fetched.date)),
             livemode: stripe.mode() == KeyMode::Live,
+            account: stripe.connected(),
             api_version: PINNED_VERSION,
             cause: FetchCause::Sync,
             covers: &covers,

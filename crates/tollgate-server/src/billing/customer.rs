@@ -1,9 +1,13 @@
 //! Who pays. Owns: finding the customer of an account or member, and making one where there is
 //! none. Must not know: what is bought.
 
+use std::collections::HashMap;
+
 use tollgate_domain::buying::managed::sells;
-use tollgate_domain::ids::{AccountId, CustomerId, MemberId};
+use tollgate_domain::facts::Customer;
+use tollgate_domain::ids::{AccountId, CustomerId, MemberId, ObjectId};
 use tollgate_domain::{Catalog, Facts, Timestamp};
+use tollgate_store::connected_objects;
 use tollgate_store::customer_claims::{self, Claimant};
 use tollgate_stripe::client::customer::new_customer;
 use tollgate_stripe::client::{Form, IdempotencyKey, Mark};
@@ -34,11 +38,12 @@ impl<'a> Buyer<'a> {
 }
 
 /// The customer the facts know: the one of a live subscription to something of the catalog first,
-/// then the latest seen.
-pub(crate) fn known(
+/// then the latest seen. Those of connected accounts are left out.
+fn known(
     facts: &Facts,
     catalog: &Catalog,
     member: Option<&MemberId>,
+    connected: &HashMap<ObjectId, String>,
 ) -> Option<CustomerId> {
     let pays = |customer: &CustomerId| {
         facts.subscriptions.values().any(|subscription| {
@@ -47,12 +52,18 @@ pub(crate) fn known(
                 && sells(subscription, catalog, |_| true)
         })
     };
-    let of_buyer = facts
-        .customers
-        .values()
-        .filter(|customer| customer.deleted_at.is_none() && customer.member.as_ref() == member);
-    let best = of_buyer.max_by_key(|customer| (pays(&customer.id), customer.at, &customer.id));
+    let own = of_buyer(facts, member)
+        .filter(|customer| !connected.keys().any(|one| one.as_str() == customer.id.as_str()));
+    let best = own.max_by_key(|customer| (pays(&customer.id), customer.at, &customer.id));
     best.map(|customer| customer.id.clone())
+}
+
+fn of_buyer<'f>(
+    facts: &'f Facts,
+    member: Option<&'f MemberId>,
+) -> impl Iterator<Item = &'f Customer> {
+    let all = facts.customers.values();
+    all.filter(move |customer| customer.deleted_at.is_none() && customer.member.as_ref() == member)
 }
 
 struct NewCustomer<'a> {
@@ -94,7 +105,7 @@ impl App {
         buyer: Buyer<'_>,
         gone: Option<&CustomerId>,
     ) -> Result<CustomerId, BillingError> {
-        let known = known(facts, &self.config.catalog, buyer.member);
+        let known = self.known_customer(facts, buyer.member).await?;
         if let Some(known) = known.filter(|known| Some(known) != gone) {
             return Ok(known);
         }
@@ -128,12 +139,29 @@ impl App {
         Err(BillingError::Contended)
     }
 
+    /// The customer of our own Stripe account the facts know. A buyer known in a connected account
+    /// alone is refused: whoever pays there must not become a customer here unasked.
+    async fn known_customer(
+        &self,
+        facts: &Facts,
+        member: Option<&MemberId>,
+    ) -> Result<Option<CustomerId>, BillingError> {
+        let ids = of_buyer(facts, member).filter_map(|one| ObjectId::parse(one.id.as_str()).ok());
+        let ids: Vec<ObjectId> = ids.collect();
+        let connected = connected_objects::find(&self.engine.db, &ids).await?;
+        let known = known(facts, &self.config.catalog, member, &connected);
+        match (known, connected.into_values().next()) {
+            (None, Some(account)) => Err(BillingError::OfConnected(account)),
+            (known, _) => Ok(known),
+        }
+    }
+
     /// The account's customer, if there is one: in the facts, or made and not yet told of.
     pub(crate) async fn find_customer(
         &self,
         facts: &Facts,
     ) -> Result<Option<CustomerId>, BillingError> {
-        if let Some(known) = known(facts, &self.config.catalog, None) {
+        if let Some(known) = self.known_customer(facts, None).await? {
             return Ok(Some(known));
         }
         let who = Claimant { account: &facts.account, member: None };

@@ -1,12 +1,13 @@
 //! Ending duplicate subscriptions. Owns: the steps at Stripe. Must not know: which are duplicates
 //! (the domain's rule).
 
-use tollgate_domain::duplicates::{Duplicate, duplicates};
+use tollgate_domain::duplicates::{Duplicate, NotOurs, duplicates};
 use tollgate_domain::ids::{AccountId, SubscriptionId};
 use tollgate_stripe::client::StripeClient;
 
 use super::BillingError;
 use crate::app::App;
+use crate::reconcile::connected;
 
 /// Which duplicates of an account to end.
 #[derive(Debug, Clone)]
@@ -24,7 +25,8 @@ pub struct DuplicateChoice<'a> {
 pub struct Ended {
     /// Those that were ended.
     pub ended: Vec<SubscriptionId>,
-    /// Those that were left, because they also sell something that is not of the catalog.
+    /// Those that were left, because they also sell something that is not of the catalog, or are of a
+    /// connected Stripe account.
     pub left: Vec<SubscriptionId>,
 }
 
@@ -37,6 +39,11 @@ impl App {
     ) -> Result<Vec<Duplicate>, BillingError> {
         let facts = self.engine.load(account, 0).await?;
         let mut all = duplicates(&facts, &self.config.catalog, self.clock.now());
+        for one in &mut all {
+            if connected::account_of(self, one.subscription.as_str()).await?.is_some() {
+                one.not_ours = Some(NotOurs::Connected);
+            }
+        }
         if let Some(keep) = keep {
             let place = all.iter().position(|one| one.subscription == *keep);
             let place = place.ok_or_else(|| BillingError::NotADuplicate(keep.clone()))?;
@@ -59,7 +66,7 @@ impl App {
         for one in all.into_iter().skip(1) {
             let id = one.subscription;
             let facts = self.engine.load(choice.account, 0).await?;
-            if one.shared || !self.is_whole(stripe, &id).await? {
+            if one.not_ours.is_some() || !self.is_whole(stripe, &id).await? {
                 done.left.push(id);
                 continue;
             }

@@ -41,6 +41,9 @@ pub enum BillingError {
     /// What is there is not ours to change.
     #[error("it is not ours to change")]
     NotManaged(Unmanaged),
+    /// It is of this connected Stripe account (`acct_…`), in which nothing is bought or changed.
+    #[error("it is of the connected account {0}")]
+    OfConnected(String),
     /// There is none.
     #[error("there is no subscription")]
     NoSubscription,

@@ -2,6 +2,8 @@
 //! it is ours to change, and the ways on for an account that has one already. Must not know: what is
 //! changed.
 
+use std::iter::repeat;
+
 use tollgate_domain::Facts;
 use tollgate_domain::buying::{Candidates, Managed, Unmanaged};
 use tollgate_domain::ids::{AccountId, SubscriptionId};
@@ -11,6 +13,7 @@ use tollgate_stripe::client::subscription::{Item, Subscription};
 
 use super::BillingError;
 use crate::app::App;
+use crate::reconcile::connected;
 
 /// Subscriptions that sell nothing of the catalog and are looked at: another product's can be many.
 const UNMAPPED_MAX: usize = 5;
@@ -75,7 +78,8 @@ impl App {
     }
 
     /// Looks for it. Stripe is asked about what is live by the facts; what turns out to be over is
-    /// taken in.
+    /// taken in. What connected accounts sell is not touched: a plan of theirs is refused, unless
+    /// there is another one of our own account.
     pub(super) async fn find_present(
         &self,
         stripe: &StripeClient,
@@ -83,8 +87,15 @@ impl App {
     ) -> Result<Found, BillingError> {
         let Candidates { plans, unmapped } = Candidates::of(&facts, &self.config.catalog);
         let mut others = false;
+        let mut connected = None;
         let unmapped = unmapped.into_iter().take(UNMAPPED_MAX);
-        for id in plans.into_iter().chain(unmapped) {
+        let (plans, unmapped) = (plans.into_iter().zip(repeat(true)), unmapped.zip(repeat(false)));
+        for (id, is_plan) in plans.chain(unmapped) {
+            if let Some(account) = connected::account_of(self, id.as_str()).await? {
+                connected = connected.or(Some(account).filter(|_| is_plan));
+                others = true;
+                continue;
+            }
             let (subscription, fetched) = match stripe.subscription(&id).await {
                 Err(error) if error.is_missing() && !error.is_wrong_mode() => continue,
                 read => read?,
@@ -103,6 +114,9 @@ impl App {
                 Err(Unmanaged::Foreign | Unmanaged::Shared) => others = true,
             }
         }
+        if let Some(account) = connected {
+            return Err(BillingError::OfConnected(account));
+        }
         Ok(if others { Found::Others(facts) } else { Found::Nothing(facts) })
     }
 
@@ -112,6 +126,9 @@ impl App {
         stripe: &StripeClient,
         id: &SubscriptionId,
     ) -> Result<(), BillingError> {
+        if let Some(account) = connected::account_of(self, id.as_str()).await? {
+            return Err(BillingError::OfConnected(account));
+        }
         let (subscription, _) = stripe.subscription(id).await?;
         let managed = self.config.catalog.managed(&subscription.sold(), subscription.we_made);
         managed.and_then(Managed::as_whole).map_err(BillingError::NotManaged)
@@ -143,7 +160,11 @@ impl App {
             // Its customer may have to give another card first.
             match self.portal(&present.facts.account, None).await {
                 Ok(url) => ways.push(WayOn::Portal(url)),
-                Err(BillingError::NoCustomer | BillingError::NotManaged(_)) => {}
+                Err(
+                    BillingError::NoCustomer
+                    | BillingError::NotManaged(_)
+                    | BillingError::OfConnected(_),
+                ) => {}
                 Err(error) => return Err(error),
             }
         } else {

@@ -11,6 +11,7 @@ use tollgate_stripe::{Fetched, StripeClient};
 use super::BillingError;
 use super::apply::covered;
 use crate::app::App;
+use crate::reconcile::connected;
 
 /// A session after it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,10 @@ impl App {
         may: impl FnOnce(&AccountId) -> Result<(), E>,
     ) -> Result<Synced, E> {
         let stripe = self.billing()?;
+        let ours = connected::client_for(self, stripe, id.as_str()).await;
+        let Some(stripe) = &ours.map_err(BillingError::from)? else {
+            return Err(BillingError::NoSession.into());
+        };
         if session_mode(id).is_some_and(|mode| mode != stripe.mode()) {
             return Err(BillingError::WrongKeyMode.into());
         }

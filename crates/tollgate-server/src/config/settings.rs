@@ -226,7 +226,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::StripeAccounts,
         "",
         &[],
-        "More connected accounts (`acct_…`) whose events are taken as ours. Events of all other connected accounts are stored and ignored (`foreign_account`); those of your own account name none.",
+        "Connected accounts (`acct_…`) whose events are taken as ours and whose objects are read in their account. Events of all other connected accounts are stored and ignored (`foreign_account`); those of your own account name none. Nothing is bought or changed in them.",
     ),
     setting(
         "stripe.price_map",

@@ -16,7 +16,9 @@ use tollgate_domain::{Catalog, Decision, Facts, Timestamp, drift};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, Outcome};
-use tollgate_store::{StoreError, Tx, accounts, changes, doubts, facts, inbox, links};
+use tollgate_store::{
+    StoreError, Tx, accounts, changes, connected_objects, doubts, facts, inbox, links,
+};
 
 use super::delivery::{Content, Delivery, Reply};
 use super::inbox_rows::{InboxRows, new_event, write_inbox};
@@ -130,6 +132,7 @@ impl Intake {
         let links = work.link_writes();
         links::insert(&mut tx, &links.new).await?;
         links::update(&mut tx, &links.changed).await?;
+        connected_objects::note(&mut tx, &connected(batch, &verdicts)).await?;
         ledger.write(&mut tx).await?;
         write_inbox(&mut tx, &rows).await?;
         heard::save(&mut tx, batch, &verdicts, &events, now).await?;
@@ -425,6 +428,22 @@ fn new_doubts(
         doubts.push(NewDoubt { object: object.clone(), reason: doubts::THIN_EVENT, at });
     }
     doubts
+}
+
+/// The objects that events of connected accounts tell of and that are somebody's here, with their
+/// Stripe account: whatever asks for one of them later has to name it.
+fn connected<'b>(batch: &'b [Delivery], verdicts: &[Verdict]) -> BTreeMap<&'b ObjectId, &'b str> {
+    let mut objects = BTreeMap::new();
+    for (delivery, verdict) in batch.iter().zip(verdicts) {
+        let account = delivery.key.stripe_account.as_str();
+        if account.is_empty() {
+            continue;
+        }
+        if let (Content::Effect(seen), Verdict::Decided(..)) = (&delivery.content, verdict) {
+            objects.extend(seen.references.iter().map(|object| (object, account)));
+        }
+    }
+    objects
 }
 
 /// Gives a decision its place in its account's journal and feed, with the facts as it left them.

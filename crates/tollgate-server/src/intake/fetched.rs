@@ -35,7 +35,7 @@ impl App {
             key: EventKey {
                 event: fetched.id,
                 livemode: fetched.livemode,
-                stripe_account: String::new(),
+                stripe_account: fetched.account.map(|one| one.to_string()).unwrap_or_default(),
             },
             event_type: fetched.kind.event_type().to_owned(),
             api_version: fetched.api_version,

@@ -151,8 +151,8 @@ pub(super) fn match_snapshots(batch: &[Delivery], verdicts: &mut [Verdict]) {
     }
 }
 
-/// What of the batch an operator must hear of: thin events that nobody can read or that are of
-/// connected accounts, and what Billing v2 sold or sells no more.
+/// What of the batch an operator must hear of: thin events that nobody can read, and what Billing v2
+/// sold or sells no more.
 pub(super) async fn tell_of(
     tx: &mut Tx,
     batch: &[Delivery],
@@ -174,9 +174,6 @@ pub(super) async fn tell_of(
         if *reason == ignored::BILLING_V2 {
             let detail = delivery.event_type.clone();
             open.push(Finding::new(FindingCode::BillingV2, subject(), now, detail));
-        } else if *reason == ignored::THIN_CONNECTED {
-            let (account, detail) = (&delivery.key.stripe_account, delivery.event_type.clone());
-            open.push(Finding::new(FindingCode::ThinConnected, account.as_str(), now, detail));
         } else if *reason == ignored::BILLING_V2_ENDED {
             over.push(subject());
         }

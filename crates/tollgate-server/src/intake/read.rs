@@ -1,6 +1,9 @@
 //! From raw bytes to a delivery's content. Owns: what is stored for bodies that are no event, and
 //! which events belong to this deployment. Must not know: signatures, where the bytes came from.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tollgate_domain::ids::{EventId, ObjectId};
 use tollgate_domain::{Seen, Timestamp};
@@ -20,9 +23,6 @@ pub mod ignored {
     pub const FOREIGN_ACCOUNT: &str = "foreign_account";
     /// It names no account of ours and sells nothing of the catalog.
     pub const FOREIGN: &str = tollgate_store::inbox::FOREIGN;
-    /// It is a thin event of a connected account that is named as ours, whose objects are not asked
-    /// for; there is a finding about it.
-    pub const THIN_CONNECTED: &str = "thin_connected";
     /// Stripe knows no such object, and neither did we.
     pub const OBJECT_GONE: &str = "object_gone";
     /// Stripe does not show the snapshot event that tells of it, and no object can be read instead.
@@ -79,6 +79,21 @@ pub fn read(body: &[u8], ours: &StripeConfig) -> Reading {
     }
 }
 
+/// An event that was read in a connected account, with that account's name: deliveries name it, and
+/// what is stored must be read alike in every replay. An event that names one keeps it.
+pub fn in_account(event: Box<RawValue>, account: Option<&str>) -> Box<RawValue> {
+    let Some(account) = account else { return event };
+    let read = serde_json::from_str::<BTreeMap<String, &RawValue>>(event.get());
+    let Ok(mut fields) = read else { return event };
+    let name = RawValue::from_string(serde_json::Value::from(account).to_string());
+    let Ok(name) = name else { return event };
+    let given = fields.get("account").is_some_and(|given| given.get() != "null");
+    if !given {
+        fields.insert("account".to_owned(), &name);
+    }
+    serde_json::value::to_raw_value(&fields).unwrap_or_else(|_| event.clone())
+}
+
 /// Reads a body as it is stored: those of our own making are told by their ids, which no delivery
 /// can have.
 pub fn read_stored(id: &EventId, body: &[u8], ours: &StripeConfig) -> Content {
@@ -129,9 +144,6 @@ fn not_ours(
 fn thin_content(thin: &ThinEvent<'_>, ours: &StripeConfig) -> Content {
     if let Some(reason) = not_ours(thin.livemode, thin.context.as_ref(), ours) {
         return Content::Ignored(reason);
-    }
-    if !connected(thin.context.as_ref(), ours).is_empty() {
-        return Content::Ignored(ignored::THIN_CONNECTED);
     }
     let as_object = |event: &EventId| ObjectId::parse(event.as_str()).ok();
     let (asks, object, nothing) = match (thin.task(), thin.twin()) {
@@ -257,8 +269,25 @@ mod tests {
             assert_eq!(read(body.as_bytes(), &own).key.stripe_account, "");
             assert_eq!(read(body.as_bytes(), &named).key.stripe_account, "acct_1");
         }
-        assert!(matches!(read(thin.as_bytes(), &own).content, Content::Thin(_)));
-        assert_eq!(ignored(thin, &named), ignored::THIN_CONNECTED);
+        for ours in [own, named] {
+            assert!(matches!(read(thin.as_bytes(), &ours).content, Content::Thin(_)));
+        }
+        assert_eq!(ignored(thin, &any()), ignored::FOREIGN_ACCOUNT);
+    }
+
+    #[test]
+    fn an_event_that_was_read_in_an_account_is_the_one_it_delivers() {
+        let delivered = r#"{"id":"evt_1","object":"event","type":"ping","created":1,"livemode":true,"account":"acct_1","data":{"object":{"amount":1.50}}}"#;
+        let named = StripeConfig { accounts: vec!["acct_1".into()], ..any() };
+        let nameless = delivered.replace(r#""account":"acct_1","#, "");
+        let null = delivered.replace(r#""acct_1""#, "null");
+        for text in [delivered, &nameless, &null] {
+            let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+            let read_there = in_account(raw(text), Some("acct_1"));
+            assert!(read_there.get().contains("1.50"), "as it came: {read_there}");
+            assert_eq!(read(read_there.get().as_bytes(), &named).key.stripe_account, "acct_1");
+            assert_eq!(in_account(raw(text), None).get(), text);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use tollgate_domain::drift::ends_allowed;
 use tollgate_domain::ids::AccountId;
 use tollgate_store::accounts;
+use tollgate_stripe::client::StripeClient;
 use tollgate_stripe::fetched::FetchedKind;
 
 use super::run::Course;
@@ -24,15 +25,21 @@ const KEPT_MAX: usize = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     accounts: BTreeSet<AccountId>,
-    kept: Vec<(FetchedKind, String, Settled)>,
+    kept: Vec<(StripeClient, FetchedKind, String, Settled)>,
 }
 
 impl Ends {
     /// Keeps an end, or in a run that takes it in counts it.
-    pub(super) fn found(&mut self, kind: FetchedKind, id: &str, settled: &Settled, keep: bool) {
+    pub(super) fn found(
+        &mut self,
+        client: &StripeClient,
+        (kind, id): (FetchedKind, &str),
+        settled: &Settled,
+        keep: bool,
+    ) {
         self.accounts.extend(settled.account.clone());
         if keep && self.kept.len() < KEPT_MAX {
-            self.kept.push((kind, id.to_owned(), settled.clone()));
+            self.kept.push((client.clone(), kind, id.to_owned(), settled.clone()));
         }
     }
 
@@ -51,14 +58,14 @@ pub(super) async fn settle_all(course: &mut Course<'_>) -> Result<(), ReconcileE
     }
     let allowed = ends_allowed(accounts::count(&course.app.engine.db).await?);
     if accounts > allowed {
-        for (_, id, settled) in &kept {
+        for (_, _, id, settled) in &kept {
             count(course, id, settled, false);
         }
         return Err(ReconcileError::TooManyEnds { accounts, allowed });
     }
-    for (kind, id, _) in kept {
+    for (client, kind, id, _) in kept {
         let why = reason(course);
-        let settled = settle(course.app, &course.client, kind, &id, why, Take::All).await?;
+        let settled = settle(course.app, &client, kind, &id, why, Take::All).await?;
         count(course, &id, &settled, true);
         course.beat(Step::Known).await?;
     }

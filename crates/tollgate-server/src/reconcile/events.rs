@@ -5,6 +5,7 @@
 //! time, the oldest first; the end of each span that is filled is remembered, so a run that is
 //! broken off goes on there. Looking back a little from there finds what was listed late.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -15,10 +16,10 @@ use tollgate_domain::{Drift, Timestamp};
 use tollgate_store::inbox::{self, EventKey};
 use tollgate_store::{StoreError, meta, thin_events};
 use tollgate_stripe::EVENT_TYPES;
-use tollgate_stripe::client::{ApiPath, Cursor, Form, Operation};
+use tollgate_stripe::client::{ApiPath, Cursor, Form, Operation, StripeClient};
 
 use super::run::{Course, Kind};
-use super::{Example, ReconcileError, Step};
+use super::{Example, ReconcileError, Step, connected};
 use crate::app::App;
 use crate::intake::read::{self, Reading};
 use crate::intake::{Content, Delivery, Reply, squeeze};
@@ -40,19 +41,24 @@ const SPAN_EVENTS_MAX: usize = 5_000;
 const TYPES_MAX: usize = 20;
 /// Events given to the intake at once.
 const BATCH: usize = 100;
-/// Where the database remembers what is filled.
+/// Where the database remembers what is filled; of a connected account, with its id behind it.
 const META: &str = "events_whole";
 
-/// Since when, and until when, every event is in the inbox.
+/// Since when, and until when, every event of a Stripe account is in the inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Whole {
-    pub(super) since: Timestamp,
-    pub(super) until: Timestamp,
+struct Whole {
+    since: Timestamp,
+    until: Timestamp,
+}
+
+/// The row of the table `meta` for a connected account (`acct_…`), or for our own.
+fn name(account: Option<&str>) -> Cow<'static, str> {
+    account.map_or(META.into(), |account| format!("{META}_{account}").into())
 }
 
 impl Whole {
-    pub(super) async fn find(app: &App) -> Result<Option<Self>, StoreError> {
-        let text = meta::find(&app.engine.db, META).await?;
+    async fn find(app: &App, account: Option<&str>) -> Result<Option<Self>, StoreError> {
+        let text = meta::find(&app.engine.db, &name(account)).await?;
         Ok(text.and_then(|text| {
             let (since, until) = text.split_once(' ')?;
             let instant = |text: &str| text.parse().ok().map(Timestamp::from_millis);
@@ -60,35 +66,66 @@ impl Whole {
         }))
     }
 
-    async fn save(self, app: &App) -> Result<(), StoreError> {
+    async fn save(self, app: &App, account: Option<&str>) -> Result<(), StoreError> {
         let text = format!("{} {}", self.since.millis(), self.until.millis());
-        meta::save(&app.engine.db, META, &text).await
+        meta::save(&app.engine.db, &name(account), &text).await
     }
 }
 
 /// From when on events are looked for where none were before: an import showed what came earlier.
 pub(super) async fn begin_at(app: &App, at: Timestamp) -> Result<(), StoreError> {
-    match Whole::find(app).await? {
-        Some(_) => Ok(()),
-        None => Whole { since: at, until: at }.save(app).await,
+    for account in connected::stripe_accounts(app) {
+        if Whole::find(app, account.as_deref()).await?.is_none() {
+            Whole { since: at, until: at }.save(app, account.as_deref()).await?;
+        }
     }
+    Ok(())
+}
+
+/// Since when no event of any Stripe account of ours can have been missed.
+pub(super) async fn whole_since(app: &App) -> Result<Option<Timestamp>, StoreError> {
+    let mut latest = None;
+    for account in connected::stripe_accounts(app) {
+        let Some(whole) = Whole::find(app, account.as_deref()).await? else { return Ok(None) };
+        latest = latest.max(Some(whole.since));
+    }
+    Ok(latest)
 }
 
 /// Whether events should be looked for again.
 pub async fn is_due(app: &App, every_ms: i64) -> Result<bool, StoreError> {
-    let whole = Whole::find(app).await?;
+    // A run fills all accounts; one that does not let the key in must not make runs due all the time.
+    let whole = Whole::find(app, None).await?;
     Ok(whole.is_none_or(|whole| whole.until.plus_ms(every_ms) <= app.clock.now()))
 }
 
-/// Brings in every event that Stripe lists and the inbox does not have.
+/// Brings in every event that Stripe lists, of any account of ours, and the inbox does not have.
 pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> {
+    let mut latest = None;
+    for account in connected::stripe_accounts(course.app) {
+        let client = connected::client_of(&course.client, account.as_deref());
+        latest = latest.max(fill_account(course, &client).await?);
+    }
+    course.whole_since = latest;
+    // What waited for an owner that was brought in just now comes before any comparison.
+    while !course.order.dry && workers::retry::round(course.app).await? > 0 {
+        course.beat(Step::Events).await?;
+    }
+    Ok(())
+}
+
+/// Does so for the account a client is for. Returns since when none of its events can be missing.
+async fn fill_account(
+    course: &mut Course<'_>,
+    client: &StripeClient,
+) -> Result<Option<Timestamp>, ReconcileError> {
+    let account = client.connected();
     let now = course.app.clock.now();
     let oldest = now.plus_days(-LISTED_DAYS);
-    let known = Whole::find(course.app).await?;
+    let known = Whole::find(course.app, account).await?;
     let from = known.map_or(oldest, |whole| whole.until.plus_ms(-LOOK_BACK_MS).max(oldest));
     // A gap longer than Stripe's list begins anew: what lies in it may have been missed.
     let since = known.filter(|whole| whole.until >= oldest).map_or(oldest, |whole| whole.since);
-    course.whole_since = Some(since);
     // What is very young is still on its way. A comparison of objects needs it all the same.
     let end = (course.order.kind == Kind::Events).then(|| now.plus_ms(-UNDER_WAY_MS));
     let (mut from, mut span_ms) = (from, SPAN_MS);
@@ -96,7 +133,14 @@ pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> 
         let to = from.plus_ms(span_ms);
         let last = to >= end.unwrap_or(now);
         let bound = if last { end } else { Some(to) };
-        let Some(listed) = list(course, from, bound, span_ms).await? else {
+        let listed = match list(course, client, (from, bound), span_ms).await {
+            // What it would have told cannot be asked for until it lets the key in again.
+            Err(ReconcileError::Stripe(error)) if course.is_closed(client, &error) => {
+                return Ok(Some(since));
+            }
+            listed => listed?,
+        };
+        let Some(listed) = listed else {
             span_ms = (span_ms / 2).max(SPAN_MS_MIN);
             continue;
         };
@@ -106,14 +150,10 @@ pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> 
         course.beat(Step::Events).await?;
         if !course.order.dry {
             let until = if last { end.unwrap_or(now) } else { to };
-            Whole { since, until }.save(course.app).await?;
+            Whole { since, until }.save(course.app, account).await?;
         }
         if last {
-            // What waited for an owner that was brought in just now comes before any comparison.
-            while !course.order.dry && workers::retry::round(course.app).await? > 0 {
-                course.beat(Step::Events).await?;
-            }
-            return Ok(());
+            return Ok(Some(since));
         }
         from = to;
     }
@@ -127,8 +167,8 @@ struct Listed {
 /// The events of a span, the oldest first; `None` when there are too many to hold.
 async fn list(
     course: &mut Course<'_>,
-    from: Timestamp,
-    to: Option<Timestamp>,
+    client: &StripeClient,
+    (from, to): (Timestamp, Option<Timestamp>),
     span_ms: i64,
 ) -> Result<Option<Vec<Box<RawValue>>>, ReconcileError> {
     // By time; those of one second in the order in which Stripe made them.
@@ -142,8 +182,7 @@ async fn list(
         let mut cursor = Cursor::Newest;
         loop {
             let path = ApiPath::new("/v1/events");
-            let page =
-                course.client.page(Operation::get("events.list"), &path, &filter, &cursor).await?;
+            let page = client.page(Operation::get("events.list"), &path, &filter, &cursor).await?;
             let last = page.last_id();
             for item in page.items {
                 let Ok(listed) = serde_json::from_str::<Listed>(item.get()) else {
@@ -151,7 +190,10 @@ async fn list(
                     continue;
                 };
                 // The list is newest first, so what comes later in it happened earlier.
-                all.insert((listed.created, usize::MAX.saturating_sub(all.len())), item);
+                all.insert(
+                    (listed.created, usize::MAX.saturating_sub(all.len())),
+                    read::in_account(item, client.connected()),
+                );
             }
             if all.len() > SPAN_EVENTS_MAX && span_ms > SPAN_MS_MIN {
                 return Ok(None);

@@ -16,8 +16,8 @@ use tollgate_store::thin_events::{self, End, Ending, OpenEvent};
 use tollgate_stripe::client::{ApiPath, Form, Operation, StripeClient, StripeError};
 use tollgate_stripe::fetched::FetchedKind;
 
-use super::ReconcileError;
 use super::settle::{Outcome, Take, Why, settle};
+use super::{ReconcileError, connected};
 use crate::app::App;
 use crate::intake::notice::{EVERYTHING, THIN_EVENTS};
 use crate::intake::{Content, Delivery, ReplyStatus, read, squeeze};
@@ -62,6 +62,9 @@ pub async fn read_object(
     if waiting.is_empty() {
         return Ok(Reading::NotNeeded);
     }
+    let Some(client) = &client_of_events(app, client, &waiting) else {
+        return let_foreign_go_on(app, asks, waiting).await;
+    };
     let why = Why::Cause(FetchCause::ThinEvent);
     let settled = settle(app, client, kind, asks.as_str(), why, Take::All).await?;
     tracing::debug!(object = asks.as_str(), outcome = ?settled.outcome, "read for thin events");
@@ -72,6 +75,27 @@ pub async fn read_object(
         (None, _) => return Ok(Reading::NotShown),
     };
     answer(app, asks, waiting, End { how, at, account: settled.account }).await?;
+    Ok(Reading::Read)
+}
+
+/// The client for the Stripe account in which events happened: what they name is read there. `None`:
+/// it is not among ours any more.
+fn client_of_events(app: &App, client: &StripeClient, events: &[EventKey]) -> Option<StripeClient> {
+    let account = events.first().map_or("", |key| &key.stripe_account);
+    if account.is_empty() {
+        return Some(client.clone());
+    }
+    app.config.stripe.is_connected(account).then(|| client.for_connected(account))
+}
+
+/// Lets events go on whose Stripe account is not among ours any more: the intake sets them aside.
+async fn let_foreign_go_on(
+    app: &App,
+    asks: &ObjectId,
+    waiting: Vec<EventKey>,
+) -> Result<Reading, ReconcileError> {
+    let end = End { how: Ending::Gone, at: app.clock.now(), account: None };
+    answer(app, asks, waiting, end).await?;
     Ok(Reading::Read)
 }
 
@@ -133,15 +157,20 @@ pub async fn read_happening(
     if waiting.is_empty() {
         return Ok(Reading::NotNeeded);
     }
+    let Some(client) = &client_of_events(app, client, &waiting) else {
+        return let_foreign_go_on(app, asks, waiting).await;
+    };
     let operation = Operation::get("events.retrieve");
     let path = ApiPath::new("/v1/events").id(asks.as_str());
     let (event, at) = match client.call(operation, &path, &Form::new(), None).await {
         Ok(fetched) => (fetched.json::<Box<RawValue>>()?, fetched.date),
+        Err(error) if connected::is_closed(client, &error) => return Err(error.into()),
         Err(StripeError::Refused { refusal }) if refusal.is_missing() || refusal.is_forbidden() => {
             return ask_for_objects(app, asks).await;
         }
         Err(error) => return Err(error.into()),
     };
+    let event = read::in_account(event, client.connected());
     let reading = read::read(event.get().as_bytes(), &app.config.stripe);
     if reading.key.event.as_str() != asks.as_str() {
         return ask_for_objects(app, asks).await;
@@ -233,9 +262,6 @@ pub async fn ask_for_all(app: &App) -> Result<u64, ReconcileError> {
     thin_events::forget(db, now.plus_days(-KEPT_DAYS)).await?;
     let mut tx = db.begin().await?;
     findings::close_unowned(&mut tx, FindingCode::ThinWithoutKey, THIN_EVENTS, now).await?;
-    for account in &app.config.stripe.accounts {
-        findings::close_unowned(&mut tx, FindingCode::ThinConnected, account, now).await?;
-    }
     app.intake.commit(tx, &[]).await?;
     Ok(thin_events::ask_all(db, doubts::THIN_EVENT, EVERYTHING, now).await?)
 }

@@ -49,11 +49,12 @@ pub struct Report {
 #[serde(rename_all = "camelCase")]
 #[schema(as = ReconciliationDifference)]
 pub struct Example {
-    /// The object, or the event that was missed.
+    /// The object, the event that was missed, or the connected account that lets the key in no more.
     pub object: String,
     /// Whose it is.
     pub account_id: Option<String>,
-    /// The class of the difference, or `import`.
+    /// The class of the difference, `import`, `not_found` (it lives here and nothing says that it is
+    /// over), or `account_closed`.
     pub drift: String,
     /// What changes, as `field: before -> after`.
     pub changes: Vec<String>,

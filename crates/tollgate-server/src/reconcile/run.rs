@@ -1,19 +1,18 @@
 //! One run, from its lease to its report. Owns: which steps, one run at a time, going on after a
 //! crash. Must not know: what a step compares.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Drift, Timestamp};
 use tollgate_store::leases::{self, Lease};
 use tollgate_store::reconciliation_runs::{self as runs, Run, RunEnd};
-use tollgate_stripe::client::{Patience, StripeClient};
+use tollgate_stripe::client::{Patience, StripeClient, StripeError};
 
 use super::ends::Ends;
-use super::events::Whole;
 use super::steps::Progress;
-use super::{ReconcileError, Report, Step, ends, events, sweep};
+use super::{Example, ReconcileError, Report, Step, connected, ends, events, sweep};
 use crate::app::App;
 use crate::metrics::ReasonLabel;
 
@@ -99,6 +98,8 @@ pub(super) struct Course<'a> {
     pub(super) progress: Progress,
     /// What ends somebody's subscription, kept until it is known how many there are.
     pub(super) ends: Ends,
+    /// Connected Stripe accounts (`acct_…`) that do not let the key in.
+    closed: BTreeSet<String>,
     /// Hashes of the ids that lists have shown.
     listed: HashSet<u64>,
     /// Since when no event can have been missed, as far as this run knows.
@@ -188,8 +189,9 @@ pub async fn carry_out(
         report: begun.report.clone(),
         whole: begun.progress == Progress::default(),
         progress: begun.progress.clone(),
-        whole_since: Whole::find(app).await?.map(|whole| whole.since),
+        whole_since: events::whole_since(app).await?,
         ends: Ends::default(),
+        closed: BTreeSet::new(),
         listed: HashSet::new(),
         id: &begun.id,
         lease: &begun.lease,
@@ -245,7 +247,7 @@ impl Course<'_> {
         let left = self.order.steps().iter().skip_while(|step| at.is_some_and(|at| **step != at));
         for step in left.copied() {
             if self.progress.step != Some(step) {
-                self.progress = Progress { step: Some(step), after: None };
+                self.progress = Progress { step: Some(step), ..Progress::default() };
             }
             (self.watch)(step, &self.report);
             match step {
@@ -280,6 +282,32 @@ impl Course<'_> {
         }
         runs::save(db, self.id, &text(&self.progress)?, &text(&self.report)?, now).await?;
         Ok(())
+    }
+
+    /// Whether an error is that a connected account does not let the key in. It is told once, and
+    /// the run goes on with the other accounts.
+    pub(super) fn is_closed(&mut self, client: &StripeClient, error: &StripeError) -> bool {
+        let Some(account) = client.connected().filter(|_| connected::is_closed(client, error))
+        else {
+            return false;
+        };
+        if self.closed.insert(account.to_owned()) {
+            tracing::error!(stripe.account = account, %error, "a connected account is not compared");
+            self.report.unreadable = self.report.unreadable.saturating_add(1);
+            self.report.show(|| Example {
+                object: account.to_owned(),
+                account_id: None,
+                drift: "account_closed".to_owned(),
+                changes: Vec::new(),
+                repaired: false,
+            });
+        }
+        true
+    }
+
+    /// Whether a connected account is known not to let the key in.
+    pub(super) fn was_closed(&self, client: &StripeClient) -> bool {
+        client.connected().is_some_and(|account| self.closed.contains(account))
     }
 
     /// Remembers that a list showed an object.

@@ -13,8 +13,8 @@ use tollgate_store::{facts, inbox, links};
 use tollgate_stripe::client::{KeyMode, PINNED_VERSION, StripeClient};
 use tollgate_stripe::fetched::{self, FetchedKind, Showing};
 
-use super::ReconcileError;
 use super::ask::{Answer, ask, lacks};
+use super::{ReconcileError, connected};
 use crate::app::App;
 use crate::intake::fetched::TakeError;
 use crate::intake::{ReplyStatus, touch};
@@ -51,7 +51,7 @@ pub enum Outcome {
     Settled,
     /// It differs in this way, and was (or would be) taken in.
     Differs(FetchCause, Vec<FieldChange>),
-    /// Nobody here owns it.
+    /// Nobody here owns it, or its Stripe account is not ours any more.
     Foreign,
     /// Stripe does not know it, and neither did we know it as living.
     Gone,
@@ -86,7 +86,7 @@ impl Settled {
     }
 }
 
-/// Asks for one object and takes it in where it tells something new.
+/// Asks for one object, in the Stripe account it is of, and takes it in where it tells something new.
 pub async fn settle(
     app: &App,
     client: &StripeClient,
@@ -95,6 +95,9 @@ pub async fn settle(
     why: Why,
     take: Take,
 ) -> Result<Settled, ReconcileError> {
+    let Some(client) = &connected::client_for(app, client, id).await? else {
+        return Ok(Settled::only(Outcome::Foreign, None));
+    };
     // What is known before the request is sent is what the reply covers.
     let before = known(app, id).await?;
     let (covers, floor) =
@@ -113,6 +116,7 @@ pub async fn settle(
         object: &object,
         at: floor.map_or(at, |floor| at.max(floor)),
         livemode: client.mode() == KeyMode::Live,
+        account: client.connected(),
         api_version: PINNED_VERSION,
         cause: FetchCause::Doubt,
         covers: &covers,

@@ -91,6 +91,9 @@ impl Step {
 pub(super) struct Progress {
     /// The step under way; `None`: none begun.
     pub step: Option<Step>,
+    /// The connected Stripe account (`acct_…`) whose list is walked; `None`: our own.
+    #[serde(default)]
+    pub stripe_account: Option<String>,
     /// Where in it to go on: an object's or account's id.
     pub after: Option<String>,
 }

@@ -11,12 +11,14 @@ use tollgate_domain::owner::{self, Owner};
 use tollgate_domain::payment::{AdjustmentKind, InvoiceStatus, SessionMode, SessionStatus};
 use tollgate_domain::{Drift, Facts, FetchCause, Observation, Seen, Timestamp};
 use tollgate_store::{StoreError, accounts, facts, links};
-use tollgate_stripe::client::{ApiPath, Cursor, Form, KeyMode, Operation, PINNED_VERSION, Page};
+use tollgate_stripe::client::{
+    ApiPath, Cursor, Form, KeyMode, Operation, PINNED_VERSION, Page, StripeClient,
+};
 use tollgate_stripe::fetched::{self, FetchedKind, Showing};
 
 use super::run::{Course, Kind};
 use super::settle::{Outcome, Settled, Take, Why, class_of, settle};
-use super::{Example, ReconcileError, Step, report};
+use super::{Example, ReconcileError, Step, connected, report};
 
 /// How far back lists are walked that only grow; an import walks them whole.
 const RECENT_DAYS: i64 = 60;
@@ -25,7 +27,7 @@ const SLOW_DAYS: i64 = 180;
 /// Accounts looked at together.
 const ACCOUNTS: u32 = 50;
 
-/// Walks one list to its end.
+/// Walks one list of every Stripe account to its end.
 pub(super) async fn list(course: &mut Course<'_>, step: Step) -> Result<(), ReconcileError> {
     let Some(kind) = step.kind() else { return Ok(()) };
     let recent = |days: i64| course.app.clock.now().plus_days(-days).unix_seconds().to_string();
@@ -41,12 +43,24 @@ pub(super) async fn list(course: &mut Course<'_>, step: Step) -> Result<(), Reco
         Step::Customers | Step::Invoices => since(RECENT_DAYS),
         Step::Events | Step::Account | Step::Known => return Ok(()),
     };
-    walk(course, step, kind, &filter).await
+    let accounts = connected::stripe_accounts(course.app);
+    let begun = accounts.iter().position(|one| *one == course.progress.stripe_account);
+    for account in accounts.into_iter().skip(begun.unwrap_or(0)) {
+        if course.progress.stripe_account != account {
+            course.progress.after = None;
+            course.progress.stripe_account.clone_from(&account);
+        }
+        let client = connected::client_of(&course.client, account.as_deref());
+        walk(course, &client, step, kind, &filter).await?;
+    }
+    course.progress.stripe_account = None;
+    Ok(())
 }
 
-/// Walks a list from where the run is.
+/// Walks a list of one Stripe account from where the run is.
 async fn walk(
     course: &mut Course<'_>,
+    client: &StripeClient,
     step: Step,
     kind: FetchedKind,
     filter: &Form,
@@ -59,8 +73,14 @@ async fn walk(
     }
     loop {
         let cursor = course.progress.after.clone().map_or(Cursor::Newest, Cursor::After);
-        let page = course.client.page(operation, &ApiPath::new(path), &filter, &cursor).await?;
-        compare(course, kind, &page).await?;
+        let page = match client.page(operation, &ApiPath::new(path), &filter, &cursor).await {
+            Err(error) if course.is_closed(client, &error) => {
+                course.progress.after = None;
+                return Ok(());
+            }
+            page => page?,
+        };
+        compare(course, client, kind, &page).await?;
         course.progress.after = page.last_id();
         course.beat(step).await?;
         if !page.has_more || course.progress.after.is_none() {
@@ -88,13 +108,14 @@ const fn place(kind: FetchedKind) -> (Operation, &'static str) {
 /// Asks for every object of a page that looks different.
 async fn compare(
     course: &mut Course<'_>,
+    client: &StripeClient,
     kind: FetchedKind,
     page: &Page,
 ) -> Result<(), ReconcileError> {
     let mut told = Vec::with_capacity(page.items.len());
     for item in &page.items {
         course.report.objects = course.report.objects.saturating_add(1);
-        match read(course, kind, item, page.date) {
+        match read(client, kind, item, page.date) {
             Some(seen) if is_draft(&seen) => {}
             Some(seen) => told.push(seen),
             None => course.report.unreadable = course.report.unreadable.saturating_add(1),
@@ -125,7 +146,7 @@ async fn compare(
         let catalog = &course.app.config.catalog;
         let differs = drift::compare(&seen, &owner, facts, catalog) != Comparison::Same;
         if differs && !explained {
-            let changed = look_closer(course, kind, id.as_str()).await?;
+            let changed = look_closer(course, client, kind, id.as_str()).await?;
             if changed {
                 known.remove(&owner.account);
             }
@@ -137,7 +158,7 @@ async fn compare(
 }
 
 fn read(
-    course: &Course<'_>,
+    client: &StripeClient,
     kind: FetchedKind,
     object: &RawValue,
     at: Timestamp,
@@ -146,7 +167,8 @@ fn read(
         kind,
         object,
         at,
-        livemode: course.client.mode() == KeyMode::Live,
+        livemode: client.mode() == KeyMode::Live,
+        account: client.connected(),
         api_version: PINNED_VERSION,
         cause: FetchCause::Doubt,
         covers: &[],
@@ -173,6 +195,7 @@ fn pretend_newest(seen: &mut Observation, facts: &Facts, id: &str) {
 /// Asks for one object and counts what came of it. Returns whether anything was taken in.
 async fn look_closer(
     course: &mut Course<'_>,
+    client: &StripeClient,
     kind: FetchedKind,
     id: &str,
 ) -> Result<bool, ReconcileError> {
@@ -181,8 +204,16 @@ async fn look_closer(
         (false, true) => Take::All,
         (false, false) => Take::AllButEnds,
     };
-    let settled = match settle(course.app, &course.client, kind, id, reason(course), take).await {
+    let Some(client) = &connected::client_for(course.app, client, id).await? else {
+        course.report.foreign = course.report.foreign.saturating_add(1);
+        return Ok(false);
+    };
+    if course.was_closed(client) {
+        return Ok(false);
+    }
+    let settled = match settle(course.app, client, kind, id, reason(course), take).await {
         Ok(settled) => settled,
+        Err(ReconcileError::Stripe(error)) if course.is_closed(client, &error) => return Ok(false),
         // What is stored of this object's account cannot be read; the others can.
         Err(ReconcileError::Store(error)) if !error.is_unavailable() => {
             tracing::error!(object = id, %error, "an object cannot be compared");
@@ -193,7 +224,7 @@ async fn look_closer(
     };
     let kept = settled.ends && take == Take::AllButEnds;
     if settled.ends {
-        course.ends.found(kind, id, &settled, kept);
+        course.ends.found(client, (kind, id), &settled, kept);
     }
     if !kept {
         count(course, id, &settled, !course.order.dry);
@@ -261,6 +292,7 @@ fn count_unknown_price(course: &mut Course<'_>, id: &str, account: Option<&Accou
 /// Asks for everything that is open here and that no list showed: it ended, changed its state, or is
 /// unknown to Stripe.
 pub(super) async fn known(course: &mut Course<'_>) -> Result<(), ReconcileError> {
+    let client = course.client.clone();
     loop {
         let after = course.progress.after.as_deref().and_then(|id| AccountId::parse(id).ok());
         let page = accounts::list(&course.app.engine.db, after.as_ref(), ACCOUNTS).await?;
@@ -276,7 +308,7 @@ pub(super) async fn known(course: &mut Course<'_>) -> Result<(), ReconcileError>
                 let unseen = course.whole && !course.was_listed(&id);
                 if unseen || uncertain {
                     course.report.objects = course.report.objects.saturating_add(1);
-                    look_closer(course, kind, &id).await?;
+                    look_closer(course, &client, kind, &id).await?;
                 }
             }
         }
@@ -347,24 +379,30 @@ fn open_objects(facts: &Facts) -> Vec<(FetchedKind, String, bool)> {
 pub(super) async fn one_account(course: &mut Course<'_>) -> Result<(), ReconcileError> {
     let Some(account) = course.order.account.clone() else { return Ok(()) };
     let facts = facts::load(&course.app.engine.db, &account, Window::ALL).await?;
+    let own = course.client.clone();
     for customer in facts.customers.keys() {
         course.listed(customer.as_str());
-        look_closer(course, FetchedKind::Customer, customer.as_str()).await?;
+        look_closer(course, &own, FetchedKind::Customer, customer.as_str()).await?;
+        let client = connected::client_for(course.app, &own, customer.as_str()).await?;
+        let Some(client) = &client else { continue };
         let of = Form::new().with("customer", customer.as_str());
         let all = of.clone().with("status", "all");
-        walk(course, Step::Account, FetchedKind::Subscription, &all).await?;
-        walk(course, Step::Account, FetchedKind::Session, &of).await?;
-        walk(course, Step::Account, FetchedKind::Invoice, &of).await?;
+        walk(course, client, Step::Account, FetchedKind::Subscription, &all).await?;
+        walk(course, client, Step::Account, FetchedKind::Session, &of).await?;
+        walk(course, client, Step::Account, FetchedKind::Invoice, &of).await?;
     }
-    for intent in facts.purchases.values().filter_map(|one| one.payment_intent.as_ref()) {
+    for one in facts.purchases.values() {
+        let Some(intent) = &one.payment_intent else { continue };
+        let client = connected::client_for(course.app, &own, one.id.as_str()).await?;
+        let Some(client) = &client else { continue };
         let of = Form::new().with("payment_intent", intent.as_str());
-        walk(course, Step::Account, FetchedKind::Refund, &of).await?;
-        walk(course, Step::Account, FetchedKind::Dispute, &of).await?;
+        walk(course, client, Step::Account, FetchedKind::Refund, &of).await?;
+        walk(course, client, Step::Account, FetchedKind::Dispute, &of).await?;
     }
     let facts = facts::load(&course.app.engine.db, &account, Window::ALL).await?;
     for (kind, id, uncertain) in open_objects(&facts) {
         if uncertain || !course.was_listed(&id) {
-            look_closer(course, kind, &id).await?;
+            look_closer(course, &own, kind, &id).await?;
         }
     }
     // What the account's customers have was counted; the rest of the lists is others'.

@@ -4,6 +4,7 @@ mod billing;
 mod bound_keys;
 mod catalog_plan;
 mod checkouts_of_nobody;
+mod connected;
 mod contradictions;
 mod emails;
 mod envelopes;

@@ -12,7 +12,7 @@ use tollgate_domain::owner::Basis;
 use tollgate_domain::{Catalog, Facts, Link, Timestamp};
 use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::facts::{Touched, TouchedObjects};
-use tollgate_store::{Db, StoreError, facts, links};
+use tollgate_store::{Db, StoreError, connected_objects, facts, links};
 
 use crate::database::write;
 use crate::life;
@@ -268,6 +268,15 @@ on_both! {
         let asked = ["in_1", "in_2", "cus_1", "cus_9"].map(object);
         let found = links::find_now(db, &asked).await.unwrap();
         assert_eq!(found.len(), 3);
+        // Those of a connected account are no sample of our own.
+        let sub = object("sub_2");
+        for account in ["acct_1", "acct_2"] {
+            let told = [(&sub, account)].into();
+            write(db, async |tx| connected_objects::note(tx, &told).await).await.unwrap();
+        }
+        let connected = connected_objects::find(db, &[object("cus_1"), sub.clone()]).await.unwrap();
+        assert_eq!(connected, [(sub, "acct_1".to_owned())].into());
+        assert_eq!(links::sample(db, "sub_", 5).await.unwrap(), [object("sub_1")]);
         assert_eq!(found[&object("in_1")], members[0], "with the reason of what stands for its group");
         assert_eq!(found[&object("in_2")], members[2]);
         let of = async |roots: &[&str]| {

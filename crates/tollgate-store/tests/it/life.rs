@@ -48,6 +48,7 @@ pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
         all.extend(planned.map(Change::SaveSchedule));
         all.extend(deleted.filter(|second| second % 4 == 0).map(|second| {
             Change::SaveCustomer(Customer {
+                own_claim: None,
                 id: CustomerId::parse("cus_1").unwrap(),
                 member: None,
                 email: None,
@@ -330,6 +331,7 @@ fn of_purchase(number: usize, (second, days, money, plan): Bought) -> Vec<Change
     };
     let expired = money == "expired";
     let purchase = Purchase {
+        own_claim: None,
         id: SessionId::parse(&format!("cs_{number}")).unwrap(),
         mode: SessionMode::Payment,
         kind: PurchaseKind::Grant { claimed: None },

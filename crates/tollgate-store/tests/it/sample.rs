@@ -371,6 +371,7 @@ fn customer() -> impl Strategy<Value = Customer> {
     let deleted = option::of(instant());
     (customer_id(), option::of(member_id()), boxed_text(), deleted, sources).prop_map(
         |(id, member, email, deleted_at, (at, event))| Customer {
+            own_claim: None,
             id,
             member,
             email,
@@ -494,6 +495,7 @@ fn purchase() -> impl Strategy<Value = Purchase> {
     )
         .prop_map(|((id, mode, kind, status, event, names_owner), refs, sums, times)| {
             Purchase {
+                own_claim: None,
                 id,
                 mode,
                 kind,

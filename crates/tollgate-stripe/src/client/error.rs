@@ -88,6 +88,12 @@ impl Refusal {
         self.status == 403
     }
 
+    /// The key has no access to the connected account the call names: it never had, or it was
+    /// revoked.
+    pub fn is_account_closed_to_key(&self) -> bool {
+        self.status == 403 && self.code.as_deref() == Some("account_invalid")
+    }
+
     /// The account (`acct_…`) the refusal names: Stripe says so to a restricted key that lacks a
     /// permission, and lets no such key read its account.
     pub fn account(&self) -> Option<&str> {

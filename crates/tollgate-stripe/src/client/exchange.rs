@@ -60,6 +60,8 @@ pub(super) struct Request<'a> {
     pub(super) path: &'a ApiPath,
     pub(super) form: &'a Form,
     pub(super) key: Option<&'a IdempotencyKey>,
+    /// The connected account (`acct_…`) it is for instead of the one in the options.
+    pub(super) account: Option<&'a str>,
 }
 
 /// The connection to Stripe.
@@ -173,7 +175,16 @@ impl Wire {
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(encoded),
         };
-        let builder = builder.headers(self.headers.clone());
+        let mut headers = self.headers.clone();
+        if request.account.is_some() {
+            headers.remove(STRIPE_ACCOUNT);
+        }
+        let builder = builder.headers(headers);
+        // A name that cannot be sent fails the request: it never goes to another account.
+        let builder = match request.account {
+            Some(account) => builder.header(STRIPE_ACCOUNT, account),
+            None => builder,
+        };
         match request.key {
             Some(key) => builder.header(IDEMPOTENCY_KEY, key.as_str()),
             None => builder,

@@ -378,3 +378,25 @@ async fn nothing_leaves_before_the_guard_admits_the_key_and_it_is_asked_until_th
     let posts = server.seen().iter().filter(|one| one.line.starts_with("POST")).count();
     assert_eq!((posts, server.seen().len()), (2, 4), "admitted once, it is asked no more");
 }
+
+#[tokio::test]
+async fn calls_for_a_connected_account_name_it_alone_and_the_guard_judges_our_own() {
+    let server = Scripted::start(vec![Reply::ok("{}"); 6]).await;
+    let guard: Arc<dyn AccountGuard> = Arc::new(SecondTime(Mutex::new(1)));
+    let account = Some("acct_own".to_owned());
+    let options = ClientOptions { account, guard: Some(guard), ..options(&server) };
+    let client = StripeClient::new(&options).unwrap();
+    let connected = client.for_connected("acct_2");
+    assert_eq!((client.connected(), connected.connected()), (None, Some("acct_2")));
+    create(&connected).await.unwrap();
+    create(&client).await.unwrap();
+    let seen = server.seen();
+    let named = |place: usize| -> Vec<&str> {
+        let headers = seen[place].headers.iter();
+        headers.filter(|(name, _)| name == "stripe-account").map(|(_, named)| &**named).collect()
+    };
+    assert_eq!([named(0), named(1), named(2)], [["acct_own"], ["acct_2"], ["acct_own"]]);
+    // What cannot be a header's value reaches nobody.
+    assert!(create(&client.for_connected("acct_\n")).await.is_err());
+    assert_eq!(server.seen().len(), 3);
+}

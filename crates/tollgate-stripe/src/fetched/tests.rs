@@ -36,6 +36,7 @@ fn showing(kind: FetchedKind, object: &RawValue) -> Showing<'_> {
         object,
         at: Timestamp::from_unix_seconds(AT),
         livemode: false,
+        account: None,
         api_version: "2026-10-28.endive",
         cause: FetchCause::Doubt,
         covers: &[],
@@ -152,4 +153,25 @@ fn kinds_are_told_by_ids() {
     ] {
         assert_eq!(FetchedKind::of_id(id), kind);
     }
+}
+
+#[test]
+fn what_whoever_runs_a_connected_account_chose_names_nothing_here() {
+    let (_, object) = sample("subscription");
+    let own = showing(FetchedKind::Subscription, &object);
+    let connected = Showing { account: Some("acct_1"), ..own };
+    let read = |showing: &Showing<'_>| read(&showing.to_body().unwrap()).unwrap();
+    let (own, connected) = (read(&own), read(&connected));
+    assert_eq!(
+        (own.account, connected.account.as_ref().map(AsRef::as_ref)),
+        (None, Some("acct_1"))
+    );
+    assert_ne!(own.id, connected.id);
+    let names = |told: Observation| {
+        let Seen::Subscription(seen) = told.seen else { panic!("no subscription") };
+        let items = seen.state.items.into_iter();
+        items.map(|item| (item.lookup_key.is_some(), item.product.is_some())).collect::<Vec<_>>()
+    };
+    assert!(names(own.told.unwrap()).iter().all(|(_, product)| *product));
+    assert!(names(connected.told.unwrap()).iter().all(|names| *names == (false, false)));
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
+use tollgate_sandbox::sandbox::{Sandbox, SandboxOptions};
+
 use super::support::{START, form, get, send, start};
 
 #[tokio::test]
@@ -29,6 +31,33 @@ async fn a_call_is_answered_with_stripes_headers_and_the_sandboxs_time() {
     let later = get(&sandbox, "/v1/customers?limit=1").await;
     assert_eq!(later.header("date"), "Sun, 01 Nov 2026 13:00:00 GMT");
     assert_eq!(later.body["data"][0]["created"], START.unix_seconds());
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_connected_accounts_objects_are_shown_to_requests_that_name_it() {
+    let sandbox = start().await;
+    let now = START.unix_seconds();
+    let other = Sandbox::new(SandboxOptions { seed: 8, now, ..SandboxOptions::default() });
+    let account = sandbox.connect(other);
+    let named = [("stripe-account", account.as_str())];
+    let made = send(&sandbox, Method::POST, "/v1/customers", ("name=Acme", &named)).await.unwrap();
+    let path = format!("/v1/customers/{}", made.body["id"].as_str().unwrap());
+    let shown = send(&sandbox, Method::GET, &path, ("", &named)).await.unwrap();
+    assert_eq!(shown.body, made.body);
+    let hidden = get(&sandbox, &path).await;
+    assert_eq!(hidden.status, StatusCode::NOT_FOUND);
+    assert_eq!(hidden.body["error"]["code"], "resource_missing");
+    assert_eq!(get(&sandbox, "/v1/customers").await.body["data"].as_array().map(Vec::len), Some(0));
+    // Its own name opens it, too; any other one nothing.
+    let own = get(&sandbox, "/v1/account").await.body["id"].as_str().unwrap().to_owned();
+    let own = [("stripe-account", own.as_str())];
+    let hidden = send(&sandbox, Method::GET, &path, ("", &own)).await.unwrap();
+    assert_eq!(hidden.status, StatusCode::NOT_FOUND);
+    sandbox.disconnect(&account);
+    let closed = send(&sandbox, Method::GET, &path, ("", &named)).await.unwrap();
+    assert_eq!(closed.status, StatusCode::FORBIDDEN);
+    assert_eq!(closed.body["error"]["code"], "account_invalid");
     sandbox.shutdown().await;
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use tollgate_domain::duplicates::Duplicate;
+use tollgate_domain::duplicates::{Duplicate, NotOurs};
 use tollgate_domain::ids::{AccountId, SubscriptionId};
 use tollgate_domain::money::Money;
 use tollgate_domain::{Catalog, FindingCode};
@@ -50,8 +50,8 @@ pub struct AccountOut {
 pub struct DuplicateOut {
     /// Stripe's id.
     pub subscription_id: String,
-    /// `keep`, `end`, or `by_hand`: it also sells something that is not of the catalog, so it is not
-    /// ended by this call.
+    /// `keep`, `end`, or `by_hand`: it also sells something that is not of the catalog, or is of a
+    /// connected Stripe account, so it is not ended by this call.
     pub action: &'static str,
     /// What to do by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,8 @@ pub struct ResolvedOut {
     pub subscriptions: Vec<DuplicateOut>,
     /// Those that were ended.
     pub ended: Vec<String>,
-    /// Those that were left, because they also sell something that is not of the catalog.
+    /// Those that were left, because they also sell something that is not of the catalog or are of a
+    /// connected Stripe account.
     pub left: Vec<String>,
 }
 
@@ -129,19 +130,24 @@ pub struct ResolvedOut {
 const BY_HAND: &str = "it also sells something that is not of the catalog: remove the item of the plan \
     from it in Stripe's dashboard and leave the rest, or keep this one and end the others";
 
+/// What to do about a duplicate of a connected account.
+const IN_CONNECTED: &str =
+    "it is of a connected Stripe account: end it there, or keep this one and end the others";
+
 /// The subscriptions of an account as they are shown; whether the ended ones are to be credited.
 pub(crate) fn shown(catalog: &Catalog, all: &[Duplicate], refund: bool) -> Vec<DuplicateOut> {
     let one = |(place, one): (usize, &Duplicate)| {
-        let action = match (place, one.shared) {
-            (0, _) => "keep",
-            (_, true) => "by_hand",
-            (_, false) => "end",
+        let (action, hint) = match (place, one.not_ours) {
+            (0, _) => ("keep", None),
+            (_, Some(NotOurs::Shared)) => ("by_hand", Some(BY_HAND)),
+            (_, Some(NotOurs::Connected)) => ("by_hand", Some(IN_CONNECTED)),
+            (_, None) => ("end", None),
         };
         let unused = |wanted: bool| one.paid.as_ref().filter(|_| wanted).map(|paid| &paid.unused);
         DuplicateOut {
             subscription_id: one.subscription.to_string(),
             action,
-            hint: (action == "by_hand").then_some(BY_HAND),
+            hint,
             tier: catalog.plan(one.plan).map_or_else(String::new, |plan| plan.id.to_string()),
             status: one.status.as_ref().map(|status| status.as_str().to_owned()),
             created_at: one.created.map(|at| at.to_string()),

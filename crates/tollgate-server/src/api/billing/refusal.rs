@@ -28,6 +28,8 @@ pub enum BillingRefusal {
     AlreadySubscribed(Box<Existing>),
     /// What is there is not ours to change.
     NotManaged(Unmanaged),
+    /// It is of this connected Stripe account (`acct_…`).
+    OfConnected(String),
     /// There is none.
     SubscriptionNotFound,
     /// Stripe has no customer for the account.
@@ -71,6 +73,9 @@ impl BillingRefusal {
             Self::WrongKeyMode => (S::CONFLICT, "wrong_key_mode", "Key of the other mode"),
             Self::AlreadySubscribed(existing) => existing_row(&existing.status),
             Self::NotManaged(_) => (S::CONFLICT, "not_managed", "Not ours to change"),
+            Self::OfConnected(_) => {
+                (S::CONFLICT, "connected_account", "Of a connected Stripe account")
+            }
             Self::SubscriptionNotFound => {
                 (S::NOT_FOUND, "subscription_not_found", "No subscription")
             }
@@ -113,6 +118,11 @@ impl BillingRefusal {
                 not of the catalog, and this would change or end that, too. Plans are changed at \
                 once (timing: immediate); anything else is done in Stripe."
                 .to_owned(),
+            Self::OfConnected(account) => format!(
+                "What the account pays for is of the connected Stripe account {account}. Tollgate \
+                 reads such accounts, and buys, changes and ends in its own Stripe account only; \
+                 do it in {account}."
+            ),
             Self::SubscriptionNotFound => {
                 "The account has no subscription that could be changed.".to_owned()
             }
@@ -188,6 +198,7 @@ impl BillingRefusal {
         all.extend([
             Self::WrongKeyMode,
             Self::NotManaged(Unmanaged::Foreign),
+            Self::OfConnected(any()),
             Self::SubscriptionNotFound,
             Self::CustomerNotFound,
             Self::NothingToResume,
@@ -276,6 +287,7 @@ impl From<BillingError> for ApiError {
             BillingError::WrongKeyMode => R::WrongKeyMode,
             BillingError::AlreadySubscribed(existing) => R::AlreadySubscribed(existing),
             BillingError::NotManaged(why) => R::NotManaged(why),
+            BillingError::OfConnected(account) => R::OfConnected(account),
             BillingError::NoSubscription | BillingError::NotADuplicate(_) => {
                 R::SubscriptionNotFound
             }

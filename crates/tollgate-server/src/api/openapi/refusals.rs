@@ -21,7 +21,7 @@ const KEYED: &[Codes] = &[
 const WITH_BODY: &[Codes] = &[("400", &["invalid_json"]), ("413", &["body_too_large"])];
 /// Of routes that sell, change or end at Stripe.
 const SELLING: &[Codes] = &[
-    ("409", &["wrong_key_mode"]),
+    ("409", &["wrong_key_mode", "connected_account"]),
     ("502", &["stripe_error"]),
     ("503", &["billing_disabled", "config_missing", "stripe_unavailable", "billing_contended"]),
 ];
