@@ -111,8 +111,7 @@ async fn connect(app: &TestApp) -> TcpStream {
 async fn every_head_that_is_none_is_answered_at_once() {
     let (_database, app) = small(&[]).await;
     let long = format!("GET /livez HTTP/1.1\r\nHost: a\r\nX-Long: {}", "a".repeat(33 * 1024));
-    let many: String = (0..200).map(|n| format!("X-{n}: a\r\n")).collect();
-    let many = format!("GET /livez HTTP/1.1\r\n{many}\r\n");
+    let many = format!("GET /livez HTTP/1.1\r\n{}\r\n", "X-Some: a\r\n".repeat(200));
     let twice = [LIVE, LIVE].concat();
     let cases: [(&[u8], &str); 11] = [
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", "HTTP/1.1 400"),
@@ -174,7 +173,7 @@ async fn peers_that_never_read_are_cut_off() {
     }
     let begun = Instant::now();
     while answered(&mut connect(&app).await, PLANS, "HTTP/1.1 200").await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "they hold all connections");
+        assert!(begun.elapsed() < Duration::from_mins(1), "they hold all connections");
     }
     drop(deaf);
     app.stop().await;
@@ -216,7 +215,7 @@ async fn bodies_take_no_more_memory_than_there_is_for_them() {
             .await;
     assert_eq!(long, Ok(()));
     let mut first = connect(&app).await;
-    let most = [head(500_000, &signed).as_bytes(), &[b' '; 190_000]].concat();
+    let most = [head(500_000, &signed).as_bytes(), " ".repeat(190_000).as_bytes()].concat();
     first.write_all(&most).await.expect("written");
     // Until the first one has been read so far, the second has room.
     loop {
