@@ -20,7 +20,7 @@ fn reads_a_whole_table(line: &str) -> bool {
     };
     let subquery = [
         "r", "s", "due", "turns", "ranked", "mine", "matter", "paid", "billed", "settled", "found",
-        "spans", "near", "unended", "ended", "CONSTANT",
+        "spans", "near", "unended", "ended", "adjusted", "CONSTANT",
     ]
     .contains(&name)
         || name.starts_with("(subquery");
