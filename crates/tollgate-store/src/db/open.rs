@@ -47,6 +47,8 @@ pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresD
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
             ("jit", "off"),
+            // Starting a worker process takes longer than any statement of the product.
+            ("max_parallel_workers_per_gather", "0"),
         ]);
     let pool = PgPoolOptions::new()
         .max_connections(options.connections_max)

@@ -60,7 +60,8 @@ statements! {
     /// of these payments and purchases; the sessions that started one of the subscriptions. And of
     /// each subscription the observations from the second of the last settled one before $3 on, or
     /// from its first, to $4 ($3 and $4 are the instants as parts of ids, $5 is their length; from $6
-    /// on stand the lengths of the classes).
+    /// on stand the lengths of the classes). Payments and adjustments are looked for only where the
+    /// account has any adjustment (`adjusted`), which saves two look-ups for each invoice elsewhere.
     WINDOW = concat!(
         "WITH RECURSIVE {rows:account_id text}, \
          spans(class, length) AS (SELECT 0, CAST($6 AS BIGINT) \
@@ -108,9 +109,12 @@ statements! {
                         AND l.reference = ended.subscription \
                         AND l.relevant_until < ended.since \
                     ORDER BY l.relevant_until DESC LIMIT 1)), \
+         adjusted AS (SELECT r.account_id FROM r WHERE (SELECT MIN(a.reference) FROM facts a \
+            WHERE a.account_id = r.account_id AND a.kind = 'adjustment' \
+                AND a.reference IS NOT NULL) IS NOT NULL), \
          paid AS (SELECT p.account_id, p.kind, p.fact_id, p.body \
-            FROM matter CROSS JOIN facts p {by:facts_reference} \
-            WHERE matter.kind = 'invoice' \
+            FROM adjusted CROSS JOIN matter CROSS JOIN facts p {by:facts_reference} \
+            WHERE matter.account_id = adjusted.account_id AND matter.kind = 'invoice' \
                 AND p.account_id = matter.account_id AND p.kind = 'invoice_payment' \
                 AND p.reference = matter.fact_id \
                 AND EXISTS (SELECT 1 FROM facts a {by:facts_reference} \
@@ -125,7 +129,8 @@ statements! {
         " UNION ALL SELECT matter.account_id, matter.kind, matter.fact_id, matter.body FROM matter \
          UNION ALL SELECT paid.account_id, paid.kind, paid.fact_id, paid.body FROM paid \
          UNION ALL SELECT a.account_id, a.kind, a.fact_id, a.body \
-         FROM matter CROSS JOIN facts a {by:facts_reference} WHERE matter.kind = 'purchase' \
+         FROM adjusted CROSS JOIN matter CROSS JOIN facts a {by:facts_reference} \
+         WHERE matter.account_id = adjusted.account_id AND matter.kind = 'purchase' \
             AND a.account_id = matter.account_id AND a.kind = 'adjustment' \
             AND a.reference = matter.reference \
          UNION ALL SELECT a.account_id, a.kind, a.fact_id, a.body \
