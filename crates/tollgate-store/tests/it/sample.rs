@@ -19,6 +19,7 @@ use tollgate_domain::ids::{
     ObjectId, PlanId, PriceId, ProductId, SessionId, SubscriptionId,
 };
 use tollgate_domain::money::{Currency, Money};
+use tollgate_domain::own_claim::OwnClaim;
 use tollgate_domain::payment::{
     Adjustment, AdjustmentKind, FailedAttempt, Goods, Invoice, InvoiceLine, InvoiceLines,
     InvoicePayment, InvoiceState, InvoiceStatus, Purchase, PurchaseKind, PurchaseLine, Sale,
@@ -352,8 +353,9 @@ fn lines() -> impl Strategy<Value = InvoiceLines> {
 }
 
 fn subscription() -> impl Strategy<Value = Subscription> {
-    let owner = (option::of(customer_id()), option::of(member_id()));
-    (subscription_id(), owner, vec(state(), 1..4)).prop_map(|(id, (customer, member), states)| {
+    let owner = (option::of(customer_id()), option::of(member_id()), option::of(own_claim()));
+    let parts = (subscription_id(), owner, vec(state(), 1..4));
+    parts.prop_map(|(id, (customer, member, own_claim), states)| {
         let mut states = states.into_iter();
         let first = states.next().unwrap();
         let mut subscription = Subscription::first_seen(id, customer, member, first.clone());
@@ -362,16 +364,28 @@ fn subscription() -> impl Strategy<Value = Subscription> {
             subscription.observe(state.clone());
             subscription.remember(state);
         }
+        subscription.own_claim = own_claim;
         subscription
     })
 }
 
+fn own_claim() -> impl Strategy<Value = OwnClaim> {
+    let named = || option::of(prop::sample::select(vec!["acme", "auth0|5f", "org/7"]));
+    let account = |text: Option<&str>| text.map(|text| AccountId::parse(text).unwrap());
+    (named(), instant(), event_id(), named()).prop_map(move |(one, at, event, other)| OwnClaim {
+        account: account(one),
+        at,
+        event,
+        overruled: account(other),
+    })
+}
+
 fn customer() -> impl Strategy<Value = Customer> {
-    let sources = (option::of(instant()), option::of(event_id()));
+    let sources = (option::of(instant()), option::of(event_id()), option::of(own_claim()));
     let deleted = option::of(instant());
     (customer_id(), option::of(member_id()), boxed_text(), deleted, sources).prop_map(
-        |(id, member, email, deleted_at, (at, event))| Customer {
-            own_claim: None,
+        |(id, member, email, deleted_at, (at, event, own_claim))| Customer {
+            own_claim,
             id,
             member,
             email,
@@ -491,11 +505,11 @@ fn purchase() -> impl Strategy<Value = Purchase> {
         (session_id(), modes, kinds, statuses, event_id(), any::<bool>()),
         (option::of(member_id()), option::of(subscription_id()), option::of(object_id())),
         (vec(line(), 0..3), btree_set(money(), 0..3), option::of(money()), vec(sale(), 0..3)),
-        (option::of(instant()), option::of(instant())),
+        (option::of(instant()), option::of(instant()), option::of(own_claim())),
     )
         .prop_map(|((id, mode, kind, status, event, names_owner), refs, sums, times)| {
             Purchase {
-                own_claim: None,
+                own_claim: times.2,
                 id,
                 mode,
                 kind,
