@@ -5,7 +5,7 @@ use crate::catalog::{Catalog, PriceTarget};
 use crate::change::FieldChange;
 use crate::decide::decide;
 use crate::entitlement::forecast::planned;
-use crate::entitlement::stale::stale_since;
+use crate::entitlement::stale::overdue_since;
 use crate::facts::Facts;
 use crate::ids::EventId;
 use crate::observation::{Observation, Seen, SeenSchedule};
@@ -119,7 +119,7 @@ fn is_doubtful(facts: &Facts, observation: &Observation) -> bool {
     }
     let Seen::Subscription(seen) = &observation.seen else { return false };
     let is_stale =
-        |one: &Subscription| stale_since(one, facts).is_some_and(|since| since <= observation.at);
+        |one: &Subscription| overdue_since(one, facts).is_some_and(|since| since <= observation.at);
     let is_new = |schedule: &SeenSchedule| {
         let known = facts.schedules.get(&schedule.id);
         known.is_none_or(|known| known.tied || known.prices_unseen().next().is_some())

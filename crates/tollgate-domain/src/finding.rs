@@ -13,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::change::{Change, Decision};
 use crate::codec::text_form;
 use crate::entitlement::resolve::resolve;
-use crate::entitlement::stale::stale_since;
+use crate::entitlement::stale::{ends_at, overdue_since};
 use crate::entitlement::{Absence, Considered, SourceKind, Standing};
 use crate::facts::Facts;
 use crate::ids::SubscriptionId;
@@ -38,10 +38,10 @@ pub enum FindingCode {
     ForeignPaid,
     /// Something of the catalog was paid, and nothing says for which account.
     OwnerUnknown,
-    /// A subscription counts as active although its paid period ended and no news came.
+    /// The paid period or the trial of a subscription ended, and no news came.
     StaleSubscription,
-    /// What the last events say of a subscription is contradictory or incomplete, and Stripe was not
-    /// asked.
+    /// What the last events say of a subscription is contradictory or incomplete and Stripe was not
+    /// asked, or its status is unknown.
     SubscriptionUnclear,
     /// Two live subscriptions give plans to one account.
     DuplicateSubscription,
@@ -125,14 +125,15 @@ impl FindingCode {
                 "Something was paid that sells nothing of the catalog and belongs to no account."
             }
             Self::OwnerUnknown => {
-                "Something that is sold here was paid, and nothing says for which account."
+                "Something that is sold here was paid or runs, and nothing says for which account."
             }
             Self::StaleSubscription => {
-                "A subscription counts as active although its paid period ended and no news came."
+                "The paid period or the trial of a subscription ended more than 72 hours ago, and no \
+                 news came."
             }
             Self::SubscriptionUnclear => {
-                "Events of one second contradict each other about a subscription, or show a part of \
-                 its items only, and Stripe has not been asked."
+                "What is known of a subscription is contradictory or incomplete and Stripe has not \
+                 been asked, or its status is unknown."
             }
             Self::DuplicateSubscription => "Two live subscriptions give plans to one account.",
             Self::OtherMode => "Stripe events of the other mode (test or live) arrive.",
@@ -176,7 +177,8 @@ impl FindingCode {
                 "Check the webhook endpoint, or set STRIPE_SECRET_KEY so that Stripe can be asked."
             }
             Self::SubscriptionUnclear => {
-                "Set STRIPE_SECRET_KEY so that Stripe can be asked; without it the next event settles it."
+                "Set STRIPE_SECRET_KEY so that Stripe can be asked, or wait for the next event; a status \
+                 that is unknown needs a newer version."
             }
             Self::DuplicateSubscription => {
                 "Cancel one of them: `tollgate duplicates` shows which, and what a refund would be."
@@ -313,8 +315,10 @@ fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, 
     }
     let considered = resolve(facts, catalog, now).considered;
     let about = considered.iter().filter_map(|source| about_source(source, facts, now));
-    let stale = schedule::stale(facts, now).into_iter().filter_map(|id| stale_finding(id, facts));
-    let unclear = facts.subscriptions.values().filter_map(|one| unclear_finding(one, now));
+    let stale =
+        schedule::stale(facts, now).into_iter().filter_map(|id| stale_finding(id, facts, now));
+    let unclear = facts.subscriptions.values().filter(|one| runs(one, facts, now));
+    let unclear = unclear.filter_map(|one| unclear_finding(one, now));
     let bought = facts.purchases.values();
     let bought = bought.filter_map(|purchase| about_purchase(purchase, facts, catalog, now));
     for finding in
@@ -327,10 +331,12 @@ fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, 
 
 /// Objects that still matter, whose own metadata names another account.
 fn contradictions(facts: &Facts, now: Timestamp) -> impl Iterator<Item = Finding> {
-    let lives = |one: &&Subscription| one.state().is_some_and(|state| !state.status.is_terminal());
-    let subscriptions = facts.subscriptions.values().filter(lives);
+    let subscriptions = facts.subscriptions.values().filter(move |one| runs(one, facts, now));
     let subscriptions = subscriptions.map(|one| (one.id.as_str(), &one.own_claim));
-    let purchases = facts.purchases.values().filter(move |one| one.relevance().includes(now));
+    let stands = move |one: &&Purchase| {
+        one.relevance().includes(now) && sale::undone(one, facts.adjustments.values()).is_none()
+    };
+    let purchases = facts.purchases.values().filter(stands);
     let purchases = purchases.map(|one| (one.id.as_str(), &one.own_claim));
     let customers = facts.customers.values().filter(|one| one.deleted_at.is_none());
     let customers = customers.map(|one| (one.id.as_str(), &one.own_claim));
@@ -340,6 +346,12 @@ fn contradictions(facts: &Facts, now: Timestamp) -> impl Iterator<Item = Finding
         let detail = format!("names {named}, belongs to {}", facts.account);
         Some(Finding::new(FindingCode::ClaimContradicts, id, claim.at, detail))
     })
+}
+
+/// Whether a subscription is not over.
+fn runs(subscription: &Subscription, facts: &Facts, now: Timestamp) -> bool {
+    let is_final = subscription.state().is_none_or(|state| state.status.is_terminal());
+    !is_final && ends_at(subscription, facts).is_none_or(|end| now < end)
 }
 
 fn about_source(source: &Considered, facts: &Facts, now: Timestamp) -> Option<Finding> {
@@ -361,7 +373,7 @@ fn about_source(source: &Considered, facts: &Facts, now: Timestamp) -> Option<Fi
             let prices: Vec<String> =
                 state.items.iter().map(|item| item.price.to_string()).collect();
             let detail = format!("{} with price {}", state.status.as_str(), prices.join(", "));
-            live.then(|| Finding {
+            (live && runs(known, facts, now)).then(|| Finding {
                 objects: prices,
                 ..Finding::new(FindingCode::PriceUnknown, id, since, detail)
             })
@@ -387,6 +399,10 @@ fn about_purchase(
     }
     let sales = sale::sales(purchase, catalog);
     let id = purchase.id.as_str();
+    if purchase.gives_nobody(&sales) {
+        let detail = "a badge was paid, and nothing says for which member";
+        return Some(Finding::new(FindingCode::PurchaseUnconfirmed, id, paid_at, detail));
+    }
     if sales.is_empty() {
         // A purchase that names nobody and nothing of ours is another product's.
         if purchase.kind == PurchaseKind::Other && !purchase.names_owner {
@@ -422,18 +438,25 @@ fn paid_for_nothing(id: &str, facts: &Facts, since: Timestamp) -> Finding {
     Finding { objects: prices, ..Finding::new(FindingCode::PriceUnknown, id, since, detail) }
 }
 
-fn stale_finding(id: &SubscriptionId, facts: &Facts) -> Option<Finding> {
-    let since = stale_since(facts.subscriptions.get(id)?, facts)?;
-    let detail = format!("active, and holds on stale evidence since {since}");
+fn stale_finding(id: &SubscriptionId, facts: &Facts, now: Timestamp) -> Option<Finding> {
+    let known = facts.subscriptions.get(id).filter(|known| runs(known, facts, now))?;
+    let since = overdue_since(known, facts)?;
+    let detail = match &known.state()?.status {
+        SubscriptionStatus::Trialing => "its trial is over, and no news came".to_owned(),
+        _ => format!("active, and holds on stale evidence since {since}"),
+    };
     Some(Finding::new(FindingCode::StaleSubscription, id.as_str(), since, detail))
 }
 
 fn unclear_finding(subscription: &Subscription, now: Timestamp) -> Option<Finding> {
     let since = subscription.unclear_since().filter(|since| *since <= now)?;
-    let what = if subscription.is_uncertain() {
-        "events of one second contradict each other"
-    } else {
-        "its items were never shown completely"
+    let what = match &subscription.state()?.status {
+        SubscriptionStatus::Unknown(status) => {
+            let status: String = status.chars().take(40).collect();
+            format!("its status {status:?} is none this version knows")
+        }
+        _ if subscription.is_uncertain() => "events of one second contradict each other".to_owned(),
+        _ => "its items were never shown completely".to_owned(),
     };
     let code = FindingCode::SubscriptionUnclear;
     Some(Finding::new(code, subscription.id.as_str(), since, what))

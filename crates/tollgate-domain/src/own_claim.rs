@@ -39,6 +39,8 @@ impl OwnClaim {
         let rank = |one: &&Self| (one.at, one.event.clone());
         let newest = one.into_iter().chain(other).max_by_key(rank)?;
         let overruled = one.into_iter().chain(other).find_map(|one| one.overruled.clone());
+        // Once it names another account than was overruled, naming that one again is news.
+        let overruled = overruled.filter(|account| newest.account.as_ref() == Some(account));
         Some(Self { overruled, ..newest.clone() })
     }
 

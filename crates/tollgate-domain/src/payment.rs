@@ -321,6 +321,13 @@ pub struct Purchase {
     pub sales: Vec<Sale>,
 }
 
+impl Purchase {
+    /// Whether it sells a badge and names no member who could wear it.
+    pub(crate) fn gives_nobody(&self, sales: &[Sale]) -> bool {
+        self.member.is_none() && sales.iter().any(|sale| sale.goods == Goods::Badge)
+    }
+}
+
 /// What kind of adjustment a ledger row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::catalog::Catalog;
 use crate::change::{Change, Decision};
 use crate::entitlement::resolve::{grace_windows, grant_ends};
-use crate::entitlement::stale::stale_since;
+use crate::entitlement::stale::overdue_since;
 use crate::facts::Facts;
 use crate::ids::{FactId, SubscriptionId};
 use crate::subscription::{Subscription, SubscriptionStatus};
@@ -54,9 +54,10 @@ pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
     whole
 }
 
-/// The subscriptions that are held on stale evidence at `now`, about which Stripe is to be asked.
+/// The subscriptions of which news are overdue at `now`, about which Stripe is to be asked.
 pub fn stale(facts: &Facts, now: Timestamp) -> Vec<&SubscriptionId> {
-    let is_stale = |one: &&Subscription| stale_since(one, facts).is_some_and(|since| since <= now);
+    let is_stale =
+        |one: &&Subscription| overdue_since(one, facts).is_some_and(|since| since <= now);
     facts.subscriptions.values().filter(is_stale).map(|one| &one.id).collect()
 }
 
@@ -66,7 +67,7 @@ pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Time
     let graces = grace_windows(facts, catalog).into_iter().map(|window| window.ends_at);
     let own = own_ends(facts).map(|(_, end, _)| end);
     let bought = facts.purchases.values().flat_map(|purchase| grant_ends(purchase, facts, catalog));
-    let stale = facts.subscriptions.values().filter_map(|one| stale_since(one, facts));
+    let stale = facts.subscriptions.values().filter_map(|one| overdue_since(one, facts));
     let unclear = facts.subscriptions.values().filter_map(Subscription::unclear_since);
     graces.chain(own).chain(bought).chain(stale).chain(unclear).filter(|end| *end > now).min()
 }

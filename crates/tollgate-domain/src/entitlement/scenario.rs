@@ -21,6 +21,7 @@
 //! override o1 white_label on|off|limit=5|unlimited @0d until=5d
 //! buy c1 pro paid=3d failed=4d amount=19000 price=price_pro,price_trial*2 subtotal=100 currency=eur
 //! buy c1 - paid=3d product=prod_pro names_owner   (no claim; a line of an unknown price)
+//! buy c1 badge paid=3d amount=499 wearer          (a member is named)
 //! refund r1 c1 500 succeeded @4d                  (also dispute, charge)
 //! ```
 
@@ -37,8 +38,8 @@ use crate::facts::{
     BoostGrant, Customer, Facts, Grant, Override, OverrideEffect, Revocation, Waiver,
 };
 use crate::ids::{
-    AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, ObjectId, PlanId,
-    PriceId, ProductId, SessionId, SubscriptionId,
+    AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId,
+    ObjectId, PlanId, PriceId, ProductId, SessionId, SubscriptionId,
 };
 use crate::money::{Currency, Money};
 use crate::payment::{
@@ -384,7 +385,7 @@ impl<'l> Line<'l> {
                 plan => PurchaseKind::Grant { claimed: PlanId::parse(plan).ok() },
             },
             names_owner: self.has("names_owner"),
-            member: None,
+            member: self.has("wearer").then(|| MemberId::parse("m").unwrap()),
             subscription: None,
             payment_intent: Some(ObjectId::parse(&format!("pi_{id}")).unwrap()),
             lines: self.lines(),

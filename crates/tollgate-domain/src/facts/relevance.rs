@@ -205,8 +205,8 @@ impl InvoicePayment {
 
 impl Purchase {
     /// When it can matter: a session that ran out unpaid never does; plans that were sold until they
-    /// end; what was meant for us and nobody has confirmed for ever. A badge is no plan, and what a
-    /// subscription's checkout sold is the subscription's.
+    /// end; what was meant for us and nobody has confirmed for ever, and so a badge that nobody can
+    /// wear. A badge is no plan, and what a subscription's checkout sold is the subscription's.
     pub fn relevance(&self) -> Relevance {
         match (self.paid_at, self.failed_at) {
             (Some(paid_at), failed_at) => Relevance {
@@ -232,7 +232,7 @@ impl Purchase {
         } else {
             !whole && self.sales.len() < self.lines.len()
         };
-        if open {
+        if open || self.gives_nobody(&self.sales) {
             return Timestamp::MAX;
         }
         let plans = self.sales.iter().filter_map(|sale| match &sale.goods {

@@ -33,7 +33,7 @@ fn what_is_paid_and_grants_nothing_is_open() {
         ("catalog levels\nbuy c1 - paid=3d amount=17 names_owner", &["purchase_unconfirmed/c1"]),
         ("catalog levels\nbuy c1 - paid=3d amount=17", &[]),
         ("buy c1 badge paid=3d amount=17", &["purchase_unconfirmed/c1"]),
-        ("buy c1 badge paid=3d amount=499", &[]),
+        ("buy c1 badge paid=3d amount=499", &["purchase_unconfirmed/c1"]),
         ("grant g1 gone @0d", &["grant_lost_by_catalog/g1"]),
         ("grant g1 gone @0d until=2d", &[]),
         ("grant g1 gone @0d revoked=2d", &[]),
@@ -47,6 +47,8 @@ fn what_is_paid_and_grants_nothing_is_open() {
         ("sub s premium active @0d cut", &["subscription_unclear/s"]),
         ("sub s premium active @0d\nsub s basic active @1d cut", &[]),
         ("sub s premium canceled @0d cut", &[]),
+        ("sub s premium weird @0d", &["subscription_unclear/s"]),
+        ("buy c1 badge paid=3d amount=499 wearer", &[]),
     ];
     for (scenario, expected) in table {
         assert_eq!(open(scenario, "5d"), expected, "{scenario}");
@@ -65,6 +67,23 @@ fn a_sale_whose_plan_is_gone_is_open_as_long_as_it_would_run() {
     let open = |at: &str| review(&facts, &catalog, time(at)).len();
     assert_eq!((open("5d"), open("364d"), open("365d")), (1, 1, 0));
     assert_eq!(review(&facts, &today, time("5d")), []);
+}
+
+#[test]
+fn what_is_over_needs_no_attention() {
+    let deleted = "customer c deleted=50d\n";
+    for (scenario, before, after) in [
+        ("sub s unheard active @0d customer=c", "price_unknown/s", &[][..]),
+        ("sub s unheard active @0d cancel_at=50d", "price_unknown/s", &[]),
+        ("sub s premium active @0d period=0d..30d customer=c", "stale_subscription/s", &[]),
+        ("sub s premium trialing @0d trial=7d", "stale_subscription/s", &["stale_subscription/s"]),
+        ("sub s premium trialing @0d trial=7d customer=c", "stale_subscription/s", &[]),
+        ("sub s premium active @0d cut customer=c", "subscription_unclear/s", &[]),
+    ] {
+        assert_eq!(open(scenario, "40d"), [before], "{scenario}");
+        assert_eq!(open(&format!("{deleted}{scenario}"), "60d"), after, "{scenario}");
+    }
+    assert_eq!(open("sub s premium trialing @0d trial=7d", "9d"), Vec::<String>::new());
 }
 
 #[test]

@@ -52,5 +52,7 @@ fn what_was_told_needs_no_look() {
     for told in &ended(&facts.clone(), &catalog, time("9d")).changes {
         facts.apply(told);
     }
-    assert_eq!(look_after(&[change], &facts, &catalog, time("9d")), None);
+    let look = |at: &str| look_after(std::slice::from_ref(&change), &facts, &catalog, time(at));
+    // News are overdue three days after the trial; from then on they are asked for.
+    assert_eq!((look("9d"), look("10d")), (Some(time("10d")), Some(time("10d"))));
 }

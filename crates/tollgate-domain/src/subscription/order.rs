@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use super::{
     LifecycleRank, PreviousValues, PriceKey, Subscription, SubscriptionItem, SubscriptionState,
-    Version,
+    SubscriptionStatus, Version,
 };
 use crate::ids::{CustomerId, MemberId, PriceId, SubscriptionId};
 use crate::time::Timestamp;
@@ -131,11 +131,14 @@ impl Subscription {
         open.iter().any(crossed) || (only_end(&open).is_none() && !open.iter().all(settled))
     }
 
-    /// Since when, or from when on, it is to be told that what is known of it is contradictory or
-    /// incomplete: Stripe is asked at once, so by then it could not be. `None` where all is clear, and
+    /// Since when, or from when on, it is to be told that its status is none this version knows, at
+    /// once, or that what is known of it is contradictory or incomplete: Stripe is asked at once, so by then it could not be. `None` where all is clear, and
     /// for one that is over.
     pub fn unclear_since(&self) -> Option<Timestamp> {
         let state = self.state().filter(|state| !state.status.is_terminal())?;
+        if matches!(state.status, SubscriptionStatus::Unknown(_)) {
+            return Some(state.version.at);
+        }
         let incomplete = state.items_cut && self.whole.is_empty();
         (incomplete || self.is_uncertain()).then(|| state.version.at.plus_hours(UNCLEAR_HOURS))
     }

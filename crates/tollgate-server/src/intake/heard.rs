@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use tollgate_domain::ids::ObjectId;
 use tollgate_domain::payment::InvoiceStatus;
+use tollgate_domain::subscription::SubscriptionStatus;
 use tollgate_domain::{Catalog, Finding, FindingCode, Observation, Seen, Timestamp};
 use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent};
 use tollgate_store::{StoreError, Tx, findings};
@@ -41,6 +42,9 @@ pub(super) async fn save(
             (Content::Effect(seen), Verdict::Waiting(_)) => {
                 open.extend(claim_invalid(seen).or_else(|| owner_unknown(seen)));
                 closed.extend(foreign_paid(seen).map(|one| (one.code, one.subject)));
+                let over = is_over(seen);
+                closed.extend(over.iter().map(|id| (FindingCode::OwnerUnknown, id.clone())));
+                closed.extend(over.map(|id| (FindingCode::ClaimInvalid, id)));
             }
             (Content::Effect(seen), Verdict::Foreign(_)) => {
                 open.extend(foreign_paid(seen));
@@ -142,14 +146,14 @@ fn claim_invalid(seen: &Observation) -> Option<Finding> {
     Some(Finding::new(FindingCode::ClaimInvalid, subject, seen.at, detail))
 }
 
-/// One for each subscription or payment. It is closed when its events find their account, which is
+/// One for each payment or running subscription. It is closed when its events find their account, which is
 /// mostly in the same second: events come in no order.
 fn owner_unknown(seen: &Observation) -> Option<Finding> {
     let subscription = match &seen.seen {
         Seen::Invoice(invoice) => invoice.subscription.as_ref(),
         Seen::Session(session) => session.subscription.as_ref(),
+        Seen::Subscription(subscription) => Some(&subscription.id),
         Seen::Customer(_)
-        | Seen::Subscription(_)
         | Seen::Schedule(_)
         | Seen::InvoicePayment(_)
         | Seen::Adjustment(_)
@@ -158,9 +162,25 @@ fn owner_unknown(seen: &Observation) -> Option<Finding> {
     };
     let object = seen.references.first().map(ToString::to_string);
     let subject = subscription.map(ToString::to_string).or(object)?;
-    let detail = "paid, and nothing says for which account";
-    let code = FindingCode::OwnerUnknown;
-    is_paid(seen).then(|| Finding::new(code, subject, seen.at, detail))
+    let (matters, detail) = match &seen.seen {
+        Seen::Subscription(subscription) => {
+            let runs = matches!(
+                subscription.state.status,
+                SubscriptionStatus::Active
+                    | SubscriptionStatus::Trialing
+                    | SubscriptionStatus::PastDue
+            );
+            (runs, "runs, and nothing says for which account")
+        }
+        _ => (is_paid(seen), "paid, and nothing says for which account"),
+    };
+    matters.then(|| Finding::new(FindingCode::OwnerUnknown, subject, seen.at, detail))
+}
+
+/// A subscription that is over needs no owner any more.
+fn is_over(seen: &Observation) -> Option<String> {
+    let Seen::Subscription(subscription) = &seen.seen else { return None };
+    subscription.state.status.is_terminal().then(|| subscription.id.to_string())
 }
 
 /// Whether it tells of money that came.

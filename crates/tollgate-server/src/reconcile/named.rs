@@ -260,10 +260,20 @@ pub async fn ask_for_all(app: &App) -> Result<u64, ReconcileError> {
     let (db, now) = (&app.engine.db, app.clock.now());
     heed(app).await?;
     thin_events::forget(db, now.plus_days(-KEPT_DAYS)).await?;
-    let mut tx = db.begin().await?;
+    let asked = thin_events::ask_all(db, doubts::THIN_EVENT, EVERYTHING, now).await?;
+    if asked == 0 {
+        can_be_read(app).await?;
+    }
+    Ok(asked)
+}
+
+/// A key is here that reads what thin events tell of, or none of them waits.
+pub async fn can_be_read(app: &App) -> Result<(), ReconcileError> {
+    let mut tx = app.engine.db.begin().await?;
+    let now = app.clock.now();
     findings::close_unowned(&mut tx, FindingCode::ThinWithoutKey, THIN_EVENTS, now).await?;
     app.intake.commit(tx, &[]).await?;
-    Ok(thin_events::ask_all(db, doubts::THIN_EVENT, EVERYTHING, now).await?)
+    Ok(())
 }
 
 /// The thin events that wait for a comparison of everything.

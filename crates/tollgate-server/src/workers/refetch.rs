@@ -70,15 +70,22 @@ pub async fn tick(app: &App) -> Result<usize, ReconcileError> {
     let mut claimed = doubts::claim(db, now, now.plus_ms(LEASE_MS), TAKEN).await?;
     let count = claimed.len();
     claimed.sort_by_key(turn);
-    let mut failed = None;
+    let (mut failed, mut read) = (None, false);
     while let Some(first) = claimed.first().map(turn) {
         let together = claimed.iter().take_while(|doubt| turn(doubt) == first).count();
         let together: Vec<ClaimedDoubt> = claimed.drain(..together).collect();
         let asked = together.into_iter().map(|doubt| one(app, client, doubt));
         let mut asked = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
         while let Some(done) = asked.next().await {
-            failed = failed.or(done.err());
+            match done {
+                Ok(Reading::Read) => read = true,
+                Ok(Reading::NotNeeded | Reading::NotShown) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
+    }
+    if read {
+        named::can_be_read(app).await?;
     }
     failed.map_or(Ok(count), Err)
 }
@@ -88,7 +95,11 @@ fn turn(doubt: &ClaimedDoubt) -> FetchedKind {
     FetchedKind::of_id(doubt.object.as_str()).unwrap_or(FetchedKind::Invoice)
 }
 
-async fn one(app: &App, client: &StripeClient, doubt: ClaimedDoubt) -> Result<(), ReconcileError> {
+async fn one(
+    app: &App,
+    client: &StripeClient,
+    doubt: ClaimedDoubt,
+) -> Result<Reading, ReconcileError> {
     let db = &app.engine.db;
     let id = doubt.object.as_str();
     // A defect costs this object another attempt, and the others nothing.
@@ -98,8 +109,14 @@ async fn one(app: &App, client: &StripeClient, doubt: ClaimedDoubt) -> Result<()
         Err(ReconcileError::NotCommitted)
     });
     match done {
-        Ok(Reading::Read | Reading::NotNeeded) => Ok(doubts::settle(db, &doubt).await?),
-        Ok(Reading::NotShown) => postpone(app, &doubt).await,
+        Ok(reading @ (Reading::Read | Reading::NotNeeded)) => {
+            doubts::settle(db, &doubt).await?;
+            Ok(reading)
+        }
+        Ok(Reading::NotShown) => {
+            postpone(app, &doubt).await?;
+            Ok(Reading::NotShown)
+        }
         Err(error) => {
             postpone(app, &doubt).await?;
             Err(error)

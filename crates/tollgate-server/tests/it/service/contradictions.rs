@@ -78,6 +78,26 @@ on_both! {
         app.stop().await;
     }
 
+    async fn a_subscription_that_runs_for_nobody_is_told_of(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let nobody = subscription("sub_2", "cus_2", &price(), None);
+        let created = event("evt_1", "customer.subscription.created", 1, nobody.clone());
+        assert_eq!(status(&app, &created).await, "waiting");
+        let mut invalid = subscription("sub_3", "cus_3", &price(), Some("a b"));
+        let garbled = event("evt_2", "customer.subscription.created", 2, invalid.clone());
+        assert_eq!(status(&app, &garbled).await, "waiting");
+        assert_eq!(app.open_findings().await, ["claim_invalid sub_3", "owner_unknown sub_2"]);
+        // Once it is over nobody has to be found.
+        let mut over = nobody;
+        for (id, object) in [("evt_3", &mut over), ("evt_4", &mut invalid)] {
+            object["status"] = json!("canceled");
+            let ended = event(id, "customer.subscription.deleted", 100, object.clone());
+            assert_eq!(status(&app, &ended).await, "waiting");
+        }
+        assert_eq!(app.open_findings().await, Vec::<String>::new());
+        app.stop().await;
+    }
+
     async fn a_persons_word_settles_what_the_metadata_said_then(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         for body in [named("evt_1", 1, Some("acme")), named("evt_2", 100, Some("other"))] {
@@ -100,6 +120,11 @@ on_both! {
         assert_eq!(status(&app, &named("evt_5", 400, Some("third"))).await, "processed");
         assert_eq!(app.open_findings().await, Vec::<String>::new());
         assert_eq!(status(&app, &named("evt_6", 500, Some("fourth"))).await, "processed");
+        assert_eq!(app.open_findings().await, [FOUND]);
+        // What was overruled once is news after another name.
+        relink(&app, "fourth").await;
+        assert_eq!(app.open_findings().await, Vec::<String>::new());
+        assert_eq!(status(&app, &named("evt_6b", 550, Some("third"))).await, "processed");
         assert_eq!(app.open_findings().await, [FOUND]);
         // Naming nobody contradicts nobody.
         assert_eq!(status(&app, &named("evt_7", 600, None)).await, "processed");
