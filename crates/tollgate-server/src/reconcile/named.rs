@@ -260,11 +260,10 @@ pub async fn ask_for_all(app: &App) -> Result<u64, ReconcileError> {
     let (db, now) = (&app.engine.db, app.clock.now());
     heed(app).await?;
     thin_events::forget(db, now.plus_days(-KEPT_DAYS)).await?;
-    let asked = thin_events::ask_all(db, doubts::THIN_EVENT, EVERYTHING, now).await?;
-    if asked == 0 {
+    if thin_events::count_open(db).await?.0 == 0 {
         can_be_read(app).await?;
     }
-    Ok(asked)
+    Ok(thin_events::ask_all(db, doubts::THIN_EVENT, EVERYTHING, now).await?)
 }
 
 /// A key is here that reads what thin events tell of, or none of them waits.

@@ -13,9 +13,11 @@ use tollgate_sandbox::sandbox::{
 };
 use tollgate_sandbox::server::{self, Fault, FaultRule, RunningSandbox, ServerOptions};
 use tollgate_sandbox::{ApiVersion, sandbox_price_id};
+use tollgate_server::reconcile::named;
 use tollgate_server::reconcile::{self, Kind, Order, ReconcileError, Report};
 use tollgate_server::scope::Scope;
 use tollgate_server::workers;
+use tollgate_server::workers::refetch;
 use tollgate_store::facts;
 
 use crate::support::{NOW, Settings, TestApp, TestDatabase, catalog, on_both};
@@ -197,6 +199,34 @@ on_both! {
             assert_eq!(statuses(&app, "acme").await, ["active"], "{key}");
             let ready = app.get("/readyz").await.json();
             assert_eq!(ready["stripe"]["status"], "ok", "{ready}");
+            app.stop().await;
+        }
+        world.stop().await;
+    }
+
+    async fn thin_events_are_unread_until_a_key_has_read_them(database: &TestDatabase) {
+        let mut world = World::start().await;
+        let (_, subscription) = world.subscribe("acme");
+        let app = world.engine(database, None).await;
+        world.deliver(&app).await;
+        let thin = json!({
+            "id": "evt_thin", "object": "v2.core.event", "type": "v1.customer.subscription.updated",
+            "created": app.now().to_string(), "livemode": false, "context": null,
+            "related_object": {"id": subscription, "type": "subscription", "url": format!("/v1/subscriptions/{subscription}")},
+        });
+        assert_eq!(app.deliver(&thin.to_string()).await.status, 200);
+        let unread = ["thin_without_key thin_events".to_owned()];
+        assert_eq!(app.open_findings().await, unread);
+        app.stop().await;
+        for (key, open) in [(None, &unread[..]), (Some(OTHER_ACCOUNT), &unread), (Some(RIGHT), &[])] {
+            let app = world.engine(database, key).await;
+            if key.is_some() {
+                // What was asked in vain is asked again after a while.
+                world.pass(&app, 3_600);
+                named::ask_for_all(app.app()).await.unwrap();
+                assert_eq!(refetch::tick(app.app()).await.is_ok(), key == Some(RIGHT));
+            }
+            assert_eq!(app.open_findings().await, open, "{key:?}");
             app.stop().await;
         }
         world.stop().await;
