@@ -52,7 +52,12 @@ impl Journal {
     /// Opens the file, made where it is missing, and reads what it holds. A last line that was cut
     /// off by a crash is dropped; what it tells was never answered.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Vec<Entry>)> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        // It holds what customers were called.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path)?;
         let mut entries = Vec::new();
         let mut whole = 0_u64;
         let mut reader = BufReader::new(&file);

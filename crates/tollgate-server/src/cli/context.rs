@@ -193,11 +193,20 @@ pub(super) fn sqlite_path(url: &str) -> Option<PathBuf> {
     (!path.is_empty() && !path.contains(":memory:")).then(|| PathBuf::from(path))
 }
 
+/// Makes a folder that only its owner may look into, with those above it, where it is missing.
+pub(super) fn make_private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
 /// Makes the folder of a SQLite file where it is missing.
 pub(super) fn make_parent(url: &str) -> anyhow::Result<()> {
     let parent = sqlite_path(url).and_then(|path| path.parent().map(Path::to_path_buf));
     match parent {
-        Some(parent) if !parent.as_os_str().is_empty() => std::fs::create_dir_all(&parent)
+        Some(parent) if !parent.as_os_str().is_empty() => make_private_folder(&parent)
             .with_context(|| format!("the folder {} cannot be made", parent.display())),
         _ => Ok(()),
     }

@@ -13,7 +13,7 @@ use tollgate_sandbox::server::RunningSandbox;
 use tollgate_store::{accounts, keys as stored};
 
 use super::Outcome;
-use super::context::{Context, block_on, make_parent};
+use super::context::{Context, block_on, make_parent, make_private_folder};
 use super::dev_state::{
     DATABASE_URL, DevState, FILE, JOURNAL, LOCK, stripe_of_dev, with_sandbox_prices,
 };
@@ -88,9 +88,13 @@ fn hold(context: &Context) -> anyhow::Result<File> {
     let path = context.path(LOCK);
     let failed = || format!("{} cannot be written", path.display());
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(failed)?;
+        make_private_folder(folder).with_context(failed)?;
     }
-    let file = File::options().create(true).append(true).open(&path).with_context(failed)?;
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).with_context(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::Error(error)) => Err(error).with_context(failed),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_domain::Catalog;
 use tollgate_stripe::client::ApiBase;
 
+use super::context::make_private_folder;
 use crate::config::{Secret, StripeConfig};
 
 /// The database of `tollgate dev`; also the default one, so that every command finds it.
@@ -85,7 +86,7 @@ pub(super) fn stripe_of_dev(sandbox_url: &str) -> anyhow::Result<StripeConfig> {
 pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let failed = || format!("{} cannot be written", path.display());
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).with_context(failed)?;
+        make_private_folder(parent).with_context(failed)?;
     }
     let partial = path.with_extension("partial");
     // A file left by an interrupted run may have other permissions.

@@ -51,7 +51,7 @@ mod tests {
             ("abcd", "****"),
             ("grüße, a long password", "****"),
             ("whsec_0123456789", "whsec_****"),
-            ("sk_live_0123456789", "sk_live_****"),
+            ("sk_live_tollgate1", "sk_live_****"),
             ("rk_test_", "rk_test_****"),
         ] {
             assert_eq!(mask(text), shown);

@@ -495,6 +495,13 @@ fn dev_works_at_once_and_other_commands_find_it() {
     let (status, answer) = server.request("POST", "/api/v1/feature-check", &text("key"), &body);
     assert_eq!((status, &answer["canAccess"]), (200, &json!(true)), "{answer}");
     assert_eq!(server.request("GET", "/docs", "", "").0, 200);
+    #[cfg(unix)]
+    for entry in std::fs::read_dir(place.path().join(".tollgate")).unwrap() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o077;
+        let file = entry.unwrap().path();
+        assert_eq!((mode(file.parent().unwrap()), mode(&file)), (0, 0), "{}", file.display());
+    }
 
     place.done("trigger scenario dunning --account acme");
     assert_eq!(place.done("why acme --json").json()["inGracePeriod"], true);
