@@ -22,6 +22,8 @@ use crate::{feed, findings, workers};
 
 /// Listeners cut off what is open at the drain time, and get so long for it.
 const LISTENERS_SPARE: Duration = Duration::from_secs(1);
+/// For the last words to the database, once everything has ended.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
 
 /// Whether workers run by themselves; tests turn them by hand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -208,8 +210,16 @@ impl RunningApp {
         // Every request has its answer by now, so the writers have nothing left to commit.
         self.stop_writers.send_replace(true);
         supervisor::end(self.writers, "writers", deadline + LISTENERS_SPARE).await;
-        self.app.keys.flush_used(&self.app.engine.db).await.ok();
-        self.app.engine.db.close().await;
+        let close = async {
+            self.app.keys.flush_used(&self.app.engine.db).await.ok();
+            self.app.engine.db.close().await;
+        };
+        if tokio::time::timeout(CLOSING_TIME, close).await.is_err() {
+            tracing::warn!(
+                "the database does not answer: its connections are given up, and when keys were \
+                 used last is not kept"
+            );
+        }
     }
 }
 

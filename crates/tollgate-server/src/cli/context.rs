@@ -212,8 +212,11 @@ pub(super) fn make_parent(url: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Runs a command's future on a runtime of its own.
+/// Runs a command's future on a runtime of its own. What hangs in the background when it is done is
+/// not waited for.
 pub(super) fn block_on<F: Future>(future: F) -> anyhow::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    Ok(runtime.block_on(future))
+    let output = runtime.block_on(future);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(output)
 }

@@ -37,8 +37,11 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
     }
     make_parent(loaded.config.database_url.expose())?;
     block_on(async {
-        let signals = Signals::listen()?;
-        let running = run::start(loaded.config, Clock::System).await?;
+        let mut signals = Signals::listen()?;
+        let running = tokio::select! {
+            started = run::start(loaded.config, Clock::System) => started?,
+            () = signals.next() => anyhow::bail!("stopped before it had started"),
+        };
         print_line(format_args!("listening on http://{}", running.address));
         until_stopped(running, signals).await
     })?

@@ -1,10 +1,14 @@
 //! The database away: refused within five seconds, and well again by itself.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tollgate_server::scope::Scope;
 
+use super::process::Process;
 use super::proxy::Wire;
+use super::sender::{Post, lives};
 use crate::support::{Settings, TestApp, TestDatabase};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,4 +112,26 @@ async fn a_database_that_takes_no_connections_is_unavailable_on_every_route() {
         assert_eq!(well.status, 200, "{name}: {}", well.text);
     }
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_is_bounded_while_the_database_hangs() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let (wire, through) = Wire::to_database(&database.url()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("tollgate.toml"), "[http]\ndrain_ms = 1000\n")
+        .expect("a file");
+    let process = Process::start(&through, folder.path()).await;
+    let post = Post::new(lives(20));
+    let (_at, address) = watch::channel(process.address);
+    let own = Arc::clone(&post);
+    let sender = tokio::spawn(async move { own.send(4, &[address]).await });
+    post.acknowledged(1).await;
+    wire.hang();
+    let begun = Instant::now();
+    let ended_well = process.stop().await;
+    // The drain time, a second for the listeners and one for writers, two for last words.
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert!(ended_well);
+    sender.abort();
 }

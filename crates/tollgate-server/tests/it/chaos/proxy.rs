@@ -19,6 +19,8 @@ enum State {
     Whole,
     /// They end, and new ones end at once.
     Cut,
+    /// They stay, new ones too, and nothing goes through any more.
+    Hung,
     /// They end, and nobody listens any more.
     Away,
     /// They end with this SQLSTATE and message, and so do new ones.
@@ -58,6 +60,11 @@ impl Wire {
     /// Cuts every connection; new ones end at once.
     pub(super) fn cut(&self) {
         self.state.send_replace(State::Cut);
+    }
+
+    /// Lets every connection stand, and carries nothing any more.
+    pub(super) fn hang(&self) {
+        self.state.send_replace(State::Hung);
     }
 
     /// Ends every connection; new ones are refused by the machine.
@@ -133,7 +140,7 @@ async fn forward(
 ) {
     let now = *state.borrow_and_update();
     match now {
-        State::Whole => {}
+        State::Whole | State::Hung => {}
         State::Cut | State::Away => return,
         State::Refusing(code, message) => {
             refuse(&mut from, code, message).await.ok();
@@ -142,9 +149,11 @@ async fn forward(
     }
     let Ok(mut to) = TcpStream::connect(target).await else { return };
     tokio::select! {
-        _ = carry(&mut from, &mut to, &lose) => {}
+        biased;
         _ = state.wait_for(|state| *state != State::Whole) => {}
+        _ = carry(&mut from, &mut to, &lose) => {}
     }
+    state.wait_for(|state| *state != State::Hung).await.ok();
     let now = *state.borrow();
     if let State::Refusing(code, message) = now {
         from.write_all(&error_response(code, message)).await.ok();
