@@ -145,8 +145,8 @@ impl App {
         let mut ways = Vec::new();
         let unpaid = matches!(subscription.status, PastDue | Unpaid | Incomplete);
         if unpaid {
-            let newest = subscription.invoice_url.clone().filter(|_| subscription.invoice_open);
-            let url = match newest {
+            let newest = subscription.invoice.as_ref().filter(|invoice| invoice.open);
+            let url = match newest.and_then(|invoice| invoice.url.clone()) {
                 Some(url) => Some(url),
                 None => stripe.open_invoice_url(&present.id).await?,
             };
