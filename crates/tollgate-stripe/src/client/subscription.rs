@@ -322,23 +322,6 @@ impl StripeClient {
         Ok(fetched)
     }
 
-    /// Ends a subscription now. With `credit` the unused time is billed at once as a credit to the
-    /// customer's balance.
-    pub async fn end_subscription(
-        &self,
-        id: &SubscriptionId,
-        credit: bool,
-    ) -> Result<Fetched, StripeError> {
-        let form = if credit {
-            Form::new().with("prorate", "true").with("invoice_now", "true")
-        } else {
-            Form::new()
-        };
-        let fetched = self.call(CANCEL, &path(id), &form, None).await?;
-        identified(&fetched, SubscriptionId::parse)?;
-        Ok(fetched)
-    }
-
     /// Wakes a paused subscription; its next period begins now.
     pub async fn resume_subscription(
         &self,
