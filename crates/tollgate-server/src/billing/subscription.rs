@@ -5,6 +5,7 @@ use tollgate_domain::Timestamp;
 use tollgate_domain::buying::{ChangeTiming, Charge, KnownPrice, PlanWish, TimingWish};
 use tollgate_domain::catalog::{Interval, PriceTarget};
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::money::Money;
 use tollgate_domain::subscription::SubscriptionStatus;
 use tollgate_stripe::client::Form;
 use tollgate_stripe::client::invoice::Preview;
@@ -138,6 +139,13 @@ impl App {
         let stripe = self.billing()?;
         let present = self.present(stripe, asked.account).await?;
         let planned = self.plan_change(stripe, &present, asked).await?;
+        if planned.is_so_already() {
+            // It would take back at once what waits, and bill nothing.
+            let due = Money { amount_minor: 0, currency: planned.price.currency };
+            let preview = Preview { due, lines: Vec::new() };
+            let at = Some(self.clock.now());
+            return Ok(ChangeCost { timing: ChangeTiming::Immediate, at, preview });
+        }
         let now = planned.timing == ChangeTiming::Immediate;
         // Nothing is made, so the key needs no row.
         let key = tollgate_stripe::client::IdempotencyKey::parse(&new_id("tollgate-preview"));
