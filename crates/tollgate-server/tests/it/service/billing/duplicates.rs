@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tollgate_sandbox::sandbox::{ApiRequest, Card, Method, Params};
+use tollgate_sandbox::server::{Fault, FaultRule};
 use tollgate_server::scope::Scope;
 
 use super::shop::Shop;
@@ -78,6 +79,30 @@ on_both! {
         shop.stripe.with(|one| one.set_card(&customer, Card::Good)).expect("a card");
         begin_another(&shop, "acme", "price_sietch_elite_monthly");
         ends_with_credit(&mut shop, 1_500).await;
+        shop.close().await;
+    }
+
+    async fn a_credit_or_an_end_whose_answer_was_lost_is_made_once(database: &TestDatabase) {
+        let mut shop = Shop::open(database).await;
+        shop.buy("acme", "basic").await;
+        begin_another(&shop, "acme", "price_sietch_elite_monthly");
+        shop.deliver_events().await;
+        let path = "/admin/duplicates/acme/resolve";
+        let faults = [
+            ("POST", "/v1/customers/*/balance_transactions", true),
+            ("DELETE", "/v1/subscriptions/*", false),
+        ];
+        for (method, pattern, accepted) in faults {
+            shop.stripe.add_fault(FaultRule {
+                method: Some(method.to_owned()),
+                ..FaultRule::new(pattern, 3, Fault::Cut { accepted })
+            });
+            let (status, answer) = ask(&shop, "POST", path, &json!({"refund": true})).await;
+            assert_eq!((status, &answer["code"]), (503, &json!("stripe_unavailable")), "{answer}");
+        }
+        let (status, done) = ask(&shop, "POST", path, &json!({"refund": true})).await;
+        assert_eq!((status, done["ended"].as_array().map(Vec::len)), (200, Some(1)), "{done}");
+        assert_eq!(balance(&shop), -1_500);
         shop.close().await;
     }
 
