@@ -94,7 +94,7 @@ on_both! {
         assert_eq!(open[0]["hosted_invoice_url"], second["pendingChange"]["url"]);
         // Both changes are of one second, so that their events do not tell which is the later one.
         shop.deliver_events().await;
-        shop.advance(Duration::from_secs(120));
+        shop.advance(Duration::from_mins(2));
         while refetch::tick(shop.app.app()).await.expect("Stripe answers") > 0 {}
         assert_eq!(shop.subscription("acme").await["pendingChange"]["tier"], "exclusive");
         shop.close().await;
