@@ -201,6 +201,17 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The refunds and disputes about what paid an invoice.
+    pub fn adjustments_of(&self, invoice: &InvoiceId) -> Vec<&Adjustment> {
+        let payments = self.invoice_payments.values().filter(|paid| paid.invoice == *invoice);
+        let payments: Vec<&ObjectId> = payments.map(|paid| &paid.payment).collect();
+        let about = self.adjustments.values().filter(|adjustment| {
+            let named = [adjustment.payment_intent.as_ref(), adjustment.charge.as_ref()];
+            named.into_iter().flatten().any(|payment| payments.contains(&payment))
+        });
+        about.collect()
+    }
+
     /// The facts of an account nobody has spoken of yet.
     pub fn unknown(account: AccountId) -> Self {
         Self {

@@ -8,7 +8,7 @@
 
 use crate::catalog::{Catalog, Interval, Plan, PlanIndex, PriceTarget};
 use crate::ids::PriceRef;
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::payment::{
     Adjustment, AdjustmentKind, Goods, Purchase, PurchaseKind, PurchaseLine, Sale, SessionMode,
 };
@@ -200,16 +200,21 @@ pub fn taken_back<'a>(
     asked: Option<Money>,
     adjustments: impl Iterator<Item = &'a Adjustment>,
 ) -> Option<Undone> {
+    let all: Vec<&Adjustment> = adjustments.collect();
+    let lost = |one: &&&Adjustment| one.kind == AdjustmentKind::Dispute && &*one.status == "lost";
+    if all.iter().find(lost).is_some() {
+        return Some(Undone::DisputeLost);
+    }
+    let refunded = asked.map_or(0, |asked| refunded_minor(asked.currency, &all));
+    covers(asked, refunded).then_some(Undone::Refunded)
+}
+
+/// Minor units given back, or on their way, by all refunds about one payment; the rule of [`undone`].
+fn refunded_minor(currency: Currency, adjustments: &[&Adjustment]) -> i64 {
     let (mut refunds, mut failed, mut charged_back): (i64, i64, i64) = (0, 0, 0);
     for adjustment in adjustments {
-        if adjustment.kind == AdjustmentKind::Dispute {
-            if &*adjustment.status == "lost" {
-                return Some(Undone::DisputeLost);
-            }
-            continue;
-        }
         let amount = adjustment.amount;
-        if asked.is_none_or(|asked| asked.currency != amount.currency) {
+        if amount.currency != currency {
             continue;
         }
         match (adjustment.kind, &*adjustment.status) {
@@ -217,12 +222,25 @@ pub fn taken_back<'a>(
                 failed = failed.saturating_add(amount.amount_minor);
             }
             (AdjustmentKind::Refund, _) => refunds = refunds.saturating_add(amount.amount_minor),
-            (AdjustmentKind::ChargeRefunds | AdjustmentKind::Dispute, _) => {
+            (AdjustmentKind::ChargeRefunds, _) => {
                 charged_back = charged_back.max(amount.amount_minor);
             }
+            (AdjustmentKind::Dispute, _) => {}
         }
     }
-    covers(asked, refunds.max(charged_back.saturating_sub(failed))).then_some(Undone::Refunded)
+    refunds.max(charged_back.saturating_sub(failed))
+}
+
+/// What is left of a payment after refunds and disputes, in minor units, never below zero. Money that
+/// a dispute holds back counts as gone until the dispute is won.
+pub fn kept_minor(paid: Money, adjustments: &[&Adjustment]) -> i64 {
+    let disputed = adjustments.iter().filter(|one| {
+        let open = !one.status.starts_with("warning_") && &*one.status != "won";
+        one.kind == AdjustmentKind::Dispute && open && one.amount.currency == paid.currency
+    });
+    let disputed = disputed.fold(0_i64, |sum, one| sum.saturating_add(one.amount.amount_minor));
+    let gone = refunded_minor(paid.currency, adjustments).saturating_add(disputed);
+    paid.amount_minor.saturating_sub(gone).max(0)
 }
 
 /// Whether the money of a purchase was ever gone, even if a refund failed later. Only ever

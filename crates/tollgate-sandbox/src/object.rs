@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::version::ApiVersion;
 
 pub(crate) mod adjustment;
+pub(crate) mod balance_transaction;
 pub(crate) mod charge;
 pub(crate) mod customer;
 pub(crate) mod entitlement;
@@ -43,6 +44,7 @@ pub(crate) enum Object {
     Charge(charge::Charge),
     Refund(adjustment::Refund),
     Dispute(adjustment::Dispute),
+    BalanceTransaction(balance_transaction::BalanceTransaction),
     Product(price::Product),
     Price(price::Price),
     Plan(price::Price),
@@ -71,6 +73,7 @@ impl Object {
             Self::Charge(charge) => charge.show(version),
             Self::Refund(refund) => refund.show(version),
             Self::Dispute(dispute) => dispute.show(version),
+            Self::BalanceTransaction(transaction) => transaction.show(version),
             Self::Product(product) => product.show(version),
             Self::Price(price) => price.show(version),
             Self::Plan(price) => price.show_plan(version),

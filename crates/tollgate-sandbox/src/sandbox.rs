@@ -13,6 +13,7 @@ use crate::version::ApiVersion;
 use crate::world::World;
 
 mod account;
+mod balance_transactions;
 mod billing;
 mod cards;
 mod charges;

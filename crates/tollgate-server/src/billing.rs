@@ -13,6 +13,7 @@ pub mod customer;
 pub mod duplicates;
 pub mod error;
 pub mod gate;
+mod pending;
 pub mod portal;
 pub mod present;
 pub mod prices;

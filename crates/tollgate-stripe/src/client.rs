@@ -5,6 +5,7 @@
 //! carries an idempotency key that the caller has stored before, and every try of a call carries
 //! the same one, so that a change is made once however often it is asked for.
 
+pub mod balance;
 mod breaker;
 mod budget;
 pub mod checkout;

@@ -184,17 +184,7 @@ fn paid_at(invoice: &Invoice) -> Option<Timestamp> {
 fn is_taken_back(invoice: &Invoice, facts: &Facts) -> bool {
     let state = &invoice.state;
     let asked = Money { amount_minor: state.amount_paid_minor, currency: state.currency };
-    let payments: Vec<&ObjectId> = facts
-        .invoice_payments
-        .values()
-        .filter(|paid| paid.invoice == invoice.id)
-        .map(|paid| &paid.payment)
-        .collect();
-    let about = facts.adjustments.values().filter(|adjustment| {
-        let named = [adjustment.payment_intent.as_ref(), adjustment.charge.as_ref()];
-        named.into_iter().flatten().any(|payment| payments.contains(&payment))
-    });
-    sale::taken_back(Some(asked), about).is_some()
+    sale::taken_back(Some(asked), facts.adjustments_of(&invoice.id).into_iter()).is_some()
 }
 
 /// Item, price and end of a span.

@@ -78,6 +78,10 @@ stored! {
     Charge(super::charge::Charge, "charge");
     Refund(super::adjustment::Refund, "refund");
     Dispute(super::adjustment::Dispute, "dispute");
+    BalanceTransaction(
+        super::balance_transaction::BalanceTransaction,
+        "customer_balance_transaction"
+    );
     Product(super::price::Product, "product");
     Price(super::price::Price, "price");
     Feature(super::entitlement::Feature, "feature");

@@ -25,6 +25,8 @@ pub(crate) struct PendingUpdate {
     /// The items as they are going to be.
     pub(crate) items: Vec<Item>,
     pub(crate) expires_at: i64,
+    /// The invoice whose payment makes the change.
+    pub(crate) invoice: String,
 }
 
 /// What becomes of invoices while collection is paused; the status stays as it is.

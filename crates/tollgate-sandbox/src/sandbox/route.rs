@@ -13,6 +13,7 @@ use crate::version::ApiVersion;
 /// Every resource; one line for each file.
 const RESOURCES: &[&[Route]] = &[
     super::account::ROUTES,
+    super::balance_transactions::ROUTES,
     super::charges::ROUTES,
     super::checkout::ROUTES,
     super::clocks::ROUTES,

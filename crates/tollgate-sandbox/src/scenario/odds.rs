@@ -50,7 +50,9 @@ fn subscription_oddities(telling: &mut Telling<'_>) -> Result<(), ScenarioError>
     if let Some(mut item) = subscription.items.first().cloned() {
         item.price = price;
         let mut pending = subscription.clone();
-        pending.pending_update = Some(PendingUpdate { items: vec![item.clone()], expires_at });
+        let invoice = subscription.latest_invoice.clone().unwrap_or_default();
+        let items = vec![item.clone()];
+        pending.pending_update = Some(PendingUpdate { items, expires_at, invoice });
         let kind = "customer.subscription.pending_update_expired";
         telling.world.change_subscription(kind, &mut pending.clone(), |subscription| {
             subscription.pending_update = None;

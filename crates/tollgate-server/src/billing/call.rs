@@ -151,6 +151,17 @@ impl App {
         stripe_requests::settle(&self.engine.db, &change.request, outcome, now).await?;
         Ok(())
     }
+
+    /// Notes that an earlier change has been undone, whatever its answer was: the same asked for again
+    /// is another change, and must not be answered with what the first one came to.
+    pub(crate) async fn close_change(&self, subject: Subject<'_>) -> Result<(), BillingError> {
+        let db = &self.engine.db;
+        let request = stripe_requests::note(db, subject.account, subject.row, "").await?;
+        if request.object.is_none() {
+            stripe_requests::settle(db, &request, DONE, self.clock.now()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A change that is on its way.

@@ -120,18 +120,17 @@ impl App {
         Ok(if others { Found::Others(facts) } else { Found::Nothing(facts) })
     }
 
-    /// Refuses a subscription that is not ours as a whole, as Stripe has it now.
-    pub(super) async fn check_whole(
+    /// A subscription as Stripe has it now, where it sells nothing but what is ours.
+    pub(super) async fn whole(
         &self,
         stripe: &StripeClient,
+        facts: Facts,
         id: &SubscriptionId,
-    ) -> Result<(), BillingError> {
-        if let Some(account) = connected::account_of(self, id.as_str()).await? {
-            return Err(BillingError::OfConnected(account));
-        }
+    ) -> Result<Option<Present>, BillingError> {
         let (subscription, _) = stripe.subscription(id).await?;
         let managed = self.config.catalog.managed(&subscription.sold(), subscription.we_made);
-        managed.and_then(Managed::as_whole).map_err(BillingError::NotManaged)
+        let managed = managed.ok().filter(|managed| managed.whole);
+        Ok(managed.map(|managed| Present { facts, id: id.clone(), subscription, managed }))
     }
 
     /// What an account with a subscription can do instead of buying another one.
@@ -145,8 +144,8 @@ impl App {
         let mut ways = Vec::new();
         let unpaid = matches!(subscription.status, PastDue | Unpaid | Incomplete);
         if unpaid {
-            let newest = subscription.invoice_url.clone().filter(|_| subscription.invoice_open);
-            let url = match newest {
+            let newest = subscription.invoice.as_ref().filter(|invoice| invoice.open);
+            let url = match newest.and_then(|invoice| invoice.url.clone()) {
                 Some(url) => Some(url),
                 None => stripe.open_invoice_url(&present.id).await?,
             };

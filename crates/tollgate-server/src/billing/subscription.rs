@@ -5,6 +5,7 @@ use tollgate_domain::Timestamp;
 use tollgate_domain::buying::{ChangeTiming, Charge, KnownPrice, PlanWish, TimingWish};
 use tollgate_domain::catalog::{Interval, PriceTarget};
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::money::Money;
 use tollgate_domain::subscription::SubscriptionStatus;
 use tollgate_stripe::client::Form;
 use tollgate_stripe::client::invoice::Preview;
@@ -64,15 +65,15 @@ pub struct ChangeCost {
 }
 
 /// A change with all that it needs.
-struct Planned<'p> {
-    item: &'p Item,
+pub(super) struct Planned<'p> {
+    pub(super) item: &'p Item,
     price: KnownPrice,
     quantity: u64,
-    timing: ChangeTiming,
+    pub(super) timing: ChangeTiming,
 }
 
 impl Planned<'_> {
-    fn change(&self) -> ItemChange<'_> {
+    pub(super) fn change(&self) -> ItemChange<'_> {
         ItemChange { item: &self.item.id, price: self.price.id.as_str(), quantity: self.quantity }
     }
 
@@ -81,29 +82,55 @@ impl Planned<'_> {
     }
 }
 
+/// How often what was asked for may change under a change before it is given up.
+const ROUNDS_MAX: u32 = 4;
+
 fn charge(price: &KnownPrice, quantity: u64) -> Option<Charge> {
     Some(Charge { unit: price.unit?, quantity, interval: price.interval? })
 }
 
 impl App {
-    /// Changes the plan of a subscription, now or at the period end.
+    /// Changes the plan of a subscription, now or at the period end. A change that waits for its
+    /// payment is answered with again if it is what is asked for, else taken back first.
     pub async fn change_plan(&self, asked: PlanChange<'_>) -> Result<Changed, BillingError> {
         let stripe = self.billing()?;
         let _one_at_a_time = self.gates.enter(asked.account).await;
-        let present = self.present(stripe, asked.account).await?;
-        let planned = self.plan_change(stripe, &present, asked).await?;
+        for _ in 0..ROUNDS_MAX {
+            let present = self.present(stripe, asked.account).await?;
+            let planned = self.plan_change(stripe, &present, asked).await?;
+            if let Some(waits) = self.waits_already(stripe, &present, &planned).await? {
+                self.release(stripe, &present).await?;
+                self.refresh(stripe, &present).await?;
+                return Ok(waits);
+            }
+            // What the subscription is after that is read anew: it may have been paid meanwhile.
+            if !self.take_back_pending(stripe, &present).await? {
+                return self.make_change(stripe, &present, &planned).await;
+            }
+        }
+        Err(BillingError::Contended)
+    }
+
+    async fn make_change(
+        &self,
+        stripe: &StripeClient,
+        present: &Present,
+        planned: &Planned<'_>,
+    ) -> Result<Changed, BillingError> {
         if planned.is_so_already() {
-            if present.subscription.schedule.is_none() {
+            let known = present.facts.subscriptions.get(present.id.as_str());
+            let waited = known.and_then(|known| known.state()?.pending_update.as_ref()).is_some();
+            if present.subscription.schedule.is_none() && !waited {
                 return Ok(Changed::Nothing);
             }
             // To stay on the present plan takes back what was to come.
-            self.release(stripe, &present).await?;
-            self.refresh(stripe, &present).await?;
+            self.release(stripe, present).await?;
+            self.refresh(stripe, present).await?;
             return Ok(Changed::InEffect);
         }
         match planned.timing {
-            ChangeTiming::Immediate => self.change_at_once(stripe, &present, &planned).await,
-            ChangeTiming::PeriodEnd => self.change_later(stripe, &present, &planned).await,
+            ChangeTiming::Immediate => self.change_at_once(stripe, present, planned).await,
+            ChangeTiming::PeriodEnd => self.change_later(stripe, present, planned).await,
         }
     }
 
@@ -112,6 +139,13 @@ impl App {
         let stripe = self.billing()?;
         let present = self.present(stripe, asked.account).await?;
         let planned = self.plan_change(stripe, &present, asked).await?;
+        if planned.is_so_already() {
+            // It would take back at once what waits, and bill nothing.
+            let due = Money { amount_minor: 0, currency: planned.price.currency };
+            let preview = Preview { due, lines: Vec::new() };
+            let at = Some(self.clock.now());
+            return Ok(ChangeCost { timing: ChangeTiming::Immediate, at, preview });
+        }
         let now = planned.timing == ChangeTiming::Immediate;
         // Nothing is made, so the key needs no row.
         let key = tollgate_stripe::client::IdempotencyKey::parse(&new_id("tollgate-preview"));
@@ -129,8 +163,11 @@ impl App {
     ) -> Result<(), BillingError> {
         let stripe = self.billing()?;
         let _one_at_a_time = self.gates.enter(account).await;
-        let present = self.present(stripe, account).await?;
+        let mut present = self.present(stripe, account).await?;
         present.as_whole()?;
+        if self.take_back_pending(stripe, &present).await? {
+            present = self.present(stripe, account).await?;
+        }
         if at_period_end {
             if present.subscription.is_ending() {
                 return self.refresh(stripe, &present).await;
@@ -246,7 +283,8 @@ impl App {
         let after = self.update(stripe, present, &change_now(planned.change())).await?;
         Ok(match after.pending_update {
             Some(pending) => {
-                Changed::AwaitsPayment { until: pending.expires_at, url: after.invoice_url }
+                let url = after.invoice.and_then(|invoice| invoice.url);
+                Changed::AwaitsPayment { until: pending.expires_at, url }
             }
             None => Changed::InEffect,
         })

@@ -53,15 +53,19 @@ async fn work(context: &Context, args: &DuplicatesArgs, app: &App) -> Outcome {
         return show(context, &found, None);
     };
     let keep = args.keep.as_ref();
-    let before = app.duplicates(account, keep).await?;
     let mut done = None;
     if args.apply {
         let choice = DuplicateChoice { account, keep, credit: args.refund };
         done = Some(app.end_duplicates(&choice).await.context("they could not be ended")?);
     }
+    let found_now = match &done {
+        Some(_) => Vec::new(),
+        None => app.duplicates(account, keep).await?,
+    };
+    let before = done.as_ref().map_or(&found_now, |done| &done.before);
     let mut found = Vec::new();
     if !before.is_empty() {
-        let subscriptions = shown(&app.config.catalog, &before, args.refund);
+        let subscriptions = shown(&app.config.catalog, before, args.refund);
         found.push(AccountOut { account_id: account.to_string(), subscriptions });
     }
     show(context, &found, done.as_ref())

@@ -1,5 +1,5 @@
-//! Invoices. Owns: what a change would cost, and where an open one can be paid. Must not know: whether
-//! a change is made.
+//! Invoices. Owns: what a change would cost, where an open one can be paid, and voiding one. Must not
+//! know: whether a change is made.
 
 use serde::Deserialize;
 use tollgate_domain::ids::SubscriptionId;
@@ -7,11 +7,13 @@ use tollgate_domain::money::{Currency, Money};
 
 use crate::client::StripeClient;
 use crate::client::error::StripeError;
+use crate::client::exchange::Fetched;
 use crate::client::request::{ApiPath, Form, Operation};
 use crate::client::secret::IdempotencyKey;
-use crate::client::subscription::ItemChange;
+use crate::client::subscription::{ItemChange, UPDATE_REASON};
 
 const PREVIEW: Operation = Operation::post("invoices.create_preview");
+const VOID: Operation = Operation::post("invoices.void");
 const LIST: Operation = Operation::get("invoices.list");
 const PATH: &str = "/v1/invoices";
 
@@ -53,7 +55,18 @@ struct Line {
 
 #[derive(Deserialize)]
 struct Open {
+    id: String,
+    billing_reason: Option<String>,
     hosted_invoice_url: Option<String>,
+}
+
+/// An open invoice for a change of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeInvoice {
+    /// Stripe's id, `in_…`.
+    pub id: String,
+    /// Where it can be paid.
+    pub url: Option<String>,
 }
 
 impl StripeClient {
@@ -62,10 +75,35 @@ impl StripeClient {
         &self,
         subscription: &SubscriptionId,
     ) -> Result<Option<String>, StripeError> {
+        let open = self.open_invoices(subscription).await?;
+        Ok(open.into_iter().find_map(|one| one.hosted_invoice_url))
+    }
+
+    /// The newest open invoice for a change of a subscription; `None` where there is none.
+    pub async fn open_change_invoice(
+        &self,
+        subscription: &SubscriptionId,
+    ) -> Result<Option<ChangeInvoice>, StripeError> {
+        let mut open = self.open_invoices(subscription).await?.into_iter();
+        let found = open.find(|one| one.billing_reason.as_deref() == Some(UPDATE_REASON));
+        Ok(found.map(|one| ChangeInvoice { id: one.id, url: one.hosted_invoice_url }))
+    }
+
+    async fn open_invoices(&self, subscription: &SubscriptionId) -> Result<Vec<Open>, StripeError> {
         let filter = Form::new().with("subscription", subscription.as_str()).with("status", "open");
         let (items, _) = self.list(LIST, &ApiPath::new(PATH), &filter, 100).await?;
-        let mut open = items.iter().filter_map(|item| serde_json::from_str(item.get()).ok());
-        Ok(open.find_map(|one: Open| one.hosted_invoice_url))
+        Ok(items.iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect())
+    }
+
+    /// Voids an open invoice: it cannot be paid any more, and a change that waits for it is
+    /// discarded. Returns the invoice.
+    pub async fn void_invoice(
+        &self,
+        id: &str,
+        key: &IdempotencyKey,
+    ) -> Result<Fetched, StripeError> {
+        let path = ApiPath::new(PATH).id(id).then("/void");
+        self.call(VOID, &path, &Form::new(), Some(key)).await
     }
 
     /// What a change of a subscription would bill: now (with the difference), or with the first

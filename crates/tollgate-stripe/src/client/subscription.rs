@@ -23,6 +23,8 @@ const UPDATE: Operation = Operation::post("subscriptions.update");
 const CANCEL: Operation = Operation::delete("subscriptions.cancel");
 const RESUME: Operation = Operation::post("subscriptions.resume");
 const PATH: &str = "/v1/subscriptions";
+/// Stripe's `billing_reason` of an invoice for a change.
+pub(super) const UPDATE_REASON: &str = "subscription_update";
 
 /// What to expand to see what is planned for a subscription, with the prices of it.
 pub const EXPAND_PLANNED: &str = "schedule.phases.items.price";
@@ -45,6 +47,53 @@ pub struct Item {
 pub struct PendingUpdate {
     /// When it is given up.
     pub expires_at: Timestamp,
+    /// The items as they are going to be, as far as Stripe says.
+    pub items: Vec<PendingItem>,
+}
+
+/// An item as a change that waits for its payment is going to make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingItem {
+    /// Stripe's id, `si_…`.
+    pub id: String,
+    /// The id of its price.
+    pub price: String,
+    /// How many.
+    pub quantity: u64,
+}
+
+impl PendingUpdate {
+    /// Whether it makes this change of an item.
+    pub fn makes(&self, change: ItemChange<'_>) -> bool {
+        self.items.iter().any(|item| {
+            (item.id.as_str(), item.price.as_str(), item.quantity)
+                == (change.item, change.price, change.quantity)
+        })
+    }
+
+    /// Whether it leaves every item but one as it is.
+    pub fn changes_only(&self, item: &str, present: &[Item]) -> bool {
+        let mut others = self.items.iter().filter(|one| one.id != item);
+        others.all(|one| {
+            present.iter().any(|now| {
+                (now.id.as_str(), now.price.id.as_str(), now.quantity)
+                    == (one.id.as_str(), one.price.as_str(), one.quantity)
+            })
+        })
+    }
+}
+
+/// The newest invoice of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewestInvoice {
+    /// Stripe's id, `in_…`.
+    pub id: String,
+    /// It waits for its payment.
+    pub open: bool,
+    /// It bills a change of the subscription.
+    pub bills_change: bool,
+    /// Where it can be paid, or could be before it was.
+    pub url: Option<String>,
 }
 
 /// A subscription, as far as we change it.
@@ -64,10 +113,8 @@ pub struct Subscription {
     pub cancel_at: Option<Timestamp>,
     /// A change that waits for its payment.
     pub pending_update: Option<PendingUpdate>,
-    /// Where the newest invoice can be paid, or could be before it was.
-    pub invoice_url: Option<String>,
-    /// The newest invoice waits for its payment.
-    pub invoice_open: bool,
+    /// Its newest invoice, where that was shown and not only named.
+    pub invoice: Option<NewestInvoice>,
     /// A row of ours stands in its metadata: it was made by us.
     pub we_made: bool,
 }
@@ -104,6 +151,31 @@ struct ItemBody {
 #[derive(Deserialize)]
 struct PendingBody {
     expires_at: i64,
+    #[serde(default)]
+    subscription_items: Option<Vec<PendingItemBody>>,
+}
+
+#[derive(Deserialize)]
+struct PendingItemBody {
+    id: String,
+    price: Reference,
+    quantity: Option<u64>,
+}
+
+impl PendingBody {
+    fn read(self) -> PendingUpdate {
+        let items = self.subscription_items.unwrap_or_default().into_iter();
+        PendingUpdate {
+            expires_at: Timestamp::from_unix_seconds(self.expires_at),
+            items: items
+                .map(|item| PendingItem {
+                    id: item.id,
+                    price: item.price.id(),
+                    quantity: item.quantity.unwrap_or(1),
+                })
+                .collect(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -113,11 +185,21 @@ enum Reference {
     Object { id: String },
 }
 
+impl Reference {
+    fn id(self) -> String {
+        match self {
+            Self::Id(id) | Self::Object { id } => id,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum InvoiceBody {
     Object {
+        id: String,
         status: Option<String>,
+        billing_reason: Option<String>,
         hosted_invoice_url: Option<String>,
     },
     #[expect(dead_code, reason = "only that it is one is of interest")]
@@ -132,11 +214,13 @@ impl Subscription {
         };
         let body: Body = fetched.json()?;
         let ends = body.current_period_end;
-        let (invoice_open, invoice_url) = match body.latest_invoice {
-            Some(InvoiceBody::Object { status, hosted_invoice_url }) => {
-                (status.as_deref() == Some("open"), hosted_invoice_url)
+        let invoice = match body.latest_invoice {
+            Some(InvoiceBody::Object { id, status, billing_reason, hosted_invoice_url: url }) => {
+                let open = status.as_deref() == Some("open");
+                let bills_change = billing_reason.as_deref() == Some(UPDATE_REASON);
+                Some(NewestInvoice { id, open, bills_change, url })
             }
-            Some(InvoiceBody::Id(_)) | None => (false, None),
+            Some(InvoiceBody::Id(_)) | None => None,
         };
         let mut items = Vec::with_capacity(body.items.data.len());
         for item in body.items.data {
@@ -151,16 +235,11 @@ impl Subscription {
             id: SubscriptionId::parse(&body.id).map_err(|_| garbled())?,
             status: SubscriptionStatus::parse(&body.status),
             items,
-            schedule: body.schedule.map(|schedule| match schedule {
-                Reference::Id(id) | Reference::Object { id } => id,
-            }),
+            schedule: body.schedule.map(Reference::id),
             cancel_at_period_end: body.cancel_at_period_end,
             cancel_at: body.cancel_at.map(Timestamp::from_unix_seconds),
-            pending_update: body.pending_update.map(|pending| PendingUpdate {
-                expires_at: Timestamp::from_unix_seconds(pending.expires_at),
-            }),
-            invoice_url,
-            invoice_open,
+            pending_update: body.pending_update.map(PendingBody::read),
+            invoice,
             we_made: body.metadata.is_some_and(|metadata| metadata.contains_key(ROW)),
         })
     }
@@ -239,23 +318,6 @@ impl StripeClient {
     /// Ends a subscription now, giving nothing back.
     pub async fn cancel_subscription(&self, id: &SubscriptionId) -> Result<Fetched, StripeError> {
         let fetched = self.call(CANCEL, &path(id), &Form::new(), None).await?;
-        identified(&fetched, SubscriptionId::parse)?;
-        Ok(fetched)
-    }
-
-    /// Ends a subscription now. With `credit` the unused time is billed at once as a credit to the
-    /// customer's balance.
-    pub async fn end_subscription(
-        &self,
-        id: &SubscriptionId,
-        credit: bool,
-    ) -> Result<Fetched, StripeError> {
-        let form = if credit {
-            Form::new().with("prorate", "true").with("invoice_now", "true")
-        } else {
-            Form::new()
-        };
-        let fetched = self.call(CANCEL, &path(id), &form, None).await?;
         identified(&fetched, SubscriptionId::parse)?;
         Ok(fetched)
     }

@@ -5,7 +5,7 @@
 use super::super::Sandbox;
 use super::super::error::ApiError;
 use super::collect::Attempt;
-use super::end::restart;
+use super::end::{end_of_period, restart};
 use super::{PATIENCE_SECONDS, PaymentBehavior, Proration};
 use crate::object::Object;
 use crate::object::customer::Customer;
@@ -85,6 +85,22 @@ impl Sandbox {
         manner: Manner,
     ) -> Result<Subscription, ApiError> {
         let cost = self.cost_of_change(before, after, manner);
+        let changes = cost.bills || !costs_alike(&before.items, &cost.after.items);
+        if changes && before.pending_update.is_some() {
+            // Of one subscription one change at a time waits: another one takes its place.
+            let before = &self.discard_pending(before);
+            let after = Subscription { pending_update: None, ..cost.after.clone() };
+            return self.make_change(before, Cost { after, ..cost }, manner);
+        }
+        self.make_change(before, cost, manner)
+    }
+
+    fn make_change(
+        &mut self,
+        before: &Subscription,
+        cost: Cost,
+        manner: Manner,
+    ) -> Result<Subscription, ApiError> {
         for part in &cost.parts {
             self.world.emit("invoiceitem.created", Object::InvoiceItem(part.clone()));
         }
@@ -163,9 +179,11 @@ impl Sandbox {
         let invoice = self.world.new_long_id("in_1");
         let mut waiting = before.clone();
         waiting.latest_invoice = Some(invoice.clone());
+        let patience = self.world.now.saturating_add(PATIENCE_SECONDS);
         waiting.pending_update = Some(PendingUpdate {
             items: cost.after.items.clone(),
-            expires_at: self.world.now.saturating_add(PATIENCE_SECONDS),
+            expires_at: end_of_period(before).map_or(patience, |end| end.min(patience)),
+            invoice: invoice.clone(),
         });
         let waiting = self.write(before, waiting);
         if cost.restarts {
@@ -177,6 +195,15 @@ impl Sandbox {
         // The refusal has been foreseen; the subscription shows it as a pending update.
         drop(self.collect_invoice(&invoice, None, Attempt::Planned));
         self.copy(&waiting.id).unwrap_or(waiting)
+    }
+
+    /// A change that waits for its payment is not made any more: its invoice is void. Returns the
+    /// subscription without it.
+    pub(crate) fn discard_pending(&mut self, before: &Subscription) -> Subscription {
+        let Some(pending) = &before.pending_update else { return before.clone() };
+        self.void_invoice(&pending.invoice);
+        let without = Subscription { pending_update: None, ..before.clone() };
+        self.write(before, without)
     }
 
     /// Writes a subscription and tells of it, where anything is different.

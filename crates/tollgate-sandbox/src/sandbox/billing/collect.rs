@@ -180,7 +180,8 @@ impl Sandbox {
 
     fn subscription_paid(&mut self, mut subscription: Subscription, invoice: &Invoice) {
         let latest = subscription.latest_invoice.as_deref() == Some(invoice.id.as_str());
-        if latest && let Some(pending) = subscription.pending_update.clone() {
+        let waited = subscription.pending_update.clone();
+        if let Some(pending) = waited.filter(|pending| pending.invoice == invoice.id) {
             self.world.update(&mut subscription, |subscription| {
                 subscription.items = pending.items;
                 subscription.pending_update = None;
@@ -286,10 +287,14 @@ impl Sandbox {
     }
 
     /// A subscription in arrears for nothing but an invoice that was closed by hand is in good
-    /// standing again.
+    /// standing again; a change that waited for an invoice which is void now is discarded.
     pub(crate) fn after_closing(&mut self, invoice: &str) {
         let Some(invoice) = self.copy::<Invoice>(invoice) else { return };
         let Some(mut subscription) = self.subscription_of(&invoice) else { return };
+        let waits = subscription.pending_update.as_ref();
+        if invoice.status == "void" && waits.is_some_and(|pending| pending.invoice == invoice.id) {
+            subscription = self.discard_pending(&subscription);
+        }
         if subscription.status == "past_due" && !self.has_overdue(&subscription) {
             self.world.update(&mut subscription, |one| one.status = "active");
         }

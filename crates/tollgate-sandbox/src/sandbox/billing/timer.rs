@@ -102,8 +102,8 @@ fn pending_until(subscription: &Subscription) -> Option<i64> {
 
 fn expire_pending(sandbox: &mut Sandbox, id: &str) {
     let Some(mut subscription) = sandbox.copy::<Subscription>(id) else { return };
-    if let Some(invoice) = subscription.latest_invoice.clone() {
-        sandbox.void_invoice(&invoice);
+    if let Some(pending) = &subscription.pending_update {
+        sandbox.void_invoice(&pending.invoice.clone());
     }
     sandbox.world.update(&mut subscription, |one| one.pending_update = None);
     let object = Object::Subscription(subscription);

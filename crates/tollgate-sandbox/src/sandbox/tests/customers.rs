@@ -84,3 +84,19 @@ fn a_customer_is_shown_in_the_version_asked_for() {
     let new = ok_in(&mut sandbox, ApiVersion::Endive, &line, "");
     assert!(new.get("customer_account").is_some() && new.get("account_balance").is_none());
 }
+
+#[test]
+fn a_balance_is_added_to_by_hand() {
+    let mut sandbox = sandbox();
+    let customer = text(&ok(&mut sandbox, "POST /v1/customers", "balance=-500"), "id");
+    let path = format!("/v1/customers/{customer}/balance_transactions");
+    let form = "amount=-1500&currency=usd&metadata[why]=unused";
+    let made = ok(&mut sandbox, &format!("POST {path}"), form);
+    assert_eq!((&made["amount"], &made["ending_balance"]), (&(-1_500).into(), &(-2_000).into()));
+    let list = ok(&mut sandbox, &format!("GET {path}"), "");
+    assert_eq!(list["data"], serde_json::json!([made]));
+    let now = ok(&mut sandbox, &format!("GET /v1/customers/{customer}"), "");
+    assert_eq!(now["balance"], -2_000);
+    let refusal = refused(&mut sandbox, &format!("POST {path}"), "currency=usd");
+    assert_eq!(refusal, (400, "parameter_missing/amount".to_owned()));
+}

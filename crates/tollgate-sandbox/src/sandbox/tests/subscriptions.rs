@@ -377,6 +377,43 @@ fn an_upgrade_that_is_not_paid_is_applied_refused_or_waits() {
 }
 
 #[test]
+fn of_the_changes_that_wait_for_their_payment_one_can_be_paid() {
+    let change = |sandbox: &mut Sandbox, id: &str, price: &str, more: &str| {
+        let form = format!(
+            "items[0][id]={}&items[0][price]={price}&proration_behavior=always_invoice{more}",
+            item(&fetched(sandbox, id))
+        );
+        ok(sandbox, &format!("POST /v1/subscriptions/{id}"), &form)
+    };
+    let open = |sandbox: &mut Sandbox| {
+        let found = ok(sandbox, "GET /v1/invoices", "status=open");
+        found["data"].as_array().unwrap().clone()
+    };
+    let waits = "&payment_behavior=pending_if_incomplete";
+    let (mut sandbox, customer, id) = with_subscription();
+    sandbox.advance_to(START + DAY);
+    change_card(&mut sandbox, &customer, FAILS);
+    let first = change(&mut sandbox, &id, ELITE, waits);
+    let second = change(&mut sandbox, &id, ELITE, waits);
+    assert_ne!(first["latest_invoice"], second["latest_invoice"]);
+    let left = open(&mut sandbox);
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0]["id"], second["latest_invoice"]);
+
+    // Its invoice void, it is discarded; a change that does not wait takes its place, too.
+    let mut replaced = sandbox.clone();
+    let invoice = text(&second, "latest_invoice");
+    ok(&mut sandbox, &format!("POST /v1/invoices/{invoice}/void"), "");
+    assert!(fetched(&mut sandbox, &id)["pending_update"].is_null());
+    assert_eq!(text(&fetched(&mut sandbox, &id), "items.data.0.price.id"), PREMIUM);
+    change_card(&mut replaced, &customer, GOOD);
+    let after = change(&mut replaced, &id, ELITE, "");
+    assert!(after["pending_update"].is_null());
+    assert_eq!(text(&after, "items.data.0.price.id"), ELITE);
+    assert_eq!(open(&mut replaced), Vec::<serde_json::Value>::new());
+}
+
+#[test]
 fn cancelled_now_it_is_over_and_stays_over() {
     let (mut sandbox, _, id) = with_subscription();
     sandbox.advance_to(START + DAY);

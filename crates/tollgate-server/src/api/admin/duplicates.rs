@@ -67,17 +67,17 @@ pub struct DuplicateOut {
     /// End of its period.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_period_end: Option<String>,
-    /// The invoice that paid its present period.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub paid_invoice: Option<String>,
-    /// What that was.
+    /// The invoices that paid its present period, and changes within it; the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paid_invoices: Vec<String>,
+    /// What that was, without what was given back since: refunds, disputes, credits of changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paid: Option<MoneyOut>,
-    /// The share that is not used yet: what ending it with `refund` would give back.
+    /// The share that is not used yet: what ending it with `refund` would give back. Taxes that were
+    /// added to the prices are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unused: Option<MoneyOut>,
-    /// With `refund`, where it is ended: what is credited to the customer's balance at Stripe, as far
-    /// as is known here; Stripe computes it to the second.
+    /// With `refund`, where it is ended: what is credited to the customer's balance at Stripe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credit: Option<MoneyOut>,
 }
@@ -143,6 +143,7 @@ pub(crate) fn shown(catalog: &Catalog, all: &[Duplicate], refund: bool) -> Vec<D
             (_, Some(NotOurs::Connected)) => ("by_hand", Some(IN_CONNECTED)),
             (_, None) => ("end", None),
         };
+        let invoices = one.paid.iter().flat_map(|paid| &paid.invoices);
         let unused = |wanted: bool| one.paid.as_ref().filter(|_| wanted).map(|paid| &paid.unused);
         DuplicateOut {
             subscription_id: one.subscription.to_string(),
@@ -152,7 +153,7 @@ pub(crate) fn shown(catalog: &Catalog, all: &[Duplicate], refund: bool) -> Vec<D
             status: one.status.as_ref().map(|status| status.as_str().to_owned()),
             created_at: one.created.map(|at| at.to_string()),
             current_period_end: one.period_end.map(|at| at.to_string()),
-            paid_invoice: one.paid.as_ref().map(|paid| paid.invoice.to_string()),
+            paid_invoices: invoices.map(ToString::to_string).collect(),
             paid: one.paid.as_ref().map(|paid| money(&paid.amount)),
             unused: unused(true).map(money),
             credit: unused(refund && action == "end").map(money),
@@ -217,9 +218,9 @@ pub async fn resolve(
         body::json(content, app.config.http.body_bytes_max, &app.bodies).await?;
     let keep = wanted.keep.as_deref().map(SubscriptionId::parse).transpose();
     let keep = keep.map_err(|error| ApiError::field("keep", error.to_string()))?;
-    let found = app.duplicates(&account, keep.as_ref()).await?;
     let done = if wanted.dry_run {
-        Ended::default()
+        let before = app.duplicates(&account, keep.as_ref()).await?;
+        Ended { before, ..Ended::default() }
     } else {
         let choice =
             DuplicateChoice { account: &account, keep: keep.as_ref(), credit: wanted.refund };
@@ -228,7 +229,7 @@ pub async fn resolve(
     let mut response = json(&ResolvedOut {
         account_id: account.to_string(),
         dry_run: wanted.dry_run,
-        subscriptions: shown(&app.config.catalog, &found, wanted.refund),
+        subscriptions: shown(&app.config.catalog, &done.before, wanted.refund),
         ended: done.ended.iter().map(ToString::to_string).collect(),
         left: done.left.iter().map(ToString::to_string).collect(),
     })?;

@@ -7,6 +7,7 @@ mod duplicates;
 mod existing;
 mod others;
 mod paid;
+mod pending;
 mod refusals;
 mod shop;
 mod terms;

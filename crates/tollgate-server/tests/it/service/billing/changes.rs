@@ -78,6 +78,9 @@ on_both! {
         assert!(at_stripe(&shop)["schedule"].is_string());
         // Asked for again, it is the same; staying takes it back; and it can be asked for anew.
         done(&shop, "change", json!({"tier": "basic"})).await;
+        let cost = done(&shop, "preview", json!({"tier": "elite"})).await;
+        let told = (&cost["timing"], &cost["amountDue"], &cost["lines"]);
+        assert_eq!(told, (&json!("immediate"), &json!(0), &json!([])), "{cost}");
         let stays = done(&shop, "change", json!({"tier": "elite"})).await;
         assert!(stays.get("pendingChange").is_none(), "{stays}");
         assert!(at_stripe(&shop)["schedule"].is_null());
