@@ -1,12 +1,12 @@
-//! Usage counters. Owns: counting that never passes a limit. Must not know: where a limit comes
-//! from, when a period starts.
+//! Usage counters. Owns: counting that only one transaction does at a time. Must not know: limits,
+//! when a period starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{AccountId, FeatureKey};
 
-use crate::db::Db;
+use crate::db::{Db, Tx};
 use crate::error::StoreError;
 use crate::statement::{Row, Rows, statements};
 use crate::wire;
@@ -22,6 +22,9 @@ pub struct Counter {
     pub quantity: u64,
 }
 
+/// The most a counter holds.
+pub const QUANTITY_MAX: u64 = i64::MAX.unsigned_abs();
+
 statements! {
     FIND = "SELECT quantity FROM usage_counters \
         WHERE account_id = $1 AND feature = $2 AND period_start = $3";
@@ -35,14 +38,27 @@ statements! {
         WHERE t.account_id = r.account_id AND t.period_start >= $1 \
         ORDER BY t.account_id, t.feature, t.period_start";
 
-    /// `$4` units with `$5` as the limit. Written as a difference, so that nothing overflows.
-    CONSUME = "INSERT INTO usage_counters (account_id, feature, period_start, quantity) \
-        SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS BIGINT), CAST($4 AS BIGINT) \
-        WHERE CAST($4 AS BIGINT) <= CAST($5 AS BIGINT) \
+    /// The writer of SQLite is alone.
+    LOCK = "SELECT CAST($1 AS TEXT) \
+        {postgres:, CAST(pg_advisory_xact_lock(hashtextextended($1, 0)) AS TEXT)}";
+
+    ADD = "INSERT INTO usage_counters (account_id, feature, period_start, quantity) \
+        VALUES ($1, $2, $3, $4) \
         ON CONFLICT (account_id, feature, period_start) DO UPDATE \
-            SET quantity = usage_counters.quantity + excluded.quantity \
-            WHERE usage_counters.quantity <= CAST($5 AS BIGINT) - excluded.quantity \
-        RETURNING quantity";
+            SET quantity = usage_counters.quantity + excluded.quantity";
+}
+
+/// Keeps other transactions from counting uses of these features until this one ends. What is
+/// taken in one order by all leaves no two waiting for each other.
+pub async fn lock(
+    tx: &mut Tx,
+    features: &BTreeSet<(&AccountId, &FeatureKey)>,
+) -> Result<(), StoreError> {
+    for (account, feature) in features {
+        // Neither of the two contains a space.
+        LOCK.on(&mut *tx).text(&format!("{account} {feature}")).fetch().await?;
+    }
+    Ok(())
 }
 
 /// Units used in a period; 0 when nothing was counted.
@@ -53,7 +69,21 @@ pub async fn find(
     period_start: Timestamp,
 ) -> Result<u64, StoreError> {
     let call = FIND.on(db).text(account.as_str()).text(feature.as_str());
-    let row = call.bigint(period_start.millis()).fetch_one().await?;
+    quantity(call.bigint(period_start.millis()).fetch_one().await?)
+}
+
+/// The same, in a transaction that holds the [`lock`] of the feature.
+pub async fn find_in(
+    tx: &mut Tx,
+    account: &AccountId,
+    feature: &FeatureKey,
+    period_start: Timestamp,
+) -> Result<u64, StoreError> {
+    let call = FIND.on(tx).text(account.as_str()).text(feature.as_str());
+    quantity(call.bigint(period_start.millis()).fetch_one().await?)
+}
+
+fn quantity(row: Option<Row>) -> Result<u64, StoreError> {
     Ok(row.map(|row| row.cells().bigint()).transpose()?.map_or(0, wire::uncount))
 }
 
@@ -98,23 +128,16 @@ pub async fn list_many(
     Ok(all)
 }
 
-/// Adds units if the total stays within the limit (`None`: no limit); returns the new total, or
-/// `None` when it would pass the limit and nothing was added. Atomic.
-pub async fn consume(
-    db: &Db,
+/// Adds units, in a transaction that holds the [`lock`] of the feature and has seen that they
+/// fit: the sum must not be greater than [`QUANTITY_MAX`].
+pub async fn add(
+    tx: &mut Tx,
     account: &AccountId,
     feature: &FeatureKey,
     period_start: Timestamp,
-    (quantity, limit): (u64, Option<u64>),
-) -> Result<Option<u64>, StoreError> {
-    let row = CONSUME
-        .on(db.writer())
-        .text(account.as_str())
-        .text(feature.as_str())
-        .bigint(period_start.millis())
-        .bigint(wire::count(quantity))
-        .bigint(limit.map_or(i64::MAX, wire::count))
-        .fetch_one()
-        .await?;
-    row.map(|row| row.cells().bigint().map(wire::uncount)).transpose()
+    quantity: u64,
+) -> Result<(), StoreError> {
+    let call = ADD.on(tx).text(account.as_str()).text(feature.as_str());
+    call.bigint(period_start.millis()).bigint(wire::count(quantity)).execute().await?;
+    Ok(())
 }

@@ -21,7 +21,8 @@ use super::query::Query;
 use super::reply;
 use crate::api::auth::Reach;
 use crate::app::App;
-use crate::engine::{Engine, Metered, ReadAt};
+use crate::engine::{Engine, ReadAt};
+use crate::metering::{self, Meter, Metered};
 use crate::scope::Scope;
 
 /// All entitlements of an account.
@@ -122,17 +123,13 @@ async fn usage<'a>(
     resolution: &Resolution,
     (catalog, at): (&'a Catalog, Timestamp),
 ) -> Result<BTreeMap<&'a str, u64>, ApiError> {
-    let mut all = BTreeMap::new();
-    for feature in catalog.features.values() {
-        if !matches!(feature.kind, FeatureKind::Metered(_)) {
-            continue;
-        }
-        let metered = Metered { account, feature, requested: 0, consume: false, at };
-        if let Some(usage) = engine.usage(resolution, metered).await? {
-            all.insert(feature.key.as_str(), usage.used);
-        }
-    }
-    Ok(all)
+    let features: Vec<_> = catalog.features.values().collect();
+    let question = |feature| Metered { account, feature, requested: 0, consume: false, at };
+    let meters = features.iter().map(|feature| Meter::of(resolution, question(feature)));
+    let meters: Vec<_> = meters.collect::<Result<_, _>>()?;
+    let usages = metering::usages(engine, &meters).await?;
+    let used = features.iter().zip(usages);
+    Ok(used.filter_map(|(feature, usage)| Some((feature.key.as_str(), usage?.used))).collect())
 }
 
 fn rendered(

@@ -74,7 +74,9 @@ on_both! {
         };
         keys::insert(db, &key).await.unwrap();
         let feature = FeatureKey::parse("analyses").unwrap();
-        usage::consume(db, &id, &feature, at(0), (1, None)).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        usage::add(&mut tx, &id, &feature, at(0), 1).await.unwrap();
+        tx.commit().await.unwrap();
         let mut event = sample::event("evt_1", EventStatus::Processed);
         event.outcome.account = Some(id.clone());
         let entry = JournalEntry {
