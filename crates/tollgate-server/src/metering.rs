@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use tollgate_domain::Timestamp;
 use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Limit};
-use tollgate_domain::entitlement::{Resolution, Usage};
+use tollgate_domain::entitlement::{CountedSince, MeterSpan, Resolution, Usage};
 use tollgate_domain::ids::{AccountId, FeatureKey};
 use tollgate_store::{Db, StoreError, Tx, usage};
 
-use crate::engine::{Engine, ReadError};
+use crate::engine::{Engine, ReadAt, ReadError};
 
 /// A question about a metered feature.
 #[derive(Debug, Clone, Copy)]
@@ -32,10 +32,10 @@ pub struct Metered<'a> {
 pub struct Meter<'a> {
     account: &'a AccountId,
     feature: &'a FeatureKey,
-    /// First instant of the period.
-    start: Timestamp,
-    /// First instant after it.
-    resets_at: Timestamp,
+    span: MeterSpan,
+    /// Which uses count.
+    since: CountedSince,
+    at: Timestamp,
     /// Uses to be counted if they fit; `None` for a question alone.
     consume: Option<u64>,
     /// Most uses in the period.
@@ -54,7 +54,11 @@ impl<'a> Meter<'a> {
 
     /// Where the answer to a question is counted. `None` for a feature that is not metered, or that
     /// the account does not have.
-    pub fn of(resolution: &Resolution, metered: Metered<'a>) -> Result<Option<Self>, ReadError> {
+    pub async fn of(
+        engine: &Engine,
+        resolution: &Resolution,
+        metered: Metered<'a>,
+    ) -> Result<Option<Self>, ReadError> {
         let Metered { account, feature, requested, consume, at } = metered;
         Self::check(feature, consume)?;
         let FeatureKind::Metered(period) = feature.kind else { return Ok(None) };
@@ -65,28 +69,40 @@ impl<'a> Meter<'a> {
             Allowance::PerUnit(per_unit) => Limit::Count(per_unit.of(resolution.units)),
         };
         let limit = limit.count().map_or(usage::QUANTITY_MAX, |max| max.min(usage::QUANTITY_MAX));
-        let (start, resets_at) = resolution.meter_span(period, at);
+        let span = resolution.meter_span(period, at);
+        let mut since = CountedSince::start_of(span);
+        if span.is_billed {
+            let counters = usage::find(&engine.db, account, &feature.key, span.reach).await?;
+            while let Some(before) = since.undecided(&counters) {
+                let read = ReadAt { at: Some(before), ..ReadAt::default() };
+                let entry = engine.resolve(account, read).await?;
+                since = since.go_back(entry.resolution.meter_span(period, before));
+            }
+        }
         let consume = consume.then_some(requested);
-        Ok(Some(Self { account, feature: &feature.key, start, resets_at, consume, limit }))
+        Ok(Some(Self { account, feature: &feature.key, span, since, at, consume, limit }))
     }
 
     const fn usage(&self, used: u64, counted: bool) -> Usage {
-        Usage { used, counted, resets_at: self.resets_at }
+        Usage { used, counted, resets_at: self.span.end }
     }
 
     async fn look(&self, db: &Db) -> Result<Usage, StoreError> {
-        let used = usage::find(db, self.account, self.feature, self.start).await?;
-        Ok(self.usage(used, false))
+        let counters = usage::find(db, self.account, self.feature, self.span.reach).await?;
+        Ok(self.usage(self.since.used(&counters, self.at), false))
     }
 
     async fn count(&self, tx: &mut Tx) -> Result<Usage, StoreError> {
-        let used = usage::find_in(tx, self.account, self.feature, self.start).await?;
-        let fitting =
-            |wanted: &u64| self.limit.checked_sub(used).is_some_and(|left| *wanted <= left);
-        let Some(wanted) = self.consume.filter(fitting) else {
+        let counters = usage::find_in(tx, self.account, self.feature, self.span.reach).await?;
+        // Another instance may have begun a period by a clock that is a little ahead.
+        let until = if self.consume.is_some() { Timestamp::MAX } else { self.at };
+        let used = self.since.used(&counters, until);
+        let left = self.limit.saturating_sub(used);
+        let fits = |wanted: &u64| *wanted <= left && used <= self.limit;
+        let Some(wanted) = self.consume.filter(fits) else {
             return Ok(self.usage(used, false));
         };
-        usage::add(tx, self.account, self.feature, self.start, wanted).await?;
+        usage::add(tx, (self.account, self.feature), self.span, wanted, self.at).await?;
         Ok(self.usage(used.saturating_add(wanted), true))
     }
 }

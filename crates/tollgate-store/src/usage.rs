@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_domain::Timestamp;
+use tollgate_domain::entitlement::{Counter as UsedIn, MeterSpan};
 use tollgate_domain::ids::{AccountId, FeatureKey};
 
 use crate::db::{Db, Tx};
@@ -26,8 +27,9 @@ pub struct Counter {
 pub const QUANTITY_MAX: u64 = i64::MAX.unsigned_abs();
 
 statements! {
-    FIND = "SELECT quantity FROM usage_counters \
-        WHERE account_id = $1 AND feature = $2 AND period_start = $3";
+    FIND = "SELECT period_start, period_end, quantity, last_used_at FROM usage_counters \
+        WHERE account_id = $1 AND feature = $2 AND (period_start >= $3 OR last_used_at >= $3) \
+        ORDER BY period_start";
 
     LIST = "SELECT feature, period_start, quantity FROM usage_counters \
         WHERE account_id = $1 AND period_start >= $2 ORDER BY feature, period_start";
@@ -42,10 +44,14 @@ statements! {
     LOCK = "SELECT CAST($1 AS TEXT) \
         {postgres:, CAST(pg_advisory_xact_lock(hashtextextended($1, 0)) AS TEXT)}";
 
-    ADD = "INSERT INTO usage_counters (account_id, feature, period_start, quantity) \
-        VALUES ($1, $2, $3, $4) \
+    ADD = "INSERT INTO usage_counters \
+            (account_id, feature, period_start, period_end, quantity, last_used_at) \
+        VALUES ($1, $2, $3, $4, $5, $6) \
         ON CONFLICT (account_id, feature, period_start) DO UPDATE \
-            SET quantity = usage_counters.quantity + excluded.quantity";
+            SET quantity = usage_counters.quantity + excluded.quantity, \
+                period_end = excluded.period_end, \
+                last_used_at = CASE WHEN usage_counters.last_used_at > excluded.last_used_at \
+                    THEN usage_counters.last_used_at ELSE excluded.last_used_at END";
 }
 
 /// Keeps other transactions from counting uses of these features until this one ends. What is
@@ -61,15 +67,15 @@ pub async fn lock(
     Ok(())
 }
 
-/// Units used in a period; 0 when nothing was counted.
+/// The counters of one feature whose period began, or that were last used, at or after an instant.
 pub async fn find(
     db: &Db,
     account: &AccountId,
     feature: &FeatureKey,
-    period_start: Timestamp,
-) -> Result<u64, StoreError> {
+    since: Timestamp,
+) -> Result<Vec<UsedIn>, StoreError> {
     let call = FIND.on(db).text(account.as_str()).text(feature.as_str());
-    quantity(call.bigint(period_start.millis()).fetch_one().await?)
+    used_in(&call.bigint(since.millis()).fetch().await?)
 }
 
 /// The same, in a transaction that holds the [`lock`] of the feature.
@@ -77,14 +83,23 @@ pub async fn find_in(
     tx: &mut Tx,
     account: &AccountId,
     feature: &FeatureKey,
-    period_start: Timestamp,
-) -> Result<u64, StoreError> {
+    since: Timestamp,
+) -> Result<Vec<UsedIn>, StoreError> {
     let call = FIND.on(tx).text(account.as_str()).text(feature.as_str());
-    quantity(call.bigint(period_start.millis()).fetch_one().await?)
+    used_in(&call.bigint(since.millis()).fetch().await?)
 }
 
-fn quantity(row: Option<Row>) -> Result<u64, StoreError> {
-    Ok(row.map(|row| row.cells().bigint()).transpose()?.map_or(0, wire::uncount))
+fn used_in(rows: &[Row]) -> Result<Vec<UsedIn>, StoreError> {
+    let read = |row: &Row| {
+        let mut cells = row.cells();
+        Ok(UsedIn {
+            period_start: cells.instant()?,
+            period_end: cells.instant()?,
+            quantity: wire::uncount(cells.bigint()?),
+            last_used_at: cells.instant()?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// All counters of an account whose period starts at or after an instant, by feature and period.
@@ -128,16 +143,17 @@ pub async fn list_many(
     Ok(all)
 }
 
-/// Adds units, in a transaction that holds the [`lock`] of the feature and has seen that they
-/// fit: the sum must not be greater than [`QUANTITY_MAX`].
+/// Adds units used at an instant of a period, in a transaction that holds the [`lock`] of the
+/// feature and has seen that they fit: the sum must not be greater than [`QUANTITY_MAX`].
 pub async fn add(
     tx: &mut Tx,
-    account: &AccountId,
-    feature: &FeatureKey,
-    period_start: Timestamp,
+    (account, feature): (&AccountId, &FeatureKey),
+    span: MeterSpan,
     quantity: u64,
+    at: Timestamp,
 ) -> Result<(), StoreError> {
     let call = ADD.on(tx).text(account.as_str()).text(feature.as_str());
-    call.bigint(period_start.millis()).bigint(wire::count(quantity)).execute().await?;
+    let call = call.bigint(span.start.millis()).bigint(span.end.millis());
+    call.bigint(wire::count(quantity)).bigint(at.millis()).execute().await?;
     Ok(())
 }

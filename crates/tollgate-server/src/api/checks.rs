@@ -277,7 +277,7 @@ async fn answer_all(
         let (requested, consume) = (ask.requested_usage.unwrap_or(1), ask.consume);
         let at = at.unwrap_or(now);
         let metered = Metered { account, feature, requested, consume, at };
-        let meter = Meter::of(&entry.resolution, metered);
+        let meter = Meter::of(&app.engine, &entry.resolution, metered).await;
         meters.push(meter.map_err(|error| (place, error.into()))?);
     }
     let usages = metering::usages(&app.engine, &meters).await.map_err(|error| (0, error.into()))?;

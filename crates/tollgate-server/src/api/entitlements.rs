@@ -124,9 +124,11 @@ async fn usage<'a>(
     (catalog, at): (&'a Catalog, Timestamp),
 ) -> Result<BTreeMap<&'a str, u64>, ApiError> {
     let features: Vec<_> = catalog.features.values().collect();
-    let question = |feature| Metered { account, feature, requested: 0, consume: false, at };
-    let meters = features.iter().map(|feature| Meter::of(resolution, question(feature)));
-    let meters: Vec<_> = meters.collect::<Result<_, _>>()?;
+    let mut meters = Vec::with_capacity(features.len());
+    for feature in &features {
+        let metered = Metered { account, feature, requested: 0, consume: false, at };
+        meters.push(Meter::of(engine, resolution, metered).await?);
+    }
     let usages = metering::usages(engine, &meters).await?;
     let used = features.iter().zip(usages);
     Ok(used.filter_map(|(feature, usage)| Some((feature.key.as_str(), usage?.used))).collect())

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tollgate_domain::Timestamp;
+use tollgate_domain::entitlement::{Counter, MeterSpan};
 use tollgate_domain::ids::{AccountId, FeatureKey};
 use tollgate_store::{Db, usage};
 
@@ -10,6 +11,10 @@ use crate::sample::{account, at};
 
 fn feature(key: &str) -> FeatureKey {
     FeatureKey::parse(key).unwrap()
+}
+
+fn span(start: Timestamp) -> MeterSpan {
+    MeterSpan { start, end: start.plus_days(30), reach: start.plus_days(-30), is_billed: true }
 }
 
 /// Counts units if the total stays within a limit, as one transaction; the total, if they were.
@@ -21,11 +26,12 @@ async fn count(
 ) -> Option<u64> {
     db.write(|mut tx| async move {
         usage::lock(&mut tx, &BTreeSet::from([(account, feature)])).await?;
-        let used = usage::find_in(&mut tx, account, feature, start).await?;
+        let counters = usage::find_in(&mut tx, account, feature, start).await?;
+        let used: u64 = counters.iter().map(|one| one.quantity).sum();
         if used + quantity > limit {
             return Ok((tx, None));
         }
-        usage::add(&mut tx, account, feature, start, quantity).await?;
+        usage::add(&mut tx, (account, feature), span(start), quantity, start).await?;
         Ok((tx, Some(used + quantity)))
     })
     .await
@@ -43,8 +49,11 @@ on_both! {
         assert_eq!(count(&acme, &analyses, 0, 3).await, Some(3));
         assert_eq!(count(&acme, &analyses, 0, 0).await, Some(3));
         assert_eq!(count(&acme, &analyses, 0, 12).await, Some(15));
-        assert_eq!(usage::find(db, &acme, &analyses, at(0)).await.unwrap(), 15);
-        assert_eq!(usage::find(db, &acme, &analyses, at(1)).await.unwrap(), 0);
+        let counter = Counter {
+            period_start: at(0), period_end: span(at(0)).end, quantity: 15, last_used_at: at(0),
+        };
+        assert_eq!(usage::find(db, &acme, &analyses, at(0)).await.unwrap(), [counter]);
+        assert_eq!(usage::find(db, &acme, &analyses, at(1)).await.unwrap(), []);
         count(&acme, &exports, 50, 1).await;
         let all = usage::list(db, &acme, at(0)).await.unwrap();
         let all: Vec<_> =
