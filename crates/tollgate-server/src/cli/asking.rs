@@ -44,7 +44,7 @@ impl Asking {
         account: &AccountId,
         at: Option<At>,
     ) -> anyhow::Result<Resolved> {
-        let at = at.map_or(self.now, |at| at.instant(self.now));
+        let at = at.map_or(Ok(self.now), |at| at.instant(self.now))?;
         let mut facts =
             facts::load(&self.db, account, Window::at(at, self.now, &self.config.catalog)).await?;
         let open = facts.findings.values().filter(|one| one.closed_at.is_none());
