@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 
 pub mod answer;
 mod boost;
+pub mod counted;
 pub mod forecast;
 pub mod grace;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod subscription;
 pub mod timeline;
 
 pub use answer::{UnknownFeature, Usage};
+pub use counted::{CountedSince, Counter, MeterSpan};
 pub use sold::plan_sold;
 
 /// The kinds of sources a plan can come from, the stronger first at equal ranks.

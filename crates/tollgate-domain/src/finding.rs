@@ -441,22 +441,23 @@ fn paid_for_nothing(id: &str, facts: &Facts, since: Timestamp) -> Finding {
 fn stale_finding(id: &SubscriptionId, facts: &Facts, now: Timestamp) -> Option<Finding> {
     let known = facts.subscriptions.get(id).filter(|known| runs(known, facts, now))?;
     let since = overdue_since(known, facts)?;
-    let detail = match &known.state()?.status {
-        SubscriptionStatus::Trialing => "its trial is over, and no news came".to_owned(),
-        _ => format!("active, and holds on stale evidence since {since}"),
+    let detail = if known.state()?.status == SubscriptionStatus::Trialing {
+        "its trial is over, and no news came".to_owned()
+    } else {
+        format!("active, and holds on stale evidence since {since}")
     };
     Some(Finding::new(FindingCode::StaleSubscription, id.as_str(), since, detail))
 }
 
 fn unclear_finding(subscription: &Subscription, now: Timestamp) -> Option<Finding> {
     let since = subscription.unclear_since().filter(|since| *since <= now)?;
-    let what = match &subscription.state()?.status {
-        SubscriptionStatus::Unknown(status) => {
-            let status: String = status.chars().take(40).collect();
-            format!("its status {status:?} is none this version knows")
-        }
-        _ if subscription.is_uncertain() => "events of one second contradict each other".to_owned(),
-        _ => "its items were never shown completely".to_owned(),
+    let what = if let SubscriptionStatus::Unknown(status) = &subscription.state()?.status {
+        let status: String = status.chars().take(40).collect();
+        format!("its status {status:?} is none this version knows")
+    } else if subscription.is_uncertain() {
+        "events of one second contradict each other".to_owned()
+    } else {
+        "its items were never shown completely".to_owned()
     };
     let code = FindingCode::SubscriptionUnclear;
     Some(Finding::new(code, subscription.id.as_str(), since, what))

@@ -48,6 +48,13 @@ pub struct Terms<'a> {
     pub take_back: bool,
 }
 
+impl Terms<'_> {
+    /// Whether the name and the reason are acceptable, however many accounts there are.
+    pub fn check(&self, now: Timestamp) -> Result<(), TermsRefusal> {
+        act::check_terms(self.reason, self.by, None, now)
+    }
+}
+
 /// Decides an account's paid purchases again by today's catalog, journalled. What today's catalog
 /// does not confirm at all stays as it was sold, unless the terms say to take it back.
 ///
@@ -58,7 +65,7 @@ pub fn regrade(
     terms: Terms<'_>,
     now: Timestamp,
 ) -> Result<Regrade, TermsRefusal> {
-    act::check_terms(terms.reason, terms.by, None, now)?;
+    terms.check(now)?;
     let mut regrade = Regrade::default();
     let actor = Actor::Person(terms.by.trim().to_owned());
     for purchase in facts.purchases.values().filter(|one| one.paid_at.is_some()) {

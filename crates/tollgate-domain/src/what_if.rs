@@ -247,7 +247,7 @@ fn used(
     uses: &[Use],
 ) -> Option<u64> {
     let period_start = match catalog.features.get(feature)?.kind {
-        FeatureKind::Metered(period) => Some(resolution.meter_span(period, at).0),
+        FeatureKind::Metered(period) => Some(resolution.meter_span(period, at).start),
         FeatureKind::Boolean | FeatureKind::Limit => None,
     };
     let counted = |one: &&Use| one.feature == *feature && one.period_start == period_start;

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod health;
 pub mod limits;
 pub mod openapi;
+pub mod path;
 pub mod plans;
 pub mod query;
 pub mod reply;

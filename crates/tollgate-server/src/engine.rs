@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tollgate_domain::catalog::{Allowance, Feature, FeatureKind, Limit};
+use tollgate_domain::entitlement::Resolution;
 use tollgate_domain::entitlement::forecast::forecast;
-use tollgate_domain::entitlement::{Resolution, Usage};
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Facts, Timestamp};
-use tollgate_store::{Db, StoreError, accounts, facts, usage};
+use tollgate_store::{Db, StoreError, accounts, facts};
 
 use crate::cache::{EntitlementCache, Entry};
 use crate::clock::Clock;
@@ -88,21 +87,6 @@ pub struct ReadAt {
     pub min_revision: u64,
     /// With an explanation that is true now: what lost may have changed while the answer has not.
     pub explain: bool,
-}
-
-/// A question about a metered feature.
-#[derive(Debug, Clone, Copy)]
-pub struct Metered<'a> {
-    /// Whose usage.
-    pub account: &'a AccountId,
-    /// Which feature.
-    pub feature: &'a Feature,
-    /// How many uses are asked for.
-    pub requested: u64,
-    /// Count them if they are allowed.
-    pub consume: bool,
-    /// The instant whose period counts.
-    pub at: Timestamp,
 }
 
 impl Engine {
@@ -249,38 +233,5 @@ impl Engine {
         let _turn = self.whole_loads.acquire().await.ok();
         self.metrics.fact_loads.inc();
         Ok(facts::load(&self.db, account, window).await?)
-    }
-
-    /// How much of a metered feature is used; the uses asked for are among it when they were to be
-    /// consumed and fitted. `None` for a feature that is not metered, or that is not there at all.
-    pub async fn usage(
-        &self,
-        resolution: &Resolution,
-        metered: Metered<'_>,
-    ) -> Result<Option<Usage>, ReadError> {
-        let key = &metered.feature.key;
-        let FeatureKind::Metered(period) = metered.feature.kind else {
-            let refused = || ReadError::NotMetered(key.to_string());
-            return if metered.consume { Err(refused()) } else { Ok(None) };
-        };
-        let Some(allowance) = resolution.allowances.get(key) else { return Ok(None) };
-        let limit = match allowance {
-            Allowance::On => Limit::Unlimited,
-            Allowance::Limit(limit) => *limit,
-            Allowance::PerUnit(per_unit) => Limit::Count(per_unit.of(resolution.units)),
-        };
-        let (start, resets_at) = resolution.meter_span(period, metered.at);
-        let account = metered.account;
-        let consumed = if metered.consume {
-            let ask = (metered.requested, limit.count());
-            usage::consume(&self.db, account, key, start, ask).await?
-        } else {
-            None
-        };
-        let used = match consumed {
-            Some(total) => total,
-            None => usage::find(&self.db, account, key, start).await?,
-        };
-        Ok(Some(Usage { used, counted: consumed.is_some(), resets_at }))
     }
 }

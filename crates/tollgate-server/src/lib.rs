@@ -21,6 +21,7 @@ pub mod freshness;
 pub mod intake;
 pub mod keys;
 pub mod listener;
+pub mod metering;
 pub mod metrics;
 pub mod reconcile;
 pub mod regrade;

@@ -94,6 +94,7 @@ pub async fn regrade(
     order: Order<'_>,
     mut told: impl FnMut(u64),
 ) -> Result<Report, RegradeError> {
+    order.terms.check(app.clock.now())?;
     let mut report = Report::default();
     if let Some(account) = order.account {
         take_page(app, order, std::slice::from_ref(account), &mut report).await?;

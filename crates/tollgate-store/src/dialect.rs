@@ -17,7 +17,7 @@
 //! | `{instant:x}` | `to_timestamp(…)` | `strftime(…)` | readable times in views |
 //! | `{instant_field:x.a}` | both | both | a readable time inside a JSON column |
 //! | `{by:index}` | nothing | `INDEXED BY index` | without figures about the data SQLite takes the primary key for as good as an index with more columns |
-//! | `{postgres:…}` | the text | nothing | storage settings |
+//! | `{postgres:…}` | the text | nothing | storage settings, advisory locks |
 
 use std::fmt::Write as _;
 

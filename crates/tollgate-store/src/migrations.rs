@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(5, "views", "0005_views"),
     migration!(6, "buying", "0006_buying"),
     migration!(7, "reconciliation", "0007_reconciliation"),
+    migration!(8, "usage_spans", "0008_usage_spans"),
 ];
 
 /// Names the advisory lock of migrations; any number that nobody else uses.

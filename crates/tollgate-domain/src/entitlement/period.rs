@@ -9,18 +9,19 @@
 use crate::catalog::MeterPeriod;
 use crate::time::Timestamp;
 
-use super::{Billing, Resolution};
+use super::{Billing, MeterSpan, Resolution};
 
 impl Resolution {
-    /// The period that `at` lies in: its first instant and the first instant after it. `at` is
-    /// the instant of the use, which may be later than the instant that was resolved.
-    pub fn meter_span(&self, period: MeterPeriod, at: Timestamp) -> (Timestamp, Timestamp) {
+    /// The period that `at` lies in. `at` is the instant of the use, which may be later than the
+    /// instant that was resolved.
+    pub fn meter_span(&self, period: MeterPeriod, at: Timestamp) -> MeterSpan {
         match (period, self.billing_period) {
             (MeterPeriod::BillingPeriod, Some(Billing { start, end })) => {
                 Steps::of(start, end).span(at)
             }
             (MeterPeriod::BillingPeriod | MeterPeriod::CalendarMonth, _) => {
-                (at.month_start(), at.next_month_start())
+                let (start, end) = (at.month_start(), at.next_month_start());
+                MeterSpan { start, end, reach: start.plus_ms(-1).month_start(), is_billed: false }
             }
         }
     }
@@ -68,7 +69,7 @@ impl Steps {
     }
 
     /// The step that `at` lies in.
-    fn span(&self, at: Timestamp) -> (Timestamp, Timestamp) {
+    fn span(&self, at: Timestamp) -> MeterSpan {
         let mut nth = match self.every {
             Every::Months { count, .. } => {
                 let months = at.month_number().saturating_sub(self.start.month_number());
@@ -82,7 +83,12 @@ impl Steps {
         if at < self.boundary(nth) {
             nth = nth.saturating_sub(1);
         }
-        (self.boundary(nth), self.boundary(nth.saturating_add(1)))
+        MeterSpan {
+            start: self.boundary(nth),
+            end: self.boundary(nth.saturating_add(1)),
+            reach: self.boundary(nth.saturating_sub(1)),
+            is_billed: true,
+        }
     }
 }
 
@@ -98,8 +104,8 @@ mod tests {
 
     fn span(scenario: &str, period: MeterPeriod, at: &str) -> String {
         let (catalog, facts) = read(scenario);
-        let (from, to) = resolve(&facts, &catalog, time("0d")).meter_span(period, time(at));
-        format!("{}..{}", text(from), text(to))
+        let span = resolve(&facts, &catalog, time("0d")).meter_span(period, time(at));
+        format!("{}..{}", text(span.start), text(span.end))
     }
 
     #[test]
@@ -126,7 +132,7 @@ mod tests {
         let mut at = instant(start);
         let mut days = Vec::new();
         for _ in 0..count {
-            at = steps.span(at).1;
+            at = steps.span(at).end;
             days.push(at.to_string().replace("T10:00:00Z", ""));
         }
         days
@@ -158,11 +164,12 @@ mod tests {
             let end = start.in_months(months, start.day_of_month());
             let steps = Steps::of(start, end);
             let at = time("0d").plus_days(at).plus_hours(hour);
-            let (from, to) = steps.span(at);
+            let MeterSpan { start: from, end: to, reach, .. } = steps.span(at);
             prop_assert!(from <= at && at < to, "{} to {} for {}", from, to, at);
-            prop_assert_eq!(steps.span(to).0, to);
-            prop_assert_eq!(steps.span(from), (from, to));
-            prop_assert_eq!(steps.span(start), (start, end));
+            prop_assert_eq!(steps.span(to).start, to);
+            prop_assert_eq!(steps.span(from), steps.span(at));
+            prop_assert_eq!(steps.span(from.plus_ms(-1)).start, reach);
+            prop_assert_eq!((steps.span(start).start, steps.span(start).end), (start, end));
             prop_assert!(to.millis() - from.millis() >= i64::from(months) * 28 * DAY_MS);
         }
     }

@@ -9,8 +9,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tollgate_domain::catalog::FeatureKind;
-use tollgate_domain::entitlement::{Answer, Resolution};
+use tollgate_domain::catalog::{Feature, FeatureKind};
+use tollgate_domain::entitlement::{Answer, Resolution, Usage};
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Timestamp};
 
@@ -22,7 +22,8 @@ use super::limits::Class;
 use super::reply;
 use crate::app::App;
 use crate::cache::Entry;
-use crate::engine::{Metered, ReadAt};
+use crate::engine::ReadAt;
+use crate::metering::{self, Meter, Metered};
 use crate::scope::Scope;
 
 /// Most checks in one batch.
@@ -55,6 +56,13 @@ pub struct CheckIn<'a> {
     /// Say what was considered and why.
     #[serde(default)]
     pub explain: bool,
+}
+
+impl CheckIn<'_> {
+    /// Whether nothing is asked but for one use, now.
+    const fn is_plain(&self) -> bool {
+        self.at.is_none() && !self.explain && !self.consume && self.requested_usage.is_none()
+    }
 }
 
 /// The answer to one question.
@@ -131,7 +139,12 @@ pub struct BatchIn<'a> {
 /// `POST /api/v1/feature-check`
 pub async fn check(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let (caller, body) = admit(&app, request).await?;
-    Ok(reply::json(answer(&app, &caller, body::parse(&body)?).await?))
+    let ask: CheckIn<'_> = body::parse(&body)?;
+    if let Some(ready) = ready_answer(&app, &caller, &ask) {
+        return Ok(reply::json(ready?));
+    }
+    let answers = answer_all(&app, &caller, vec![ask]).await.map_err(|(_, error)| error)?;
+    Ok(reply::json(answers.into_iter().next().unwrap_or_default()))
 }
 
 /// `POST /api/v1/feature-check/batch`
@@ -143,12 +156,13 @@ pub async fn batch(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     }
     let mut whole = Vec::with_capacity(checks.len().saturating_mul(400));
     whole.extend_from_slice(b"{\"results\":[");
-    for (place, check) in checks.into_iter().enumerate() {
-        let reply = answer(&app, &caller, check).await.map_err(|error| in_batch(place, error))?;
+    let answers = answer_all(&app, &caller, checks).await;
+    let answers = answers.map_err(|(place, error)| in_batch(place, error))?;
+    for (place, answer) in answers.iter().enumerate() {
         if place > 0 {
             whole.push(b',');
         }
-        whole.extend_from_slice(&reply);
+        whole.extend_from_slice(answer);
     }
     whole.extend_from_slice(b"]}");
     Ok(reply::json(whole.into()))
@@ -176,19 +190,19 @@ async fn admit(app: &App, request: Request<Body>) -> Result<(Arc<Caller>, Bytes)
     Ok((caller, body))
 }
 
-/// Answers one question as JSON.
-async fn answer(app: &App, caller: &Caller, ask: CheckIn<'_>) -> Result<Bytes, ApiError> {
-    let account = ask.account_id.as_ref();
-    let position = app.feature_position(&ask.feature);
-    let plain = ask.at.is_none() && !ask.explain && !ask.consume && ask.requested_usage.is_none();
-    if let (Some((position, FeatureKind::Boolean | FeatureKind::Limit)), true) = (position, plain)
-        && let Some(entry) = app.engine.cached(account, ask.min_revision.unwrap_or(0))
-    {
-        caller.may_ask_about(account)?;
-        app.metrics.checks_cached.inc();
-        return entry.answer(position, || plain_answer(&app.config.catalog, &entry, &ask));
+/// The reply to a plain check whose account's entry is at hand; `None` for any other.
+fn ready_answer(app: &App, caller: &Caller, ask: &CheckIn<'_>) -> Option<Result<Bytes, ApiError>> {
+    let (position, kind) = app.feature_position(&ask.feature)?;
+    if !ask.is_plain() || matches!(kind, FeatureKind::Metered(_)) {
+        return None;
     }
-    answer_slowly(app, caller, &ask).await
+    let account = ask.account_id.as_ref();
+    let entry = app.engine.cached(account, ask.min_revision.unwrap_or(0))?;
+    if let Err(error) = caller.may_ask_about(account) {
+        return Some(Err(error));
+    }
+    app.metrics.checks_cached.inc();
+    Some(entry.answer(position, || plain_answer(&app.config.catalog, &entry, ask)))
 }
 
 /// The reply to a plain check, from the entry alone.
@@ -207,34 +221,90 @@ fn rendered(
     render(catalog, resolution, answer, ask).map(Bytes::from).map_err(reply::unwritable)
 }
 
-async fn answer_slowly(app: &App, caller: &Caller, ask: &CheckIn<'_>) -> Result<Bytes, ApiError> {
-    let mut errors = Vec::new();
-    let account = AccountId::parse(&ask.account_id)
-        .map_err(|error| errors.push(FieldError::new("accountId", error.to_string())));
-    let at = ask.at.as_deref().map(Timestamp::parse).transpose();
-    let at = at.map_err(|error| errors.push(FieldError::new("at", error.to_string())));
-    if ask.consume && ask.at.is_some() {
-        errors.push(FieldError::new("consume", "cannot be combined with at"));
+/// A check that nothing can be said against.
+struct Valid<'a> {
+    ask: CheckIn<'a>,
+    account: AccountId,
+    feature: &'a Feature,
+    at: Option<Timestamp>,
+}
+
+impl<'a> Valid<'a> {
+    fn of(ask: CheckIn<'a>, caller: &Caller, catalog: &'a Catalog) -> Result<Self, ApiError> {
+        let mut errors = Vec::new();
+        let account = AccountId::parse(&ask.account_id)
+            .map_err(|error| errors.push(FieldError::new("accountId", error.to_string())));
+        let at = ask.at.as_deref().map(Timestamp::parse).transpose();
+        let at = at.map_err(|error| errors.push(FieldError::new("at", error.to_string())));
+        if ask.consume && ask.at.is_some() {
+            errors.push(FieldError::new("consume", "cannot be combined with at"));
+        }
+        let (Ok(account), Ok(at), true) = (account, at, errors.is_empty()) else {
+            return Err(ApiError::InvalidRequest(errors));
+        };
+        caller.may_ask_about(account.as_str())?;
+        let unknown = || ApiError::UnknownFeature(ask.feature.chars().take(80).collect());
+        let feature = catalog.features.get(ask.feature.as_ref()).ok_or_else(unknown)?;
+        Meter::check(feature, ask.consume)?;
+        Ok(Self { ask, account, feature, at })
     }
-    let (Ok(account), Ok(at), true) = (account, at, errors.is_empty()) else {
-        return Err(ApiError::InvalidRequest(errors));
-    };
-    caller.may_ask_about(account.as_str())?;
+}
+
+/// Answers questions as JSON, in their order. A call that is refused has no effect: every question
+/// is looked at and every revision reached before the first use is counted. An error comes with
+/// the place of its question.
+async fn answer_all(
+    app: &App,
+    caller: &Caller,
+    asks: Vec<CheckIn<'_>>,
+) -> Result<Vec<Bytes>, (usize, ApiError)> {
     let catalog = &app.config.catalog;
-    let feature = catalog
-        .features
-        .get(ask.feature.as_ref())
-        .ok_or_else(|| ApiError::UnknownFeature(ask.feature.chars().take(80).collect()))?;
-    let read = ReadAt { at, min_revision: ask.min_revision.unwrap_or(0), explain: ask.explain };
-    let resolution = app.engine.resolve(&account, read).await?;
+    let valid = asks.into_iter().enumerate();
+    let valid = valid.map(|(place, ask)| Valid::of(ask, caller, catalog).map_err(|e| (place, e)));
+    let valid: Vec<Valid<'_>> = valid.collect::<Result<_, _>>()?;
+    let mut entries = Vec::with_capacity(valid.len());
+    for (place, Valid { ask, account, at, .. }) in valid.iter().enumerate() {
+        let min_revision = ask.min_revision.unwrap_or(0);
+        let read = ReadAt { at: *at, min_revision, explain: ask.explain };
+        let entry = app.engine.resolve(account, read).await;
+        entries.push(entry.map_err(|error| (place, error.into()))?);
+    }
+    let now = app.clock.now();
+    let mut meters = Vec::with_capacity(valid.len());
+    for (place, (Valid { ask, account, feature, at }, entry)) in
+        valid.iter().zip(&entries).enumerate()
+    {
+        let (requested, consume) = (ask.requested_usage.unwrap_or(1), ask.consume);
+        let at = at.unwrap_or(now);
+        let metered = Metered { account, feature, requested, consume, at };
+        let meter = Meter::of(&app.engine, &entry.resolution, metered).await;
+        meters.push(meter.map_err(|error| (place, error.into()))?);
+    }
+    let usages = metering::usages(&app.engine, &meters).await.map_err(|error| (0, error.into()))?;
+    let counted = valid.iter().zip(&entries).zip(usages).enumerate();
+    let answers = counted.map(|(place, ((valid, entry), usage))| {
+        let answer = answer(app, valid, entry, usage).map_err(|error| (place, error))?;
+        Ok(answer)
+    });
+    answers.collect()
+}
+
+fn answer(
+    app: &App,
+    valid: &Valid<'_>,
+    entry: &Entry,
+    usage: Option<Usage>,
+) -> Result<Bytes, ApiError> {
+    let (ask, catalog, resolution) = (&valid.ask, &app.config.catalog, &entry.resolution);
+    if let (Some((position, _)), None, true) =
+        (app.feature_position(&ask.feature), usage, ask.is_plain())
+    {
+        return entry.answer(position, || plain_answer(catalog, entry, ask));
+    }
     let requested = ask.requested_usage.unwrap_or(1);
-    let at = at.unwrap_or_else(|| app.clock.now());
-    let metered = Metered { account: &account, feature, requested, consume: ask.consume, at };
-    let usage = app.engine.usage(&resolution.resolution, metered).await?;
-    let answer =
-        tollgate_domain::answer(&resolution.resolution, catalog, &ask.feature, requested, usage)
-            .map_err(|_| ApiError::UnknownFeature(ask.feature.to_string()))?;
-    rendered(catalog, &resolution.resolution, &answer, ask)
+    let answer = tollgate_domain::answer(resolution, catalog, &ask.feature, requested, usage)
+        .map_err(|_| ApiError::UnknownFeature(ask.feature.to_string()))?;
+    rendered(catalog, resolution, &answer, ask)
 }
 
 /// The reply in JSON.

@@ -1,10 +1,10 @@
 //! The documentation page. Owns: its assets, inside the binary; no request leaves the machine.
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use super::error::ApiError;
+use super::path::PathParameter;
 
 /// Nothing but our own files, and nothing may frame the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -21,7 +21,7 @@ pub async fn page() -> Response {
 }
 
 /// `GET /docs/{asset}`
-pub async fn asset(Path(name): Path<String>) -> Result<Response, ApiError> {
+pub async fn asset(PathParameter(name): PathParameter) -> Result<Response, ApiError> {
     match name.as_str() {
         "docs.js" => {
             Ok(serve("text/javascript; charset=utf-8", include_str!("../../assets/docs.js")))

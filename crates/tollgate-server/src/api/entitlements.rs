@@ -21,7 +21,8 @@ use super::query::Query;
 use super::reply;
 use crate::api::auth::Reach;
 use crate::app::App;
-use crate::engine::{Engine, Metered, ReadAt};
+use crate::engine::{Engine, ReadAt};
+use crate::metering::{self, Meter, Metered};
 use crate::scope::Scope;
 
 /// All entitlements of an account.
@@ -122,17 +123,15 @@ async fn usage<'a>(
     resolution: &Resolution,
     (catalog, at): (&'a Catalog, Timestamp),
 ) -> Result<BTreeMap<&'a str, u64>, ApiError> {
-    let mut all = BTreeMap::new();
-    for feature in catalog.features.values() {
-        if !matches!(feature.kind, FeatureKind::Metered(_)) {
-            continue;
-        }
+    let features: Vec<_> = catalog.features.values().collect();
+    let mut meters = Vec::with_capacity(features.len());
+    for feature in &features {
         let metered = Metered { account, feature, requested: 0, consume: false, at };
-        if let Some(usage) = engine.usage(resolution, metered).await? {
-            all.insert(feature.key.as_str(), usage.used);
-        }
+        meters.push(Meter::of(engine, resolution, metered).await?);
     }
-    Ok(all)
+    let usages = metering::usages(engine, &meters).await?;
+    let used = features.iter().zip(usages);
+    Ok(used.filter_map(|(feature, usage)| Some((feature.key.as_str(), usage?.used))).collect())
 }
 
 fn rendered(

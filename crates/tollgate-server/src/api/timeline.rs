@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Serialize;
 use tollgate_domain::entitlement::timeline::{self, Span, Timeline};
@@ -13,6 +13,7 @@ use tollgate_domain::{Catalog, Timestamp};
 use super::error::ApiError;
 use super::explain::Source;
 use super::limits::Class;
+use super::path::PathParameter;
 use super::query::Query;
 use super::reply;
 use crate::api::auth::Reach;
@@ -64,7 +65,7 @@ pub struct SpanOut<'a> {
 /// `GET /api/v1/accounts/{id}/timeline`
 pub async fn show(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    PathParameter(id): PathParameter,
     request: Request,
 ) -> Result<Response, ApiError> {
     let caller = app.authenticate(request.headers(), Scope::Check, Reach::Named).await?;

@@ -3,7 +3,7 @@
 
 use tollgate_domain::catalog::FeatureKind;
 use tollgate_domain::entitlement::forecast::{self, PendingChange};
-use tollgate_domain::entitlement::{Answer, Resolution, Usage};
+use tollgate_domain::entitlement::{Answer, CountedSince, Resolution, Usage};
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, FeatureKey, SubscriptionId};
 use tollgate_domain::{Finding, Timestamp};
@@ -44,7 +44,7 @@ impl Asking {
         account: &AccountId,
         at: Option<At>,
     ) -> anyhow::Result<Resolved> {
-        let at = at.map_or(self.now, |at| at.instant(self.now));
+        let at = at.map_or(Ok(self.now), |at| at.instant(self.now))?;
         let mut facts =
             facts::load(&self.db, account, Window::at(at, self.now, &self.config.catalog)).await?;
         let open = facts.findings.values().filter(|one| one.closed_at.is_none());
@@ -87,14 +87,35 @@ impl Asking {
         let resolution = &resolved.resolution;
         let usage = match known.kind {
             FeatureKind::Metered(period) => {
-                let (start, resets_at) = resolution.meter_span(period, resolved.at);
-                let used = usage::find(&self.db, account, feature, start).await?;
-                Some(Usage { used, counted: false, resets_at })
+                let span = resolution.meter_span(period, resolved.at);
+                let counters = usage::find(&self.db, account, feature, span.reach).await?;
+                let mut since = CountedSince::start_of(span);
+                while let Some(before) = since.undecided(&counters) {
+                    let earlier = self.resolution_at(account, before).await?;
+                    since = since.go_back(earlier.meter_span(period, before));
+                }
+                let used = since.used(&counters, resolved.at);
+                Some(Usage { used, counted: false, resets_at: span.end })
             }
             FeatureKind::Boolean | FeatureKind::Limit => None,
         };
         tollgate_domain::answer(resolution, catalog, feature.as_str(), requested, usage)
             .map_err(|_| self.unknown_feature(feature).into())
+    }
+
+    /// The entitlements of an account at an instant, nothing beside.
+    async fn resolution_at(
+        &self,
+        account: &AccountId,
+        at: Timestamp,
+    ) -> anyhow::Result<Resolution> {
+        let catalog = &self.config.catalog;
+        let facts = facts::load(&self.db, account, Window::at(at, self.now, catalog)).await?;
+        Ok(if at < self.now {
+            tollgate_domain::resolve(&facts.as_of(at), catalog, at)
+        } else {
+            forecast::forecast(&facts, catalog, at)
+        })
     }
 
     fn unknown_feature(&self, feature: &FeatureKey) -> super::Usage {

@@ -4,6 +4,10 @@
 use tollgate_domain::Timestamp;
 use tollgate_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 
+use super::Usage;
+
+const OUT_OF_BOUNDS: &str = "a time must lie between the beginning of the year 1 and 9999-12-30";
+
 /// An instant as it was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
@@ -14,11 +18,15 @@ pub(super) enum At {
 }
 
 impl At {
-    /// The instant meant.
-    pub(super) const fn instant(self, now: Timestamp) -> Timestamp {
+    /// The instant meant. Error: one that no [`Timestamp`] has.
+    pub(super) fn instant(self, now: Timestamp) -> Result<Timestamp, Usage> {
         match self {
-            Self::Instant(instant) => instant,
-            Self::FromNow(millis) => now.plus_ms(millis),
+            Self::Instant(instant) => Ok(instant),
+            Self::FromNow(millis) => {
+                let instant = now.plus_ms(millis);
+                let exact = instant.millis().checked_sub(now.millis()) == Some(millis);
+                if exact { Ok(instant) } else { Err(Usage(OUT_OF_BOUNDS.to_owned())) }
+            }
         }
     }
 }
@@ -35,7 +43,7 @@ pub(super) fn parse(text: &str) -> Result<At, String> {
     let Some((sign, rest)) = relative else {
         return Timestamp::parse(text)
             .map(At::Instant)
-            .map_err(|_| format!("{text:?} is neither a time such as 2026-11-21T10:00:00Z nor one from now such as +26h or -2d"));
+            .map_err(|_| format!("{text:?} is neither a time such as 2026-11-21T10:00:00Z nor one from now such as +26h or -2d; {OUT_OF_BOUNDS}"));
     };
     if rest.is_empty() && text != "now" {
         return Err("a number and a unit are missing after the sign, as in +26h".to_owned());
@@ -116,12 +124,17 @@ mod tests {
             ("+1ms", "2026-11-21T10:00:00.001Z"),
             ("2026-12-24T18:00:00+01:00", "2026-12-24T17:00:00Z"),
         ] {
-            assert_eq!(parse(text).unwrap().instant(now).to_string(), instant, "{text}");
+            assert_eq!(parse(text).unwrap().instant(now).unwrap().to_string(), instant, "{text}");
         }
         for text in ["", "+", "-", "26h", "+h", "+26", "+26x", "+2.5h", "tomorrow", "2026-12-24"] {
             assert!(parse(text).is_err(), "{text}");
         }
-        assert_eq!(parse("+99999999999999w").unwrap().instant(now), Timestamp::MAX);
+        for text in ["+99999999999999w", "-99999999999999w", "+9999999d", "-9999999d"] {
+            assert!(parse(text).unwrap().instant(now).is_err(), "{text}");
+        }
+        for (text, is_in) in [("9999-12-31T00:00:00Z", false), ("9999-12-30T00:00:00Z", true)] {
+            assert_eq!(parse(text).is_ok(), is_in, "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use tollgate_domain::ids::{AccountId, SubscriptionId};
+use tollgate_store::accounts;
 
 use super::context::{Context, block_on};
 use super::output::{FAINT, GOOD, NOTICE, STRONG, styled};
@@ -50,29 +51,38 @@ pub(super) fn run(context: &Context, args: &DuplicatesArgs) -> Outcome {
 async fn work(context: &Context, args: &DuplicatesArgs, app: &App) -> Outcome {
     let Some(account) = &args.account else {
         let found = all(app, None).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        return show(context, &found, None);
+        return show(context, None, &found, None);
     };
     let keep = args.keep.as_ref();
-    let mut done = None;
-    if args.apply {
-        let choice = DuplicateChoice { account, keep, credit: args.refund };
-        done = Some(app.end_duplicates(&choice).await.context("they could not be ended")?);
+    if accounts::revision(&app.engine.db, account).await?.is_none() {
+        return Err(anyhow::anyhow!("there is no account {account}"));
     }
-    let found_now = match &done {
-        Some(_) => Vec::new(),
-        None => app.duplicates(account, keep).await?,
-    };
-    let before = done.as_ref().map_or(&found_now, |done| &done.before);
+    let mut before = app.duplicates(account, keep).await?;
+    let mut done = None;
+    // Where there is nothing to end, no key is needed for it.
+    if args.apply && before.is_empty() {
+        done = Some(Ended::default());
+    } else if args.apply {
+        let choice = DuplicateChoice { account, keep, credit: args.refund };
+        let ended = app.end_duplicates(&choice).await.context("they could not be ended")?;
+        before.clone_from(&ended.before);
+        done = Some(ended);
+    }
     let mut found = Vec::new();
     if !before.is_empty() {
-        let subscriptions = shown(&app.config.catalog, before, args.refund);
+        let subscriptions = shown(&app.config.catalog, &before, args.refund);
         found.push(AccountOut { account_id: account.to_string(), subscriptions });
     }
-    show(context, &found, done.as_ref())
+    show(context, Some(account), &found, done.as_ref())
 }
 
 /// What was found, and what was done about it; `None`: nothing was to be done.
-fn show(context: &Context, found: &[AccountOut], done: Option<&Ended>) -> Outcome {
+fn show(
+    context: &Context,
+    account: Option<&AccountId>,
+    found: &[AccountOut],
+    done: Option<&Ended>,
+) -> Outcome {
     let texts = |ids: &[SubscriptionId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     let ended = done.map(|done| texts(&done.ended)).unwrap_or_default();
     let left = done.map(|done| texts(&done.left)).unwrap_or_default();
@@ -81,7 +91,9 @@ fn show(context: &Context, found: &[AccountOut], done: Option<&Ended>) -> Outcom
         serde_json::json!({"data": found, "applied": applied, "ended": ended, "left": left});
     context.output.either(&value, || {
         if found.is_empty() {
-            return "no account has two subscriptions that give plans".to_owned();
+            let who = account.map_or("no account", AccountId::as_str);
+            let has = if account.is_some() { "does not have" } else { "has" };
+            return format!("{who} {has} two subscriptions that give plans");
         }
         let lines = found.iter().flat_map(|account| {
             let head = styled(STRONG, &account.account_id);

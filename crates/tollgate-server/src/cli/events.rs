@@ -124,14 +124,14 @@ fn status(text: &str) -> Result<EventStatus, String> {
 }
 
 impl FilterArgs {
-    fn filter(&self, now: Timestamp) -> EventFilter {
-        EventFilter {
+    fn filter(&self, now: Timestamp) -> Result<EventFilter, Usage> {
+        Ok(EventFilter {
             status: self.status,
             event_type: self.event_type.clone(),
             account: self.account.clone(),
-            from: self.from.map(|at| at.instant(now)),
-            until: self.until.map(|at| at.instant(now)),
-        }
+            from: self.from.map(|at| at.instant(now)).transpose()?,
+            until: self.until.map(|at| at.instant(now)).transpose()?,
+        })
     }
 
     const fn is_empty(&self) -> bool {
@@ -148,7 +148,7 @@ pub(super) fn run(context: &Context, command: EventsCommand) -> Outcome {
         let asking = Asking::open(context).await?;
         match command {
             EventsCommand::List { filter, limit, cursor } => {
-                let filter = filter.filter(asking.now);
+                let filter = filter.filter(asking.now)?;
                 list(context, &asking, &filter, cursor.as_deref(), limit).await
             }
             EventsCommand::Show { id, raw } => show(context, &asking, &id, raw).await,
@@ -401,7 +401,7 @@ async fn replay(
         let what = "name events by id, or give a filter such as --status failed; not both";
         return Err(Usage(what.to_owned()).into());
     }
-    let filter = filter.filter(asking.now);
+    let filter = filter.filter(asking.now)?;
     let chosen = chosen(asking, ids, &filter).await?;
     if dry_run {
         let value = json!({"dryRun": true, "events": chosen.len(), "ids": chosen});

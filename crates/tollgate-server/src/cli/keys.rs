@@ -89,7 +89,7 @@ async fn create(context: &Context, config: &Config, db: &Db, mut args: CreateArg
     args.scopes.sort_unstable();
     args.scopes.dedup();
     let now = context.clock.now();
-    let expires_at = args.expires.map(|at| at.instant(now));
+    let expires_at = args.expires.map(|at| at.instant(now)).transpose()?;
     if expires_at.is_some_and(|end| end <= now) {
         return Err(Usage("--expires lies in the past".to_owned()).into());
     }

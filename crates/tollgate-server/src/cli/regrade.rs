@@ -10,8 +10,8 @@ use tollgate_domain::regrade::Terms;
 
 use super::context::{Context, block_on};
 use super::output::{FAINT, GOOD, NOTICE, STRONG, styled};
-use super::{Ending, Outcome};
-use crate::regrade::{self, Order, Report};
+use super::{Ending, Outcome, Usage};
+use crate::regrade::{self, Order, RegradeError, Report};
 use crate::run::QueueOnly;
 
 /// What is to be decided again.
@@ -67,7 +67,10 @@ async fn carry_out(context: &Context, args: &RegradeArgs) -> anyhow::Result<Repo
     let done = regrade::regrade(&engine.app, order, |so_far| bar.set_position(so_far)).await;
     bar.finish_and_clear();
     engine.end().await;
-    Ok(done?)
+    done.map_err(|error| match error {
+        RegradeError::Terms(refused) => Usage(refused.to_string()).into(),
+        RegradeError::Store(error) => error.into(),
+    })
 }
 
 /// The report for people.

@@ -34,8 +34,8 @@ pub(super) fn run(context: &Context, args: &TimelineArgs) -> Outcome {
 async fn show(context: &Context, args: &TimelineArgs) -> Outcome {
     let asking = Asking::open(context).await?;
     let now = asking.now;
-    let from = args.from.map_or(now.plus_days(-DEFAULT_DAYS), |at| at.instant(now));
-    let to = args.to.map_or(now.plus_days(DEFAULT_DAYS), |at| at.instant(now));
+    let from = args.from.map_or(Ok(now.plus_days(-DEFAULT_DAYS)), |at| at.instant(now))?;
+    let to = args.to.map_or(Ok(now.plus_days(DEFAULT_DAYS)), |at| at.instant(now))?;
     if from >= to {
         return Err(Usage(format!("--from ({from}) must be before --to ({to})")).into());
     }

@@ -195,7 +195,7 @@ fn generated(
         print_note(styled(FAINT, text));
     }
     let now = context.clock.now();
-    let ends_at = args.at.map_or(now, |at| at.instant(now));
+    let ends_at = args.at.map_or(Ok(now), |at| at.instant(now))?;
     let seed = args.seed.unwrap_or_else(|| u64::try_from(now.millis()).unwrap_or_default());
     let tellings = usize::try_from(args.times)?;
     let mut told: Vec<Vec<StripeEvent>> = Vec::with_capacity(tellings);

@@ -172,7 +172,16 @@ fn owner_unknown(seen: &Observation) -> Option<Finding> {
             );
             (runs, "runs, and nothing says for which account")
         }
-        _ => (is_paid(seen), "paid, and nothing says for which account"),
+        Seen::Invoice(_)
+        | Seen::Session(_)
+        | Seen::Customer(_)
+        | Seen::Schedule(_)
+        | Seen::InvoicePayment(_)
+        | Seen::Adjustment(_)
+        | Seen::CatalogObject(_)
+        | Seen::EntitlementSummary(_) => {
+            (is_paid(seen), "paid, and nothing says for which account")
+        }
     };
     matters.then(|| Finding::new(FindingCode::OwnerUnknown, subject, seen.at, detail))
 }

@@ -150,6 +150,26 @@ fn exit_codes_tell_usage_from_failure() {
 }
 
 #[test]
+fn what_was_mistyped_is_told_as_such_and_what_is_not_there_as_that() {
+    let database = TestDatabase::sqlite();
+    let place = Place::on(&database);
+    place.done("migrate up");
+    for (line, code, told) in [
+        ("relink sub_1 --to acme --reason x", 2, "reason"),
+        ("regrade --reason x", 2, "reason"),
+        ("why acme --at +9999999d", 2, "between the beginning of the year 1 and 9999-12-30"),
+        ("why acme --at -9999999d", 2, "between the beginning of the year 1 and 9999-12-30"),
+        ("why acme --at 9999-12-31T00:00:00Z", 2, "the year 1 and 9999-12-30"),
+        ("duplicates nobody --apply", 1, "there is no account nobody"),
+        ("duplicates nobody", 1, "there is no account nobody"),
+    ] {
+        let ended = place.run(line);
+        assert_eq!(ended.code, code, "{line}: {ended:?}");
+        assert!(ended.stderr.contains(told), "{line}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_faulty_configuration_is_told_whole_and_refused_by_serve() {
     let mut place = Place::with(&[("ENABLE_BILLING", "yes"), ("STRIPE_SECRET_KEY", "sk_test_...")]);
     let checked = place.run("config check --json");

@@ -15,6 +15,7 @@ mod findings;
 mod hostile;
 mod intake;
 mod loads;
+mod metering;
 mod modes;
 mod owners;
 mod poison;

@@ -1,6 +1,7 @@
 //! Heads, lists and the removal of accounts; schedules.
 
 use tollgate_domain::change::{Actor, Change, JournalEntry};
+use tollgate_domain::entitlement::MeterSpan;
 use tollgate_domain::ids::{AccountId, EventId, FeatureKey};
 use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::inbox::EventStatus;
@@ -74,7 +75,10 @@ on_both! {
         };
         keys::insert(db, &key).await.unwrap();
         let feature = FeatureKey::parse("analyses").unwrap();
-        usage::consume(db, &id, &feature, at(0), (1, None)).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        let span = MeterSpan { start: at(0), end: at(9), reach: at(0), is_billed: false };
+        usage::add(&mut tx, (&id, &feature), span, 1, at(0)).await.unwrap();
+        tx.commit().await.unwrap();
         let mut event = sample::event("evt_1", EventStatus::Processed);
         event.outcome.account = Some(id.clone());
         let entry = JournalEntry {

@@ -1,6 +1,10 @@
 //! Usage counters.
 
-use tollgate_domain::ids::FeatureKey;
+use std::collections::BTreeSet;
+
+use tollgate_domain::Timestamp;
+use tollgate_domain::entitlement::{Counter, MeterSpan};
+use tollgate_domain::ids::{AccountId, FeatureKey};
 use tollgate_store::{Db, usage};
 
 use crate::sample::{account, at};
@@ -9,30 +13,54 @@ fn feature(key: &str) -> FeatureKey {
     FeatureKey::parse(key).unwrap()
 }
 
+fn span(start: Timestamp) -> MeterSpan {
+    MeterSpan { start, end: start.plus_days(30), reach: start.plus_days(-30), is_billed: true }
+}
+
+/// Counts units if the total stays within a limit, as one transaction; the total, if they were.
+async fn count(
+    db: &Db,
+    (account, feature): (&AccountId, &FeatureKey),
+    start: Timestamp,
+    (quantity, limit): (u64, u64),
+) -> Option<u64> {
+    db.write(|mut tx| async move {
+        usage::lock(&mut tx, &BTreeSet::from([(account, feature)])).await?;
+        let counters = usage::find_in(&mut tx, account, feature, start).await?;
+        let used: u64 = counters.iter().map(|one| one.quantity).sum();
+        if used + quantity > limit {
+            return Ok((tx, None));
+        }
+        usage::add(&mut tx, (account, feature), span(start), quantity, start).await?;
+        Ok((tx, Some(used + quantity)))
+    })
+    .await
+    .unwrap()
+}
+
 on_both! {
-    a_counter_never_passes_its_limit: |db| async {
-        let acme = account("acme");
-        let consume = async |quantity, limit| {
-            usage::consume(db, &acme, &feature("analyses"), at(0), (quantity, limit)).await.unwrap()
+    counters_add_up_by_account_feature_and_period: |db| async {
+        let (acme, beta) = (account("acme"), account("beta"));
+        let (analyses, exports) = (feature("analyses"), feature("exports"));
+        let count = async |account: &AccountId, feature: &FeatureKey, start, quantity| {
+            count(db, (account, feature), at(start), (quantity, 15)).await
         };
-        assert_eq!(consume(6, Some(5)).await, None, "also the first time");
-        assert_eq!(consume(3, Some(5)).await, Some(3));
-        assert_eq!(consume(3, Some(5)).await, None);
-        assert_eq!(consume(2, Some(5)).await, Some(5));
-        assert_eq!(consume(0, Some(5)).await, Some(5));
-        assert_eq!(consume(1, Some(4)).await, None, "a smaller plan keeps the count");
-        assert_eq!(consume(10, None).await, Some(15));
-        assert_eq!(consume(u64::MAX, None).await, None, "nothing overflows");
-        assert_eq!(usage::find(db, &acme, &feature("analyses"), at(0)).await.unwrap(), 15);
-        assert_eq!(usage::find(db, &acme, &feature("analyses"), at(1)).await.unwrap(), 0);
-        usage::consume(db, &acme, &feature("exports"), at(50), (1, None)).await.unwrap();
+        assert_eq!(count(&acme, &analyses, 0, 16).await, None);
+        assert_eq!(count(&acme, &analyses, 0, 3).await, Some(3));
+        assert_eq!(count(&acme, &analyses, 0, 0).await, Some(3));
+        assert_eq!(count(&acme, &analyses, 0, 12).await, Some(15));
+        let counter = Counter {
+            period_start: at(0), period_end: span(at(0)).end, quantity: 15, last_used_at: at(0),
+        };
+        assert_eq!(usage::find(db, &acme, &analyses, at(0)).await.unwrap(), [counter]);
+        assert_eq!(usage::find(db, &acme, &analyses, at(1)).await.unwrap(), []);
+        count(&acme, &exports, 50, 1).await;
         let all = usage::list(db, &acme, at(0)).await.unwrap();
         let all: Vec<_> =
             all.iter().map(|one| (one.feature.as_str(), one.period_start, one.quantity)).collect();
         assert_eq!(all, [("analyses", at(0), 15), ("exports", at(50), 1)]);
         assert_eq!(usage::list(db, &acme, at(1)).await.unwrap().len(), 1);
-        let beta = account("beta");
-        usage::consume(db, &beta, &feature("exports"), at(60), (2, None)).await.unwrap();
+        count(&beta, &exports, 60, 2).await;
         let both = [beta.clone(), account("none"), acme.clone()];
         let many = usage::list_many(db, &both, at(50)).await.unwrap();
         assert_eq!(many.keys().collect::<Vec<_>>(), [&acme, &beta]);
@@ -41,13 +69,12 @@ on_both! {
         assert!(usage::list_many(db, &[], at(0)).await.unwrap().is_empty());
     }
 
-    callers_at_once_do_not_pass_it_either: |db| async {
+    callers_at_once_see_each_others_counts: |db| async {
         let calls: Vec<_> = (0..40).map(|_| {
             let db = Db::clone(db);
             tokio::spawn(async move {
-                usage::consume(&db, &account("acme"), &feature("analyses"), at(0), (1, Some(25)))
-                    .await
-                    .unwrap()
+                let names = (&account("acme"), &feature("analyses"));
+                count(&db, names, at(0), (1, 25)).await
             })
         }).collect();
         let mut totals = Vec::new();

@@ -8,8 +8,8 @@ use super::*;
 fn ask(scenario: &str, at: &str, feature: &str, requested: u64, used: Option<u64>) -> String {
     let (catalog, facts) = read(scenario);
     let resolution = resolve(&facts, &catalog, time(at));
-    let (_, resets_at) =
-        resolution.meter_span(crate::catalog::MeterPeriod::CalendarMonth, time(at));
+    let month = crate::catalog::MeterPeriod::CalendarMonth;
+    let resets_at = resolution.meter_span(month, time(at)).end;
     let usage = used.map(|used| Usage { used, counted: false, resets_at });
     let answer = answer(&resolution, &catalog, feature, requested, usage).unwrap();
     assert!(answer.message.ends_with('.'), "{}", answer.message);

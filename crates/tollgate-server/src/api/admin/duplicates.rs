@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tollgate_domain::duplicates::{Duplicate, NotOurs};
@@ -15,6 +15,7 @@ use tollgate_store::findings::{self, FindingFilter};
 use crate::api::auth::Reach;
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
+use crate::api::path::PathParameter;
 use crate::api::query::Query;
 use crate::api::{body, reply};
 use crate::app::App;
@@ -204,7 +205,7 @@ pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Respo
 /// `POST /admin/duplicates/{accountId}/resolve`
 pub async fn resolve(
     State(app): State<Arc<App>>,
-    Path(account): Path<String>,
+    PathParameter(account): PathParameter,
     request: Request,
 ) -> Result<Response, ApiError> {
     let caller = app.authenticate(request.headers(), Scope::Admin, Reach::Named).await?;

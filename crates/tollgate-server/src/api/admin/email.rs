@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tollgate_domain::ids::AccountId;
@@ -12,6 +12,7 @@ use tollgate_domain::verified_email;
 use crate::api::auth::Reach;
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
+use crate::api::path::PathParameter;
 use crate::api::query::Query;
 use crate::api::{body, reply};
 use crate::app::App;
@@ -44,7 +45,7 @@ pub struct EmailOut {
 /// `PUT /admin/accounts/{id}/email`
 pub async fn set(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    PathParameter(id): PathParameter,
     request: Request,
 ) -> Result<Response, ApiError> {
     let caller = app.authenticate(request.headers(), Scope::Admin, Reach::Named).await?;

@@ -135,7 +135,10 @@ pub async fn runs(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let mut query = Query::parse(request.uri().query());
     let (limit, before) = (query.number("limit"), query.text("before"));
     query.finish()?;
-    let limit = limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::field("limit", format!("must be from 1 to {LIMIT_MAX}")));
+    }
     let before = before.as_deref().map_or(Ok(Timestamp::MAX), Timestamp::parse);
     let before = before.map_err(|error| ApiError::field("before", error.to_string()))?;
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tollgate_domain::Catalog;
@@ -13,6 +13,7 @@ use tollgate_stripe::client::checkout::SessionState;
 
 use super::{account, answer, caller, interval, plan, quantity, read};
 use crate::api::error::{ApiError, FieldError};
+use crate::api::path::PathParameter;
 use crate::app::App;
 use crate::billing::checkout::{AddOn, PlanPurchase};
 use crate::billing::customer::Buyer;
@@ -192,7 +193,7 @@ fn is_email(text: &str) -> bool {
 /// `POST /api/v1/billing/checkout/{sessionId}/sync`
 pub async fn sync(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    PathParameter(id): PathParameter,
     request: Request,
 ) -> Result<Response, ApiError> {
     let caller = caller(&app, request.headers()).await?;

@@ -57,7 +57,7 @@ async fn compare(context: &Context, args: &WhatIfArgs) -> Outcome {
     let comparison = Comparison {
         today: &asking.config.catalog,
         proposed: &proposed,
-        at: args.at.map_or(asking.now, |at| at.instant(asking.now)),
+        at: args.at.map_or(Ok(asking.now), |at| at.instant(asking.now))?,
         now: asking.now,
         samples_max: args.samples,
     };

@@ -4,6 +4,7 @@
 use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};
 
+use super::super::Usage;
 use super::send::Report;
 use super::{Asked, TriggerArgs};
 use crate::cli::context::{Context, block_on};
@@ -27,7 +28,8 @@ pub(super) fn tell(
     };
     let now = context.clock.now();
     // The sandbox tells what has happened, not what will.
-    let ahead = args.at.is_some_and(|at| at.instant(now) > now);
+    let at = args.at.map(|at| at.instant(now)).transpose()?;
+    let ahead = at.is_some_and(|at| at > now);
     let elsewhere = ahead || args.url.is_some() || args.secret.is_some() || args.times > TIMES_MAX;
     if elsewhere || context.variable("TOLLGATE_URL")?.is_some() {
         return Ok(None);
@@ -38,14 +40,14 @@ pub(super) fn tell(
         if !sandbox.is_up().await {
             return Ok(None);
         }
-        let told = sandbox.post("/scenario", &body(context, args, story)).await?;
+        let told = sandbox.post("/scenario", &body(context, args, story)?).await?;
         let attempts = told.get("deliveries").and_then(Value::as_array);
         let attempts = attempts.map(Vec::as_slice).unwrap_or_default();
         Ok(Some(Report::told(sandbox.base(), attempts)))
     })?
 }
 
-fn body(context: &Context, args: &TriggerArgs, (what, name): (&str, &str)) -> Value {
+fn body(context: &Context, args: &TriggerArgs, (what, name): (&str, &str)) -> Result<Value, Usage> {
     let now = context.clock.now();
     let seed = args.seed.unwrap_or_else(|| u64::try_from(now.millis()).unwrap_or_default());
     let mut body = json!({
@@ -65,7 +67,7 @@ fn body(context: &Context, args: &TriggerArgs, (what, name): (&str, &str)) -> Va
         optional.insert("plan".to_owned(), plan.as_str().into());
     }
     if let Some(at) = args.at {
-        optional.insert("atMs".to_owned(), at.instant(now).millis().into());
+        optional.insert("atMs".to_owned(), at.instant(now)?.millis().into());
     }
     if let Some(version) = args.api_version {
         optional.insert("apiVersion".to_owned(), version.as_str().into());
@@ -73,5 +75,5 @@ fn body(context: &Context, args: &TriggerArgs, (what, name): (&str, &str)) -> Va
     if let Some(fields) = body.as_object_mut() {
         fields.extend(optional);
     }
-    body
+    Ok(body)
 }

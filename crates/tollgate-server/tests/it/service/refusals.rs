@@ -77,6 +77,38 @@ async fn every_mistake_has_its_status_and_code() {
     app.stop().await;
 }
 
+#[tokio::test]
+async fn a_path_that_is_no_text_and_a_limit_out_of_bounds_are_refused_like_all_else() {
+    let database = TestDatabase::sqlite();
+    let environment = vec![("STRIPE_SECRET_KEY".into(), "sk_test_tollgate_refusals".into())];
+    let app = TestApp::start_with(&database, Settings { environment, ..Settings::default() }).await;
+    let key = app.make_key(&[Scope::Check, Scope::Billing, Scope::Admin], None).await;
+    let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
+    for (method, path, field) in [
+        ("GET", "/api/v1/accounts/%ff/timeline", "path"),
+        ("POST", "/api/v1/billing/checkout/%ff/sync", "path"),
+        ("POST", "/admin/duplicates/%ff/resolve", "path"),
+        ("PUT", "/admin/accounts/%ff/email", "path"),
+        ("GET", "/docs/%ff", "path"),
+        ("GET", "/admin/reconcile/runs?limit=0", "limit"),
+        ("GET", "/admin/reconcile/runs?limit=9223372036854775808", "limit"),
+        ("GET", "/admin/reconcile/runs?limit=-1", "limit"),
+        ("GET", "/admin/findings?limit=0", "limit"),
+    ] {
+        let answer = app.request(method, path, &headers, "{}").await;
+        let case = format!("{method} {path}: {}", answer.text);
+        assert_eq!(answer.status, 400, "{case}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{case}");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{case}");
+        assert_eq!(
+            answer.field("requestId"),
+            answer.headers["x-request-id"].to_str().unwrap(),
+            "{case}"
+        );
+    }
+    app.stop().await;
+}
+
 /// Every route that takes a JSON body, and one that would do.
 const BODIES: [(&str, &str, &str); 12] = [
     ("POST", "/api/v1/feature-check", r#"["acme","weekly_digest",1,false]"#),
