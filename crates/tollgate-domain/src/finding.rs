@@ -132,8 +132,8 @@ impl FindingCode {
                  news came."
             }
             Self::SubscriptionUnclear => {
-                "What is known of a subscription is contradictory or incomplete and Stripe has not \
-                 been asked, or its status is unknown."
+                "What is known of a subscription is contradictory, incomplete or nothing at all, and \
+                 Stripe has not been asked; or its status is unknown."
             }
             Self::DuplicateSubscription => "Two live subscriptions give plans to one account.",
             Self::OtherMode => "Stripe events of the other mode (test or live) arrive.",
@@ -220,6 +220,9 @@ pub struct UnknownCode {
     /// The text, cut to 80 characters.
     pub text: String,
 }
+
+/// How long the other events of a paid checkout may take.
+const UNHEARD_HOURS: i64 = 1;
 
 /// One matter an operator must hear of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -319,6 +322,14 @@ fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, 
         schedule::stale(facts, now).into_iter().filter_map(|id| stale_finding(id, facts, now));
     let unclear = facts.subscriptions.values().filter(|one| runs(one, facts, now));
     let unclear = unclear.filter_map(|one| unclear_finding(one, now));
+    let matters = facts.purchases.values().filter(|one| one.relevance().includes(now));
+    let unheard = matters.filter_map(|one| {
+        let since = unheard_since(one, facts).filter(|since| *since <= now)?;
+        let id = one.subscription.as_ref()?.as_str();
+        let what = format!("{} was paid, and nothing else came of its subscription", one.id);
+        Some(Finding::new(FindingCode::SubscriptionUnclear, id, since, what))
+    });
+    let unclear = unclear.chain(unheard);
     let bought = facts.purchases.values();
     let bought = bought.filter_map(|purchase| about_purchase(purchase, facts, catalog, now));
     for finding in
@@ -447,6 +458,17 @@ fn stale_finding(id: &SubscriptionId, facts: &Facts, now: Timestamp) -> Option<F
         format!("active, and holds on stale evidence since {since}")
     };
     Some(Finding::new(FindingCode::StaleSubscription, id.as_str(), since, detail))
+}
+
+/// Since when, or from when on, it is to be told that of the subscription a checkout paid for nothing
+/// else came: neither its events nor its invoices, so it gives nothing.
+pub(crate) fn unheard_since(purchase: &Purchase, facts: &Facts) -> Option<Timestamp> {
+    let id =
+        purchase.subscription.as_ref().filter(|_| purchase.mode == SessionMode::Subscription)?;
+    let is_known = facts.subscriptions.contains_key(id)
+        || facts.invoices.values().any(|one| one.subscription.as_ref() == Some(id));
+    let since = purchase.paid_at?.plus_hours(UNHEARD_HOURS);
+    (!is_known).then_some(since)
 }
 
 fn unclear_finding(subscription: &Subscription, now: Timestamp) -> Option<Finding> {

@@ -8,6 +8,7 @@ use crate::change::{Change, Decision};
 use crate::entitlement::resolve::{grace_windows, grant_ends};
 use crate::entitlement::stale::overdue_since;
 use crate::facts::Facts;
+use crate::finding;
 use crate::ids::{FactId, SubscriptionId};
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::time::Timestamp;
@@ -69,6 +70,8 @@ pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Time
     let bought = facts.purchases.values().flat_map(|purchase| grant_ends(purchase, facts, catalog));
     let stale = facts.subscriptions.values().filter_map(|one| overdue_since(one, facts));
     let unclear = facts.subscriptions.values().filter_map(Subscription::unclear_since);
+    let unheard = facts.purchases.values().filter_map(|one| finding::unheard_since(one, facts));
+    let unclear = unclear.chain(unheard);
     graces.chain(own).chain(bought).chain(stale).chain(unclear).filter(|end| *end > now).min()
 }
 

@@ -22,6 +22,7 @@
 //! buy c1 pro paid=3d failed=4d amount=19000 price=price_pro,price_trial*2 subtotal=100 currency=eur
 //! buy c1 - paid=3d product=prod_pro names_owner   (no claim; a line of an unknown price)
 //! buy c1 badge paid=3d amount=499 wearer          (a member is named)
+//! buy c1 - paid=3d subscription of=s1             (the checkout of a subscription)
 //! refund r1 c1 500 succeeded @4d                  (also dispute, charge)
 //! ```
 
@@ -386,7 +387,7 @@ impl<'l> Line<'l> {
             },
             names_owner: self.has("names_owner"),
             member: self.has("wearer").then(|| MemberId::parse("m").unwrap()),
-            subscription: None,
+            subscription: self.values.get("of").map(|id| SubscriptionId::parse(id).unwrap()),
             payment_intent: Some(ObjectId::parse(&format!("pi_{id}")).unwrap()),
             lines: self.lines(),
             amounts: ["subtotal", "amount"].into_iter().filter_map(|key| self.money(key)).collect(),

@@ -206,7 +206,8 @@ impl InvoicePayment {
 impl Purchase {
     /// When it can matter: a session that ran out unpaid never does; plans that were sold until they
     /// end; what was meant for us and nobody has confirmed for ever, and so a badge that nobody can
-    /// wear. A badge is no plan, and what a subscription's checkout sold is the subscription's.
+    /// wear. A badge is no plan, and what a subscription's checkout sold is the subscription's, which
+    /// speaks for itself after a while.
     pub fn relevance(&self) -> Relevance {
         match (self.paid_at, self.failed_at) {
             (Some(paid_at), failed_at) => Relevance {
@@ -222,8 +223,11 @@ impl Purchase {
     /// When everything it gave is over, with time for whoever tells of the end. Without an end where
     /// a catalog may still confirm a line of it.
     fn given_until(&self, paid_at: Timestamp) -> Timestamp {
-        if self.mode != SessionMode::Payment {
-            return Timestamp::MIN;
+        match self.mode {
+            SessionMode::Payment => {}
+            // Until then it is told where nothing else came of the subscription.
+            SessionMode::Subscription => return paid_at.plus_days(TELLING_DAYS),
+            SessionMode::Setup => return Timestamp::MIN,
         }
         let whole = self.sales.iter().any(|sale| sale.line.is_none());
         let meant = self.names_owner || self.kind != PurchaseKind::Other;

@@ -48,6 +48,11 @@ fn what_is_paid_and_grants_nothing_is_open() {
         ("sub s premium active @0d\nsub s basic active @1d cut", &[]),
         ("sub s premium canceled @0d cut", &[]),
         ("sub s premium weird @0d", &["subscription_unclear/s"]),
+        ("buy c1 - paid=4d subscription of=s", &["subscription_unclear/s"]),
+        ("buy c1 - subscription of=s", &[]),
+        ("buy c1 - paid=4d subscription of=s\nsub s premium active @4d", &[]),
+        ("buy c1 - paid=4d subscription of=s\nsub s premium canceled @4d", &[]),
+        ("buy c1 - paid=4d subscription of=s\ninvoice i1 s paid @4d for=si/premium:0d..30d", &[]),
         ("buy c1 badge paid=3d amount=499 wearer", &[]),
     ];
     for (scenario, expected) in table {
