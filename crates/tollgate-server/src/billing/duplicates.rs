@@ -98,7 +98,13 @@ impl App {
         credit: bool,
     ) -> Result<(), BillingError> {
         if !present.subscription.status.is_terminal() {
-            self.take_back_pending(stripe, present).await?;
+            if self.take_back_pending(stripe, present).await? {
+                let (now, _) = stripe.subscription(&present.id).await?;
+                if now.items != present.subscription.items {
+                    // The change was paid in between: what is unused is more than was shown.
+                    return Err(BillingError::Contended);
+                }
+            }
             let unused = duplicate.paid.as_ref().map(|paid| paid.unused);
             if let Some(unused) = unused.filter(|unused| credit && unused.amount_minor > 0) {
                 self.credit(stripe, present, unused).await?;

@@ -70,8 +70,15 @@ impl App {
                 }
                 Ok(true)
             }
-            // Paid, or void by now.
-            Err(StripeError::Refused { .. }) => Ok(true),
+            Err(error @ StripeError::Refused { .. }) => {
+                let (now, _) = stripe.subscription(&present.id).await?;
+                let open = pending_invoice(stripe, &now).await?;
+                if open.is_some_and(|open| open.id == invoice.id) {
+                    return Err(error.into());
+                }
+                // Paid, or void by now.
+                Ok(true)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -45,7 +45,9 @@ on_both! {
         for answer in answers {
             assert!(matches!(answer, Err(ReadError::RevisionNotReached)), "{answer:?}");
         }
-        assert!(loads(&app) - before <= 1, "{} loads", loads(&app) - before);
+        // One for all; one more where the feed tells of the grant between two of them, since what was
+        // loaded before is no answer for whoever asks after.
+        assert!(loads(&app) - before <= 2, "{} loads", loads(&app) - before);
         app.stop().await;
     }
 

@@ -163,6 +163,20 @@ on_both! {
         shop.close().await;
     }
 
+    async fn where_stripe_refuses_to_void_nothing_is_ended(database: &TestDatabase) {
+        let mut shop = with_card(database, Card::Declined).await;
+        done(&shop, "change", json!({"tier": "elite"})).await;
+        let refusal = Fault::Status { status: 403, code: None, should_retry: None, accepted: false };
+        shop.stripe.add_fault(FaultRule::new("/v1/invoices/*/void", 1, refusal));
+        let answer = shop.subscription_route("cancel", json!({"atPeriodEnd": false})).await;
+        assert_ne!(answer.status, 200, "{}", answer.text);
+        assert_eq!(shop.subscription("acme").await["tier"], "premium");
+        assert_eq!(open_invoices(&shop).len(), 1);
+        done(&shop, "cancel", json!({"atPeriodEnd": false})).await;
+        is_taken_back(&mut shop).await;
+        shop.close().await;
+    }
+
     async fn a_rise_paid_while_it_is_taken_back_is_in_effect(database: &TestDatabase) {
         let mut shop = with_card(database, Card::Declined).await;
         done(&shop, "change", json!({"tier": "elite"})).await;
