@@ -215,7 +215,7 @@ fn about_purchase(
     }
     let sales = sale::sales(purchase, catalog);
     let id = purchase.id.as_str();
-    if purchase.gives_nobody(&sales) {
+    if purchase.gives_nobody(&sales) && purchase.relevance().includes(now) {
         let detail = "a badge was paid, and nothing says for which member";
         return Some(Finding::new(FindingCode::PurchaseUnconfirmed, id, paid_at, detail));
     }

@@ -205,9 +205,9 @@ impl InvoicePayment {
 
 impl Purchase {
     /// When it can matter: a session that ran out unpaid never does; plans that were sold until they
-    /// end; what was meant for us and nobody has confirmed for ever, and so a badge that nobody can
-    /// wear. A badge is no plan, and what a subscription's checkout sold is the subscription's, which
-    /// speaks for itself after a while.
+    /// end; what was meant for us and nobody has confirmed for ever; a badge that nobody can wear as
+    /// long as that is told. A badge is no plan, and what a subscription's checkout sold is the
+    /// subscription's, which speaks for itself after a while.
     pub fn relevance(&self) -> Relevance {
         match (self.paid_at, self.failed_at) {
             (Some(paid_at), failed_at) => Relevance {
@@ -236,8 +236,11 @@ impl Purchase {
         } else {
             !whole && self.sales.len() < self.lines.len()
         };
-        if open || self.gives_nobody(&self.sales) {
+        if open {
             return Timestamp::MAX;
+        }
+        if self.gives_nobody(&self.sales) {
+            return paid_at.plus_days(TELLING_DAYS);
         }
         let plans = self.sales.iter().filter_map(|sale| match &sale.goods {
             Goods::Plan { days, .. } => Some(i64::from(*days)),

@@ -57,6 +57,6 @@ on_both! {
         let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
         assert_eq!((&report["accounts"], &report["changed"]), (&json!(2), &json!(0)), "{report}");
         let unreasoned = place.run("regrade --reason because");
-        assert!(unreasoned.code == 1 && unreasoned.stderr.contains("10 to 500"), "{unreasoned:?}");
+        assert!(unreasoned.code == 2 && unreasoned.stderr.contains("10 to 500"), "{unreasoned:?}");
     }
 }
