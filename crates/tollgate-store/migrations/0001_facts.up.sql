@@ -55,11 +55,6 @@ CREATE TABLE facts (
     PRIMARY KEY (account_id, kind, fact_id)
 ) {clustered} {updated_in_place};
 
--- Statements on facts look into one account at a time. Where there are only a few accounts, PostgreSQL
--- would rather read what is relevant of all of them at once, however much that is: it is told that
--- an account has a hundred facts, whatever it counts.
-{postgres:ALTER TABLE facts ALTER COLUMN account_id SET (n_distinct = -0.01);}
-
 CREATE INDEX facts_relevant ON facts (account_id, relevant_class, relevant_until, relevant_from)
     WHERE relevant_until IS NOT NULL;
 CREATE INDEX facts_findings ON facts (fact_id, account_id) WHERE kind = 'finding';

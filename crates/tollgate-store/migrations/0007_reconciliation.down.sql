@@ -1,5 +1,4 @@
 DROP TABLE thin_events;
 DROP TABLE reconciliation_runs;
 DROP TABLE leases;
-DROP TABLE connected_objects;
 DROP TABLE doubtful_objects;

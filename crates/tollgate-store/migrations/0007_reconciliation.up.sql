@@ -14,13 +14,6 @@ CREATE TABLE doubtful_objects (
 
 CREATE INDEX doubtful_objects_due ON doubtful_objects (next_attempt_at);
 
--- Objects that live in a connected Stripe account and not in our own: Stripe shows one of these
--- only to requests that name its account.
-CREATE TABLE connected_objects (
-    object_id      {text} PRIMARY KEY,
-    stripe_account {text} NOT NULL
-) {clustered};
-
 -- Work that only one instance does at a time. generation is raised whenever a lease changes hands.
 CREATE TABLE leases (
     name       {text} PRIMARY KEY,
