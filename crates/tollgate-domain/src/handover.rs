@@ -32,14 +32,20 @@ pub fn linked(
 ) -> Decision {
     let mut decision = Decision::default();
     begin_account(&mut decision, facts, &actor, at);
-    decision.journal.push(JournalEntry {
-        kind: "object.linked",
-        subject: object.to_string(),
-        actor,
-        occurred_at: at,
-        details: vec![("reason", reason.to_owned())],
-    });
+    decision.journal.push(said("object.linked", object, actor, reason, at));
     decision
+}
+
+/// A person's word on one object.
+fn said(
+    kind: &'static str,
+    object: &ObjectId,
+    actor: Actor,
+    reason: &str,
+    at: Timestamp,
+) -> JournalEntry {
+    let details = vec![("reason", reason.to_owned())];
+    JournalEntry { kind, subject: object.to_string(), actor, occurred_at: at, details }
 }
 
 /// What an account decides of whose objects a person says that they are its own, as they are: the
@@ -60,13 +66,7 @@ pub fn confirmed(
         Some(Change::SaveCustomer(Customer { own_claim, ..one.clone() }))
     }));
     if !decision.changes.is_empty() {
-        decision.journal.push(JournalEntry {
-            kind: "object.confirmed",
-            subject: subject.to_string(),
-            actor,
-            occurred_at: at,
-            details: vec![("reason", reason.to_owned())],
-        });
+        decision.journal.push(said("object.confirmed", subject, actor, reason, at));
     }
     decision
 }
@@ -74,16 +74,16 @@ pub fn confirmed(
 /// Subscriptions and purchases among these objects that name another account than the one which has
 /// them by a person's word.
 fn overruled(facts: &Facts, objects: &BTreeSet<ObjectId>, owner: &AccountId) -> Vec<Change> {
-    let said = |id: &str, claim: &Option<OwnClaim>| {
+    let after = |id: &str, claim: &Option<OwnClaim>| {
         claim.as_ref().filter(|_| objects.contains(id))?.overruled_for(owner)
     };
     let subscriptions = facts.subscriptions.values().filter_map(|one| {
-        let own_claim = Some(said(one.id.as_str(), &one.own_claim)?);
+        let own_claim = Some(after(one.id.as_str(), &one.own_claim)?);
         let history = Vec::new();
         Some(Change::SaveSubscription(Subscription { own_claim, history, ..one.clone() }))
     });
     let purchases = facts.purchases.values().filter_map(|one| {
-        let own_claim = Some(said(one.id.as_str(), &one.own_claim)?);
+        let own_claim = Some(after(one.id.as_str(), &one.own_claim)?);
         Some(Change::SavePurchase(Purchase { own_claim, ..one.clone() }))
     });
     subscriptions.chain(purchases).collect()

@@ -18,7 +18,8 @@ pub struct OwnClaim {
     pub at: Timestamp,
     /// The event.
     pub event: EventId,
-    /// What it said when a person gave the object to another account: known to be wrong.
+    /// The other account it named when a person last said whose the object is: known to be wrong,
+    /// however often it is named again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overruled: Option<AccountId>,
 }
@@ -38,10 +39,8 @@ impl OwnClaim {
     pub fn newest(one: Option<&Self>, other: Option<&Self>) -> Option<Self> {
         let rank = |one: &&Self| (one.at, one.event.clone());
         let newest = one.into_iter().chain(other).max_by_key(rank)?;
-        let overruled = one.into_iter().chain(other).find_map(|one| one.overruled.clone());
-        // Once it names another account than was overruled, naming that one again is news.
-        let overruled = overruled.filter(|account| newest.account.as_ref() == Some(account));
-        Some(Self { overruled, ..newest.clone() })
+        let overruled = one.into_iter().chain(other).filter_map(|one| one.overruled.as_ref()).max();
+        Some(Self { overruled: overruled.cloned(), ..newest.clone() })
     }
 
     /// The account it names although the object belongs to another one, and nobody has said yet
@@ -53,7 +52,10 @@ impl OwnClaim {
 
     /// The same after a person said whose the object is; `None` where that changes nothing.
     pub fn overruled_for(&self, owner: &AccountId) -> Option<Self> {
-        let named = self.against(owner)?;
-        Some(Self { overruled: Some(named.clone()), ..self.clone() })
+        let overruled = self.account.as_ref().filter(|named| *named != owner).cloned();
+        (overruled != self.overruled).then(|| Self { overruled, ..self.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests;
