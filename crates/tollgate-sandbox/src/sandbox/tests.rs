@@ -19,6 +19,7 @@ mod portal;
 mod schedules;
 mod sessions;
 mod setup;
+mod subscription_changes;
 mod subscriptions;
 mod time;
 
