@@ -1,12 +1,14 @@
 //! The command line from outside: the real binary in a directory of its own, with an environment of
 //! its own.
 
-use crate::support::{TestDatabase, on_both};
-use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{TestDatabase, on_both};
 
 mod dev;
 

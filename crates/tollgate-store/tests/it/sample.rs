@@ -1,14 +1,13 @@
 //! Values for tests. Owns: short constructors and random facts of every kind. Must not know: the
 //! store.
 
+use std::borrow::Cow;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use std::borrow::Cow;
-pub(crate) use subscription::state;
-use subscription::{schedule, subscription};
 use tollgate_domain::change::Change;
 use tollgate_domain::facts::{
     BoostGrant, Customer, Grant, Override, OverrideEffect, Revocation, Waiver,
@@ -28,6 +27,8 @@ mod subscription;
 
 pub(crate) use payment::invoice;
 use payment::{adjustment, invoice_payment, purchase};
+pub(crate) use subscription::state;
+use subscription::{schedule, subscription};
 
 pub(crate) fn account(id: &str) -> AccountId {
     AccountId::parse(id).unwrap()

@@ -1,10 +1,11 @@
 //! Rules of resolution as scenarios: facts as text, then outcomes at instants.
 
+use std::sync::Arc;
+
 use super::super::scenario::{outcome, read, standings, text, time};
 use super::super::{Absence, Billing};
 use super::*;
 use crate::catalog::{Allowance, Limit};
-use std::sync::Arc;
 
 mod boosts;
 mod grace;

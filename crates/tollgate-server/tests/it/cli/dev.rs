@@ -1,9 +1,10 @@
 //! `tollgate dev`: alone in its directory, and at work at once.
 
-use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::Path;
 use std::process::Stdio;
+
+use serde_json::{Value, json};
 
 use super::{Place, SECRET, Server, signing};
 

@@ -1,10 +1,9 @@
 //! Thin events: they name objects, which are read once for all that name them. Thin, snapshot and
 //! both together end in the same facts, and a happening counts once.
 
-use super::reconcile::{Pair, is_sent};
-use crate::support::{Settings, TestApp, TestDatabase, on_both};
-use serde_json::json;
 use std::collections::BTreeMap;
+
+use serde_json::json;
 use tollgate_domain::Facts;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, EventId, ObjectId};
@@ -14,6 +13,9 @@ use tollgate_server::reconcile::named;
 use tollgate_server::workers;
 use tollgate_store::inbox::{self, EventFilter, EventStatus};
 use tollgate_store::thin_events::{self, End, Ending};
+
+use super::reconcile::{Pair, is_sent};
+use crate::support::{Settings, TestApp, TestDatabase, on_both};
 
 mod foreign;
 mod missed;

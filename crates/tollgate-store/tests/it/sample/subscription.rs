@@ -1,9 +1,10 @@
 //! Random subscriptions and what is planned for them.
 
+use std::collections::BTreeMap;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 use tollgate_domain::subscription::{
     CollectionPause, LifecycleRank, PendingUpdate, Phase, PlannedItem, PlannedPrice,
     PreviousValues, Schedule, ScheduleVersion, Subscription, SubscriptionItem, SubscriptionState,

@@ -1,7 +1,6 @@
 //! Boosts: levels, grace and how long they are sustained.
 
 use super::*;
-use super::{check, stands};
 use crate::entitlement::scenario::{read, text};
 
 #[test]

@@ -1,7 +1,6 @@
 //! Grace: after trials, failed payments and unknown statuses.
 
 use super::*;
-use super::{check, stands};
 use crate::entitlement::scenario::{read, text};
 
 #[test]

@@ -1,7 +1,6 @@
 //! What was paid: lines of invoices, and changes that were not paid.
 
 use super::*;
-use super::{check, stands};
 use crate::entitlement::Billing;
 use crate::entitlement::scenario::{read, time};
 

@@ -1,8 +1,5 @@
 //! Thin events of what is not ours, not there or not yet anybody's.
 
-use super::{findings, made};
-use crate::service::reconcile::Pair;
-use crate::support::{TestDatabase, on_both};
 use serde_json::json;
 use tollgate_domain::ids::{EventId, ObjectId};
 use tollgate_sandbox::sandbox::{Card, Method, Sandbox, SandboxOptions};
@@ -12,6 +9,10 @@ use tollgate_server::reconcile::Kind;
 use tollgate_server::workers;
 use tollgate_store::inbox::{self, EventStatus};
 use tollgate_store::thin_events::{self};
+
+use super::{findings, made};
+use crate::service::reconcile::Pair;
+use crate::support::{TestDatabase, on_both};
 
 on_both! {
     async fn an_object_that_stripe_does_not_show_ends_nothing(database: &TestDatabase) {

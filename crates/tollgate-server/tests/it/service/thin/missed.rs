@@ -1,9 +1,6 @@
 //! Thin events and comparisons: what was told by one was not missed, and what one could not tell is
 //! compared.
 
-use super::facts_in_short;
-use crate::service::reconcile::Pair;
-use crate::support::{TestDatabase, on_both};
 use serde_json::json;
 use tollgate_domain::ids::EventId;
 use tollgate_sandbox::sandbox::Method;
@@ -12,6 +9,10 @@ use tollgate_server::reconcile::{self, Kind, Order};
 use tollgate_server::workers;
 use tollgate_store::inbox::{self, EventStatus};
 use tollgate_store::thin_events::{self};
+
+use super::facts_in_short;
+use crate::service::reconcile::Pair;
+use crate::support::{TestDatabase, on_both};
 
 on_both! {
     async fn a_run_that_goes_on_answers_no_event_that_came_after_it_began(database: &TestDatabase) {
