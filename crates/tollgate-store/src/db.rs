@@ -12,6 +12,10 @@ use crate::statement::{Handle, Statement, connect, statements};
 
 mod explain;
 mod open;
+mod writes;
+
+pub(crate) use writes::Writes;
+pub use writes::{WriteFailure, WriteStanding};
 
 /// How a database is opened. Sizes are upper bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +71,7 @@ pub enum Db {
 #[derive(Debug, Clone)]
 pub struct PostgresDb {
     pool: PgPool,
+    writes: Writes,
 }
 
 /// Connections to an SQLite file.
@@ -74,6 +79,7 @@ pub struct PostgresDb {
 pub struct SqliteDb {
     writer: SqlitePool,
     readers: SqlitePool,
+    writes: Writes,
 }
 
 /// A write transaction. Dropped without [`Tx::commit`] it is rolled back.
@@ -82,15 +88,23 @@ pub enum Tx {
     /// On PostgreSQL.
     Postgres(PostgresTx),
     /// On SQLite, where it is the only writer.
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Sqlite(SqliteTx),
 }
 
 /// A write transaction on PostgreSQL.
 #[derive(Debug)]
 pub struct PostgresTx {
     inner: sqlx::Transaction<'static, Postgres>,
-    pool: PgPool,
+    db: PostgresDb,
     hint: bool,
+}
+
+/// A write transaction on SQLite.
+#[derive(Debug)]
+pub struct SqliteTx {
+    /// What statements run on.
+    pub inner: sqlx::Transaction<'static, Sqlite>,
+    writes: Writes,
 }
 
 /// Channel of the hints that the change feed has grown.
@@ -179,12 +193,24 @@ impl Db {
         Ok(match self {
             Self::Postgres(db) => Tx::Postgres(PostgresTx {
                 // Nothing but the connection can fail here.
-                inner: db.pool.begin().await.map_err(StoreError::Unavailable)?,
-                pool: db.pool.clone(),
+                inner: db.writes.note(db.pool.begin().await.map_err(StoreError::Unavailable))?,
+                db: db.clone(),
                 hint: false,
             }),
-            Self::Sqlite(db) => Tx::Sqlite(db.writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite(db) => {
+                let begun = db.writer.begin_with("BEGIN IMMEDIATE").await;
+                let inner = db.writes.note(begun.map_err(StoreError::from))?;
+                Tx::Sqlite(SqliteTx { inner, writes: db.writes.clone() })
+            }
         })
+    }
+
+    /// What the last writes came to.
+    pub fn writes(&self) -> WriteStanding {
+        match self {
+            Self::Postgres(db) => db.writes.standing(),
+            Self::Sqlite(db) => db.writes.standing(),
+        }
     }
 
     /// Runs work in a write transaction and commits it; on contention with another transaction
@@ -288,8 +314,8 @@ impl Db {
     /// Where a single writing statement runs, a transaction by itself.
     pub(crate) const fn writer(&self) -> Handle<'_> {
         match self {
-            Self::Postgres(db) => Handle::PostgresPool(&db.pool),
-            Self::Sqlite(db) => Handle::SqlitePool(&db.writer),
+            Self::Postgres(db) => Handle::postgres_pool(&db.pool, &db.writes).committing(),
+            Self::Sqlite(db) => Handle::sqlite_pool(&db.writer, &db.writes).committing(),
         }
     }
 
@@ -305,8 +331,8 @@ impl Db {
 impl<'c> From<&'c Db> for Handle<'c> {
     fn from(db: &'c Db) -> Self {
         match db {
-            Db::Postgres(db) => Handle::PostgresPool(&db.pool),
-            Db::Sqlite(db) => Handle::SqlitePool(&db.readers),
+            Db::Postgres(db) => Handle::postgres_pool(&db.pool, &db.writes),
+            Db::Sqlite(db) => Handle::sqlite_pool(&db.readers, &db.writes),
         }
     }
 }
@@ -314,8 +340,8 @@ impl<'c> From<&'c Db> for Handle<'c> {
 impl<'c> From<&'c mut Tx> for Handle<'c> {
     fn from(tx: &'c mut Tx) -> Self {
         match tx {
-            Tx::Postgres(tx) => Handle::Postgres(&mut tx.inner),
-            Tx::Sqlite(tx) => Handle::Sqlite(tx),
+            Tx::Postgres(tx) => Handle::postgres(&mut tx.inner, &tx.db.writes),
+            Tx::Sqlite(tx) => Handle::sqlite(&mut tx.inner, &tx.writes),
         }
     }
 }
@@ -325,18 +351,22 @@ impl Tx {
     /// may have been committed when the connection broke during the answer.
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Postgres(PostgresTx { inner, pool, hint }) => {
-                let done = inner.commit().await;
+            Self::Postgres(PostgresTx { inner, db, hint }) => {
+                let done = db.writes.note(inner.commit().await.map_err(StoreError::from));
                 // After an error too: it may have been committed, and whoever keeps answers from
                 // before has to look.
                 if hint && done.is_ok() {
-                    send_hint(&pool).await;
+                    send_hint(&db.pool).await;
                 } else if hint {
-                    tokio::time::timeout(HINT_IN_DOUBT_MAX, send_hint(&pool)).await.ok();
+                    tokio::time::timeout(HINT_IN_DOUBT_MAX, send_hint(&db.pool)).await.ok();
                 }
                 done?;
+                db.writes.committed();
             }
-            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Sqlite(SqliteTx { inner, writes }) => {
+                writes.note(inner.commit().await.map_err(StoreError::from))?;
+                writes.committed();
+            }
         }
         Ok(())
     }
@@ -350,7 +380,7 @@ impl Tx {
     pub async fn rollback(self) -> Result<(), StoreError> {
         match self {
             Self::Postgres(tx) => tx.inner.rollback().await?,
-            Self::Sqlite(tx) => tx.rollback().await?,
+            Self::Sqlite(tx) => tx.inner.rollback().await?,
         }
         Ok(())
     }
@@ -375,7 +405,7 @@ impl Tx {
         let script = sqlx::raw_sql(sqlx::AssertSqlSafe(script));
         match self {
             Self::Postgres(tx) => script.execute(&mut *tx.inner).await.map(|_| ())?,
-            Self::Sqlite(tx) => script.execute(&mut **tx).await.map(|_| ())?,
+            Self::Sqlite(tx) => script.execute(&mut *tx.inner).await.map(|_| ())?,
         }
         Ok(())
     }

@@ -77,6 +77,58 @@ impl StoreError {
     pub const fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Contention(_))
     }
+
+    /// Whether the session or the whole server takes no writes, such as a standby.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Unavailable(_)) && self.reason() == "read_only"
+    }
+
+    /// Why the database cannot be used, as a label: `read_only`, `full`, `locked`, `no_connection`,
+    /// `too_many_connections`, `timeout`, `stopping`, `access`, `connection`, `input_output`,
+    /// `contention`, or `other`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unavailable(error) => trouble(error),
+            Self::Contention(_) => "contention",
+            Self::Conflict { .. }
+            | Self::Corrupt { .. }
+            | Self::Json(_)
+            | Self::SchemaNewer { .. }
+            | Self::SchemaOlder { .. }
+            | Self::Address { .. }
+            | Self::Sql(_) => "other",
+        }
+    }
+}
+
+/// [`StoreError::reason`] of a driver's error.
+fn trouble(error: &sqlx::Error) -> &'static str {
+    let Some(database) = error.as_database_error() else {
+        let waited = matches!(error, sqlx::Error::PoolTimedOut);
+        return if waited { "no_connection" } else { "connection" };
+    };
+    let code = database.code().unwrap_or_default();
+    if database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+        return match code.parse::<u32>().map(|code| code & 0xff) {
+            Ok(5 | 6) => "locked",
+            Ok(8) => "read_only",
+            Ok(13) => "full",
+            Ok(7 | 10 | 14) => "input_output",
+            _ => "other",
+        };
+    }
+    match code.as_ref() {
+        "25006" => "read_only",
+        "53100" | "53200" => "full",
+        "53300" => "too_many_connections",
+        "55P03" => "locked",
+        "57014" | "25P03" | "25P04" => "timeout",
+        code if code.starts_with("57") => "stopping",
+        code if code.starts_with("28") || code.starts_with("3D") => "access",
+        code if code.starts_with("08") => "connection",
+        code if code.starts_with("58") => "input_output",
+        _ => "other",
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

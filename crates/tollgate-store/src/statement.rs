@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use self::batch::{Column, Value};
-use crate::db::Retry;
+use crate::db::{Retry, Writes};
 use crate::dialect::{Dialect, Expanded, Slot, batch_columns, expand};
 use crate::error::StoreError;
 use crate::prose;
@@ -90,24 +90,53 @@ macro_rules! statements {
 }
 pub(crate) use statements;
 
-/// What a statement runs on.
+/// What a statement runs on, and where its outcome is noted.
 #[derive(Debug)]
-pub(crate) enum Handle<'c> {
+pub(crate) struct Handle<'c> {
+    place: Place<'c>,
+    writes: &'c Writes,
+    commits: bool,
+}
+
+#[derive(Debug)]
+enum Place<'c> {
     PostgresPool(&'c PgPool),
     Postgres(&'c mut PgConnection),
     SqlitePool(&'c SqlitePool),
     Sqlite(&'c mut SqliteConnection),
 }
 
-impl Handle<'_> {
+impl<'c> Handle<'c> {
+    pub(crate) const fn postgres_pool(pool: &'c PgPool, writes: &'c Writes) -> Self {
+        Self { place: Place::PostgresPool(pool), writes, commits: false }
+    }
+
+    pub(crate) const fn postgres(connection: &'c mut PgConnection, writes: &'c Writes) -> Self {
+        Self { place: Place::Postgres(connection), writes, commits: false }
+    }
+
+    pub(crate) const fn sqlite_pool(pool: &'c SqlitePool, writes: &'c Writes) -> Self {
+        Self { place: Place::SqlitePool(pool), writes, commits: false }
+    }
+
+    pub(crate) const fn sqlite(connection: &'c mut SqliteConnection, writes: &'c Writes) -> Self {
+        Self { place: Place::Sqlite(connection), writes, commits: false }
+    }
+
+    /// The same for one writing statement, which is a transaction by itself.
+    pub(crate) const fn committing(self) -> Self {
+        Self { commits: true, ..self }
+    }
+
     /// The same, for one statement of several.
     pub(crate) fn reborrow(&mut self) -> Handle<'_> {
-        match self {
-            Self::PostgresPool(pool) => Handle::PostgresPool(pool),
-            Self::Postgres(connection) => Handle::Postgres(connection),
-            Self::SqlitePool(pool) => Handle::SqlitePool(pool),
-            Self::Sqlite(connection) => Handle::Sqlite(connection),
-        }
+        let place = match &mut self.place {
+            Place::PostgresPool(pool) => Place::PostgresPool(pool),
+            Place::Postgres(connection) => Place::Postgres(connection),
+            Place::SqlitePool(pool) => Place::SqlitePool(pool),
+            Place::Sqlite(connection) => Place::Sqlite(connection),
+        };
+        Handle { place, writes: self.writes, commits: self.commits }
     }
 }
 
@@ -173,9 +202,18 @@ impl<'v> Call<'_, 'v> {
 
     /// Runs the statement and returns the number of rows it changed.
     pub(crate) async fn execute(self) -> Result<u64, StoreError> {
+        let (writes, commits) = (self.handle.writes, self.handle.commits);
+        let done = writes.note(self.execute_in_place().await);
+        if commits && done.is_ok() {
+            writes.committed();
+        }
+        done
+    }
+
+    async fn execute_in_place(self) -> Result<u64, StoreError> {
         let Self { statement, handle, scalars, columns } = self;
-        match handle {
-            Handle::PostgresPool(pool) => {
+        match handle.place {
+            Place::PostgresPool(pool) => {
                 let (sql, arguments) = for_postgres(statement, scalars, columns)?;
                 let mut retry = Retry::default();
                 loop {
@@ -186,15 +224,15 @@ impl<'v> Call<'_, 'v> {
                     }
                 }
             }
-            Handle::Postgres(connection) => {
+            Place::Postgres(connection) => {
                 let (sql, arguments) = for_postgres(statement, scalars, columns)?;
                 execute_on_postgres(connection, sql, arguments).await
             }
-            Handle::SqlitePool(pool) => {
+            Place::SqlitePool(pool) => {
                 let mut connection = pool.acquire().await?;
                 execute_on_sqlite(&mut connection, statement, &scalars, &columns).await
             }
-            Handle::Sqlite(connection) => {
+            Place::Sqlite(connection) => {
                 execute_on_sqlite(connection, statement, &scalars, &columns).await
             }
         }
@@ -202,9 +240,14 @@ impl<'v> Call<'_, 'v> {
 
     /// Runs the statement and returns its rows; those of one batch share one instant.
     pub(crate) async fn fetch(self) -> Result<Vec<Row>, StoreError> {
+        let writes = self.handle.writes;
+        writes.note(self.fetch_in_place().await)
+    }
+
+    async fn fetch_in_place(self) -> Result<Vec<Row>, StoreError> {
         let Self { statement, handle, scalars, columns } = self;
-        match handle {
-            Handle::PostgresPool(pool) => {
+        match handle.place {
+            Place::PostgresPool(pool) => {
                 let (sql, arguments) = for_postgres(statement, scalars, columns)?;
                 let mut retry = Retry::default();
                 loop {
@@ -215,21 +258,21 @@ impl<'v> Call<'_, 'v> {
                     }
                 }
             }
-            Handle::Postgres(connection) => {
+            Place::Postgres(connection) => {
                 let (sql, arguments) = for_postgres(statement, scalars, columns)?;
                 fetch_on_postgres(connection, sql, arguments).await
             }
-            Handle::SqlitePool(pool) if batch_len(&columns) > 1 => {
+            Place::SqlitePool(pool) if batch_len(&columns) > 1 => {
                 let mut tx = pool.begin().await?;
                 let rows = fetch_on_sqlite(&mut tx, statement, &scalars, &columns).await?;
                 tx.rollback().await?;
                 Ok(rows)
             }
-            Handle::SqlitePool(pool) => {
+            Place::SqlitePool(pool) => {
                 let mut connection = pool.acquire().await?;
                 fetch_on_sqlite(&mut connection, statement, &scalars, &columns).await
             }
-            Handle::Sqlite(connection) => {
+            Place::Sqlite(connection) => {
                 fetch_on_sqlite(connection, statement, &scalars, &columns).await
             }
         }

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 
-use super::{DbOptions, PostgresDb, SqliteDb};
+use super::{DbOptions, PostgresDb, SqliteDb, Writes};
 use crate::error::StoreError;
 
 /// Statements kept prepared per connection; above the number of texts there are (on SQLite one
@@ -28,6 +28,9 @@ const SQLITE_CACHE_KIB: &str = "-32000";
 
 /// How long an idle connection is trusted to be alive.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
+/// Pause before a file that others are opening is opened again.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresDb, StoreError> {
     let connect = postgres_address(url)?;
@@ -50,24 +53,43 @@ pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresD
             // Starting a worker process takes longer than any statement of the product.
             ("max_parallel_workers_per_gather", "0"),
         ]);
+    let writes = Writes::default();
+    let (taken, given_back) = (writes.clone(), writes.clone());
     let pool = PgPoolOptions::new()
         .max_connections(options.connections_max)
         .acquire_timeout(options.acquire_timeout)
         .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
+        .before_acquire(move |connection, meta| {
+            let fit = is_fit(&taken, meta.age);
             // A connection that slept through a restart of the database is found out here and
             // replaced; a busy one is spared the round trip.
             Box::pin(async move {
-                if meta.idle_for > IDLE_TRUSTED {
+                if fit && meta.idle_for > IDLE_TRUSTED {
                     connection.ping().await?;
                 }
-                Ok(true)
+                Ok(fit)
             })
+        })
+        .after_release(move |_, meta| {
+            let fit = is_fit(&given_back, meta.age);
+            Box::pin(async move { Ok(fit) })
         })
         .connect_lazy_with(connect);
     let first = tokio::time::timeout(options.connect_timeout, pool.acquire());
     first.await.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))??;
-    Ok(PostgresDb { pool })
+    Ok(PostgresDb { pool, writes })
+}
+
+/// Whether a session of this age may be used on. A session that was opened while the server took no
+/// writes stays read-only after that, and so does one to a server that is a standby now: once a
+/// write was refused for that, every session opened before is closed, and new ones are opened to
+/// whatever server the address leads to by then.
+fn is_fit(writes: &Writes, age: Duration) -> bool {
+    let fit = Instant::now().checked_sub(age).is_none_or(|opened| !writes.may_be_read_only(opened));
+    if !fit {
+        tracing::debug!("a session that may be read-only is closed");
+    }
+    fit
 }
 
 /// Reads an address. To another machine nothing goes without TLS unless the address says so: the
@@ -130,16 +152,38 @@ pub(super) async fn sqlite(path: &Path, options: &DbOptions) -> Result<SqliteDb,
             .max_lifetime(None)
             .test_before_acquire(false)
     };
-    let writer = pool()
-        .max_connections(1)
-        .after_release(|connection, _| Box::pin(is_at_rest(connection)))
-        .connect_with(connect.clone())
-        .await?;
+    let writer = open_writer(&connect, options, pool).await?;
     let readers = pool()
         .max_connections(options.connections_max)
         .connect_with(connect.pragma("query_only", "ON"))
         .await?;
-    Ok(SqliteDb { writer, readers })
+    Ok(SqliteDb { writer, readers, writes: Writes::default() })
+}
+
+/// Opens the writer. While other processes make the same file a log-writing one, SQLite refuses at
+/// once instead of waiting for its lock; that is over within the time of a few statements.
+async fn open_writer(
+    connect: &SqliteConnectOptions,
+    options: &DbOptions,
+    pool: impl Fn() -> SqlitePoolOptions,
+) -> Result<SqlitePool, StoreError> {
+    let begun = Instant::now();
+    loop {
+        let opened = pool()
+            .max_connections(1)
+            .after_release(|connection, _| Box::pin(is_at_rest(connection)))
+            .connect_with(connect.clone())
+            .await
+            .map_err(StoreError::from);
+        match opened {
+            Err(error)
+                if error.reason() == "locked" && begun.elapsed() < options.statement_timeout =>
+            {
+                tokio::time::sleep(OPEN_AGAIN_AFTER).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// Whether a connection that comes back has no transaction open, so that it can be used again. Where
@@ -150,7 +194,7 @@ async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Err
     connection.ping().await?;
     let is_at_rest = !connection.is_in_transaction();
     if !is_at_rest {
-        tracing::warn!("a connection to SQLite is closed: its transaction was ended by an error");
+        tracing::debug!("a connection to SQLite is closed: its transaction was ended by an error");
     }
     Ok(is_at_rest)
 }

@@ -17,7 +17,7 @@ async fn writing_goes_on_after_sqlite_ended_a_transaction() {
         let mut tx = db.begin().await.unwrap();
         inbox::insert(&mut tx, &new).await.unwrap();
         let Tx::Sqlite(inner) = &mut tx else { panic!("not SQLite") };
-        sqlx::raw_sql("ROLLBACK").execute(&mut **inner).await.unwrap();
+        sqlx::raw_sql("ROLLBACK").execute(&mut *inner.inner).await.unwrap();
         if is_committed {
             tx.commit().await.unwrap_err();
         } else {

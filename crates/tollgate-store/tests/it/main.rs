@@ -39,6 +39,7 @@ mod inbox;
 mod journal;
 mod keys;
 mod life;
+mod read_only;
 mod reconciliation;
 mod sample;
 mod schema;
