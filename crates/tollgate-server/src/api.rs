@@ -35,6 +35,7 @@ use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use futures_util::FutureExt;
+use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -172,7 +173,12 @@ impl Front {
         };
         if let Some(error) = response.extensions_mut().remove::<ApiError>() {
             if let Some(cause) = error.private_cause() {
-                tracing::error!(request.id = id.0, code = error.row().1, cause, "request failed");
+                let code = error.row().1;
+                if matches!(error, ApiError::DatabaseUnavailable(_)) {
+                    self.app.requests_failed.note(code, cause);
+                } else {
+                    tracing::error!(request.id = id.0, code, cause, "request failed");
+                }
             }
             response = error.render(&id.0);
         }
@@ -181,6 +187,9 @@ impl Front {
         }
         if let Ok(value) = HeaderValue::from_str(&id.0) {
             response.headers_mut().insert(REQUEST_ID.clone(), value);
+        }
+        if self.app.is_stopping() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.app.metrics.count_request(response.status());
         tracing::debug!(request.id = id.0, status = response.status().as_u16(), "answered");

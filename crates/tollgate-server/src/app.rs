@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
-use tokio::time::Instant;
 use tollgate_domain::catalog::FeatureKind;
 use tollgate_store::Db;
 use tollgate_stripe::{SigningSecret, StripeClient};
@@ -22,13 +21,14 @@ use crate::cache::EntitlementCache;
 use crate::clock::Clock;
 use crate::config::{Config, Livemode};
 use crate::engine::{Engine, EngineParts};
+use crate::episodes::Episodes;
 use crate::findings::FindingCounts;
 use crate::intake::{Intake, IntakeParts, Queue};
 use crate::listener::{Admission, ConnectionCount};
 use crate::metrics::{Metrics, ReasonLabel};
+use crate::readiness::Readiness;
 use crate::scope::Scope;
-use crate::seldom::Seldom;
-use crate::stripe::{self, DatabaseGuard};
+use crate::stripe::{self, DatabaseGuard, StripeContact};
 use crate::supervisor::{OnTurn, Supervisor};
 
 /// Everything a request can reach.
@@ -66,10 +66,16 @@ pub struct App {
     pub supervisor: Supervisor,
     /// Memory for the bodies of requests.
     pub bodies: BodyBudget,
+    /// Whether the database can be used.
+    pub readiness: Readiness,
+    /// Whether Stripe can be reached.
+    pub stripe_contact: StripeContact,
     /// Connections that were not admitted.
-    refused_connections: Seldom,
-    /// Signatures that were refused.
-    pub refused_signatures: Seldom,
+    connections_refused: Episodes,
+    /// Deliveries that were not acknowledged.
+    pub webhooks_refused: Episodes,
+    /// Requests that could not be answered for want of the database.
+    pub requests_failed: Episodes,
     /// Open connections.
     pub connections: ConnectionCount,
     limits: Limits,
@@ -132,7 +138,8 @@ impl App {
             limits.writers = 1;
         }
         let stripe_guard = DatabaseGuard::new(db.clone(), &config.catalog);
-        let stripe = stripe::client(&config.stripe, &metrics, &stripe_guard);
+        let stripe_contact = StripeContact::default();
+        let stripe = stripe::client(&config.stripe, &metrics, &stripe_guard, &stripe_contact);
         let intake = Arc::new(Intake::new(IntakeParts {
             db: db.clone(),
             catalog: Arc::clone(&catalog),
@@ -167,10 +174,13 @@ impl App {
             prices: PriceCache::default(),
             findings: FindingCounts::default(),
             gates: Gates::default(),
-            refused_signatures: Seldom::default(),
+            readiness: Readiness::default(),
+            stripe_contact,
+            connections_refused: Episodes::new("connections are refused"),
+            webhooks_refused: Episodes::new("webhooks are refused"),
+            requests_failed: Episodes::new("requests cannot be answered"),
             connections: ConnectionCount::default(),
             bodies: BodyBudget::new(config.http.bodies_bytes_max),
-            refused_connections: Seldom::default(),
             stopping: AtomicBool::new(false),
             engine,
             intake,
@@ -183,7 +193,7 @@ impl App {
         })
     }
 
-    /// Counts a connection that was not admitted, and says so once a minute.
+    /// Counts a connection that was not admitted.
     pub fn count_refused_connection(&self, why: Admission) {
         let reason = match why {
             Admission::Admitted => return,
@@ -191,8 +201,15 @@ impl App {
             Admission::AddressFull => "address",
         };
         self.metrics.connections_refused.get_or_create(&ReasonLabel { reason }).inc();
-        if let Some(unsaid) = self.refused_connections.admit(Instant::now()) {
-            tracing::warn!(reason, unsaid, "connections are refused");
-        }
+        self.connections_refused.note(reason, self.config.http.connections_max);
+    }
+
+    /// Says of what has not happened for a while that it has ended.
+    pub fn end_quiet_episodes(&self) {
+        self.connections_refused.end_quiet();
+        self.webhooks_refused.end_quiet();
+        self.requests_failed.end_quiet();
+        self.intake.end_quiet_episodes();
+        self.supervisor.end_quiet_episodes();
     }
 }

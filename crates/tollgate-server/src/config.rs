@@ -192,7 +192,9 @@ pub struct HttpLimits {
     pub bodies_bytes_max: usize,
     /// An idle connection is closed after this.
     pub keep_alive_ms: u64,
-    /// From SIGTERM to the end, for requests in flight.
+    /// From SIGTERM to the closing of the listener, while the engine says that it is not ready.
+    pub lame_duck_ms: u64,
+    /// From the closing of the listener to the end, for requests in flight.
     pub drain_ms: u64,
     /// Peers that are believed when they say whom a request comes from.
     pub trusted_proxies: Vec<Cidr>,

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use tollgate_store::changes::{self, Follower};
 
 use crate::app::App;
-use crate::metrics::ReasonLabel;
 use crate::supervisor::TaskKind;
 
 /// Pace of pruning the feed.
@@ -34,16 +33,14 @@ pub async fn follow(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         app.supervisor.turn(TaskKind::Feed);
         if let Err(error) = turn(&app, &mut follower).await {
-            let label = ReasonLabel { reason: "feed" };
-            app.metrics.worker_errors.get_or_create(&label).inc();
-            tracing::warn!(%error, "change feed not read");
+            app.supervisor.trouble(TaskKind::Feed, error);
         }
         let age = app.engine.freshness.age().unwrap_or(Duration::MAX).as_millis();
         app.metrics.feed_age.set(i64::try_from(age).unwrap_or(i64::MAX));
         if keys_read.elapsed() >= KEYS_EVERY {
             match app.keys.reload(&app.engine.db, app.clock.now()).await {
                 Ok(()) => keys_read = Instant::now(),
-                Err(error) => tracing::warn!(%error, "API keys not read"),
+                Err(error) => app.supervisor.trouble(TaskKind::Feed, error),
             }
         }
         if pruned.elapsed() > PRUNE_EVERY {

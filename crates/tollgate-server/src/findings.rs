@@ -15,7 +15,7 @@ use tollgate_store::{Db, StoreError, accounts, facts, findings, meta};
 
 use crate::acts::ActError;
 use crate::app::App;
-use crate::metrics::{CodeLabel, ReasonLabel};
+use crate::metrics::CodeLabel;
 use crate::supervisor::TaskKind;
 
 /// Accounts loaded at once.
@@ -66,19 +66,13 @@ pub async fn review_after_catalog_change(app: Arc<App>, mut stop: watch::Receive
         app.supervisor.turn(TaskKind::Findings);
         let reviewed = review(&app, &stop).await;
         if let Err(error) = &reviewed {
-            count_error(&app);
-            tracing::warn!(%error, "findings were not reviewed after the catalog changed");
+            app.supervisor.trouble(TaskKind::Findings, error);
         }
         tokio::select! {
             () = tokio::time::sleep(REVIEW_AGAIN_AFTER), if reviewed.is_err() => {}
             _ = stop.wait_for(|stopped| *stopped) => return,
         }
     }
-}
-
-fn count_error(app: &App) {
-    let label = ReasonLabel { reason: "findings" };
-    app.metrics.worker_errors.get_or_create(&label).inc();
 }
 
 /// One pass over all accounts, unless this version of the catalog had one.

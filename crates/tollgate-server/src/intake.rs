@@ -37,6 +37,7 @@ pub use reach::touch;
 use crate::cache::EntitlementCache;
 use crate::clock::Clock;
 use crate::config::{IntakeLimits, Livemode, WorkerLimits};
+use crate::episodes::Episodes;
 use crate::metrics::Metrics;
 use crate::supervisor::{Supervisor, TaskKind, panic_text};
 
@@ -63,6 +64,8 @@ pub struct Intake {
     /// There have been thin events.
     any_thin: AtomicBool,
     wake: WakeUps,
+    /// Batches the database did not commit.
+    not_committed: Episodes,
 }
 
 /// What the retry worker is told after a commit. Hints only; its polling is the truth.
@@ -135,6 +138,7 @@ impl Intake {
             mode_is_kept: AtomicBool::new(false),
             any_thin: AtomicBool::new(false),
             wake: WakeUps::default(),
+            not_committed: Episodes::new("events are not committed"),
         }
     }
 
@@ -161,7 +165,7 @@ impl Intake {
                 }
                 Ok(Err(NotDone::Store(error))) if error.is_unavailable() => {
                     replies.extend(piece.iter().map(|_| None));
-                    tracing::warn!(%error, events = piece.len(), "events not committed");
+                    self.not_committed.note(error.reason(), error);
                     continue;
                 }
                 Ok(Err(NotDone::Store(error))) => error.to_string(),
@@ -179,6 +183,11 @@ impl Intake {
             }
         }
         replies
+    }
+
+    /// Says of what has not happened for a while that it has ended.
+    pub fn end_quiet_episodes(&self) {
+        self.not_committed.end_quiet();
     }
 
     /// What the retry worker waits for.

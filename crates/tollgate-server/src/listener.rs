@@ -1,5 +1,5 @@
-//! The accept loop. Owns: sockets, how many may be open at once and from one address, the deadlines
-//! of heads, writes and idle connections, draining. Must not know: routes.
+//! The accept loop. Owns: how many connections may be open at once and from one address, the deadlines
+//! of heads, writes and idle connections, draining. Must not know: routes, where a socket comes from.
 //!
 //! `axum::serve` has no deadline for request headers nor for writing, so a peer that sends one byte
 //! a second, or never reads, would hold a connection for ever. Here a message that has begun must
@@ -28,9 +28,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 
 use crate::config::Cidr;
+use crate::episodes::Episodes;
 
-/// Pending connections the kernel keeps for us.
-const BACKLOG: i32 = 4096;
 /// Longest head of a request, and most of a body that is read ahead.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most peers at once that are told that no connection is free; more are cut off without a word.
@@ -57,17 +56,6 @@ pub struct ListenerLimits {
     pub drain: Duration,
 }
 
-/// Opens a listening socket. `127.0.0.1:0` picks a free port.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let domain = if address.is_ipv6() { socket2::Domain::IPV6 } else { socket2::Domain::IPV4 };
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
 /// How many connections are open; shared with the metrics.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionCount(Arc<AtomicUsize>);
@@ -90,7 +78,17 @@ pub enum Admission {
     AddressFull,
 }
 
-/// Serves connections until `stop` becomes true, then drains and returns.
+/// When a listener ends.
+#[derive(Debug, Clone)]
+pub struct ListenerStop {
+    /// No connection is accepted from now on; those that are open go on.
+    pub close: watch::Receiver<bool>,
+    /// Open connections end after the request they are at.
+    pub drain: watch::Receiver<bool>,
+}
+
+/// Serves connections until it is told to close, and then those that are open until it is told to
+/// drain.
 ///
 /// `make` is called once per connection with the peer's address. A connection that is not admitted
 /// gets one answer of what it makes.
@@ -98,7 +96,7 @@ pub async fn serve<S, B, F>(
     listener: TcpListener,
     limits: ListenerLimits,
     open: ConnectionCount,
-    mut stop: watch::Receiver<bool>,
+    mut stop: ListenerStop,
     make: F,
 ) where
     F: Fn(SocketAddr, Admission) -> S,
@@ -116,24 +114,7 @@ pub async fn serve<S, B, F>(
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive);
     http.max_buf_size(HEAD_BYTES_MAX);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(ended) = connections.join_next() => {
-                note_end(ended);
-                continue;
-            }
-            _ = stop.wait_for(|stopped| *stopped) => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok(pair) => pair,
-            Err(error) => {
-                // Out of descriptors, most likely: wait for one to be freed instead of spinning.
-                tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
+    let begin = |connections: &mut JoinSet<()>, (stream, peer): (TcpStream, SocketAddr)| {
         stream.set_nodelay(true).ok();
         let busy = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Deadlines::new(stream, &limits, Arc::clone(&busy)));
@@ -149,7 +130,7 @@ pub async fn serve<S, B, F>(
             }
             Err(why) => {
                 let service = MarkBusy { inner: make(peer, why), busy };
-                let Ok(place) = Arc::clone(&refused).try_acquire_owned() else { continue };
+                let Ok(place) = Arc::clone(&refused).try_acquire_owned() else { return };
                 let mut once = http.clone();
                 let connection = once.keep_alive(false).serve_connection(io, service);
                 connections.spawn(async move {
@@ -158,9 +139,60 @@ pub async fn serve<S, B, F>(
                 });
             }
         }
-    }
-    drop(listener);
+    };
+    accept(listener, &mut stop.close, &mut connections, begin).await;
+    linger(&mut connections, &mut stop.drain).await;
     drain(graceful, connections, limits.drain).await;
+}
+
+/// Accepts connections until the socket is to be closed, and closes it.
+async fn accept(
+    listener: TcpListener,
+    close: &mut watch::Receiver<bool>,
+    connections: &mut JoinSet<()>,
+    begin: impl Fn(&mut JoinSet<()>, (TcpStream, SocketAddr)),
+) {
+    let trouble = Episodes::new("connections cannot be accepted");
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(ended) = connections.join_next() => {
+                note_end(ended);
+                continue;
+            }
+            _ = close.wait_for(|closed| *closed) => break,
+        };
+        match accepted {
+            Ok(accepted) => begin(connections, accepted),
+            Err(error) => {
+                // Out of descriptors, most likely: wait for one to be freed instead of spinning.
+                trouble.note("accept", error);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    // Those the kernel has made already and nobody has accepted would be reset with the socket.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, peer)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            begin(connections, (stream, peer));
+        }
+    }
+}
+
+/// Waits until every connection has ended by itself, or all are to be drained.
+async fn linger(connections: &mut JoinSet<()>, drain: &mut watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            ended = connections.join_next() => match ended {
+                Some(ended) => note_end(ended),
+                None => return,
+            },
+            _ = drain.wait_for(|draining| *draining) => return,
+        }
+    }
 }
 
 async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, time: Duration) {

@@ -81,8 +81,8 @@ pub struct Metrics {
     registry: Registry,
     /// Events by type and result, retries and replays included.
     pub webhook_events: Family<EventLabels, Counter>,
-    /// Signatures refused, by reason.
-    pub signatures_rejected: Family<ReasonLabel, Counter>,
+    /// Deliveries that were not acknowledged, by reason.
+    pub webhooks_refused: Family<ReasonLabel, Counter>,
     /// Time from the whole request to the answer after the commit.
     pub webhook_ack: Histogram,
     /// Events committed together.
@@ -159,7 +159,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("tollgate"),
             webhook_events: Family::default(),
-            signatures_rejected: Family::default(),
+            webhooks_refused: Family::default(),
             webhook_ack: seconds(),
             intake_batch: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             intake_queue: Gauge::default(),
@@ -195,8 +195,8 @@ impl Metrics {
         let version = env!("CARGO_PKG_VERSION");
         r.register("build", "Version of this binary", Info::new([("version", version)]));
         r.register("webhook_events", "Events by type and result", self.webhook_events.clone());
-        let rejected = self.signatures_rejected.clone();
-        r.register("signature_rejected", "Signatures refused by reason", rejected);
+        let refused = self.webhooks_refused.clone();
+        r.register("webhooks_refused", "Deliveries not acknowledged, by reason", refused);
         let ack = self.webhook_ack.clone();
         r.register_with_unit("webhook_ack_duration", "Time to acknowledge", Unit::Seconds, ack);
         r.register("intake_batch_events", "Events committed together", self.intake_batch.clone());

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -15,13 +16,16 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::intake::squeeze;
-use crate::listener::{self, ListenerLimits};
+use crate::listener::{self, ListenerLimits, ListenerStop};
+use crate::sockets::Sockets;
 use crate::stripe::binding::{self, ModeError};
 use crate::supervisor::{self, OnTurn, TaskKind};
 use crate::{feed, findings, workers};
 
 /// Listeners cut off what is open at the drain time, and get so long for it.
 const LISTENERS_SPARE: Duration = Duration::from_secs(1);
+/// An idle connection of an engine that has been replaced is closed after this.
+const TAKEOVER_MAX: Duration = Duration::from_secs(5);
 /// For the last words to the database, once everything has ended.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
@@ -44,6 +48,21 @@ pub struct RunOptions {
     pub on_turn: Option<OnTurn>,
     /// How the database is opened.
     pub database: DbOptions,
+    /// Sockets that are open already.
+    pub sockets: Sockets,
+}
+
+/// How an engine takes its leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// It says that it is not ready, and serves on for `http.lame_duck_ms`, so that whoever sends it
+    /// requests can turn to another instance; then it stops.
+    Announced,
+    /// It stops.
+    AtOnce,
+    /// Another engine serves on the same sockets: it accepts nothing more, and stops when its
+    /// connections have ended, each with its next answer, or after [`TAKEOVER_MAX`].
+    TakenOver,
 }
 
 /// Why the engine does not start.
@@ -102,6 +121,8 @@ pub struct RunningApp {
     pub address: SocketAddr,
     /// Where the metrics listen, when apart.
     pub metrics_address: Option<SocketAddr>,
+    sockets: Sockets,
+    close: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     stop_writers: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
@@ -125,18 +146,23 @@ pub async fn start_with(
     binding::settle_mode(&mut config.stripe, &db).await?;
     let app = App::build(config, clock, db, options.on_turn);
     app.keys.reload(&app.engine.db, app.clock.now()).await?;
+    let sockets = options.sockets;
+    let (address, socket) = open_socket(&sockets, TaskKind::Api, app.config.listen)?;
+    let metrics = app.config.metrics_listen;
+    let metrics = metrics.map(|wanted| open_socket(&sockets, TaskKind::Metrics, wanted));
+    let metrics = metrics.transpose()?;
     let (stop, stopped) = watch::channel(false);
+    let (close, closed) = watch::channel(false);
     let (stop_writers, writers_stopped) = watch::channel(false);
     let writers = app.queue.write(&app.intake, &app.supervisor, &writers_stopped);
+    let ends = ListenerStop { close: closed, drain: stopped.clone() };
     let router = api::router(Arc::clone(&app));
-    let (address, main) = listen(&app, TaskKind::Api, app.config.listen, router, &stopped)?;
-    let mut listeners = vec![main];
+    let mut listeners = vec![listen(&app, TaskKind::Api, socket, router, &ends)];
     let mut metrics_address = None;
-    if let Some(wanted) = app.config.metrics_listen {
+    if let Some((found, socket)) = metrics {
         let router = api::metrics_router(Arc::clone(&app));
-        let (found, task) = listen(&app, TaskKind::Metrics, wanted, router, &stopped)?;
+        listeners.push(listen(&app, TaskKind::Metrics, socket, router, &ends));
         metrics_address = Some(found);
-        listeners.push(task);
     }
     let workers = match options.background {
         Background::Off => Vec::new(),
@@ -146,6 +172,8 @@ pub async fn start_with(
         app,
         address,
         metrics_address,
+        sockets,
+        close,
         stop,
         stop_writers,
         listeners,
@@ -161,6 +189,7 @@ fn start_workers(app: &Arc<App>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle
         worker(TaskKind::Retry, app, stop, workers::retry::run),
         worker(TaskKind::Schedule, app, stop, workers::schedule::run),
         worker(TaskKind::Journals, app, stop, workers::journals::run),
+        worker(TaskKind::Log, app, stop, workers::episodes::run),
         worker(TaskKind::Findings, app, stop, findings::review_after_catalog_change),
     ];
     if app.stripe.is_some() {
@@ -194,12 +223,28 @@ impl RunningApp {
         self.app.supervisor.lost().await
     }
 
+    /// The sockets it listens on, for an engine that is to take over.
+    pub fn sockets(&self) -> Sockets {
+        self.sockets.clone()
+    }
+
     /// Stops: no new connections, open requests finish, workers end, the database is closed. What
     /// is still at work after the drain time is cut off.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self, leave: Leave) {
+        self.app.begin_to_stop();
+        if leave == Leave::Announced {
+            tokio::time::sleep(Duration::from_millis(self.app.config.http.lame_duck_ms)).await;
+        }
+        // Nobody accepts from here on; whoever comes is told at once, not at the end of a queue.
+        drop(self.sockets);
+        self.close.send_replace(true);
+        if leave == Leave::TakenOver {
+            let ended = futures_util::future::join_all(&mut self.listeners);
+            tokio::time::timeout(TAKEOVER_MAX, ended).await.ok();
+            self.listeners.retain(|listener| !listener.is_finished());
+        }
         let drain = Duration::from_millis(self.app.config.http.drain_ms);
         let deadline = Instant::now() + drain;
-        self.app.begin_to_stop();
         self.stop.send_replace(true);
         tokio::join!(
             // They keep to the drain time themselves, and need a moment to say what they cut.
@@ -246,16 +291,23 @@ async fn open_with(config: &Config, clock: &Clock, options: &DbOptions) -> Resul
     Ok(db)
 }
 
+fn open_socket(
+    sockets: &Sockets,
+    kind: TaskKind,
+    wanted: SocketAddr,
+) -> Result<(SocketAddr, TcpListener), StartError> {
+    let refused = |cause| StartError::Listen { address: wanted, cause };
+    let socket = sockets.open(kind, wanted).map_err(refused)?;
+    Ok((socket.local_addr().map_err(refused)?, socket))
+}
+
 fn listen(
     app: &Arc<App>,
     kind: TaskKind,
-    wanted: SocketAddr,
+    socket: TcpListener,
     router: axum::Router,
-    stopped: &watch::Receiver<bool>,
-) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
-    let refused = |cause| StartError::Listen { address: wanted, cause };
-    let socket = listener::bind(wanted).map_err(refused)?;
-    let address = socket.local_addr().map_err(refused)?;
+    ends: &ListenerStop,
+) -> JoinHandle<()> {
     let http = &app.config.http;
     let limits = ListenerLimits {
         connections_max: http.connections_max,
@@ -267,9 +319,9 @@ fn listen(
         drain: Duration::from_millis(http.drain_ms),
     };
     let (front, open) = (Arc::clone(app), app.connections.clone());
-    let serve = listener::serve(socket, limits, open, stopped.clone(), move |peer, admission| {
+    let serve = listener::serve(socket, limits, open, ends.clone(), move |peer, admission| {
         front.supervisor.turn(kind);
         Front::new(Arc::clone(&front), router.clone(), peer, admission)
     });
-    Ok((address, app.supervisor.spawn_once(kind, stopped.clone(), serve)))
+    app.supervisor.spawn_once(kind, ends.close.clone(), serve)
 }

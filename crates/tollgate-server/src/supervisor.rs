@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::metrics::{Metrics, TaskLabel};
+use crate::episodes::Episodes;
+use crate::metrics::{Metrics, ReasonLabel, TaskLabel};
 
 /// A task that ran for so long had recovered from what ended it before.
 const STEADY: Duration = Duration::from_mins(1);
@@ -43,6 +44,8 @@ pub enum TaskKind {
     Findings,
     /// Checking the chains of the journals.
     Journals,
+    /// Telling in the log that something has ended.
+    Log,
     /// A reconciliation that somebody asked for.
     Run,
 }
@@ -88,6 +91,7 @@ impl TaskKind {
             Self::Schedule => "schedule",
             Self::Findings => "findings",
             Self::Journals => "journals",
+            Self::Log => "log",
             Self::Run => "reconciliation_run",
         }
     }
@@ -105,10 +109,31 @@ impl TaskKind {
             | Self::Reconcile
             | Self::Schedule
             | Self::Findings
-            | Self::Journals => {
+            | Self::Journals
+            | Self::Log => {
                 Policy::Restart { first: Duration::from_secs(1), cap: Duration::from_mins(1) }
             }
             Self::Run => Policy::Forget,
+        }
+    }
+}
+
+impl TaskKind {
+    /// The longest time between two turns of a task that is well; `None` where it waits for something
+    /// to happen, or does work of any length in one turn. Statements and calls have deadlines of their
+    /// own, which a turn may meet several times.
+    pub const fn silence_max(self) -> Option<Duration> {
+        match self {
+            Self::Feed | Self::Log => Some(Duration::from_mins(1)),
+            Self::Retry | Self::Schedule => Some(Duration::from_mins(5)),
+            Self::Refetch => Some(Duration::from_mins(15)),
+            Self::Api
+            | Self::Metrics
+            | Self::Writer
+            | Self::Reconcile
+            | Self::Findings
+            | Self::Journals
+            | Self::Run => None,
         }
     }
 }
@@ -143,6 +168,10 @@ struct Inner {
     lost: watch::Sender<Option<TaskKind>>,
     /// Work asked for once.
     runs: Mutex<JoinSet<()>>,
+    /// When a task of a kind last came round.
+    turns: Mutex<BTreeMap<TaskKind, Instant>>,
+    /// Tasks that cannot do their work.
+    troubles: Episodes,
     metrics: Arc<Metrics>,
     on_turn: Option<OnTurn>,
 }
@@ -151,12 +180,17 @@ impl Supervisor {
     /// One that has no tasks yet.
     pub fn new(metrics: Arc<Metrics>, on_turn: Option<OnTurn>) -> Self {
         let (lost, _) = watch::channel(None);
-        let (down, runs) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { down, lost, runs, metrics, on_turn }))
+        let (down, runs, turns) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let troubles = Episodes::new("a background task cannot do its work");
+        Self(Arc::new(Inner { down, lost, runs, turns, troubles, metrics, on_turn }))
     }
 
     /// To be called by a task at each of its turns.
     pub fn turn(&self, kind: TaskKind) {
+        if kind.silence_max().is_some() {
+            let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.insert(kind, Instant::now());
+        }
         if let Some(OnTurn(observe)) = &self.0.on_turn {
             observe(kind);
         }
@@ -165,6 +199,27 @@ impl Supervisor {
     /// The kinds of which a task is not running now.
     pub fn down(&self) -> Vec<TaskKind> {
         self.0.down.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// The kinds whose task has not come round for longer than it may take.
+    pub fn stuck(&self) -> Vec<TaskKind> {
+        let turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let stuck = turns
+            .iter()
+            .filter(|(kind, last)| kind.silence_max().is_some_and(|most| last.elapsed() > most));
+        stuck.map(|(kind, _)| *kind).collect()
+    }
+
+    /// A task could not do its work this time.
+    pub fn trouble(&self, kind: TaskKind, error: impl fmt::Display) {
+        let label = ReasonLabel { reason: kind.as_str() };
+        self.0.metrics.worker_errors.get_or_create(&label).inc();
+        self.0.troubles.note(kind.as_str(), error);
+    }
+
+    /// Says of what has not happened for a while that it has ended.
+    pub fn end_quiet_episodes(&self) {
+        self.0.troubles.end_quiet();
     }
 
     /// Waits until a task has ended without which the process must not go on.

@@ -1,6 +1,7 @@
 //! Background work. Owns: the list of workers. None of them takes input: each looks at the
 //! database for what is due.
 
+pub mod episodes;
 pub mod journals;
 pub mod reconcile;
 pub mod refetch;

@@ -1,8 +1,11 @@
 //! Health and metrics. Owns: what "alive", "ready" and "healthy" mean.
 //!
-//! Alive: the process answers. Ready: the database answers, every background task runs, and the
-//! engine is not stopping.
-//! Healthy: ready, and nothing is missing that a part of the product needs.
+//! Alive: the process answers. Ready: the database answers, has our schema and takes writes, every
+//! background task runs, the API key is not one of another Stripe account, and the engine is not
+//! stopping. Healthy: ready, and nothing is missing that a part of the product needs.
+//!
+//! Stripe that cannot be reached does not make an instance unready: checks are answered and webhooks
+//! taken without it, and taking every instance out at once would turn Stripe's outage into ours.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,13 +17,13 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::stripe::KeyStanding;
+use crate::stripe::{Contact, KeyStanding};
 use crate::supervisor::TaskKind;
 
 /// How a component stands.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Component {
-    /// `ok`, `off` or `failing`.
+    /// `ok`, `off`, `failing`, or `unknown` before it was first used.
     pub status: &'static str,
     /// Why, where it is not `ok`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +37,8 @@ pub struct Health {
     pub status: &'static str,
     /// The version of this binary.
     pub version: &'static str,
+    /// Whether the engine is about to stop: it answers, but nothing new should be sent to it.
+    pub stopping: bool,
     /// Background tasks.
     pub tasks: Component,
     /// The database.
@@ -69,7 +74,8 @@ pub async fn live() -> &'static str {
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let health = look(&app).await;
     let running = health.database.status == "ok" && health.tasks.status == "ok";
-    let ready = running && !app.is_stopping();
+    let wrong_key = matches!(app.stripe_guard.standing(), KeyStanding::Wrong(_));
+    let ready = running && !wrong_key && !health.stopping;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(health)).into_response()
 }
@@ -96,17 +102,11 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn look(app: &App) -> Health {
-    let database = match app.engine.db.ping().await {
+    let database = match app.readiness.database(&app.engine.db, app.clock.now()).await {
         Ok(()) => OK,
-        Err(_) => Component::because("failing", "the database does not answer"),
+        Err(trouble) => Component::because("failing", trouble),
     };
-    let down: Vec<&str> = app.supervisor.down().into_iter().map(TaskKind::as_str).collect();
-    let tasks = match down.as_slice() {
-        [] => OK,
-        down => {
-            Component::because("failing", format!("not running: {}; see the log", down.join(", ")))
-        }
-    };
+    let tasks = tasks(app);
     let counts = if database.status == "ok" { app.open_findings().await.ok() } else { None };
     let open = counts.iter().flat_map(|counts| counts.iter()).filter(|(_, count)| **count > 0);
     let findings = open.map(|(code, count)| (code.as_str(), *count)).collect();
@@ -115,24 +115,52 @@ async fn look(app: &App) -> Health {
     } else {
         OK
     };
-    let stripe = match (&app.config.stripe.secret_key, app.stripe_guard.standing()) {
-        (None, _) => Component::because("off", "STRIPE_SECRET_KEY is not set"),
-        (Some(_), KeyStanding::Wrong(why)) => Component::because("failing", why.code()),
-        (Some(_), KeyStanding::Right(_) | KeyStanding::Unasked) => OK,
-    };
+    let stripe = stripe(app);
     let status = match (database.status, tasks.status, webhook.status, stripe.status) {
-        ("ok", "ok", "ok", "ok" | "off") => "healthy",
+        ("ok", "ok", "ok", "ok" | "off" | "unknown") => "healthy",
         ("ok", ..) => "degraded",
         _ => "unhealthy",
     };
     Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
+        stopping: app.is_stopping(),
         tasks,
         database,
         redis: Component { status: "off", detail: None },
         stripe,
         webhook,
         findings,
+    }
+}
+
+/// Tasks that ended and have not begun anew yet, and tasks that hang.
+fn tasks(app: &App) -> Component {
+    let names = |kinds: Vec<TaskKind>| {
+        kinds.into_iter().map(TaskKind::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let (down, stuck) = (names(app.supervisor.down()), names(app.supervisor.stuck()));
+    match (down.as_str(), stuck.as_str()) {
+        ("", "") => OK,
+        ("", stuck) => Component::because("failing", format!("not moving: {stuck}; see the log")),
+        (down, _) => Component::because("failing", format!("not running: {down}; see the log")),
+    }
+}
+
+fn stripe(app: &App) -> Component {
+    if app.config.stripe.secret_key.is_none() {
+        return Component::because("off", "STRIPE_SECRET_KEY is not set");
+    }
+    match (app.stripe_guard.standing(), app.stripe_contact.get()) {
+        (KeyStanding::Wrong(why), _) => Component::because("failing", why.code()),
+        (_, Contact::Fails) => {
+            Component::because("failing", "Stripe cannot be reached; see the log")
+        }
+        (_, Contact::None) => Component::because("unknown", "Stripe has not been called yet"),
+        (KeyStanding::Right(_), Contact::Answers) => OK,
+        (KeyStanding::Unasked, Contact::Answers) => Component::because(
+            "failing",
+            "Stripe refuses the key, or what it opens is not known yet",
+        ),
     }
 }

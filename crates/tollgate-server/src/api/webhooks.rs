@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::{body, reply};
 use crate::app::App;
 use crate::intake::{Delivery, NotCommitted, Reply, read, squeeze};
-use crate::metrics::{EventLabels, ReasonLabel};
+use crate::metrics::ReasonLabel;
 
 /// The route Stripe is told of; the origin systems' paths lead to it too.
 pub const PATH: &str = "/api/v1/billing/webhook";
@@ -49,10 +49,51 @@ pub async fn receive(State(app): State<Arc<App>>, request: Request) -> Response 
     let now = app.clock.now();
     let response = match take(&app, request, begun, now).await {
         Ok(response) => response,
-        Err(error) => error.into_response(),
+        Err(refusal) => refusal.note(&app).into_response(),
     };
     app.metrics.webhook_ack.observe(begun.elapsed().as_secs_f64());
     response
+}
+
+/// Why a delivery is not acknowledged.
+struct Refusal {
+    /// Told to the sender.
+    error: ApiError,
+    /// For metrics and the log, never for the sender: it would help whoever is guessing.
+    reason: &'static str,
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        let reason = error.row().1;
+        Self { error, reason }
+    }
+}
+
+impl From<SignatureError> for Refusal {
+    fn from(error: SignatureError) -> Self {
+        Self { error: ApiError::InvalidSignature, reason: error.reason() }
+    }
+}
+
+impl From<NotCommitted> for Refusal {
+    fn from(why: NotCommitted) -> Self {
+        let reason = match why {
+            NotCommitted::Full => "queue_full",
+            NotCommitted::Unavailable => "not_committed",
+            NotCommitted::Stopping => "stopping",
+        };
+        Self { error: ApiError::NotCommitted, reason }
+    }
+}
+
+impl Refusal {
+    fn note(self, app: &App) -> ApiError {
+        let label = ReasonLabel { reason: self.reason };
+        app.metrics.webhooks_refused.get_or_create(&label).inc();
+        app.webhooks_refused.note(self.reason, self.error.row().2);
+        self.error
+    }
 }
 
 async fn take(
@@ -60,20 +101,19 @@ async fn take(
     request: Request,
     begun: Instant,
     now: Timestamp,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Refusal> {
     if app.config.webhook_secrets.is_empty() {
-        return Err(ApiError::WebhookNotConfigured);
+        return Err(ApiError::WebhookNotConfigured.into());
     }
     let (parts, body) = request.into_parts();
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(ApiError::UnsupportedEncoding);
+        return Err(ApiError::UnsupportedEncoding.into());
     }
     let signature = parts.headers.get("stripe-signature").map_or(&b""[..], |h| h.as_bytes());
     // Whoever does not even claim to have signed is not listened to.
-    tollgate_stripe::signature::check_form(signature).map_err(|error| refuse(app, error))?;
+    tollgate_stripe::signature::check_form(signature)?;
     let raw = body::read(body, app.config.http.webhook_body_bytes_max, &app.bodies).await?;
-    let verified = tollgate_stripe::verify(signature, &raw, &app.secrets, now, TOLERANCE)
-        .map_err(|error| refuse(app, error))?;
+    let verified = tollgate_stripe::verify(signature, &raw, &app.secrets, now, TOLERANCE)?;
     let reading = read::read(&raw, &app.config.stripe);
     let (event_id, event_type) = (reading.key.event.clone(), reading.event_type.clone());
     let delivery = Delivery {
@@ -89,29 +129,8 @@ async fn take(
         lease_generation: None,
         begun,
     };
-    match app.queue.submit(delivery).await {
-        Ok(reply) => answer(event_id.as_str(), &event_type, &reply),
-        Err(why) => {
-            let result = match why {
-                NotCommitted::Full => "queue_full",
-                NotCommitted::Unavailable => "unavailable",
-                NotCommitted::Stopping => "stopping",
-            };
-            let labels = EventLabels { event_type: "other".to_owned(), result };
-            app.metrics.webhook_events.get_or_create(&labels).inc();
-            Err(ApiError::NotCommitted)
-        }
-    }
-}
-
-/// The reason goes into a metric, never into the reply: it would help whoever is guessing.
-fn refuse(app: &App, error: SignatureError) -> ApiError {
-    let label = ReasonLabel { reason: error.reason() };
-    app.metrics.signatures_rejected.get_or_create(&label).inc();
-    if let Some(unsaid) = app.refused_signatures.admit(Instant::now()) {
-        tracing::warn!(reason = error.reason(), unsaid, "signature refused");
-    }
-    ApiError::InvalidSignature
+    let reply = app.queue.submit(delivery).await?;
+    Ok(answer(event_id.as_str(), &event_type, &reply)?)
 }
 
 fn answer(event_id: &str, event_type: &str, reply: &Reply) -> Result<Response, ApiError> {

@@ -27,7 +27,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config, DatabaseUrl, Loaded, LogFormat, Origin, Secret, WebhookSecret};
 use crate::keys::{KeyEnvironment, SecretHash};
-use crate::run::{self, Background, RunOptions, RunningApp, StartError};
+use crate::run::{self, Background, Leave, RunOptions, RunningApp, StartError};
 use crate::scope::Scope;
 use crate::telemetry;
 
@@ -77,7 +77,7 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
                 return Err(error);
             }
         };
-        let ended = until_stopped(engine, signals).await;
+        let ended = until_stopped(engine, signals, None).await;
         sandbox.shutdown().await;
         ended
     })?
@@ -130,7 +130,7 @@ async fn engine(
     match settle(context, &mut running, sandbox, (left, secret)).await {
         Ok(()) => Ok(running),
         Err(error) => {
-            running.shutdown().await;
+            running.shutdown(Leave::AtOnce).await;
             Err(error)
         }
     }

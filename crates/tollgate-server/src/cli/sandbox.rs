@@ -120,7 +120,7 @@ fn serve(context: &Context, args: &SandboxArgs) -> Outcome {
         print_line(format_args!("listening on {}", sandbox.url()));
         let dashboard = format!("open {}/ in a browser to see it", sandbox.url());
         print_line(styled(FAINT, dashboard));
-        signals.next().await;
+        signals.end().await;
         sandbox.shutdown().await;
         Ok(Ending::Done)
     })?

@@ -1,21 +1,26 @@
 //! `tollgate serve`. Owns: starting and stopping the engine in production. Must not know: what runs
 //! inside it.
 
+use anyhow::Context as _;
 use clap::Args;
+use tokio::task::JoinSet;
 
 use super::context::{Context, block_on, make_parent};
 use super::output::print_line;
 use super::{Ending, Outcome};
 use crate::clock::Clock;
-use crate::config::{self, Loaded, Origin};
-use crate::run::{self, RunningApp};
+use crate::config::{self, Loaded, Origin, Sources};
+use crate::run::{self, Leave, RunOptions, RunningApp};
+use crate::sockets::Sockets;
 use crate::telemetry;
 
 /// How to serve.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Prints `listening on http://ADDRESS` when ready. SIGTERM or Ctrl-C finishes what is\n\
-    in flight and stops with exit code 0; a second one stops at once."
+    in flight and stops with exit code 0; a second one stops at once. SIGHUP reads the configuration,\n\
+    secrets and catalog anew without refusing a request; while it has faults the old one stays.\n\
+    Sockets that systemd hands over are used: the first for the API, the second for the metrics."
 )]
 pub(super) struct ServeArgs {
     /// Listen here; port 0 takes a free one [default: 127.0.0.1:8080]
@@ -38,26 +43,53 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
     make_parent(loaded.config.database_url.expose())?;
     block_on(async {
         let mut signals = Signals::listen()?;
+        let sockets = Sockets::inherited().context("the sockets handed over cannot be used")?;
+        let options = RunOptions { sockets, ..RunOptions::default() };
         let running = tokio::select! {
-            started = run::start(loaded.config, Clock::System) => started?,
-            () = signals.next() => anyhow::bail!("stopped before it had started"),
+            started = run::start_with(loaded.config, Clock::System, options) => started?,
+            () = signals.stop() => anyhow::bail!("stopped before it had started"),
         };
         print_line(format_args!("listening on http://{}", running.address));
-        until_stopped(running, signals).await
+        until_stopped(running, signals, Some(sources)).await
     })?
 }
 
 /// Serves until a signal, then drains. The loss of a task the engine cannot do without ends it too,
-/// as a failure, so that whoever runs it starts another.
-pub(super) async fn until_stopped(running: RunningApp, mut signals: Signals) -> Outcome {
-    let lost = tokio::select! {
-        () = signals.next() => None,
-        task = running.lost() => Some(task),
+/// as a failure, so that whoever runs it starts another. With `sources` the configuration can be read
+/// anew meanwhile.
+pub(super) async fn until_stopped(
+    mut running: RunningApp,
+    mut signals: Signals,
+    sources: Option<Sources>,
+) -> Outcome {
+    let mut replaced = JoinSet::new();
+    let (lost, leave) = loop {
+        tokio::select! {
+            asked = signals.next() => match (asked, &sources) {
+                (Asked::Stop(leave), _) => break (None, leave),
+                // The terminal was closed.
+                (Asked::Reload, None) => break (None, Leave::AtOnce),
+                (Asked::Reload, Some(sources)) => match reload(&running, sources).await {
+                    Ok(new) => {
+                        let old = std::mem::replace(&mut running, new);
+                        replaced.spawn(old.shutdown(Leave::TakenOver));
+                    }
+                    // Neither a fault nor a database that is away ends what runs.
+                    Err(error) => tracing::error!("not reloaded, all stays as it was: {error:#}"),
+                },
+            },
+            task = running.lost() => break (Some(task), Leave::AtOnce),
+            Some(_) = replaced.join_next() => tracing::info!("what ran before the reload has ended"),
+        }
     };
     tracing::info!("stopping: requests in flight are finished first");
+    let end = async {
+        running.shutdown(leave).await;
+        while replaced.join_next().await.is_some() {}
+    };
     tokio::select! {
-        () = running.shutdown() => {}
-        () = signals.next() => anyhow::bail!("stopped at once on a second signal"),
+        () = end => {}
+        () = signals.stop() => anyhow::bail!("stopped at once on a second signal"),
     }
     match lost {
         None => Ok(Ending::Done),
@@ -68,13 +100,24 @@ pub(super) async fn until_stopped(running: RunningApp, mut signals: Signals) -> 
     }
 }
 
-/// SIGTERM and Ctrl-C. Made before anyone is told that the server is ready: until then they end
-/// the process unheard.
+/// Starts another engine on the same sockets, with everything read anew.
+async fn reload(running: &RunningApp, sources: &Sources) -> anyhow::Result<RunningApp> {
+    let loaded = config::load(sources)?;
+    log_summary(&loaded);
+    let options = RunOptions { sockets: running.sockets(), ..RunOptions::default() };
+    let new = run::start_with(loaded.config, Clock::System, options).await?;
+    tracing::info!(address = %new.address, "reloaded");
+    Ok(new)
+}
+
+/// SIGTERM, Ctrl-C and SIGHUP. Made before anyone is told that the server is ready: until then they
+/// end the process unheard.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -83,14 +126,17 @@ impl Signals {
     pub(super) fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { terminate, interrupt, hang_up: signal(SignalKind::hangup())? })
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Stop(Leave::Announced),
+            // Whoever sits at the keyboard is not kept waiting.
+            _ = self.interrupt.recv() => Asked::Stop(Leave::AtOnce),
+            _ = self.hang_up.recv() => Asked::Reload,
         }
     }
 }
@@ -106,8 +152,28 @@ impl Signals {
         Ok(Self)
     }
 
-    pub(super) async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::signal::ctrl_c().await.ok();
+        Asked::Stop(Leave::AtOnce)
+    }
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Stop(Leave),
+    Reload,
+}
+
+impl Signals {
+    /// Waits for the next one at which a program without a configuration ends.
+    pub(super) async fn end(&mut self) {
+        self.next().await;
+    }
+
+    /// Waits for the next one that asks to stop.
+    async fn stop(&mut self) {
+        while self.next().await == Asked::Reload {}
     }
 }
 

@@ -244,6 +244,7 @@ fn read_http(reader: &mut Reader<'_>) -> HttpLimits {
         write_timeout_ms: reader.number("http.write_timeout_ms"),
         bodies_bytes_max: reader.size("http.bodies_bytes_max"),
         keep_alive_ms: reader.number("http.keep_alive_ms"),
+        lame_duck_ms: reader.number("http.lame_duck_ms"),
         drain_ms: reader.number("http.drain_ms"),
         trusted_proxies: reader.value("http.trusted_proxies").ranges().unwrap_or_default(),
         forwarded_header: match reader.value("http.forwarded_header").text().as_deref() {

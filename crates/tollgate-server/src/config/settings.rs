@@ -1,6 +1,5 @@
-//! The table of settings. Owns: each setting's name, kind, default, other names and meaning; files,
-//! variables, checks, `config show` and the reference page are all made from it. Must not know:
-//! values.
+//! The table of settings. Owns: each setting's name, kind, default, other names and meaning. Must not
+//! know: values. Files, variables, checks, `config show` and the reference page are made from it.
 
 /// What may stand in a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,10 +317,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number("http.keep_alive_ms", (1000, 3_600_000), "60000", "An idle connection ends then."),
     number(
+        "http.lame_duck_ms",
+        (0, 600_000),
+        "0",
+        "From SIGTERM to the closing of the listener: `/readyz` answers 503, everything else is served. Behind a load balancer: the time until it notices.",
+    ),
+    number(
         "http.drain_ms",
         (0, 600_000),
         "20000",
-        "From SIGTERM to the end, for requests in flight.",
+        "From the closing of the listener to the end, for requests in flight.",
     ),
     setting(
         "http.trusted_proxies",

@@ -14,7 +14,6 @@ use tollgate_store::journal::{self, Verdict};
 use tollgate_store::{Db, StoreError, accounts, findings, meta};
 
 use crate::app::App;
-use crate::metrics::ReasonLabel;
 use crate::supervisor::TaskKind;
 
 /// Accounts checked in one round.
@@ -65,9 +64,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             Ok(0) => LOOK_EVERY,
             Ok(_) => ROUND_EVERY,
             Err(error) => {
-                let label = ReasonLabel { reason: "journals" };
-                app.metrics.worker_errors.get_or_create(&label).inc();
-                tracing::warn!(%error, "journals were not checked");
+                app.supervisor.trouble(TaskKind::Journals, error);
                 LOOK_EVERY
             }
         };

@@ -9,7 +9,6 @@ use tokio::sync::watch;
 use tollgate_store::reconciliation_runs;
 
 use crate::app::App;
-use crate::metrics::ReasonLabel;
 use crate::reconcile::{self, Kind, Order, ReconcileError, Report, named};
 use crate::supervisor::TaskKind;
 
@@ -43,9 +42,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
                 tracing::error!(%error, "reconciliation stopped");
             }
             Err(error) => {
-                let label = ReasonLabel { reason: "reconcile" };
-                app.metrics.worker_errors.get_or_create(&label).inc();
-                tracing::warn!(%error, "reconciliation");
+                app.supervisor.trouble(TaskKind::Reconcile, error);
                 pause = PACE_AFTER_FAILURE;
             }
         }

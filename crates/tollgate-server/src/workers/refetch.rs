@@ -18,7 +18,6 @@ use tollgate_stripe::fetched::FetchedKind;
 
 use crate::app::App;
 use crate::backoff;
-use crate::metrics::ReasonLabel;
 use crate::reconcile::named::{self, Reading};
 use crate::reconcile::{ReconcileError, Take, Why, settle};
 use crate::supervisor::{TaskKind, panic_text};
@@ -39,11 +38,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         match round(&app, &mut begun).await {
             Ok(count) if count > 0 && !*stop.borrow() => continue,
             Ok(_) => {}
-            Err(error) => {
-                let label = ReasonLabel { reason: "refetch" };
-                app.metrics.worker_errors.get_or_create(&label).inc();
-                tracing::warn!(%error, "asking Stripe about doubts");
-            }
+            Err(error) => app.supervisor.trouble(TaskKind::Refetch, error),
         }
         tokio::select! {
             () = tokio::time::sleep(pace) => {}

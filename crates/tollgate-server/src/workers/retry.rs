@@ -15,7 +15,7 @@ use tollgate_store::{StoreError, findings, inbox, meta};
 use crate::app::App;
 use crate::config::Livemode;
 use crate::intake::{Content, Delivery, read, squeeze};
-use crate::metrics::{ReasonLabel, StatusLabel};
+use crate::metrics::StatusLabel;
 use crate::supervisor::TaskKind;
 
 /// Where the version of the catalog is kept that events were last woken for.
@@ -93,9 +93,7 @@ fn tell<T>(app: &App, step: &'static str, done: Result<T, StoreError>) -> Option
     match done {
         Ok(done) => Some(done),
         Err(error) => {
-            let label = ReasonLabel { reason: "retry" };
-            app.metrics.worker_errors.get_or_create(&label).inc();
-            tracing::warn!(%error, step, "retry worker");
+            app.supervisor.trouble(TaskKind::Retry, format_args!("{step}: {error}"));
             None
         }
     }

@@ -50,10 +50,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         match tick(&app, &mut failures).await {
             Ok(count) if count > 0 && !*stop.borrow() => continue,
             Ok(_) => {}
-            Err(error) => {
-                count_error(&app);
-                tracing::warn!(%error, "scheduler");
-            }
+            Err(error) => app.supervisor.trouble(TaskKind::Schedule, error),
         }
         tokio::select! {
             () = tokio::time::sleep(pace) => {}

@@ -8,4 +8,5 @@ mod instances;
 mod kills;
 mod process;
 mod proxy;
+mod reload;
 mod sender;

@@ -19,6 +19,7 @@ mod metering;
 mod modes;
 mod owners;
 mod poison;
+mod readiness;
 mod reads;
 mod reconcile;
 mod refusals;

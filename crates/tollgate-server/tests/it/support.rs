@@ -18,7 +18,7 @@ use tollgate_server::clock::Clock;
 use tollgate_server::config::load::{Flags, Sources, load};
 use tollgate_server::config::{Config, environment::Environment};
 use tollgate_server::keys::{self, KeyEnvironment};
-use tollgate_server::run::{self, Background, RunOptions, RunningApp};
+use tollgate_server::run::{self, Background, Leave, RunOptions, RunningApp};
 use tollgate_server::scope::Scope;
 use tollgate_server::supervisor::OnTurn;
 use tollgate_server::workers;
@@ -155,7 +155,7 @@ impl TestApp {
         let config = config(database_url, &settings);
         let background = if settings.background { Background::On } else { Background::Off };
         let (on_turn, database) = (settings.on_turn.clone(), settings.database.clone());
-        let options = RunOptions { background, on_turn, database };
+        let options = RunOptions { background, on_turn, database, ..RunOptions::default() };
         let running =
             run::start_with(config, clock.clone(), options).await.expect("the engine starts");
         let base = format!("http://{}", running.address);
@@ -166,7 +166,7 @@ impl TestApp {
     }
 
     pub(crate) async fn stop(self) {
-        self.running.shutdown().await;
+        self.running.shutdown(Leave::AtOnce).await;
     }
 
     pub(crate) fn app(&self) -> &App {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::process::Process;
+use super::process::Launch;
 use super::sender::{Post, lives};
 use crate::support::{State, TestDatabase};
 
@@ -25,7 +25,12 @@ async fn what_was_acknowledged_before_and_after_a_full_disk_is_there_once() {
     let events = lives(CUSTOMERS);
     let untroubled = State::of_untroubled_run(&events).await;
 
-    let process = Process::start_with_room(&url, folder.path(), ROOM_KIB).await;
+    let launch = Launch {
+        room_kib: Some(ROOM_KIB),
+        environment: &[("LOG_LEVEL", "warn")],
+        ..Launch::new(&url, folder.path())
+    };
+    let process = launch.start().await;
     let (_address, addresses) = watch::channel(process.address);
     let post = Post::new(events.clone());
     let sender = {
@@ -35,9 +40,18 @@ async fn what_was_acknowledged_before_and_after_a_full_disk_is_there_once() {
     post.refused_so_often(REFUSED).await;
     let before = post.ledger().len();
     assert!(before > 0 && before < events.len(), "{before} of {}", events.len());
+    let (status, ready) = process.get("/readyz").await;
+    assert_eq!(status, 503, "{ready}");
+    let told = ready["database"]["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(told.contains("(full)") || told.contains("(input_output)"), "{told}");
+    for what in ["events are not committed", "webhooks are refused"] {
+        let lines = process.logged(what);
+        assert!((1..=2).contains(&lines.len()), "one line for all refusals: {lines:?}");
+    }
     process.give_room().await;
     let sent = tokio::time::timeout(WELL_AGAIN, sender).await.expect("it writes again");
     sent.expect("everything is acknowledged in the end");
+    assert_eq!(process.get("/readyz").await.0, 200);
     assert!(process.stop().await, "SIGTERM ends with 0");
 
     let troubled = State::settled(&url).await;

@@ -67,12 +67,7 @@ impl Post {
             let Some((id, body)) = self.queue.lock().expect("the queue").pop_front() else {
                 return;
             };
-            let signature = tollgate_stripe::sign(&secret, body.as_bytes(), Clock::System.now());
-            let url = format!("http://{}/webhooks/stripe", *to.borrow());
-            let request = http::Request::post(url)
-                .header("stripe-signature", signature)
-                .body(Full::new(bytes::Bytes::from(body.clone())))
-                .expect("a request");
+            let request = delivery(*to.borrow(), &secret, &body);
             if let Some(status) = answer(client.request(request).await).await {
                 self.note(id, status);
                 continue;
@@ -112,6 +107,25 @@ impl Post {
     pub(super) fn ledger(&self) -> BTreeMap<String, Vec<String>> {
         self.acknowledged.lock().expect("the ledger").clone()
     }
+}
+
+/// Sends one delivery signed with a secret; the status of its acknowledgement, if it has one.
+pub(super) async fn sign_and_send(to: SocketAddr, secret: &str, body: &str) -> Option<String> {
+    let secret = SigningSecret::parse(secret, "test").expect("a secret");
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    answer(client.request(delivery(to, &secret, body)).await).await
+}
+
+fn delivery(
+    to: SocketAddr,
+    secret: &SigningSecret,
+    body: &str,
+) -> http::Request<Full<bytes::Bytes>> {
+    let signature = tollgate_stripe::sign(secret, body.as_bytes(), Clock::System.now());
+    http::Request::post(format!("http://{to}/webhooks/stripe"))
+        .header("stripe-signature", signature)
+        .body(Full::new(bytes::Bytes::from(body.to_owned())))
+        .expect("a request")
 }
 
 /// The status of an acknowledgement; `None` for anything that is none.

@@ -263,5 +263,5 @@ async fn without_a_secret_events_are_refused_so_that_stripe_keeps_them() {
     let answer = crate::support::send(&client, "POST", &url, &[], "{}".into()).await;
     assert_eq!((answer.status, answer.field("code").as_str()), (503, "webhook_not_configured"));
     assert!(answer.headers.contains_key("retry-after"));
-    running.shutdown().await;
+    running.shutdown(tollgate_server::run::Leave::AtOnce).await;
 }

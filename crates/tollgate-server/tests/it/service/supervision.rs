@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tollgate_sandbox::server::SandboxClock;
 use tollgate_server::clock::Clock;
 use tollgate_server::metrics::TaskLabel;
-use tollgate_server::run::{self, Background, RunOptions};
+use tollgate_server::run::{self, Background, Leave, RunOptions};
 use tollgate_server::supervisor::{OnTurn, TaskKind};
 
 use crate::support::{Settings, TestApp, TestDatabase, config, on_both};
@@ -172,5 +172,5 @@ async fn the_check_of_journals_lives_at_the_engines_time() {
         sandbox.advance(Duration::from_hours(25));
         tokio::task::yield_now().await;
     }
-    running.shutdown().await;
+    running.shutdown(Leave::AtOnce).await;
 }

@@ -1,0 +1,94 @@
+//! SIGHUP and SIGTERM while requests come: none is refused.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::process::{Launch, Process};
+use super::sender::{Post, lives, sign_and_send};
+use crate::support::{SECRET, State, TestDatabase, on_both};
+
+/// Customers whose lives are sent; eleven events each.
+const CUSTOMERS: usize = 150;
+/// The secret that is rolled in.
+const NEW: &str = "whsec_tollgateNEWnewNEWnewNEWnewNEWnew12";
+/// Longest time until a reload has taken effect.
+const RELOADED: Duration = Duration::from_secs(30);
+
+fn write_secrets(folder: &std::path::Path, secrets: &str) {
+    let text = format!("STRIPE_WEBHOOK_SECRET={secrets}\n");
+    std::fs::write(folder.join(".env"), text).expect("a file");
+}
+
+/// Waits until what the new secret signed is taken, or is not.
+async fn until_new_is_taken(process: &Process, taken: bool) {
+    let begun = Instant::now();
+    let body = r#"{"id": "evt_probe", "object": "event", "type": "a.b", "created": 1, "livemode": false, "data": {"object": {"id": "x", "object": "y"}}}"#;
+    while sign_and_send(process.address, NEW, body).await.is_some() != taken {
+        assert!(begun.elapsed() < RELOADED, "the reload takes effect");
+    }
+}
+
+on_both! {
+    async fn secrets_are_rolled_without_a_refusal(database: &TestDatabase) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = database.url();
+        let events = lives(CUSTOMERS);
+        write_secrets(folder.path(), SECRET);
+        let launch = Launch { secret_in_environment: false, ..Launch::new(&url, folder.path()) };
+        let process = launch.start().await;
+        let (_address, addresses) = watch::channel(process.address);
+        let post = Post::new(events.clone());
+        let sender = {
+            let post = Arc::clone(&post);
+            tokio::spawn(async move { post.send(4, &[addresses]).await })
+        };
+        until_new_is_taken(&process, false).await;
+        for round in 0..3 {
+            post.acknowledged(round * 200).await;
+            write_secrets(folder.path(), &format!("{NEW},{SECRET}"));
+            process.signal("HUP").await;
+            until_new_is_taken(&process, true).await;
+            write_secrets(folder.path(), SECRET);
+            process.signal("HUP").await;
+            until_new_is_taken(&process, false).await;
+            // A configuration with a fault is not taken.
+            write_secrets(folder.path(), "short");
+            process.signal("HUP").await;
+            let asked = Instant::now();
+            while process.logged("not reloaded").len() <= round {
+                assert!(asked.elapsed() < RELOADED, "the fault is told");
+                tokio::task::yield_now().await;
+            }
+        }
+        sender.await.expect("everything is acknowledged");
+        assert_eq!(post.refused(), 0, "{:?}", process.logged(""));
+        assert!(process.stop().await, "SIGTERM ends with 0");
+        let untroubled = State::of_untroubled_run(&events).await;
+        let mut state = State::settled(&url).await;
+        state.inbox.retain(|row| !format!("{row:?}").contains("evt_probe"));
+        assert_eq!(state.inbox.len(), untroubled.inbox.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_is_announced_before_it_happens() {
+    let database = TestDatabase::sqlite();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = database.url();
+    let lame_duck = [("TOLLGATE__HTTP__LAME_DUCK_MS", "1500")];
+    let launch = Launch { environment: &lame_duck, ..Launch::new(&url, folder.path()) };
+    let process = launch.start().await;
+    assert_eq!(process.get("/readyz").await.0, 200);
+    process.signal("TERM").await;
+    let asked = Instant::now();
+    while process.get("/readyz").await.0 == 200 {
+        assert!(asked.elapsed() < Duration::from_secs(1), "told at once");
+    }
+    let (status, ready) = process.get("/readyz").await;
+    assert_eq!((status, &ready["stopping"]), (503, &true.into()), "{ready}");
+    assert_eq!(process.get("/livez").await.0, 200, "served until it closes");
+    assert!(process.ended().await);
+    assert!(asked.elapsed() >= Duration::from_millis(1500), "not before its time");
+}
