@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 
 use tollgate_domain::Catalog;
+use tollgate_store::{DbOptions, Pooling};
 
 mod assemble;
 mod catalog_source;
@@ -20,6 +21,7 @@ mod reader;
 pub mod reference;
 mod replaced_names;
 pub mod secret;
+mod setting;
 pub mod settings;
 pub mod value;
 
@@ -29,11 +31,36 @@ pub use fault::{Fault, Faults, Origin};
 pub use load::{Flags, Loaded, Shown, Sources, load};
 pub use secret::Secret;
 
+/// How the database is connected to.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// Most connections at once.
+    pub connections_max: u32,
+    /// What a connection to PostgreSQL is.
+    pub pooling: Pooling,
+    /// PostgreSQL itself, where `database_url` leads to a pooler.
+    pub listen_url: Option<DatabaseUrl>,
+}
+
+impl DatabaseConfig {
+    /// The same for the store.
+    pub fn options(&self) -> DbOptions {
+        DbOptions {
+            connections_max: self.connections_max,
+            pooling: self.pooling,
+            listen_url: self.listen_url.as_ref().map(|url| url.expose().to_owned()),
+            ..DbOptions::default()
+        }
+    }
+}
+
 /// The checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `sqlite:PATH` or `postgres://…`.
     pub database_url: DatabaseUrl,
+    /// How it is connected to.
+    pub database: DatabaseConfig,
     /// Where the API listens.
     pub listen: SocketAddr,
     /// Where `/metrics` listens on its own; `None`: it is served beside the API.

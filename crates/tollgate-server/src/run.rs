@@ -46,8 +46,8 @@ pub struct RunOptions {
     pub background: Background,
     /// Told of every turn of every task.
     pub on_turn: Option<OnTurn>,
-    /// How the database is opened.
-    pub database: DbOptions,
+    /// How the database is opened; as configured when there is nothing here.
+    pub database: Option<DbOptions>,
     /// Sockets that are open already.
     pub sockets: Sockets,
 }
@@ -141,7 +141,8 @@ pub async fn start_with(
     clock: Clock,
     options: RunOptions,
 ) -> Result<RunningApp, StartError> {
-    let db = open_with(&config, &clock, &options.database).await?;
+    let how = options.database.unwrap_or_else(|| config.database.options());
+    let db = open_with(&config, &clock, &how).await?;
     let mut config = config;
     binding::settle_mode(&mut config.stripe, &db).await?;
     let app = App::build(config, clock, db, options.on_turn);
@@ -270,7 +271,7 @@ impl RunningApp {
 
 /// Opens the database, with its schema up to date and its dictionary in place.
 pub async fn open(config: &Config, clock: &Clock) -> Result<Db, StoreError> {
-    open_with(config, clock, &DbOptions::default()).await
+    open_with(config, clock, &config.database.options()).await
 }
 
 async fn open_with(config: &Config, clock: &Clock, options: &DbOptions) -> Result<Db, StoreError> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgConnectOptions, PgListener};
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
 
@@ -248,7 +248,7 @@ impl Hints {
     /// connection counts as a hint, for nobody knows what was missed before. May be dropped at any
     /// time and called again.
     pub async fn next(&mut self) {
-        let Some(pool) = self.db.postgres_pool() else {
+        let Some(channel) = self.db.channel() else {
             return std::future::pending().await;
         };
         loop {
@@ -261,7 +261,7 @@ impl Hints {
                 while listener.next_buffered().is_some() {}
                 return;
             }
-            match connect(pool).await {
+            match connect(channel).await {
                 Ok(listener) => {
                     self.listener = Some(listener);
                     return;
@@ -276,8 +276,8 @@ impl Hints {
 }
 
 /// A listener on a pool of its own, so that it takes no connection from those that work.
-async fn connect(pool: &sqlx::PgPool) -> Result<PgListener, sqlx::Error> {
-    let options = (*pool.connect_options()).clone();
+async fn connect(options: &PgConnectOptions) -> Result<PgListener, sqlx::Error> {
+    let options = options.clone();
     let own = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
     let mut listener = PgListener::connect_with(&own).await?;
     listener.eager_reconnect(false);

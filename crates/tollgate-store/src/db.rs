@@ -2,18 +2,22 @@
 //! a write. Must not know: tables.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Executor as _, PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Executor as _, PgPool, Postgres, Row as _, SqlStr, Sqlite, SqlitePool};
 
 use crate::dialect::Dialect;
 use crate::error::StoreError;
-use crate::statement::{Handle, Statement, connect, statements};
+use crate::statement::{Handle, Keeping, Statement, statements};
 
 mod explain;
+mod lease;
 mod open;
 mod writes;
 
+pub(crate) use lease::Lease;
 pub(crate) use writes::Writes;
 pub use writes::{WriteFailure, WriteStanding};
 
@@ -30,6 +34,20 @@ pub struct DbOptions {
     pub statement_timeout: Duration,
     /// Create the SQLite file when it is missing.
     pub create_if_missing: bool,
+    /// What a connection to PostgreSQL is.
+    pub pooling: Pooling,
+    /// Address of PostgreSQL for `LISTEN`, where the usual one leads to a pooler.
+    pub listen_url: Option<String>,
+}
+
+/// What a connection to PostgreSQL is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pooling {
+    /// A session of its own, straight or through a pooler in session mode.
+    #[default]
+    Session,
+    /// A way to another session with each transaction, as PgBouncer gives in transaction mode.
+    Transaction,
 }
 
 impl Default for DbOptions {
@@ -40,6 +58,8 @@ impl Default for DbOptions {
             connect_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(5),
             create_if_missing: true,
+            pooling: Pooling::Session,
+            listen_url: None,
         }
     }
 }
@@ -72,6 +92,29 @@ pub enum Db {
 pub struct PostgresDb {
     pool: PgPool,
     writes: Writes,
+    /// What begins a transaction with the settings of a session, where there is no session.
+    begin: Option<SqlStr>,
+    /// How `LISTEN` is done, where it can be.
+    listen: Option<Arc<PgConnectOptions>>,
+}
+
+impl PostgresDb {
+    /// Whether statements stay prepared.
+    pub(crate) const fn keeping(&self) -> Keeping {
+        if self.begin.is_some() { Keeping::Nothing } else { Keeping::Prepared }
+    }
+
+    /// What writes on it came to.
+    pub(crate) const fn writes(&self) -> &Writes {
+        &self.writes
+    }
+
+    async fn begin_transaction(&self) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+        match &self.begin {
+            None => self.pool.begin().await,
+            Some(begin) => self.pool.begin_with(begin.clone()).await,
+        }
+    }
 }
 
 /// Connections to an SQLite file.
@@ -171,10 +214,11 @@ impl Db {
 
     async fn setting(&self, name: &'static str) -> Result<String, StoreError> {
         match self {
-            Self::Postgres(db) => Ok(sqlx::query_scalar("SELECT current_setting($1)")
-                .bind(name)
-                .fetch_one(&mut *connect(&db.pool).await?)
-                .await?),
+            Self::Postgres(db) => {
+                let text = sqlx::AssertSqlSafe(format!("SHOW {name}"));
+                let row = sqlx::raw_sql(text).fetch_one(&db.pool).await?;
+                Ok(row.try_get(0)?)
+            }
             Self::Sqlite(db) => {
                 let value: i64 =
                     sqlx::query_scalar("PRAGMA synchronous").fetch_one(&db.writer).await?;
@@ -193,7 +237,9 @@ impl Db {
         Ok(match self {
             Self::Postgres(db) => Tx::Postgres(PostgresTx {
                 // Nothing but the connection can fail here.
-                inner: db.writes.note(db.pool.begin().await.map_err(StoreError::Unavailable))?,
+                inner: db
+                    .writes
+                    .note(db.begin_transaction().await.map_err(StoreError::Unavailable))?,
                 db: db.clone(),
                 hint: false,
             }),
@@ -261,11 +307,16 @@ impl Db {
     }
 
     async fn prepare(&self, statement: &Statement) -> Result<(), StoreError> {
-        let text = sqlx::AssertSqlSafe(statement.text(self.dialect()));
-        let text = sqlx::SqlSafeStr::into_sql_str(text);
+        let text = statement.text(self.dialect());
         match self {
-            Self::Postgres(db) => connect(&db.pool).await?.prepare(text).await.map(|_| ())?,
-            Self::Sqlite(db) => db.writer.acquire().await?.prepare(text).await.map(|_| ())?,
+            Self::Postgres(db) => {
+                let text = format!("PREPARE tried AS {text}; DEALLOCATE tried");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&db.pool).await?;
+            }
+            Self::Sqlite(db) => {
+                let text = sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(text));
+                db.writer.acquire().await?.prepare(text).await?;
+            }
         }
         Ok(())
     }
@@ -277,7 +328,10 @@ impl Db {
         for statement in crate::all_statements() {
             let text = statement.text(self.dialect());
             let plan = match self {
-                Self::Postgres(db) => explain::postgres(&db.pool, &text).await?,
+                Self::Postgres(db) => {
+                    let mut tx = db.begin_transaction().await?;
+                    explain::postgres(&mut tx, &text).await?
+                }
                 Self::Sqlite(db) => explain::sqlite(&db.writer, &text).await?,
             };
             plans.push((statement.name(), plan));
@@ -306,7 +360,7 @@ impl Db {
     /// The answer to a question about the database itself, without parameters.
     pub(crate) async fn ask(&self, question: &'static str) -> Result<bool, StoreError> {
         Ok(match self {
-            Self::Postgres(db) => sqlx::query_scalar(question).fetch_one(&db.pool).await?,
+            Self::Postgres(db) => sqlx::raw_sql(question).fetch_one(&db.pool).await?.try_get(0)?,
             Self::Sqlite(db) => sqlx::query_scalar(question).fetch_one(&db.readers).await?,
         })
     }
@@ -314,15 +368,15 @@ impl Db {
     /// Where a single writing statement runs, a transaction by itself.
     pub(crate) const fn writer(&self) -> Handle<'_> {
         match self {
-            Self::Postgres(db) => Handle::postgres_pool(&db.pool, &db.writes).committing(),
+            Self::Postgres(db) => Handle::postgres_pool(db).committing(),
             Self::Sqlite(db) => Handle::sqlite_pool(&db.writer, &db.writes).committing(),
         }
     }
 
-    /// The pool, where there is a channel for hints.
-    pub(crate) const fn postgres_pool(&self) -> Option<&PgPool> {
+    /// How to connect to the channel for hints, where there is one.
+    pub(crate) fn channel(&self) -> Option<&PgConnectOptions> {
         match self {
-            Self::Postgres(db) => Some(&db.pool),
+            Self::Postgres(db) => db.listen.as_deref(),
             Self::Sqlite(_) => None,
         }
     }
@@ -331,7 +385,7 @@ impl Db {
 impl<'c> From<&'c Db> for Handle<'c> {
     fn from(db: &'c Db) -> Self {
         match db {
-            Db::Postgres(db) => Handle::postgres_pool(&db.pool, &db.writes),
+            Db::Postgres(db) => Handle::postgres_pool(db),
             Db::Sqlite(db) => Handle::sqlite_pool(&db.readers, &db.writes),
         }
     }
@@ -340,7 +394,7 @@ impl<'c> From<&'c Db> for Handle<'c> {
 impl<'c> From<&'c mut Tx> for Handle<'c> {
     fn from(tx: &'c mut Tx) -> Self {
         match tx {
-            Tx::Postgres(tx) => Handle::postgres(&mut tx.inner, &tx.db.writes),
+            Tx::Postgres(tx) => Handle::postgres(&mut tx.inner, &tx.db),
             Tx::Sqlite(tx) => Handle::sqlite(&mut tx.inner, &tx.writes),
         }
     }
@@ -414,7 +468,8 @@ impl Tx {
 /// Tells listeners after the commit, not in it: a transaction that notifies holds a lock of the
 /// whole database until its commit is on disk. A hint that is lost does no harm.
 async fn send_hint(pool: &PgPool) {
-    let sent = sqlx::query("SELECT pg_notify($1, '')").bind(CHANGES_CHANNEL).execute(pool).await;
+    let notify = sqlx::AssertSqlSafe(format!("NOTIFY {CHANGES_CHANNEL}"));
+    let sent = sqlx::raw_sql(notify).execute(pool).await;
     if let Err(error) = sent {
         tracing::debug!(%error, "other instances were not told of a change; they will poll");
     }

@@ -37,7 +37,7 @@ pub mod thin_events;
 pub mod usage;
 mod wire;
 
-pub use db::{Db, DbOptions, Durability, Tx, WriteFailure, WriteStanding};
+pub use db::{Db, DbOptions, Durability, Pooling, Tx, WriteFailure, WriteStanding};
 pub use error::StoreError;
 
 use statement::Statement;

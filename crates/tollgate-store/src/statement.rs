@@ -4,15 +4,12 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{
-    Arguments as _, PgConnection, PgExecutor, PgPool, Postgres, SqliteConnection, SqlitePool,
-};
+use sqlx::{Arguments as _, PgConnection, SqliteConnection, SqlitePool};
 
 use self::batch::{Column, Value};
-use crate::db::{Retry, Writes};
+use crate::db::{Lease, PostgresDb, Retry, Writes};
 use crate::dialect::{Dialect, Expanded, Slot, batch_columns, expand};
 use crate::error::StoreError;
 use crate::prose;
@@ -100,19 +97,21 @@ pub(crate) struct Handle<'c> {
 
 #[derive(Debug)]
 enum Place<'c> {
-    PostgresPool(&'c PgPool),
-    Postgres(&'c mut PgConnection),
+    PostgresPool(&'c PostgresDb),
+    Postgres(&'c mut PgConnection, Keeping),
     SqlitePool(&'c SqlitePool),
     Sqlite(&'c mut SqliteConnection),
 }
 
 impl<'c> Handle<'c> {
-    pub(crate) const fn postgres_pool(pool: &'c PgPool, writes: &'c Writes) -> Self {
-        Self { place: Place::PostgresPool(pool), writes, commits: false }
+    pub(crate) const fn postgres_pool(db: &'c PostgresDb) -> Self {
+        Self { place: Place::PostgresPool(db), writes: db.writes(), commits: false }
     }
 
-    pub(crate) const fn postgres(connection: &'c mut PgConnection, writes: &'c Writes) -> Self {
-        Self { place: Place::Postgres(connection), writes, commits: false }
+    /// A transaction on a connection of this database.
+    pub(crate) const fn postgres(connection: &'c mut PgConnection, db: &'c PostgresDb) -> Self {
+        let place = Place::Postgres(connection, db.keeping());
+        Self { place, writes: db.writes(), commits: false }
     }
 
     pub(crate) const fn sqlite_pool(pool: &'c SqlitePool, writes: &'c Writes) -> Self {
@@ -131,8 +130,8 @@ impl<'c> Handle<'c> {
     /// The same, for one statement of several.
     pub(crate) fn reborrow(&mut self) -> Handle<'_> {
         let place = match &mut self.place {
-            Place::PostgresPool(pool) => Place::PostgresPool(pool),
-            Place::Postgres(connection) => Place::Postgres(connection),
+            Place::PostgresPool(db) => Place::PostgresPool(db),
+            Place::Postgres(connection, keeping) => Place::Postgres(connection, *keeping),
             Place::SqlitePool(pool) => Place::SqlitePool(pool),
             Place::Sqlite(connection) => Place::Sqlite(connection),
         };
@@ -213,20 +212,20 @@ impl<'v> Call<'_, 'v> {
     async fn execute_in_place(self) -> Result<u64, StoreError> {
         let Self { statement, handle, scalars, columns } = self;
         match handle.place {
-            Place::PostgresPool(pool) => {
-                let (sql, arguments) = for_postgres(statement, scalars, columns)?;
+            Place::PostgresPool(db) => {
+                let call = for_postgres(statement, scalars, columns, db.keeping())?;
                 let mut retry = Retry::default();
                 loop {
-                    let mut connection = connect(pool).await?;
-                    let done = execute_on_postgres(&mut *connection, sql, arguments.clone()).await;
+                    let mut lease = Lease::take(db).await?;
+                    let done = call.clone().execute(lease.connection()).await;
+                    let done = lease.end(done).await;
                     if !retry.is_due(&done) {
                         return done;
                     }
                 }
             }
-            Place::Postgres(connection) => {
-                let (sql, arguments) = for_postgres(statement, scalars, columns)?;
-                execute_on_postgres(connection, sql, arguments).await
+            Place::Postgres(connection, keeping) => {
+                for_postgres(statement, scalars, columns, keeping)?.execute(connection).await
             }
             Place::SqlitePool(pool) => {
                 let mut connection = pool.acquire().await?;
@@ -247,20 +246,20 @@ impl<'v> Call<'_, 'v> {
     async fn fetch_in_place(self) -> Result<Vec<Row>, StoreError> {
         let Self { statement, handle, scalars, columns } = self;
         match handle.place {
-            Place::PostgresPool(pool) => {
-                let (sql, arguments) = for_postgres(statement, scalars, columns)?;
+            Place::PostgresPool(db) => {
+                let call = for_postgres(statement, scalars, columns, db.keeping())?;
                 let mut retry = Retry::default();
                 loop {
-                    let mut connection = connect(pool).await?;
-                    let done = fetch_on_postgres(&mut *connection, sql, arguments.clone()).await;
+                    let mut lease = Lease::take(db).await?;
+                    let done = call.clone().fetch(lease.connection()).await;
+                    let done = lease.end(done).await;
                     if !retry.is_due(&done) {
                         return done;
                     }
                 }
             }
-            Place::Postgres(connection) => {
-                let (sql, arguments) = for_postgres(statement, scalars, columns)?;
-                fetch_on_postgres(connection, sql, arguments).await
+            Place::Postgres(connection, keeping) => {
+                for_postgres(statement, scalars, columns, keeping)?.fetch(connection).await
             }
             Place::SqlitePool(pool) if batch_len(&columns) > 1 => {
                 let mut tx = pool.begin().await?;
@@ -284,35 +283,44 @@ impl<'v> Call<'_, 'v> {
     }
 }
 
-/// A connection. Whatever keeps the database from giving one, whether it is away, full, starting,
-/// renamed or takes our password no longer, it cannot be asked, and that is no defect of a statement.
-pub(crate) async fn connect(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
-    // The future is large, and lies in that of every read.
-    Box::pin(pool.acquire()).await.map_err(StoreError::Unavailable)
+/// Whether the server keeps a statement prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// It does, for the connection.
+    Prepared,
+    /// It does not: the next transaction may have another server connection.
+    Nothing,
 }
 
-async fn execute_on_postgres<'c>(
-    on: impl PgExecutor<'c>,
+/// A text with its values for PostgreSQL.
+#[derive(Clone)]
+struct PostgresCall {
     sql: &'static str,
     arguments: PgArguments,
-) -> Result<u64, StoreError> {
-    Ok(sqlx::query_with(sql, arguments).execute(on).await?.rows_affected())
+    keeping: Keeping,
 }
 
-async fn fetch_on_postgres<'c>(
-    on: impl PgExecutor<'c>,
-    sql: &'static str,
-    arguments: PgArguments,
-) -> Result<Vec<Row>, StoreError> {
-    let rows = sqlx::query_with(sql, arguments).fetch_all(on).await?;
-    Ok(rows.into_iter().map(Row::Postgres).collect())
+impl PostgresCall {
+    async fn execute(self, on: &mut PgConnection) -> Result<u64, StoreError> {
+        let query = sqlx::query_with(self.sql, self.arguments);
+        let query = query.persistent(self.keeping == Keeping::Prepared);
+        Ok(query.execute(on).await?.rows_affected())
+    }
+
+    async fn fetch(self, on: &mut PgConnection) -> Result<Vec<Row>, StoreError> {
+        let query = sqlx::query_with(self.sql, self.arguments);
+        let query = query.persistent(self.keeping == Keeping::Prepared);
+        let rows = query.fetch_all(on).await?;
+        Ok(rows.into_iter().map(Row::Postgres).collect())
+    }
 }
 
 fn for_postgres(
     statement: &'static Statement,
     scalars: Vec<Value<'_>>,
     columns: Vec<Column<'_>>,
-) -> Result<(&'static str, PgArguments), StoreError> {
+    keeping: Keeping,
+) -> Result<PostgresCall, StoreError> {
     let mut arguments = PgArguments::default();
     for value in scalars {
         match value {
@@ -332,7 +340,7 @@ fn for_postgres(
         }
         .map_err(sqlx::Error::Encode)?;
     }
-    Ok((statement.on_postgres().sql.as_str(), arguments))
+    Ok(PostgresCall { sql: statement.on_postgres().sql.as_str(), arguments, keeping })
 }
 
 async fn execute_on_sqlite(

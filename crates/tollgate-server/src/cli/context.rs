@@ -162,7 +162,7 @@ impl Context {
                 path.display()
             );
         }
-        let options = DbOptions { create_if_missing: create, ..DbOptions::default() };
+        let options = DbOptions { create_if_missing: create, ..config.database.options() };
         Db::open(url, &options)
             .await
             .with_context(|| format!("the database {} cannot be opened", config.database_url))

@@ -6,6 +6,9 @@ use tollgate_domain::buying::{RedirectRule, RedirectRules};
 use tollgate_domain::catalog::PRICE_ID_PREFIX;
 use tollgate_stripe::client::ApiBase;
 
+use tollgate_store::Pooling;
+
+use super::DatabaseConfig;
 use super::catalog_source::{self, CatalogOverlay, CatalogWishes};
 use super::fault::{Fault, Origin, Trouble};
 use super::layers::Layers;
@@ -21,6 +24,7 @@ use super::{
 /// Every value read, before the catalog is known and the values are checked against each other.
 pub(super) struct Values {
     database_url: String,
+    database: DatabaseConfig,
     listen: Option<std::net::SocketAddr>,
     metrics_listen: Option<std::net::SocketAddr>,
     catalog_source: (String, Origin),
@@ -50,6 +54,7 @@ impl Values {
         let text = |value: Value| value.text().unwrap_or_default();
         let values = Self {
             database_url: text(reader.value("database.url")),
+            database: read_database(reader),
             listen: reader.value("server.listen").address(),
             metrics_listen: reader.value("server.metrics_listen").address(),
             catalog_source: (text(reader.value("catalog.source")), reader.origin("catalog.source")),
@@ -193,6 +198,7 @@ impl Values {
         let unspecified = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
         Config {
             database_url: DatabaseUrl::new(self.database_url),
+            database: self.database,
             listen: self.listen.unwrap_or(unspecified),
             metrics_listen: self.metrics_listen,
             catalog,
@@ -218,6 +224,20 @@ impl Values {
             workers: self.workers,
             log: self.log,
         }
+    }
+}
+
+fn read_database(reader: &mut Reader<'_>) -> DatabaseConfig {
+    let connections_max = reader.number("database.connections_max");
+    let pooling = match reader.value("database.pooling").text().as_deref() {
+        Some("transaction") => Pooling::Transaction,
+        _ => Pooling::Session,
+    };
+    let listen_url = reader.value("database.listen_url").text().filter(|url| !url.is_empty());
+    DatabaseConfig {
+        connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
+        pooling,
+        listen_url: listen_url.map(DatabaseUrl::new),
     }
 }
 

@@ -1,91 +1,7 @@
 //! The table of settings. Owns: each setting's name, kind, default, other names and meaning. Must not
 //! know: values. Files, variables, checks, `config show` and the reference page are made from it.
 
-/// What may stand in a setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A whole number within bounds, both included.
-    Number {
-        /// Least.
-        min: u64,
-        /// Greatest.
-        max: u64,
-    },
-    /// A whole number from 1, or `none`.
-    Rate,
-    /// `true`, `false`, `1` or `0`.
-    Flag,
-    /// An IP address with a port.
-    Address,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// Any text.
-    Text,
-    /// A list of web origins; in one variable separated by commas.
-    Origins,
-    /// A log level or filter directives.
-    LogFilter,
-    /// A list of address ranges.
-    Ranges,
-    /// A list of Stripe accounts, `acct_…`.
-    StripeAccounts,
-    /// A list of places customers may be sent to.
-    Redirects,
-    /// An address with one of these schemes.
-    Url(&'static [&'static str]),
-    /// A secret.
-    Secret(SecretKind),
-    /// Secrets of webhook endpoints, one or several.
-    WebhookSecrets,
-    /// Plan ids to price ids.
-    PriceMap,
-}
-
-/// Which secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretKind {
-    /// `sk_…` or `rk_…`.
-    StripeKey,
-    /// Of another service.
-    Other,
-}
-
-/// One setting.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// `section.name`, as in the file.
-    pub key: &'static str,
-    /// What may stand in it.
-    pub kind: Kind,
-    /// Its default as a text; empty for "not set".
-    pub default: &'static str,
-    /// Names of the origin systems in the environment.
-    pub names: &'static [&'static str],
-    /// Whether this version does anything with it.
-    pub used: bool,
-    /// What it means.
-    pub doc: &'static str,
-}
-
-impl Setting {
-    /// Its own variable, `TOLLGATE__SECTION__NAME`.
-    pub fn variable(&self) -> String {
-        format!("{VARIABLE_PREFIX}{}", self.key.replace('.', "__").to_uppercase())
-    }
-
-    /// Its section.
-    pub fn section(&self) -> &'static str {
-        self.key.split_once('.').map_or(self.key, |(section, _)| section)
-    }
-
-    /// Whether its value must not be shown.
-    pub const fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret(_) | Kind::WebhookSecrets)
-    }
-}
-
-/// What every variable of ours begins with.
-pub const VARIABLE_PREFIX: &str = "TOLLGATE__";
+pub use super::setting::{Kind, SecretKind, Setting, VARIABLE_PREFIX};
 
 /// The sections in the order of the reference page, with what they are about.
 pub const SECTIONS: &[(&str, &str)] = &[
@@ -149,6 +65,26 @@ pub const SETTINGS: &[Setting] = &[
         "sqlite:.tollgate/tollgate.db",
         &["DATABASE_URL"],
         "`sqlite:PATH` or `postgres://user:password@host:port/name`. Another machine is spoken to with TLS: `?sslmode=verify-full` also proves who it is (`&sslrootcert=FILE` for a certificate authority of your own); `?sslmode=disable` only where the network is yours.",
+    ),
+    number(
+        "database.connections_max",
+        (2, 1_000),
+        "8",
+        "Connections to PostgreSQL, and one more that listens; for SQLite: readers, beside one writer.",
+    ),
+    setting(
+        "database.pooling",
+        Kind::Choice(&["session", "transaction"]),
+        "session",
+        &[],
+        "`transaction` where `database.url` leads to PgBouncer in transaction mode, or a pooler like it: settings go with every transaction, and no statement stays prepared.",
+    ),
+    setting(
+        "database.listen_url",
+        Kind::Url(&["postgres", "postgresql"]),
+        "",
+        &[],
+        "PostgreSQL itself, for `LISTEN`, where `database.url` leads to a pooler in transaction mode. Without it other instances' changes are seen by polling, after `cache.poll_ms`.",
     ),
     setting(
         "server.listen",

@@ -2,11 +2,14 @@
 //! acknowledged must be there, once, and the facts must be those of an untroubled run.
 
 mod away;
+mod cluster;
 mod commits;
 mod full;
 mod instances;
 mod kills;
+mod pooler;
 mod process;
 mod proxy;
 mod reload;
 mod sender;
+mod table;

@@ -129,7 +129,7 @@ pub(crate) struct Settings {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) catalog: Option<String>,
     pub(crate) on_turn: Option<OnTurn>,
-    pub(crate) database: DbOptions,
+    pub(crate) database: Option<DbOptions>,
 }
 
 /// An engine under test.

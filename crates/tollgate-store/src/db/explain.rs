@@ -1,23 +1,25 @@
 //! What a database means to do with a statement. Owns: asking for plans. Must not know: what a good
 //! plan is.
 
-use sqlx::{Executor as _, PgPool, Row as _, SqlitePool};
+use sqlx::{Executor as _, PgConnection, Row as _, SqlitePool};
 
 use crate::error::StoreError;
 
 /// Prepares the statement and has it explained with nulls as its values, which the generic plan
 /// does not look at.
-pub(super) async fn postgres(pool: &PgPool, text: &str) -> Result<String, StoreError> {
-    let mut connection = pool.acquire().await?;
+pub(super) async fn postgres(
+    connection: &mut PgConnection,
+    text: &str,
+) -> Result<String, StoreError> {
     let count = (1..100).take_while(|number| text.contains(&format!("${number}"))).count();
     let nulls =
         if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) };
-    let run = async |connection: &mut sqlx::PgConnection, sql: String| {
+    let run = async |connection: &mut PgConnection, sql: String| {
         connection.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await
     };
-    run(&mut connection, format!("PREPARE explained AS {text}")).await?;
-    let lines = run(&mut connection, format!("EXPLAIN EXECUTE explained{nulls}")).await?;
-    run(&mut connection, "DEALLOCATE explained".to_owned()).await?;
+    run(connection, format!("PREPARE explained AS {text}")).await?;
+    let lines = run(connection, format!("EXPLAIN EXECUTE explained{nulls}")).await?;
+    run(connection, "DEALLOCATE explained".to_owned()).await?;
     let lines = lines.iter().map(|line| line.try_get::<String, _>(0));
     Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
 }

@@ -1,15 +1,17 @@
 //! Opening a database. Owns: the settings of connections and pools. Must not know: transactions.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 
-use super::{DbOptions, PostgresDb, SqliteDb, Writes};
+use super::{DbOptions, Pooling, PostgresDb, SqliteDb, Writes};
 use crate::error::StoreError;
 
 /// Statements kept prepared per connection; above the number of texts there are (on SQLite one
@@ -26,6 +28,21 @@ const ROWS_AHEAD: usize = 2_048;
 /// Pages of SQLite's cache per connection, as a negative number of KiB.
 const SQLITE_CACHE_KIB: &str = "-32000";
 
+/// Settings of every transaction on PostgreSQL.
+const SETTINGS: [(&str, &str); 8] = [
+    ("idle_in_transaction_session_timeout", "15000"),
+    // Every statement finds its rows by a key. A plan made while a table was small must not scan it
+    // once it is large, and no statement needs a plan per call.
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+    // Starting a worker process takes longer than any statement of the product.
+    ("max_parallel_workers_per_gather", "0"),
+];
+
 /// How long an idle connection is trusted to be alive.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 
@@ -33,26 +50,30 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresDb, StoreError> {
-    let connect = postgres_address(url)?;
+    let straight = postgres_address(url)?.application_name("tollgate").disable_statement_logging();
     let timeout_ms = options.statement_timeout.as_millis().to_string();
-    let connect = connect
-        .application_name("tollgate")
-        .statement_cache_capacity(STATEMENTS_KEPT)
-        .disable_statement_logging()
-        .options([
-            ("statement_timeout", timeout_ms.as_str()),
-            ("idle_in_transaction_session_timeout", "15000"),
-            // Every statement finds its rows by a key. A plan made while a table was small must
-            // not scan it once it is large, and no statement needs a plan per call.
-            ("plan_cache_mode", "force_generic_plan"),
-            ("enable_seqscan", "off"),
-            ("enable_bitmapscan", "off"),
-            ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
-            ("jit", "off"),
-            // Starting a worker process takes longer than any statement of the product.
-            ("max_parallel_workers_per_gather", "0"),
-        ]);
+    let settings = SETTINGS.iter().copied();
+    let settings: Vec<_> = settings.chain([("statement_timeout", timeout_ms.as_str())]).collect();
+    let (connect, begin) = match options.pooling {
+        Pooling::Session => {
+            let kept = straight.clone().statement_cache_capacity(STATEMENTS_KEPT);
+            (kept.options(settings), None)
+        }
+        Pooling::Transaction => {
+            // A pooler forwards no settings, and refuses a client that asks for unknown ones.
+            let mut begin = "BEGIN".to_owned();
+            for (name, value) in settings {
+                let _ = write!(begin, "; SET LOCAL {name} = '{value}'");
+            }
+            let begin = sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(begin));
+            (straight.clone().extra_float_digits(None), Some(begin))
+        }
+    };
+    let listen = match (&options.listen_url, options.pooling) {
+        (Some(url), _) => Some(postgres_address(url)?.application_name("tollgate listen")),
+        (None, Pooling::Session) => Some(straight),
+        (None, Pooling::Transaction) => None,
+    };
     let writes = Writes::default();
     let (taken, given_back) = (writes.clone(), writes.clone());
     let pool = PgPoolOptions::new()
@@ -77,7 +98,7 @@ pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresD
         .connect_lazy_with(connect);
     let first = tokio::time::timeout(options.connect_timeout, pool.acquire());
     first.await.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))??;
-    Ok(PostgresDb { pool, writes })
+    Ok(PostgresDb { pool, writes, begin, listen: listen.map(Arc::new) })
 }
 
 /// Whether a session of this age may be used on. A session that was opened while the server took no

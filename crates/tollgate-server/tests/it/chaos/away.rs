@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tollgate_server::scope::Scope;
+use tollgate_store::DbOptions;
 
 use super::process::Process;
 use super::proxy::Wire;
@@ -70,9 +71,9 @@ async fn a_database_that_takes_no_connections_is_unavailable_on_every_route() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (wire, through) = Wire::to_database(&database.url()).await;
     let settings = || {
-        let mut settings = Settings::default();
-        settings.database.acquire_timeout = Duration::from_millis(300);
-        settings
+        let database =
+            DbOptions { acquire_timeout: Duration::from_millis(300), ..DbOptions::default() };
+        Settings { database: Some(database), ..Settings::default() }
     };
     let app = TestApp::start_at(&through, settings()).await;
     let key = app.make_key(&[Scope::Admin, Scope::Check, Scope::Billing], None).await;

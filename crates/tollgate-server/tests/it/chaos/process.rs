@@ -115,17 +115,16 @@ impl Process {
 
     /// The status and the body of what it answers.
     pub(super) async fn get(&self, path: &str) -> (u16, serde_json::Value) {
-        let client: Client<_, Full<bytes::Bytes>> =
-            Client::builder(TokioExecutor::new()).build_http();
-        let url = format!("http://{}{path}", self.address).parse().expect("an address");
-        let answer = client.get(url).await.expect("an answer");
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.expect("a body").to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
+        get(self.address, path).await.expect("an answer")
     }
 
     /// Ends the process as a power cut would: without a last word.
     pub(super) async fn kill(mut self) {
+        self.kill_now().await;
+    }
+
+    /// The same, for one that is replaced by another.
+    pub(super) async fn kill_now(&mut self) {
         self.child.kill().await.expect("the process is killed");
     }
 
@@ -145,6 +144,21 @@ impl Process {
 
     /// Waits for its end; returns whether it ended well.
     pub(super) async fn ended(mut self) -> bool {
+        self.wait().await
+    }
+
+    /// The same, for one that is replaced by another.
+    pub(super) async fn wait(&mut self) -> bool {
         self.child.wait().await.expect("an exit status").success()
     }
+}
+
+/// The status and the body of what somebody answers, if anybody does.
+pub(super) async fn get(from: SocketAddr, path: &str) -> Option<(u16, serde_json::Value)> {
+    let client: Client<_, Full<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let url = format!("http://{from}{path}").parse().expect("an address");
+    let answer = client.get(url).await.ok()?;
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.ok()?.to_bytes();
+    Some((status, serde_json::from_slice(&body).unwrap_or_default()))
 }

@@ -33,6 +33,7 @@ pub(super) struct Wire {
     state: watch::Sender<State>,
     listening: watch::Receiver<bool>,
     lose: Arc<Mutex<Option<Vec<u8>>>>,
+    target: Arc<Mutex<String>>,
 }
 
 impl Wire {
@@ -53,8 +54,14 @@ impl Wire {
         let (state, seen) = watch::channel(State::Whole);
         let (told, listening) = watch::channel(true);
         let lose = Arc::new(Mutex::new(None));
-        tokio::spawn(serve(listener, target, seen, told, Arc::clone(&lose)));
-        Self { address, state, listening, lose }
+        let target = Arc::new(Mutex::new(target));
+        tokio::spawn(serve(listener, Arc::clone(&target), seen, told, Arc::clone(&lose)));
+        Self { address, state, listening, lose, target }
+    }
+
+    /// Leads to another server from now on; the connections there are stay.
+    pub(super) fn lead_to(&self, target: String) {
+        *self.target.lock().expect("the wire") = target;
     }
 
     /// Cuts every connection; new ones end at once.
@@ -98,7 +105,7 @@ impl Wire {
 
 async fn serve(
     listener: TcpListener,
-    target: String,
+    target: Arc<Mutex<String>>,
     mut state: watch::Receiver<State>,
     listening: watch::Sender<bool>,
     lose: Arc<Mutex<Option<Vec<u8>>>>,
@@ -118,7 +125,8 @@ async fn serve(
         tokio::select! {
             stream = listener.accept() => {
                 let Ok((stream, _)) = stream else { return };
-                tokio::spawn(forward(stream, target.clone(), seen.clone(), Arc::clone(&lose)));
+                let target = target.lock().expect("the wire").clone();
+                tokio::spawn(forward(stream, target, seen.clone(), Arc::clone(&lose)));
             }
             away = state.wait_for(|state| *state == State::Away) => {
                 if away.is_err() {

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
+use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::ScenarioOptions;
 use tollgate_sandbox::load::Load;
@@ -19,11 +21,14 @@ use crate::support::{SECRET, catalog};
 /// Events to be sent, and what became of them.
 #[derive(Debug)]
 pub(super) struct Post {
+    all: usize,
     queue: Mutex<VecDeque<(String, String)>>,
     /// Acknowledgements by event id: how often, and with which statuses.
     acknowledged: Mutex<BTreeMap<String, Vec<String>>>,
     progress: watch::Sender<usize>,
     refused: watch::Sender<usize>,
+    /// How far the sender's clock is ahead of the engine's.
+    ahead_ms: AtomicI64,
 }
 
 /// The events of so many customers' lives, in order.
@@ -37,10 +42,12 @@ pub(super) fn lives(customers: usize) -> Vec<(String, String)> {
 impl Post {
     pub(super) fn new(events: Vec<(String, String)>) -> Arc<Self> {
         Arc::new(Self {
+            all: events.len(),
             queue: Mutex::new(events.into()),
             acknowledged: Mutex::new(BTreeMap::new()),
             progress: watch::channel(0).0,
             refused: watch::channel(0).0,
+            ahead_ms: AtomicI64::new(0),
         })
     }
 
@@ -67,7 +74,8 @@ impl Post {
             let Some((id, body)) = self.queue.lock().expect("the queue").pop_front() else {
                 return;
             };
-            let request = delivery(*to.borrow(), &secret, &body);
+            let at = Clock::System.now().plus_ms(self.ahead_ms.load(Ordering::Relaxed));
+            let request = delivery(*to.borrow(), &secret, &body, at);
             if let Some(status) = answer(client.request(request).await).await {
                 self.note(id, status);
                 continue;
@@ -92,6 +100,18 @@ impl Post {
         progress.wait_for(|reached| *reached >= count).await.expect("the sender lives");
     }
 
+    /// Puts the sender's clock ahead of the engine's.
+    pub(super) fn set_ahead_ms(&self, ahead_ms: i64) {
+        self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    /// Waits for the next acknowledgement, if there is one to come.
+    pub(super) async fn next_acknowledged(&self) {
+        let all = self.all;
+        let before = *self.progress.borrow();
+        self.acknowledged((before + 1).min(all)).await;
+    }
+
     /// How often an event was not acknowledged.
     pub(super) fn refused(&self) -> usize {
         *self.refused.borrow()
@@ -113,15 +133,16 @@ impl Post {
 pub(super) async fn sign_and_send(to: SocketAddr, secret: &str, body: &str) -> Option<String> {
     let secret = SigningSecret::parse(secret, "test").expect("a secret");
     let client = Client::builder(TokioExecutor::new()).build_http();
-    answer(client.request(delivery(to, &secret, body)).await).await
+    answer(client.request(delivery(to, &secret, body, Clock::System.now())).await).await
 }
 
 fn delivery(
     to: SocketAddr,
     secret: &SigningSecret,
     body: &str,
+    at: Timestamp,
 ) -> http::Request<Full<bytes::Bytes>> {
-    let signature = tollgate_stripe::sign(secret, body.as_bytes(), Clock::System.now());
+    let signature = tollgate_stripe::sign(secret, body.as_bytes(), at);
     http::Request::post(format!("http://{to}/webhooks/stripe"))
         .header("stripe-signature", signature)
         .body(Full::new(bytes::Bytes::from(body.to_owned())))

@@ -173,6 +173,7 @@ async fn engine(
     let patient = Duration::from_mins(1);
     let database =
         DbOptions { acquire_timeout: patient, statement_timeout: patient, ..DbOptions::default() };
+    let database = Some(database);
     let settings = Settings { environment, catalog, database, ..Settings::default() };
     TestApp::start_at(database_url, settings).await
 }

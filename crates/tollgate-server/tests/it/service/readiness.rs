@@ -9,7 +9,10 @@ use crate::support::{Answer, Settings, TestApp, TestDatabase, on_both, run_sql_o
 async fn start(database: &TestDatabase) -> TestApp {
     let settings = Settings {
         background: true,
-        database: DbOptions { statement_timeout: Duration::from_secs(1), ..DbOptions::default() },
+        database: Some(DbOptions {
+            statement_timeout: Duration::from_secs(1),
+            ..DbOptions::default()
+        }),
         ..Settings::default()
     };
     TestApp::start_with(database, settings).await
