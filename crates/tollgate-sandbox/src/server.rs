@@ -295,12 +295,12 @@ fn router(stand: Arc<Stand>) -> Router {
     let own = control::routes()
         .merge(pages::routes())
         .layer(axum::middleware::from_fn(guard::own_site_only));
-    Router::new()
+    let api = Router::new()
         .route("/v1/{*path}", any(api::serve))
         .route("/v2/{*path}", any(api::serve))
         .route(listen::PATH, get(listen::open))
-        .merge(own)
-        .with_state(stand)
+        .layer(axum::middleware::from_fn(guard::no_site));
+    Router::new().merge(api).merge(own).with_state(stand)
 }
 
 /// Accepts connections until `stop`.

@@ -35,8 +35,8 @@ use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use futures_util::FutureExt;
-use http::header::CONNECTION;
-use http::{HeaderName, HeaderValue, Method, Request};
+use http::header::{CACHE_CONTROL, CONNECTION, HOST, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use hyper::service::Service;
 
@@ -44,6 +44,7 @@ use crate::app::App;
 use crate::listener::Admission;
 use error::ApiError;
 
+static RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// The request's id, in and out.
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id taken from a caller, in bytes.
@@ -166,6 +167,8 @@ impl Front {
             self.admission == Admission::Admitted || request.uri().path() == health::LIVE;
         let mut response = if !admitted {
             ApiError::TooManyConnections.into_response()
+        } else if request.headers().get_all(HOST).iter().nth(1).is_some() {
+            ApiError::field("Host", "must be there once").into_response()
         } else if preflight {
             http::StatusCode::NO_CONTENT.into_response()
         } else {
@@ -188,6 +191,7 @@ impl Front {
         if let Ok(value) = HeaderValue::from_str(&id.0) {
             response.headers_mut().insert(REQUEST_ID.clone(), value);
         }
+        protect(response.headers_mut());
         if self.app.is_stopping() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -209,6 +213,14 @@ impl Front {
             Err(_) => ApiError::Timeout.into_response(),
         }
     }
+}
+
+/// What every answer says, an error or not: its type is what it says, nobody keeps it unless it says so,
+/// and no other site may embed it.
+fn protect(headers: &mut HeaderMap) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(&RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 async fn tower_call(router: &mut Router, request: Request<Body>) -> Response {

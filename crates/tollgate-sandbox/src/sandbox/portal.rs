@@ -61,7 +61,7 @@ fn create_session(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiEr
         id,
         customer,
         configuration,
-        return_url: params.text("return_url").map(str::to_owned),
+        return_url: super::sessions::read::url(params, "return_url")?,
         locale: params.text("locale").map(str::to_owned),
         flow: flow.transpose()?,
         created: sandbox.world.now,

@@ -12,7 +12,7 @@ use crate::object::Object;
 use crate::object::session::{LineItem, Session};
 
 mod collected;
-mod read;
+pub(super) mod read;
 
 const LIST: &str = "customer payment_intent subscription status created?{gt gte lt lte} \
      customer_details{email}";

@@ -1,8 +1,10 @@
-//! Who may use pages and controls. Owns: keeping other sites in the reader's browser away from
-//! them. Must not know: routes.
+//! Who may use the sandbox. Owns: keeping other sites in the reader's browser away from it. Must not
+//! know: routes.
 //!
-//! The sandbox listens on the loopback, but any page a developer has open can send requests there.
-//! A request that names another host, or that a browser says comes from another site, is refused.
+//! The sandbox listens on the loopback, but any page a developer has open can send requests there, also
+//! with a name of its own that leads to the loopback. A request that names another host, or that a
+//! browser says comes from another site, is refused. The API and the stream of events are for
+//! programs: what a page of any other site asks of them, reading included, is refused.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -17,6 +19,15 @@ pub(crate) async fn own_site_only(request: Request, next: Next) -> Response {
     (StatusCode::FORBIDDEN, "Only pages of this sandbox may do this.\n").into_response()
 }
 
+/// Lets programs pass, and pages of this site.
+pub(crate) async fn no_site(request: Request, next: Next) -> Response {
+    if is_own_host(request.headers()) && is_not_of_another_site(request.headers()) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "Only programs on this machine may do this, no other site.\n")
+        .into_response()
+}
+
 /// A name that resolves to the loopback without being it would be another site's.
 fn is_own_host(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -25,10 +36,11 @@ fn is_own_host(headers: &HeaderMap) -> bool {
 }
 
 fn is_own_site(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET || method == Method::HEAD || is_not_of_another_site(headers)
+}
+
+fn is_not_of_another_site(headers: &HeaderMap) -> bool {
     let says = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if method == Method::GET || method == Method::HEAD {
-        return true;
-    }
     match (says("sec-fetch-site"), says("origin")) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
         (None, Some(origin)) => says("host").is_some_and(|host| origin == format!("http://{host}")),
@@ -60,6 +72,10 @@ mod tests {
         assert!(!is_own_site(&Method::POST, &headers(&other)));
         assert!(!is_own_site(&Method::POST, &headers(&said)));
         assert!(is_own_site(&Method::GET, &headers(&said)));
+        assert!(is_not_of_another_site(&headers(&[("host", "127.0.0.1:80")])), "a program");
+        assert!(
+            !is_not_of_another_site(&headers(&other)) && !is_not_of_another_site(&headers(&said))
+        );
     }
 
     #[test]

@@ -231,7 +231,7 @@ fn terms(mode: &'static str, params: &Params) -> Result<Terms, ApiError> {
 }
 
 /// An address of a page; the placeholder for the session's id may stand in it.
-fn url(params: &Params, name: &str) -> Result<Option<String>, ApiError> {
+pub(crate) fn url(params: &Params, name: &str) -> Result<Option<String>, ApiError> {
     let Some(url) = params.text(name) else { return Ok(None) };
     let known = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     if known.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || url.contains(' ')) {

@@ -99,3 +99,36 @@ async fn raw(request: http::request::Builder) -> (StatusCode, serde_json::Value)
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap())
 }
+
+#[tokio::test]
+async fn pages_of_other_sites_and_other_names_of_this_machine_are_kept_out() {
+    let sandbox = start().await;
+    let rebound = [("host", "rebound.example")];
+    let other = [("origin", "https://other.example")];
+    let navigated = [("sec-fetch-site", "cross-site")];
+    for headers in [&rebound, &other, &navigated] {
+        for path in ["/v1/events", "/v2/core/events", "/v1/customers/search"] {
+            let answer = send(&sandbox, Method::GET, path, ("", headers)).await.unwrap();
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {headers:?}");
+        }
+    }
+    assert_eq!(get(&sandbox, "/v1/events").await.status, StatusCode::OK, "a program");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_portal_leads_back_to_web_addresses_only() {
+    let sandbox = start().await;
+    let customer = form(&sandbox, "/v1/customers", "name=Acme").await;
+    let customer = customer.body["id"].as_str().unwrap().to_owned();
+    for (back, status) in [
+        ("https://app.example/billing", StatusCode::OK),
+        ("javascript:alert(1)", StatusCode::BAD_REQUEST),
+        ("//other.example", StatusCode::BAD_REQUEST),
+    ] {
+        let body = format!("customer={customer}&return_url={back}");
+        let made = form(&sandbox, "/v1/billing_portal/sessions", &body).await;
+        assert_eq!(made.status, status, "{back}: {:?}", made.body);
+    }
+    sandbox.shutdown().await;
+}

@@ -282,3 +282,39 @@ fn no_bytes_make_the_interface_panic_or_fail() {
         .expect("no bytes do harm");
     runtime.block_on(app.stop());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_keeps_browsers_from_guessing_keeping_and_embedding() {
+    let (_database, app) = small(&[]).await;
+    for (request, status) in [
+        ("GET /livez HTTP/1.1\r\nHost: a\r\n", 200),
+        ("GET /openapi.json HTTP/1.1\r\nHost: a\r\n", 200),
+        ("GET /docs HTTP/1.1\r\nHost: a\r\n", 200),
+        ("GET /nothing HTTP/1.1\r\nHost: a\r\n", 404),
+        ("GET /admin/findings HTTP/1.1\r\nHost: a\r\n", 401),
+        ("POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+        ("GET /api/v1/accounts/%ff/entitlements HTTP/1.1\r\nHost: a\r\n", 0),
+    ] {
+        let request = format!("{request}Connection: close\r\n\r\n");
+        let (answer, _) = talk(&app, request.as_bytes()).await;
+        let found: u16 = answer.get(9..12).unwrap_or_default().parse().unwrap_or_default();
+        if status == 0 {
+            assert!((400..500).contains(&found), "{answer}");
+        } else {
+            assert_eq!(found, status, "{answer}");
+        }
+        let head = answer.split("\r\n\r\n").next().unwrap_or_default().to_lowercase();
+        for said in [
+            "x-content-type-options: nosniff",
+            "cross-origin-resource-policy: same-origin",
+            "cache-control: no-",
+        ] {
+            assert!(head.contains(said), "{request}{answer}");
+        }
+        if found >= 400 {
+            assert!(head.contains("application/problem+json"), "{answer}");
+        }
+    }
+    app.stop().await;
+}
