@@ -4,7 +4,7 @@
 use tollgate_domain::Catalog;
 use tollgate_domain::buying::{RedirectRule, RedirectRules};
 use tollgate_domain::catalog::PRICE_ID_PREFIX;
-use tollgate_stripe::client::ApiBase;
+use tollgate_stripe::client::{ApiBase, ApiBaseError};
 
 use super::catalog_source::{self, CatalogOverlay, CatalogWishes};
 use super::fault::{Fault, Origin, Trouble};
@@ -34,6 +34,7 @@ pub(super) struct Values {
     accounts: Vec<String>,
     match_email: bool,
     api_base: String,
+    live_key_elsewhere: bool,
     portal_return_url: Option<String>,
     redirect_allow: Vec<RedirectRule>,
     billing_enabled: Option<bool>,
@@ -66,6 +67,7 @@ impl Values {
             accounts: reader.value("stripe.accounts").list().unwrap_or_default(),
             match_email: reader.value("identity.match_email").flag().unwrap_or(false),
             api_base: text(reader.value("stripe.api_base")),
+            live_key_elsewhere: reader.value("stripe.live_key_elsewhere").flag().unwrap_or(false),
             portal_return_url: reader.value("stripe.portal_return_url").text(),
             redirect_allow: reader.value("billing.redirect_allow").redirects().unwrap_or_default(),
             billing_enabled: reader.value("billing.enabled").flag(),
@@ -101,6 +103,11 @@ impl Values {
         Livemode::parse(mode)
     }
 
+    fn api_base(&self) -> Result<ApiBase, ApiBaseError> {
+        let base = ApiBase::parse(&self.api_base)?;
+        Ok(if self.live_key_elsewhere { base.with_live_keys() } else { base })
+    }
+
     pub(super) fn check_together(
         &self,
         layers: &Layers,
@@ -130,12 +137,21 @@ impl Values {
                 "copy the account's id from Stripe's dashboard, Settings",
             );
         }
-        if let Err(error) = ApiBase::parse(&self.api_base) {
-            fault(
+        match self.api_base() {
+            Err(error) => fault(
                 "stripe.api_base",
                 error.to_string(),
                 "leave it out for Stripe itself; the sandbox prints its own",
-            );
+            ),
+            Ok(base) if self.key_mode() == Some(Livemode::Live) && !base.takes_live_keys() => {
+                fault(
+                    "stripe.api_base",
+                    format!("a live key would be sent to {}, which is not Stripe's", base.as_str()),
+                    "leave it out for Stripe itself, or use a test key; where that host may have the \
+                 key, set TOLLGATE__STRIPE__LIVE_KEY_ELSEWHERE=true in the environment of the process",
+                )
+            }
+            Ok(_) => {}
         }
         if self.workers.backoff_cap_ms < self.workers.backoff_base_ms {
             fault(
@@ -190,6 +206,7 @@ impl Values {
 
     pub(super) fn into_config(self, catalog: Catalog) -> Config {
         let mode = self.mode.or_else(|| self.key_mode());
+        let api_base = self.api_base().unwrap_or_else(|_| ApiBase::stripe());
         let unspecified = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
         Config {
             database_url: DatabaseUrl::new(self.database_url),
@@ -205,7 +222,7 @@ impl Values {
                 mode_of_key: self.mode.is_none(),
                 account: self.account,
                 accounts: self.accounts,
-                api_base: ApiBase::parse(&self.api_base).unwrap_or_else(|_| ApiBase::stripe()),
+                api_base,
                 portal_return_url: self.portal_return_url,
             },
             redirects: RedirectRules(self.redirect_allow),

@@ -1,88 +1,9 @@
 //! The table of settings. Owns: each setting's name, kind, default, other names and meaning. Must not
 //! know: values. Files, variables, checks, `config show` and the reference page are made from it.
 
-/// What may stand in a setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A whole number within bounds, both included.
-    Number {
-        /// Least.
-        min: u64,
-        /// Greatest.
-        max: u64,
-    },
-    /// A whole number from 1, or `none`.
-    Rate,
-    /// `true`, `false`, `1` or `0`.
-    Flag,
-    /// An IP address with a port.
-    Address,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// Any text.
-    Text,
-    /// A list of web origins; in one variable separated by commas.
-    Origins,
-    /// A log level or filter directives.
-    LogFilter,
-    /// A list of address ranges.
-    Ranges,
-    /// A list of Stripe accounts, `acct_…`.
-    StripeAccounts,
-    /// A list of places customers may be sent to.
-    Redirects,
-    /// An address with one of these schemes.
-    Url(&'static [&'static str]),
-    /// A secret.
-    Secret(SecretKind),
-    /// Secrets of webhook endpoints, one or several.
-    WebhookSecrets,
-    /// Plan ids to price ids.
-    PriceMap,
-}
+mod kind;
 
-/// Which secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretKind {
-    /// `sk_…` or `rk_…`.
-    StripeKey,
-    /// Of another service.
-    Other,
-}
-
-/// One setting.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// `section.name`, as in the file.
-    pub key: &'static str,
-    /// What may stand in it.
-    pub kind: Kind,
-    /// Its default as a text; empty for "not set".
-    pub default: &'static str,
-    /// Names of the origin systems in the environment.
-    pub names: &'static [&'static str],
-    /// Whether this version does anything with it.
-    pub used: bool,
-    /// What it means.
-    pub doc: &'static str,
-}
-
-impl Setting {
-    /// Its own variable, `TOLLGATE__SECTION__NAME`.
-    pub fn variable(&self) -> String {
-        format!("{VARIABLE_PREFIX}{}", self.key.replace('.', "__").to_uppercase())
-    }
-
-    /// Its section.
-    pub fn section(&self) -> &'static str {
-        self.key.split_once('.').map_or(self.key, |(section, _)| section)
-    }
-
-    /// Whether its value must not be shown.
-    pub const fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret(_) | Kind::WebhookSecrets)
-    }
-}
+pub use kind::{Kind, SecretKind, Setting};
 
 /// What every variable of ours begins with.
 pub const VARIABLE_PREFIX: &str = "TOLLGATE__";
@@ -117,7 +38,15 @@ const fn number(
     default: &'static str,
     doc: &'static str,
 ) -> Setting {
-    Setting { key, kind: Kind::Number { min, max }, default, names: &[], used: true, doc }
+    Setting {
+        key,
+        kind: Kind::Number { min, max },
+        default,
+        names: &[],
+        used: true,
+        process_only: false,
+        doc,
+    }
 }
 
 const fn setting(
@@ -127,7 +56,17 @@ const fn setting(
     names: &'static [&'static str],
     doc: &'static str,
 ) -> Setting {
-    Setting { key, kind, default, names, used: true, doc }
+    Setting { key, kind, default, names, used: true, process_only: false, doc }
+}
+
+/// A setting that neither a file nor `.env` may give.
+const fn process_only(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { key, kind, default, names: &[], used: true, process_only: true, doc }
 }
 
 /// A setting that is accepted and checked, and not used by this version.
@@ -138,7 +77,7 @@ const fn later(
     names: &'static [&'static str],
     doc: &'static str,
 ) -> Setting {
-    Setting { key, kind, default, names, used: false, doc }
+    Setting { key, kind, default, names, used: false, process_only: false, doc }
 }
 
 /// Every setting.
@@ -246,7 +185,13 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Url(&["https", "http"]),
         "https://api.stripe.com",
         &["STRIPE_API_BASE"],
-        "Where Stripe's API is. `http:` only on this machine, for the sandbox.",
+        "Where Stripe's API is. `http:` only on this machine, for the sandbox. A live key goes to Stripe's own hosts only.",
+    ),
+    process_only(
+        "stripe.live_key_elsewhere",
+        Kind::Flag,
+        "false",
+        "`true` sends a live key to a `stripe.api_base` that is not Stripe's, such as a proxy of yours: whoever runs that host has the key. Only a variable of the process can set it, no file and no `.env`.",
     ),
     setting(
         "identity.match_email",
