@@ -15,7 +15,7 @@ use super::settings::{self, SETTINGS};
 use super::value::Value;
 use super::{
     CacheLimits, Config, DatabaseUrl, ForwardedHeader, HttpLimits, IntakeLimits, Livemode,
-    LogConfig, LogFormat, RateLimits, Secret, StripeConfig, WebhookSecret, WorkerLimits,
+    LogConfig, LogFormat, RateLimits, Secret, StripeConfig, WebhookSecret, WorkerLimits, secret,
 };
 
 /// Every value read, before the catalog is known and the values are checked against each other.
@@ -85,6 +85,22 @@ impl Values {
             reader.value(setting.key);
         }
         values
+    }
+
+    /// What is allowed and most likely a mistake.
+    pub(super) fn warnings(&self, layers: &Layers) -> Vec<Fault> {
+        let key = "stripe.webhook_secrets";
+        let origin = settings::find(key).map_or(Origin::Default, |found| layers.get(found).1);
+        let texts = self.webhook_secrets.iter().map(|one| one.secret.expose());
+        let foreign = texts.filter(|text| !text.starts_with("whsec_"));
+        let warning = |text: &str| {
+            let masked = secret::mask(text);
+            let what =
+                format!("the webhook secret {masked} does not begin with whsec_, as Stripe's do");
+            let mend = "copy the signing secret of the endpoint from Stripe's dashboard, Webhooks";
+            Fault::new(origin.clone(), key, Trouble::new(what, mend))
+        };
+        foreign.map(warning).collect()
     }
 
     pub(super) fn catalog_wishes<'a>(&'a self, sources: &'a Sources) -> CatalogWishes<'a> {

@@ -211,6 +211,18 @@ fn a_key_of_the_other_mode_is_refused_both_ways() {
 }
 
 #[test]
+fn a_webhook_secret_without_stripes_prefix_is_a_notice_and_no_refusal() {
+    let place = Place::new()
+        .variable("STRIPE_WEBHOOK_SECRET", "tollgate_no_prefix_1,whsec_tollgate_config_1");
+    let loaded = place.load().unwrap();
+    assert_eq!(loaded.config.webhook_secrets.len(), 2);
+    let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("STRIPE_WEBHOOK_SECRET: ") && told[0].contains("begin with whsec_"));
+    assert!(!told[0].contains("no_prefix"), "{told:#?}");
+}
+
+#[test]
 fn a_live_key_follows_no_file_to_a_host_that_is_not_stripes() {
     let elsewhere = "STRIPE_API_BASE=https://stripe.example.com\n";
     let in_toml = "[stripe]\napi_base = \"https://stripe.example.com\"\n";
