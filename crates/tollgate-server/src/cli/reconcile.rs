@@ -20,7 +20,7 @@ pub(super) struct ReconcileArgs {
     /// Find differences and repair nothing; ends with exit code 3 where there are some
     #[arg(long)]
     dry_run: bool,
-    /// Compare this account only
+    /// Compare this account only, which must be known, and change nothing of any other
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     account: Option<AccountId>,
     /// Also end what Stripe says is over where that concerns many accounts
@@ -51,7 +51,10 @@ pub(super) fn run(context: &Context, args: &ReconcileArgs) -> Outcome {
         allow_ends: args.allow_ends,
     };
     let report = carry_out(context, order)?;
-    context.output.either(&report, || shown(&report, args.dry_run))?;
+    context.output.either(&report, || {
+        let about = args.account.as_ref().map(|account| format!("account {account}: "));
+        format!("{}{}", about.unwrap_or_default(), shown(&report, args.dry_run))
+    })?;
     let found = args.dry_run && report.drifted() > 0;
     Ok(if found { Ending::Found } else { Ending::Done })
 }
