@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tollgate_domain::ids::AccountId;
 
 use super::context::{Context, block_on};
-use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, styled};
+use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, one_line, styled};
 use super::{Ending, Outcome};
 use crate::reconcile::{self, Kind, Order, Report, Step};
 use crate::run::QueueOnly;
@@ -152,9 +152,10 @@ fn shown(report: &Report, dry: bool) -> String {
     for example in &report.examples {
         let account = example.account_id.as_deref().unwrap_or("-");
         let changes = example.changes.join("; ");
-        let _ = write!(text, "\n{} {} {account}", styled(STRONG, &example.object), example.drift);
+        let (object, account) = (styled(STRONG, &example.object), one_line(account));
+        let _ = write!(text, "\n{object} {} {account}", example.drift);
         if !changes.is_empty() {
-            let _ = write!(text, "\n  {changes}");
+            let _ = write!(text, "\n  {}", one_line(&changes));
         }
     }
     text.trim_end().to_owned()
