@@ -6,6 +6,7 @@
 //! an id backwards.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// Whether a character changes how its neighbours are shown, or is not shown itself: controls, marks
 /// that turn the direction of writing, invisible separators and tags. Joiners stay; scripts and
@@ -52,7 +53,8 @@ pub fn escaped_json(json: &str) -> Cow<'_, str> {
         if is_hidden(c) {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
-                shown.push_str(&format!("\\u{unit:04x}"));
+                // Writing into a text cannot fail.
+                let _ = write!(shown, "\\u{unit:04x}");
             }
         } else {
             shown.push(c);

@@ -153,22 +153,7 @@ impl Values {
                 "copy the account's id from Stripe's dashboard, Settings",
             );
         }
-        match self.api_base() {
-            Err(error) => fault(
-                "stripe.api_base",
-                error.to_string(),
-                "leave it out for Stripe itself; the sandbox prints its own",
-            ),
-            Ok(base) if self.key_mode() == Some(Livemode::Live) && !base.takes_live_keys() => {
-                fault(
-                    "stripe.api_base",
-                    format!("a live key would be sent to {}, which is not Stripe's", base.as_str()),
-                    "leave it out for Stripe itself, or use a test key; where that host may have the \
-                 key, set TOLLGATE__STRIPE__LIVE_KEY_ELSEWHERE=true in the environment of the process",
-                )
-            }
-            Ok(_) => {}
-        }
+        self.check_api_base(&mut fault);
         if self.workers.backoff_cap_ms < self.workers.backoff_base_ms {
             fault(
                 "workers.backoff_cap_ms",
@@ -179,6 +164,25 @@ impl Values {
         }
         if self.billing_enabled == Some(true) {
             self.check_billing(catalog, layers, faults);
+        }
+    }
+
+    /// A live key is sent to Stripe alone, whatever a file says of where Stripe is.
+    fn check_api_base(&self, fault: &mut impl FnMut(&str, String, &str)) {
+        let key = "stripe.api_base";
+        let is_live = self.key_mode() == Some(Livemode::Live);
+        match self.api_base() {
+            Err(error) => {
+                let mend = "leave it out for Stripe itself; the sandbox prints its own";
+                fault(key, error.to_string(), mend);
+            }
+            Ok(base) if is_live && !base.takes_live_keys() => {
+                let base = base.as_str();
+                let what = format!("a live key would be sent to {base}, which is not Stripe's");
+                let mend = "leave it out for Stripe itself, or use a test key; where that host may have the key, set TOLLGATE__STRIPE__LIVE_KEY_ELSEWHERE=true in the environment of the process";
+                fault(key, what, mend);
+            }
+            Ok(_) => {}
         }
     }
 

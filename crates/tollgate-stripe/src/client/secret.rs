@@ -124,9 +124,8 @@ impl ApiBase {
         if !plain || !scheme {
             return Err(error());
         }
-        let live_keys = url.scheme() == "https"
-            && url.port().is_none()
-            && STRIPE_HOSTS.iter().any(|known| *known == host);
+        let live_keys =
+            url.scheme() == "https" && url.port().is_none() && STRIPE_HOSTS.contains(&host);
         Ok(Self { url: url.as_str().trim_end_matches('/').to_owned(), loopback, live_keys })
     }
 

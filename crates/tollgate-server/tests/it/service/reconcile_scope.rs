@@ -79,9 +79,9 @@ on_both! {
     async fn what_is_older_than_the_database_is_brought_in_and_no_drift(database: &TestDatabase) {
         let pair = with_history(database).await;
         pair.subscribe_as("acme", "premium");
-        pair.stripe.advance(Duration::from_secs(45 * 86_400));
+        pair.stripe.advance(Duration::from_hours(45 * 24));
         let late = pair.subscribe_as("bravo", "premium");
-        pair.stripe.advance(Duration::from_secs(5 * 86_400 + 60));
+        pair.stripe.advance(Duration::from_hours(5 * 24 + 1));
         pair.app.clock.set(pair.stripe.clock().now());
         let planned = pair.run(Kind::Sweep, true).await.unwrap();
         assert_eq!(planned.drifted(), 0, "{planned:?}");
