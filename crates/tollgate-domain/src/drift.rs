@@ -310,6 +310,11 @@ pub fn classify(observation: &Observation, facts: &Facts, evidence: Evidence) ->
     }
 }
 
+/// Whether anything was observed of an object before.
+pub fn is_known(observation: &Observation, facts: &Facts) -> bool {
+    newest(facts, &observation.seen).is_some()
+}
+
 /// Stripe's time of the newest observation of an object; `None` where there is none.
 fn newest(facts: &Facts, seen: &Seen) -> Option<Timestamp> {
     match seen {

@@ -21,7 +21,6 @@ mod reader;
 pub mod reference;
 mod replaced_names;
 pub mod secret;
-mod setting;
 pub mod settings;
 pub mod value;
 

@@ -35,5 +35,6 @@ pub mod stripe;
 pub mod supervisor;
 pub mod telemetry;
 pub mod verified_email;
+pub mod visible;
 pub mod what_if;
 pub mod workers;

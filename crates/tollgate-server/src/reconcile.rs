@@ -47,6 +47,9 @@ pub enum ReconcileError {
         /// How many may.
         allowed: u64,
     },
+    /// Nothing is known of the one account that is to be compared.
+    #[error("there is no account {0}; a run over all accounts brings in those that are new")]
+    UnknownAccount(tollgate_domain::ids::AccountId),
     /// Another run is under way.
     #[error("another reconciliation is running")]
     Busy,

@@ -147,6 +147,9 @@ pub async fn start_with(
     binding::settle_mode(&mut config.stripe, &db).await?;
     let app = App::build(config, clock, db, options.on_turn);
     app.keys.reload(&app.engine.db, app.clock.now()).await?;
+    if options.background == Background::On {
+        workers::presence::announce(&app).await?;
+    }
     let sockets = options.sockets;
     let (address, socket) = open_socket(&sockets, TaskKind::Api, app.config.listen)?;
     let metrics = app.config.metrics_listen;
@@ -191,6 +194,7 @@ fn start_workers(app: &Arc<App>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle
         worker(TaskKind::Schedule, app, stop, workers::schedule::run),
         worker(TaskKind::Journals, app, stop, workers::journals::run),
         worker(TaskKind::Log, app, stop, workers::episodes::run),
+        worker(TaskKind::Presence, app, stop, workers::presence::run),
         worker(TaskKind::Findings, app, stop, findings::review_after_catalog_change),
     ];
     if app.stripe.is_some() {
@@ -257,6 +261,7 @@ impl RunningApp {
         self.stop_writers.send_replace(true);
         supervisor::end(self.writers, "writers", deadline + LISTENERS_SPARE).await;
         let close = async {
+            workers::presence::leave(&self.app).await.ok();
             self.app.keys.flush_used(&self.app.engine.db).await.ok();
             self.app.engine.db.close().await;
         };

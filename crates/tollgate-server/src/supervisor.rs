@@ -46,6 +46,8 @@ pub enum TaskKind {
     Journals,
     /// Telling in the log that something has ended.
     Log,
+    /// Saying that a server is there.
+    Presence,
     /// A reconciliation that somebody asked for.
     Run,
 }
@@ -92,6 +94,7 @@ impl TaskKind {
             Self::Findings => "findings",
             Self::Journals => "journals",
             Self::Log => "log",
+            Self::Presence => "presence",
             Self::Run => "reconciliation_run",
         }
     }
@@ -110,7 +113,8 @@ impl TaskKind {
             | Self::Schedule
             | Self::Findings
             | Self::Journals
-            | Self::Log => {
+            | Self::Log
+            | Self::Presence => {
                 Policy::Restart { first: Duration::from_secs(1), cap: Duration::from_mins(1) }
             }
             Self::Run => Policy::Forget,
@@ -124,7 +128,7 @@ impl TaskKind {
     /// own, which a turn may meet several times.
     pub const fn silence_max(self) -> Option<Duration> {
         match self {
-            Self::Feed | Self::Log => Some(Duration::from_mins(1)),
+            Self::Feed | Self::Log | Self::Presence => Some(Duration::from_mins(1)),
             Self::Retry | Self::Schedule => Some(Duration::from_mins(5)),
             Self::Refetch => Some(Duration::from_mins(15)),
             Self::Api

@@ -3,6 +3,7 @@
 
 pub mod episodes;
 pub mod journals;
+pub mod presence;
 pub mod reconcile;
 pub mod refetch;
 pub mod retry;

@@ -173,6 +173,11 @@ pub async fn status(db: &Db) -> Result<Vec<MigrationStatus>, StoreError> {
     Ok(MIGRATIONS.iter().map(status).collect())
 }
 
+/// When the database was made: its first migration was applied then.
+pub async fn made_at(db: &Db) -> Result<Option<Timestamp>, StoreError> {
+    Ok(applied_so_far(db).await?.into_iter().map(|(_, at)| at).min())
+}
+
 /// Refuses a database whose schema is not the one of this version.
 pub async fn check(db: &Db) -> Result<(), StoreError> {
     let applied = applied_so_far(db).await?;

@@ -107,6 +107,19 @@ impl Context {
         Ok(db)
     }
 
+    /// Opens the database; one that is not there or holds nothing yet is made and brought up. One
+    /// with an older schema is refused: bringing that up is an act of its own.
+    pub(super) async fn open_or_begin(&self, config: &Config) -> anyhow::Result<Db> {
+        let db = self.connect(config, true).await?;
+        let steps = migrations::status(&db).await?;
+        db.close().await;
+        if steps.iter().all(|step| step.applied_at.is_none()) {
+            self.open_or_create(config).await
+        } else {
+            self.open(config).await
+        }
+    }
+
     /// The way to Stripe, patient as a command may be, for keys of the database's account only.
     pub(super) async fn stripe(&self, config: &Config) -> anyhow::Result<StripeClient> {
         let key = config.stripe.secret_key.as_ref().context(

@@ -312,7 +312,8 @@ async fn welcome(
         styled(STRONG, "Demo accounts"),
         table(&["account", "what it shows"], rows)
     ));
-    print_line(styled(FAINT, "\nCtrl-C stops; what happened is kept (--reset throws it away)"));
+    let last = styled(FAINT, "Ctrl-C stops; what happened is kept (--reset throws it away)");
+    print_line(format_args!("\n{last}"));
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use tollgate_stripe::{StripeClient, StripeError};
 use super::context::{Context, block_on, sqlite_path};
 use super::dev_state::FILE;
 use super::http_client::{HttpClient, parse_address};
-use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, styled};
+use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, one_line, styled};
 use super::{Ending, Outcome};
 use crate::config::load::open_to_others;
 use crate::config::{self, Config, Loaded, secret};
@@ -95,9 +95,9 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> Outcome {
     context.output.either(&value, || {
         let mut lines: Vec<String> = findings.iter().map(line).collect();
         lines.push(match found {
-            0 => styled(GOOD, "\nnothing found"),
-            1 => styled(STRONG, "\n1 thing found"),
-            more => styled(STRONG, format_args!("\n{more} things found")),
+            0 => format!("\n{}", styled(GOOD, "nothing found")),
+            1 => format!("\n{}", styled(STRONG, "1 thing found")),
+            more => format!("\n{}", styled(STRONG, format_args!("{more} things found"))),
         });
         lines.join("\n")
     })?;
@@ -113,7 +113,7 @@ fn line(finding: &Finding) -> String {
     let mend = finding.mend.as_ref().map_or_else(String::new, |mend| {
         format!("\n{:17}{}", "", styled(FAINT, format_args!("mend: {mend}")))
     });
-    format!("{mark} {:<14} {}{mend}", finding.about, finding.what)
+    format!("{mark} {:<14} {}{mend}", finding.about, one_line(&finding.what))
 }
 
 fn look_at_clock(now: Timestamp) -> Finding {
@@ -170,13 +170,7 @@ fn look_at_secrets(context: &Context, config: &Config) -> Vec<Finding> {
     for one in &config.webhook_secrets {
         let text = one.secret.expose();
         let masked = secret::mask(text);
-        if !text.starts_with("whsec_") {
-            findings.push(notice(
-                "secrets",
-                format!("the webhook secret {masked} does not begin with whsec_, as Stripe's do"),
-                "copy the signing secret of the endpoint from Stripe's dashboard, Webhooks",
-            ));
-        } else if text.contains(['+', '/', '=']) {
+        if text.starts_with("whsec_") && text.contains(['+', '/', '=']) {
             findings.push(fault(
                 "secrets",
                 format!("the webhook secret {masked} is base64, as Standard Webhooks has it; Stripe's are not, so no signature of Stripe will match"),

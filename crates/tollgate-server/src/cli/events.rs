@@ -188,7 +188,8 @@ async fn list(
         let mut text =
             table(&["received", "event", "type", "account", "status", "reason"], lines.collect());
         if let Some(next) = &next {
-            text.push_str(&styled(FAINT, format_args!("\nmore: --cursor {next}")));
+            text.push('\n');
+            text.push_str(&styled(FAINT, format_args!("more: --cursor {next}")));
         }
         text
     })?;

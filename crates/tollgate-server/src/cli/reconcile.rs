@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tollgate_domain::ids::AccountId;
 
 use super::context::{Context, block_on};
-use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, styled};
+use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, one_line, styled};
 use super::{Ending, Outcome};
 use crate::reconcile::{self, Kind, Order, Report, Step};
 use crate::run::QueueOnly;
@@ -20,7 +20,7 @@ pub(super) struct ReconcileArgs {
     /// Find differences and repair nothing; ends with exit code 3 where there are some
     #[arg(long)]
     dry_run: bool,
-    /// Compare this account only
+    /// Compare this account only, which must be known, and change nothing of any other
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     account: Option<AccountId>,
     /// Also end what Stripe says is over where that concerns many accounts
@@ -51,7 +51,10 @@ pub(super) fn run(context: &Context, args: &ReconcileArgs) -> Outcome {
         allow_ends: args.allow_ends,
     };
     let report = carry_out(context, order)?;
-    context.output.either(&report, || shown(&report, args.dry_run))?;
+    context.output.either(&report, || {
+        let about = args.account.as_ref().map(|account| format!("account {account}: "));
+        format!("{}{}", about.unwrap_or_default(), shown(&report, args.dry_run))
+    })?;
     let found = args.dry_run && report.drifted() > 0;
     Ok(if found { Ending::Found } else { Ending::Done })
 }
@@ -149,9 +152,10 @@ fn shown(report: &Report, dry: bool) -> String {
     for example in &report.examples {
         let account = example.account_id.as_deref().unwrap_or("-");
         let changes = example.changes.join("; ");
-        let _ = write!(text, "\n{} {} {account}", styled(STRONG, &example.object), example.drift);
+        let (object, account) = (styled(STRONG, &example.object), one_line(account));
+        let _ = write!(text, "\n{object} {} {account}", example.drift);
         if !changes.is_empty() {
-            let _ = write!(text, "\n  {changes}");
+            let _ = write!(text, "\n  {}", one_line(&changes));
         }
     }
     text.trim_end().to_owned()

@@ -13,7 +13,7 @@ use tollgate_stripe::StripeClient;
 use tollgate_stripe::client::{KeyMode, SecretKey};
 use tollgate_stripe::shop::{Payload, fetch_account_id, fetch_stock};
 
-use super::context::{Context, block_on, sqlite_path};
+use super::context::{Context, block_on};
 use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, print_note, styled, table};
 use super::plan::keep::Keeper;
 use super::plan::push::nonce;
@@ -383,12 +383,7 @@ async fn remember(
     id: &str,
     binding: &Binding,
 ) -> anyhow::Result<bool> {
-    let path = sqlite_path(config.database_url.expose());
-    let db = if path.is_some_and(|path| !context.path(path).exists()) {
-        context.open_or_create(config).await?
-    } else {
-        context.open(config).await?
-    };
+    let db = context.open_or_begin(config).await?;
     binding.claim(&db).await?;
     let known = meta::find(&db, CONFIGURATION).await?;
     let changed = known.as_deref() != Some(id);

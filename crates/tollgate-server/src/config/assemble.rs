@@ -4,7 +4,7 @@
 use tollgate_domain::Catalog;
 use tollgate_domain::buying::{RedirectRule, RedirectRules};
 use tollgate_domain::catalog::PRICE_ID_PREFIX;
-use tollgate_stripe::client::ApiBase;
+use tollgate_stripe::client::{ApiBase, ApiBaseError};
 
 use tollgate_store::Pooling;
 
@@ -18,7 +18,7 @@ use super::settings::{self, SETTINGS};
 use super::value::Value;
 use super::{
     CacheLimits, Config, DatabaseUrl, ForwardedHeader, HttpLimits, IntakeLimits, Livemode,
-    LogConfig, LogFormat, RateLimits, Secret, StripeConfig, WebhookSecret, WorkerLimits,
+    LogConfig, LogFormat, RateLimits, Secret, StripeConfig, WebhookSecret, WorkerLimits, secret,
 };
 
 /// Every value read, before the catalog is known and the values are checked against each other.
@@ -38,6 +38,7 @@ pub(super) struct Values {
     accounts: Vec<String>,
     match_email: bool,
     api_base: String,
+    live_key_elsewhere: bool,
     portal_return_url: Option<String>,
     redirect_allow: Vec<RedirectRule>,
     billing_enabled: Option<bool>,
@@ -71,6 +72,7 @@ impl Values {
             accounts: reader.value("stripe.accounts").list().unwrap_or_default(),
             match_email: reader.value("identity.match_email").flag().unwrap_or(false),
             api_base: text(reader.value("stripe.api_base")),
+            live_key_elsewhere: reader.value("stripe.live_key_elsewhere").flag().unwrap_or(false),
             portal_return_url: reader.value("stripe.portal_return_url").text(),
             redirect_allow: reader.value("billing.redirect_allow").redirects().unwrap_or_default(),
             billing_enabled: reader.value("billing.enabled").flag(),
@@ -90,6 +92,22 @@ impl Values {
         values
     }
 
+    /// What is allowed and most likely a mistake.
+    pub(super) fn warnings(&self, layers: &Layers) -> Vec<Fault> {
+        let key = "stripe.webhook_secrets";
+        let origin = settings::find(key).map_or(Origin::Default, |found| layers.get(found).1);
+        let texts = self.webhook_secrets.iter().map(|one| one.secret.expose());
+        let foreign = texts.filter(|text| !text.starts_with("whsec_"));
+        let warning = |text: &str| {
+            let masked = secret::mask(text);
+            let what =
+                format!("the webhook secret {masked} does not begin with whsec_, as Stripe's do");
+            let mend = "copy the signing secret of the endpoint from Stripe's dashboard, Webhooks";
+            Fault::new(origin.clone(), key, Trouble::new(what, mend))
+        };
+        foreign.map(warning).collect()
+    }
+
     pub(super) fn catalog_wishes<'a>(&'a self, sources: &'a Sources) -> CatalogWishes<'a> {
         CatalogWishes {
             directory: &sources.directory,
@@ -104,6 +122,11 @@ impl Values {
     fn key_mode(&self) -> Option<Livemode> {
         let mode = self.secret_key.as_ref()?.expose().split('_').nth(1)?;
         Livemode::parse(mode)
+    }
+
+    fn api_base(&self) -> Result<ApiBase, ApiBaseError> {
+        let base = ApiBase::parse(&self.api_base)?;
+        Ok(if self.live_key_elsewhere { base.with_live_keys() } else { base })
     }
 
     pub(super) fn check_together(
@@ -135,13 +158,7 @@ impl Values {
                 "copy the account's id from Stripe's dashboard, Settings",
             );
         }
-        if let Err(error) = ApiBase::parse(&self.api_base) {
-            fault(
-                "stripe.api_base",
-                error.to_string(),
-                "leave it out for Stripe itself; the sandbox prints its own",
-            );
-        }
+        self.check_api_base(&mut fault);
         if self.workers.backoff_cap_ms < self.workers.backoff_base_ms {
             fault(
                 "workers.backoff_cap_ms",
@@ -152,6 +169,25 @@ impl Values {
         }
         if self.billing_enabled == Some(true) {
             self.check_billing(catalog, layers, faults);
+        }
+    }
+
+    /// A live key is sent to Stripe alone, whatever a file says of where Stripe is.
+    fn check_api_base(&self, fault: &mut impl FnMut(&str, String, &str)) {
+        let key = "stripe.api_base";
+        let is_live = self.key_mode() == Some(Livemode::Live);
+        match self.api_base() {
+            Err(error) => {
+                let mend = "leave it out for Stripe itself; the sandbox prints its own";
+                fault(key, error.to_string(), mend);
+            }
+            Ok(base) if is_live && !base.takes_live_keys() => {
+                let base = base.as_str();
+                let what = format!("a live key would be sent to {base}, which is not Stripe's");
+                let mend = "leave it out for Stripe itself, or use a test key; where that host may have the key, set TOLLGATE__STRIPE__LIVE_KEY_ELSEWHERE=true in the environment of the process";
+                fault(key, what, mend);
+            }
+            Ok(_) => {}
         }
     }
 
@@ -195,6 +231,7 @@ impl Values {
 
     pub(super) fn into_config(self, catalog: Catalog) -> Config {
         let mode = self.mode.or_else(|| self.key_mode());
+        let api_base = self.api_base().unwrap_or_else(|_| ApiBase::stripe());
         let unspecified = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
         Config {
             database_url: DatabaseUrl::new(self.database_url),
@@ -211,7 +248,7 @@ impl Values {
                 mode_of_key: self.mode.is_none(),
                 account: self.account,
                 accounts: self.accounts,
-                api_base: ApiBase::parse(&self.api_base).unwrap_or_else(|_| ApiBase::stripe()),
+                api_base,
                 portal_return_url: self.portal_return_url,
             },
             redirects: RedirectRules(self.redirect_allow),

@@ -67,6 +67,9 @@ impl Layers {
             let origin = file.origin(item_offset(table, name, item));
             let key = format!("{section}.{name}");
             match (settings::find(&key), raw(item)) {
+                (Some(setting), Some(_)) if setting.process_only => {
+                    faults.push(Fault::new(origin, setting.key, only_by_the_process(setting)));
+                }
                 (Some(setting), Some(raw)) => self.set(setting, raw, origin),
                 (Some(setting), None) => faults.push(Fault::new(
                     origin,
@@ -94,7 +97,12 @@ impl Layers {
                 faults.push(fault);
             }
             candidates.sort_by_key(Candidate::precedence);
-            if let Some(winner) = candidates.pop() {
+            let by_file = |one: &&Candidate<'_>| matches!(one.origin, Origin::DotEnv { .. });
+            if let Some(refused) = candidates.iter().find(by_file).filter(|_| setting.process_only)
+            {
+                let trouble = only_by_the_process(setting);
+                faults.push(Fault::new(refused.origin.clone(), setting.key, trouble));
+            } else if let Some(winner) = candidates.pop() {
                 self.set(setting, Raw::Text(winner.text.to_owned()), winner.origin.clone());
             }
         }
@@ -191,6 +199,16 @@ fn raw_value(value: &toml_edit::Value) -> Option<Raw> {
         Value::Array(items) => Raw::List(items.iter().map(raw_value).collect::<Option<_>>()?),
         Value::InlineTable(table) => raw_table(table)?,
     })
+}
+
+fn only_by_the_process(setting: &Setting) -> Trouble {
+    Trouble::new(
+        format!("{} cannot be set by a file", setting.key),
+        format!(
+            "take it out; where it is meant, set {} in the environment of the process",
+            setting.variable()
+        ),
+    )
 }
 
 fn unknown_section(name: &str) -> Trouble {

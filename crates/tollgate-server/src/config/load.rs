@@ -78,6 +78,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
     let catalog = catalog_source::load(&values.catalog_wishes(sources), &mut faults);
     values.check_together(&layers, catalog.as_ref(), &mut faults);
     warnings.extend(shown.iter().filter_map(unused));
+    warnings.extend(values.warnings(&layers));
     warnings.extend(replaced_names::warnings(&environment));
     match (catalog, faults.is_empty()) {
         (Some(catalog), true) => {

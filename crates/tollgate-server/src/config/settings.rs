@@ -1,7 +1,12 @@
 //! The table of settings. Owns: each setting's name, kind, default, other names and meaning. Must not
 //! know: values. Files, variables, checks, `config show` and the reference page are made from it.
 
-pub use super::setting::{Kind, SecretKind, Setting, VARIABLE_PREFIX};
+mod kind;
+
+pub use kind::{Kind, SecretKind, Setting};
+
+/// What every variable of ours begins with.
+pub const VARIABLE_PREFIX: &str = "TOLLGATE__";
 
 /// The sections in the order of the reference page, with what they are about.
 pub const SECTIONS: &[(&str, &str)] = &[
@@ -33,7 +38,15 @@ const fn number(
     default: &'static str,
     doc: &'static str,
 ) -> Setting {
-    Setting { key, kind: Kind::Number { min, max }, default, names: &[], used: true, doc }
+    Setting {
+        key,
+        kind: Kind::Number { min, max },
+        default,
+        names: &[],
+        used: true,
+        process_only: false,
+        doc,
+    }
 }
 
 const fn setting(
@@ -43,7 +56,17 @@ const fn setting(
     names: &'static [&'static str],
     doc: &'static str,
 ) -> Setting {
-    Setting { key, kind, default, names, used: true, doc }
+    Setting { key, kind, default, names, used: true, process_only: false, doc }
+}
+
+/// A setting that neither a file nor `.env` may give.
+const fn process_only(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { key, kind, default, names: &[], used: true, process_only: true, doc }
 }
 
 /// A setting that is accepted and checked, and not used by this version.
@@ -54,7 +77,7 @@ const fn later(
     names: &'static [&'static str],
     doc: &'static str,
 ) -> Setting {
-    Setting { key, kind, default, names, used: false, doc }
+    Setting { key, kind, default, names, used: false, process_only: false, doc }
 }
 
 /// Every setting.
@@ -182,7 +205,13 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Url(&["https", "http"]),
         "https://api.stripe.com",
         &["STRIPE_API_BASE"],
-        "Where Stripe's API is. `http:` only on this machine, for the sandbox.",
+        "Where Stripe's API is. `http:` only on this machine, for the sandbox. A live key goes to Stripe's own hosts only.",
+    ),
+    process_only(
+        "stripe.live_key_elsewhere",
+        Kind::Flag,
+        "false",
+        "`true` sends a live key to a `stripe.api_base` that is not Stripe's, such as a proxy of yours: whoever runs that host has the key. Only a variable of the process can set it, no file and no `.env`.",
     ),
     setting(
         "identity.match_email",

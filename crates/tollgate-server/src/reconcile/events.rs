@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use tollgate_domain::ids::{AccountId, EventId};
-use tollgate_domain::{Drift, Timestamp};
+use tollgate_domain::ids::{AccountId, EventId, ObjectId};
+use tollgate_domain::owner::{self, Owner};
+use tollgate_domain::{Drift, FetchCause, Observation, Timestamp};
 use tollgate_store::inbox::{self, EventKey};
-use tollgate_store::{StoreError, meta, thin_events};
+use tollgate_store::{StoreError, links, meta, thin_events};
 use tollgate_stripe::EVENT_TYPES;
 use tollgate_stripe::client::{ApiPath, Cursor, Form, Operation, StripeClient};
 
@@ -22,7 +23,7 @@ use super::run::{Course, Kind};
 use super::{Example, ReconcileError, Step, connected};
 use crate::app::App;
 use crate::intake::read::{self, Reading};
-use crate::intake::{Content, Delivery, Reply, squeeze};
+use crate::intake::{Content, Delivery, squeeze};
 use crate::workers;
 
 /// How far back Stripe lists events.
@@ -108,7 +109,8 @@ pub(super) async fn fill(course: &mut Course<'_>) -> Result<(), ReconcileError> 
     }
     course.whole_since = latest;
     // What waited for an owner that was brought in just now comes before any comparison.
-    while !course.order.dry && workers::retry::round(course.app).await? > 0 {
+    let settles = !course.order.dry && course.order.account.is_none();
+    while settles && workers::retry::round(course.app).await? > 0 {
         course.beat(Step::Events).await?;
     }
     Ok(())
@@ -148,7 +150,8 @@ async fn fill_account(
             take(course, batch).await?;
         }
         course.beat(Step::Events).await?;
-        if !course.order.dry {
+        // What was passed over for being another account's is still to be looked for.
+        if !course.order.dry && course.order.account.is_none() {
             let until = if last { end.unwrap_or(now) } else { to };
             Whole { since, until }.save(course.app, account).await?;
         }
@@ -227,6 +230,12 @@ async fn take(course: &mut Course<'_>, events: &[Box<RawValue>]) -> Result<(), R
             missed.push(delivery(reading, event, received_at));
         }
     }
+    let mut owners = owners(course.app, &missed).await?;
+    if let Some(only) = &course.order.account {
+        let mut kept = owners.iter().map(|owner| owner.as_ref() == Some(only));
+        missed.retain(|_| kept.next().unwrap_or(false));
+        owners.retain(|owner| owner.as_ref() == Some(only));
+    }
     let replies =
         if course.order.dry { Vec::new() } else { course.app.intake.process(&missed).await };
     if replies.iter().any(Option::is_none) {
@@ -235,20 +244,56 @@ async fn take(course: &mut Course<'_>, events: &[Box<RawValue>]) -> Result<(), R
     let repaired = !course.order.dry;
     for (place, delivery) in missed.iter().enumerate() {
         let reply = replies.get(place).and_then(Option::as_ref);
-        count(course, delivery, reply, repaired);
+        let taken = reply.and_then(|reply| reply.account.as_ref());
+        let account = taken.or_else(|| owners.get(place).and_then(Option::as_ref));
+        count(course, delivery, account, repaired);
     }
     Ok(())
 }
 
-fn count(course: &mut Course<'_>, delivery: &Delivery, reply: Option<&Reply>, repaired: bool) {
-    course.report.found(Drift::MissedEvent, repaired);
+/// Whose each of some events is, as far as metadata and stored links tell before they are taken in.
+async fn owners(app: &App, events: &[Delivery]) -> Result<Vec<Option<AccountId>>, StoreError> {
+    let seen: Vec<Option<&Observation>> = events.iter().map(told).collect();
+    let references: Vec<ObjectId> =
+        seen.iter().flatten().flat_map(|seen| &seen.references).cloned().collect();
+    let links = links::find_now(&app.engine.db, &references).await?;
+    let owner = |seen: Option<&Observation>| match owner::choose(seen?, &links) {
+        Owner::Found(owner) => Some(owner.account),
+        Owner::Nobody => None,
+    };
+    Ok(seen.into_iter().map(owner).collect())
+}
+
+fn told(delivery: &Delivery) -> Option<&Observation> {
+    match &delivery.content {
+        Content::Effect(told) => Some(told),
+        Content::Thin(_) | Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
+    }
+}
+
+/// Counts an event that the inbox did not have. One that is older than this database was never
+/// missed: it is history that is brought in.
+fn count(
+    course: &mut Course<'_>,
+    delivery: &Delivery,
+    account: Option<&AccountId>,
+    repaired: bool,
+) {
+    let is_history = delivery
+        .created_at
+        .zip(course.made_at)
+        .is_some_and(|(happened, made_at)| happened.unix_seconds() < made_at.unix_seconds());
+    let drift = if is_history {
+        course.report.imported = course.report.imported.saturating_add(1);
+        FetchCause::Import.as_str()
+    } else {
+        course.report.found(Drift::MissedEvent, repaired);
+        Drift::MissedEvent.as_str()
+    };
     course.report.show(|| Example {
         object: delivery.key.event.to_string(),
-        account_id: reply
-            .and_then(|reply| reply.account.as_ref())
-            .or_else(|| claimed(delivery))
-            .map(ToString::to_string),
-        drift: Drift::MissedEvent.as_str().to_owned(),
+        account_id: account.map(ToString::to_string),
+        drift: drift.to_owned(),
         changes: vec![match &delivery.object {
             Some(object) => format!("{} of {object}", delivery.event_type),
             None => delivery.event_type.clone(),
@@ -258,13 +303,6 @@ fn count(course: &mut Course<'_>, delivery: &Delivery, reply: Option<&Reply>, re
     // A repair of what the event says is found once, as the event.
     if let Some(object) = delivery.object.as_ref().filter(|_| !repaired) {
         course.listed(object.as_str());
-    }
-}
-
-fn claimed(delivery: &Delivery) -> Option<&AccountId> {
-    match &delivery.content {
-        Content::Effect(seen) => seen.claim.as_ref().map(|claim| &claim.account),
-        Content::Thin(_) | Content::Ignored(_) | Content::NoEvent(_) | Content::Garbled(_) => None,
     }
 }
 

@@ -27,7 +27,8 @@ pub struct Report {
     pub repaired: u64,
     /// Doubts settled without a difference.
     pub settled: u64,
-    /// Objects brought in by an import.
+    /// Objects brought in by an import; of other runs, events and objects that are older than this
+    /// database and were never missed.
     pub imported: u64,
     /// Objects nobody here is the owner of.
     pub foreign: u64,

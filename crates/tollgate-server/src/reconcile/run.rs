@@ -8,6 +8,7 @@ use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Drift, Timestamp};
 use tollgate_store::leases::{self, Lease};
 use tollgate_store::reconciliation_runs::{self as runs, Run, RunEnd};
+use tollgate_store::{accounts, migrations};
 use tollgate_stripe::client::{Patience, StripeClient, StripeError};
 
 use super::ends::Ends;
@@ -104,6 +105,8 @@ pub(super) struct Course<'a> {
     listed: HashSet<u64>,
     /// Since when no event can have been missed, as far as this run knows.
     pub(super) whole_since: Option<Timestamp>,
+    /// When this database was made: what is older is history, and no difference.
+    pub(super) made_at: Option<Timestamp>,
     /// The lists were walked from their beginning, in this process.
     pub(super) whole: bool,
     id: &'a str,
@@ -116,6 +119,11 @@ pub async fn begin(app: &App, order: Order) -> Result<Begun, ReconcileError> {
     // To a key of another account everything we know would be gone.
     app.stripe.as_ref().ok_or(ReconcileError::NoKey)?.admit_key().await?;
     let (db, now) = (&app.engine.db, app.clock.now());
+    if let Some(account) = &order.account
+        && accounts::revision(db, account).await?.is_none()
+    {
+        return Err(ReconcileError::UnknownAccount(account.clone()));
+    }
     let owner = app.intake.instance();
     let lease = leases::take(db, LEASE, owner, now, now.plus_ms(LEASE_MS)).await?;
     let lease = lease.ok_or(ReconcileError::Busy)?;
@@ -190,6 +198,7 @@ pub async fn carry_out(
         whole: begun.progress == Progress::default(),
         progress: begun.progress.clone(),
         whole_since: events::whole_since(app).await?,
+        made_at: migrations::made_at(db).await?,
         ends: Ends::default(),
         closed: BTreeSet::new(),
         listed: HashSet::new(),
@@ -317,6 +326,11 @@ impl Course<'_> {
             return;
         }
         self.listed.insert(hash(id));
+    }
+
+    /// Whether what belongs to an account is compared in this run.
+    pub(super) fn is_about(&self, account: &AccountId) -> bool {
+        self.order.account.as_ref().is_none_or(|only| only == account)
     }
 
     /// Whether a list showed an object.

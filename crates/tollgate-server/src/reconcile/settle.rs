@@ -28,6 +28,9 @@ pub enum Why {
     Compare {
         /// See [`Evidence::whole_since`].
         whole_since: Option<Timestamp>,
+        /// When the database was made: what is older and unknown here is brought in, and was
+        /// never missed.
+        made_at: Option<Timestamp>,
     },
 }
 
@@ -166,7 +169,12 @@ async fn judge(
         (Comparison::Same, _) => return Ok(settled),
         (_, Why::Cause(cause)) => cause,
         (Comparison::Unsettled, Why::Compare { .. }) => FetchCause::Doubt,
-        (Comparison::Differs(_), Why::Compare { whole_since }) => {
+        (Comparison::Differs(_), Why::Compare { made_at, .. })
+            if !drift::is_known(&told, &facts) && is_older(showing.object, made_at) =>
+        {
+            FetchCause::Import
+        }
+        (Comparison::Differs(_), Why::Compare { whole_since, .. }) => {
             let id = told.references.first().map_or("", ObjectId::as_str);
             let stuck = inbox::is_stuck(&app.engine.db, id).await?;
             let evidence = Evidence { stuck, whole_since };
@@ -182,6 +190,16 @@ async fn judge(
         settled.revision = take_in(app, &Showing { cause, ..*showing }).await?;
     }
     Ok(settled)
+}
+
+/// Whether an object was made before an instant. Every object of Stripe's says when it was.
+fn is_older(object: &RawValue, than: Option<Timestamp>) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Made {
+        created: i64,
+    }
+    let made = serde_json::from_str::<Made>(object.get()).ok();
+    made.zip(than).is_some_and(|(made, than)| made.created < than.unix_seconds())
 }
 
 async fn take_in(app: &App, showing: &Showing<'_>) -> Result<Option<u64>, ReconcileError> {

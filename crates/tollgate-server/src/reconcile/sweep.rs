@@ -134,6 +134,9 @@ async fn compare(
             course.report.foreign = course.report.foreign.saturating_add(1);
             continue;
         };
+        if !course.is_about(&owner.account) {
+            continue;
+        }
         let facts = match known.entry(owner.account.clone()) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
@@ -236,7 +239,9 @@ async fn look_closer(
 pub(super) fn reason(course: &Course<'_>) -> Why {
     match course.order.kind {
         Kind::Import => Why::Cause(FetchCause::Import),
-        Kind::Sweep | Kind::Events => Why::Compare { whole_since: course.whole_since },
+        Kind::Sweep | Kind::Events => {
+            Why::Compare { whole_since: course.whole_since, made_at: course.made_at }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{TestDatabase, on_both};
+use crate::support::{TestDatabase, on_both, run_sql_on};
 
 mod dev;
 
@@ -312,6 +312,17 @@ on_both! {
         server.terminate();
     }
 
+    async fn the_schema_of_a_running_server_is_not_taken_down(database: &TestDatabase) {
+        let place = Place::on(database);
+        let server = Server::serve(&place);
+        let refused = place.run("migrate down --to 0 --yes");
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains("a server is running on this database"), "{refused:?}");
+        assert_eq!(place.done("migrate status --json").json()["pending"], 0);
+        assert_eq!(server.terminate(), 0);
+        place.done("migrate down --to 0 --yes");
+    }
+
     async fn the_schema_goes_up_and_down(database: &TestDatabase) {
         let place = Place::on(database);
         let applied = place.done("migrate up --json").json();
@@ -327,6 +338,20 @@ on_both! {
         let ended = place.run("state digest");
         assert!(ended.code == 1 && ended.stderr.contains("migrate up"), "{ended:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_a_newer_version_is_told_by_its_exit_code() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let place = Place::on(&database);
+    place.done("migrate up");
+    let newer =
+        "INSERT INTO schema_migrations (version, name, applied_at) VALUES (9999, 'later', 0)";
+    run_sql_on(&database.url(), newer).await;
+    let told = place.run("migrate status");
+    assert!(told.code == 3 && told.stdout.contains("schema version 9999"), "{told:?}");
+    let told = place.run("migrate status --json");
+    assert_eq!((told.code, &told.json()["pending"]), (3, &json!(0)), "{told:?}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod poison;
 mod readiness;
 mod reads;
 mod reconcile;
+mod reconcile_scope;
 mod refusals;
 mod sold;
 mod supervision;

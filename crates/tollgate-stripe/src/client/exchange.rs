@@ -15,7 +15,7 @@ use crate::client::error::{Refusal, StripeError, Unreachable};
 use crate::client::options::ClientOptions;
 use crate::client::patience::Failure;
 use crate::client::request::{ApiPath, Form, Method, Operation};
-use crate::client::secret::IdempotencyKey;
+use crate::client::secret::{IdempotencyKey, KeyMode};
 
 /// Most bytes of a reply that are read. A page of a hundred invoices with their lines is below it.
 const REPLY_BYTES_MAX: usize = 16 << 20;
@@ -73,13 +73,20 @@ pub(super) struct Wire {
     try_timeout: Duration,
 }
 
-/// The HTTP client could not be set up: no root certificates, or a header that cannot be sent.
+/// The HTTP client could not be set up: no root certificates, a header that cannot be sent, or a
+/// live key for a host that is not Stripe's.
 #[derive(Debug, thiserror::Error)]
 #[error("the client for Stripe cannot be set up: {0}")]
 pub struct SetupError(String);
 
 impl Wire {
     pub(super) fn new(options: &ClientOptions) -> Result<Self, SetupError> {
+        if options.secret_key.mode() == KeyMode::Live && !options.api_base.takes_live_keys() {
+            let base = options.api_base.as_str();
+            return Err(SetupError(format!(
+                "a live key is not sent to {base}, which is not Stripe's; use a test key"
+            )));
+        }
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

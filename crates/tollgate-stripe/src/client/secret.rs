@@ -78,11 +78,16 @@ impl fmt::Debug for SecretKey {
     }
 }
 
+/// Stripe's own hosts that take API keys.
+const STRIPE_HOSTS: [&str; 3] = ["api.stripe.com", "files.stripe.com", "meter-events.stripe.com"];
+
 /// Where the API is: `https://…`, or `http://` on this machine for a stand-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiBase {
     url: String,
     loopback: bool,
+    /// Whether live keys may be sent there: to Stripe, and to a host somebody vouched for.
+    live_keys: bool,
 }
 
 /// Why a text is no base URL.
@@ -99,7 +104,7 @@ pub struct ApiBaseError {
 impl ApiBase {
     /// Stripe itself.
     pub fn stripe() -> Self {
-        Self { url: "https://api.stripe.com".to_owned(), loopback: false }
+        Self { url: "https://api.stripe.com".to_owned(), loopback: false, live_keys: true }
     }
 
     /// Takes a URL. A key never travels unencrypted but to this machine.
@@ -119,7 +124,20 @@ impl ApiBase {
         if !plain || !scheme {
             return Err(error());
         }
-        Ok(Self { url: url.as_str().trim_end_matches('/').to_owned(), loopback })
+        let live_keys =
+            url.scheme() == "https" && url.port().is_none() && STRIPE_HOSTS.contains(&host);
+        Ok(Self { url: url.as_str().trim_end_matches('/').to_owned(), loopback, live_keys })
+    }
+
+    /// The same for a host that is not Stripe's and may have live keys all the same.
+    #[must_use]
+    pub fn with_live_keys(self) -> Self {
+        Self { live_keys: true, ..self }
+    }
+
+    /// Whether live keys may be sent there.
+    pub const fn takes_live_keys(&self) -> bool {
+        self.live_keys
     }
 
     /// The URL without a slash at its end.
@@ -222,6 +240,26 @@ mod tests {
         }
         assert!(ApiBase::parse("http://127.0.0.1:1").unwrap().is_loopback());
         assert!(!ApiBase::stripe().is_loopback());
+    }
+
+    #[test]
+    fn live_keys_go_to_stripes_own_hosts_only() {
+        for good in ["https://api.stripe.com", "https://API.stripe.com:443/"] {
+            assert!(ApiBase::parse(good).unwrap().takes_live_keys(), "{good}");
+        }
+        for bad in [
+            "https://stripe.com.example.com",
+            "https://apistripe.com",
+            "https://api.stripe.com.",
+            "https://dashboard.stripe.com",
+            "https://api.stripe.com:8443",
+            "https://proxy.example.com",
+            "http://127.0.0.1:12111",
+        ] {
+            let base = ApiBase::parse(bad).unwrap();
+            assert!(!base.takes_live_keys(), "{bad}");
+            assert!(base.with_live_keys().takes_live_keys(), "{bad}");
+        }
     }
 
     #[test]

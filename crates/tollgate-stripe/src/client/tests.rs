@@ -65,6 +65,19 @@ async fn create(client: &StripeClient) -> Result<Fetched, StripeError> {
 }
 
 #[tokio::test]
+async fn a_live_key_is_not_sent_to_a_host_that_is_not_stripes() {
+    let server = Scripted::start(vec![]).await;
+    let base = ApiBase::parse(&server.base()).unwrap();
+    for key in ["sk_live_tollgate_1", "rk_live_tollgate_1"] {
+        let key = SecretKey::parse(key).unwrap();
+        let refused = StripeClient::new(&ClientOptions::new(base.clone(), key.clone()));
+        assert!(refused.unwrap_err().to_string().contains("not Stripe's"));
+        let vouched = base.clone().with_live_keys();
+        assert!(StripeClient::new(&ClientOptions::new(vouched, key)).is_ok());
+    }
+}
+
+#[tokio::test]
 async fn a_request_names_version_key_and_account_and_reads_stripes_clock() {
     let server = Scripted::start(vec![Reply::ok(r#"{"id":"cus_1"}"#)]).await;
     let options = ClientOptions { account: Some("acct_7".to_owned()), ..options(&server) };

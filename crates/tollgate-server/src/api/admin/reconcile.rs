@@ -172,6 +172,7 @@ fn refusal(error: ReconcileError) -> ApiError {
     match error {
         ReconcileError::NoKey => ApiError::StripeNotConfigured,
         ReconcileError::Busy | ReconcileError::LeaseLost => ApiError::ReconciliationRunning,
+        ReconcileError::UnknownAccount(_) => ApiError::field("accountId", error.to_string()),
         ReconcileError::Stopping => ApiError::Stopping,
         ReconcileError::Store(error) => error.into(),
         ReconcileError::NotCommitted => ApiError::NotCommitted,

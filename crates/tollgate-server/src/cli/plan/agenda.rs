@@ -9,7 +9,7 @@ use tollgate_stripe::StripeClient;
 use tollgate_stripe::shop::{PortalWish, fetch_stock};
 
 use super::super::context::Context;
-use super::super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, styled, table};
+use super::super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, one_line, styled, table};
 use super::show::money_text;
 use crate::catalog_sync::{PortalStanding, in_words, look_at_portal, portal_wish};
 use crate::config::Config;
@@ -144,7 +144,7 @@ pub(super) fn report(agenda: &Agenda<'_>, stock: &Stock, portal: &PortalStanding
     });
     let others: Vec<String> = foreign(stock)
         .take(FOREIGN_SHOWN)
-        .map(|product| format!("  {} {}", product.id, product.name))
+        .map(|product| format!("  {} {}", product.id, one_line(&product.name)))
         .collect();
     if !others.is_empty() {
         let more = foreign(stock).count().saturating_sub(FOREIGN_SHOWN);
@@ -156,6 +156,7 @@ pub(super) fn report(agenda: &Agenda<'_>, stock: &Stock, portal: &PortalStanding
 }
 
 fn list(heading: &str, steps: &[Step]) -> Option<String> {
-    let lines: Vec<String> = steps.iter().map(|step| format!("  {}", in_words(step))).collect();
+    let lines: Vec<String> =
+        steps.iter().map(|step| format!("  {}", one_line(&in_words(step)))).collect();
     (!lines.is_empty()).then(|| format!("{heading}\n{}", lines.join("\n")))
 }

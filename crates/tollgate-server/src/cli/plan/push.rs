@@ -8,7 +8,7 @@ use serde_json::json;
 use tollgate_domain::catalog::push::{self, Agenda, Standing, Step};
 
 use super::super::context::{Context, block_on};
-use super::super::output::{BAD, FAINT, GOOD, NOTICE, print_line, print_note, styled};
+use super::super::output::{BAD, FAINT, GOOD, NOTICE, one_line, print_line, print_note, styled};
 use super::super::{Ending, Outcome, Usage};
 use super::agenda::{self, Sides};
 use super::keep::Keeper;
@@ -64,7 +64,7 @@ async fn push(context: &Context, args: &PushArgs) -> Outcome {
     let json = context.output.is_json();
     let told = |step: &Step| {
         if !json {
-            print_line(format_args!("{} {}", styled(GOOD, "+"), in_words(step)));
+            print_line(format_args!("{} {}", styled(GOOD, "+"), one_line(&in_words(step))));
         }
     };
     let keep = |key: &str, price: &_| keeper.keep(key, price);

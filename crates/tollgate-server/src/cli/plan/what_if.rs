@@ -166,7 +166,7 @@ fn samples(heading: &str, tally: &TallyOut<'_>) -> Option<String> {
     let shown = u64::try_from(tally.samples.len()).unwrap_or(u64::MAX);
     let more = match tally.accounts.saturating_sub(shown) {
         0 => String::new(),
-        more => styled(FAINT, format_args!("\nand {more} more")),
+        more => format!("\n{}", styled(FAINT, format_args!("and {more} more"))),
     };
     let drawn = table(&["account", "plan", "what"], rows.collect());
     Some(format!("{heading}\n{drawn}{more}"))

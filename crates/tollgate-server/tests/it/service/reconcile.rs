@@ -43,7 +43,9 @@ impl Pair {
 
     /// What happened at Stripe, without anybody being told.
     fn tell(&self, scenario: &str, account: &str) -> Vec<Happening> {
-        let at = Timestamp::parse(NOW).unwrap();
+        // The story began a month ago, and not before the database was made.
+        self.pass(31 * 86_400);
+        let at = self.app.clock.now();
         let options = ScenarioOptions::new(AccountId::parse(account).unwrap(), at);
         let told = Scenario::find(scenario).unwrap().happenings(&catalog(), &options).unwrap();
         self.stripe.with(|account| account.adopt(told.clone()));
@@ -75,7 +77,11 @@ impl Pair {
 
     /// `acme` subscribes to a plan on the hosted page; nobody is told.
     pub(super) fn subscribe(&self, plan: &str) -> String {
-        let customer = self.id("/v1/customers", &[("metadata[account_id]", "acme")]);
+        self.subscribe_as("acme", plan)
+    }
+
+    pub(super) fn subscribe_as(&self, account: &str, plan: &str) -> String {
+        let customer = self.id("/v1/customers", &[("metadata[account_id]", account)]);
         let price = sandbox_price_id(&catalog(), plan, Interval::Month);
         let session = self.id(
             "/v1/checkout/sessions",
@@ -85,8 +91,8 @@ impl Pair {
                 ("line_items[0][price]", &price),
                 ("line_items[0][quantity]", "1"),
                 ("success_url", "https://app.example.org/done"),
-                ("metadata[account_id]", "acme"),
-                ("subscription_data[metadata][account_id]", "acme"),
+                ("metadata[account_id]", account),
+                ("subscription_data[metadata][account_id]", account),
             ],
         );
         self.stripe.with(|one| one.complete_checkout(&session, CheckoutOutcome::Pay)).unwrap();

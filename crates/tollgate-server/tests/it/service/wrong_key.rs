@@ -50,6 +50,7 @@ impl World {
         let mut environment = vec![
             ("STRIPE_API_BASE".to_owned(), self.stripe.url().to_owned()),
             ("TOLLGATE__RATE__BILLING_PER_MIN".to_owned(), "none".to_owned()),
+            ("TOLLGATE__STRIPE__LIVE_KEY_ELSEWHERE".to_owned(), "true".to_owned()),
         ];
         environment.extend(key.map(|key| ("STRIPE_SECRET_KEY".to_owned(), key.to_owned())));
         let settings = Settings { environment, ..Settings::default() };

@@ -1,4 +1,7 @@
-//! One setting. Owns: what may stand in it and what it is called. Must not know: which ones there are.
+//! What a setting is. Owns: the kinds of values and what the table says of each setting. Must not
+//! know: any single setting.
+
+use super::VARIABLE_PREFIX;
 
 /// What may stand in a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,9 @@ pub struct Setting {
     pub names: &'static [&'static str],
     /// Whether this version does anything with it.
     pub used: bool,
+    /// Whether only a variable of the process may set it: neither a file nor `.env`, which whoever
+    /// can write into the working directory can write as well.
+    pub process_only: bool,
     /// What it means.
     pub doc: &'static str,
 }
@@ -82,6 +88,3 @@ impl Setting {
         matches!(self.kind, Kind::Secret(_) | Kind::WebhookSecrets)
     }
 }
-
-/// What every variable of ours begins with.
-pub const VARIABLE_PREFIX: &str = "TOLLGATE__";
