@@ -27,7 +27,7 @@ pub mod value;
 pub use catalog_source::{CatalogOverlay, OverlayFault};
 pub use environment::Environment;
 pub use fault::{Fault, Faults, Origin};
-pub use load::{Flags, Loaded, Shown, Sources, load};
+pub use load::{Flags, Loaded, Shown, Sources, load, open_to_others};
 pub use secret::Secret;
 
 /// How the database is connected to.

@@ -61,7 +61,7 @@ pub enum Leave {
     /// It stops.
     AtOnce,
     /// Another engine serves on the same sockets: it accepts nothing more, and stops when its
-    /// connections have ended, each with its next answer, or after [`TAKEOVER_MAX`].
+    /// connections have ended, each with its next answer, or after five seconds.
     TakenOver,
 }
 

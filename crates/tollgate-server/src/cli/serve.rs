@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::task::JoinSet;
 
-use super::context::{Context, block_on, make_parent};
+use super::context::{Context, block_on, make_parent, sqlite_path};
 use super::output::print_line;
 use super::{Ending, Outcome};
 use crate::clock::Clock;
@@ -33,7 +33,9 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
     sources.flags.listen.clone_from(&args.listen);
     let loaded = config::load(&sources)?;
     telemetry::start(&loaded.config.log);
+    leave_no_core();
     log_summary(&loaded);
+    warn_of_readable(&context.sources, loaded.config.database_url.expose());
     if context
         .dev_state()?
         .is_some_and(|dev| dev.database_url == loaded.config.database_url.expose())
@@ -174,6 +176,23 @@ impl Signals {
     /// Waits for the next one that asks to stop.
     async fn stop(&mut self) {
         while self.next().await == Asked::Reload {}
+    }
+}
+
+/// A core dump would hold every secret and every customer the process knows.
+fn leave_no_core() {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
+        tracing::warn!(%error, "core dumps cannot be switched off: one would hold secrets");
+    }
+}
+
+/// A database file that others on this machine may read holds what customers bought.
+fn warn_of_readable(sources: &Sources, database_url: &str) {
+    let Some(path) = sqlite_path(database_url) else { return };
+    if let Some(mode) = config::open_to_others(&sources.directory.join(&path)) {
+        let path = path.display();
+        tracing::warn!("{path} is readable by others (mode {mode:03o}): chmod 600 {path}*");
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::fmt;
 
-/// A secret text. Prints as [`mask`] shows it; [`Secret::expose`] is the only way to the text.
+use zeroize::Zeroizing;
+
+/// A secret text. Prints as [`mask`] shows it; [`Secret::expose`] is the only way to the text. Its memory
+/// is cleared when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes a text as a secret.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 
     /// The text itself, for the one place that needs it.

@@ -3,7 +3,7 @@
 //! know: which commands ask.
 //!
 //! A row and no lock of a session: behind a pooler a session belongs to nobody. One that was killed
-//! is believed for [`HELD_MS`] at most.
+//! is believed for fifteen seconds at most.
 
 use std::sync::Arc;
 use std::time::Duration;

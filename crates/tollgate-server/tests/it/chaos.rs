@@ -11,5 +11,6 @@ mod pooler;
 mod process;
 mod proxy;
 mod reload;
+mod secrecy;
 mod sender;
 mod table;

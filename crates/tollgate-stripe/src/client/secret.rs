@@ -4,9 +4,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-/// A secret (`sk_…`) or restricted (`rk_…`) API key. Has no printable form.
+use zeroize::Zeroizing;
+
+/// A secret (`sk_…`) or restricted (`rk_…`) API key. Has no printable form, and its memory is cleared
+/// when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretKey(String);
+pub struct SecretKey(Zeroizing<String>);
 
 /// Which of Stripe's two worlds a key opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +61,7 @@ impl SecretKey {
         if rest.is_empty() || !rest.bytes().all(usable) {
             return Err(SecretKeyError::Garbled);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
     /// Which world it opens.
@@ -68,7 +71,7 @@ impl SecretKey {
 
     /// The `Authorization` header. The only way to the text.
     pub(super) fn bearer(&self) -> String {
-        format!("Bearer {}", self.0)
+        format!("Bearer {}", *self.0)
     }
 }
 

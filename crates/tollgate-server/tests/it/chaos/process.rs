@@ -103,7 +103,8 @@ impl Process {
         Self { address: address.parse().expect("an address"), child, log }
     }
 
-    fn id(&self) -> String {
+    /// Its process id.
+    pub(super) fn id(&self) -> String {
         self.child.id().expect("a running process").to_string()
     }
 
