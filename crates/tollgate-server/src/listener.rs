@@ -32,6 +32,8 @@ use crate::episodes::Episodes;
 
 /// Longest head of a request, and most of a body that is read ahead.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// For a peer that has just connected to send its first request, at a stop.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// Most peers at once that are told that no connection is free; more are cut off without a word.
 const REFUSED_MAX: usize = 64;
 /// For such a peer to send a request and take the answer.
@@ -111,6 +113,7 @@ pub async fn serve<S, B, F>(
     let slots = Slots::of(&limits);
     let refused = Arc::new(Semaphore::new(REFUSED_MAX));
     let mut connections = JoinSet::new();
+    let unheard = Arc::new(watch::channel(0).0);
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive);
     http.max_buf_size(HEAD_BYTES_MAX);
@@ -120,7 +123,8 @@ pub async fn serve<S, B, F>(
         let io = TokioIo::new(Deadlines::new(stream, &limits, Arc::clone(&busy)));
         match slots.take(peer.ip()) {
             Ok(slot) => {
-                let service = MarkBusy { inner: make(peer, Admission::Admitted), busy };
+                let unheard = Unheard::new(&unheard);
+                let service = MarkBusy { inner: make(peer, Admission::Admitted), busy, unheard };
                 let connection = graceful.watch(http.serve_connection(io, service));
                 let counted = Counted::new(&open);
                 connections.spawn(async move {
@@ -129,7 +133,8 @@ pub async fn serve<S, B, F>(
                 });
             }
             Err(why) => {
-                let service = MarkBusy { inner: make(peer, why), busy };
+                let unheard = Unheard::new(&unheard);
+                let service = MarkBusy { inner: make(peer, why), busy, unheard };
                 let Ok(place) = Arc::clone(&refused).try_acquire_owned() else { return };
                 let mut once = http.clone();
                 let connection = once.keep_alive(false).serve_connection(io, service);
@@ -142,6 +147,9 @@ pub async fn serve<S, B, F>(
     };
     accept(listener, &mut stop.close, &mut connections, begin).await;
     linger(&mut connections, &mut stop.drain).await;
+    // A connection that is drained before its first request has come is closed without an answer.
+    let heard = unheard.subscribe();
+    tokio::time::timeout(FIRST_REQUEST, all_heard(heard)).await.ok();
     drain(graceful, connections, limits.drain).await;
 }
 
@@ -290,10 +298,40 @@ fn note_end(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
+async fn all_heard(mut unheard: watch::Receiver<usize>) {
+    unheard.wait_for(|count| *count == 0).await.ok();
+}
+
+/// A connection whose first request has not come, counted until it has or the connection ends.
+struct Unheard {
+    count: Arc<watch::Sender<usize>>,
+    counted: AtomicBool,
+}
+
+impl Unheard {
+    fn new(count: &Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self { count: Arc::clone(count), counted: AtomicBool::new(true) }
+    }
+
+    fn end(&self) {
+        if self.counted.load(Ordering::Relaxed) && self.counted.swap(false, Ordering::Relaxed) {
+            self.count.send_modify(|count| *count -= 1);
+        }
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// Tells the stream's deadline that a whole head has arrived, and when the answer is made.
 struct MarkBusy<S> {
     inner: S,
     busy: Arc<AtomicBool>,
+    unheard: Unheard,
 }
 
 impl<S> Service<Request<Incoming>> for MarkBusy<S>
@@ -306,6 +344,7 @@ where
     type Future = Answering<S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.unheard.end();
         self.busy.store(true, Ordering::Relaxed);
         Answering { inner: self.inner.call(request), busy: Arc::clone(&self.busy) }
     }

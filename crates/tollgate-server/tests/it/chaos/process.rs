@@ -1,6 +1,8 @@
 //! The real binary as a process.
 
-use std::net::SocketAddr;
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -28,6 +30,8 @@ pub(super) struct Launch<'a> {
     pub(super) folder: &'a Path,
     /// No file can grow beyond so many KiB: for the process it is a full disk.
     pub(super) room_kib: Option<u32>,
+    /// The socket it is handed, as systemd does it.
+    pub(super) socket: Option<&'a TcpListener>,
     /// More of its environment; what is set here counts.
     pub(super) environment: &'a [(&'a str, &'a str)],
     /// Whether its webhook secret is in its environment; else in its `.env`.
@@ -36,22 +40,31 @@ pub(super) struct Launch<'a> {
 
 impl<'a> Launch<'a> {
     pub(super) const fn new(database_url: &'a str, folder: &'a Path) -> Self {
-        Self { database_url, folder, room_kib: None, environment: &[], secret_in_environment: true }
+        Self {
+            database_url,
+            folder,
+            room_kib: None,
+            socket: None,
+            environment: &[],
+            secret_in_environment: true,
+        }
     }
 
     /// Starts it on a free port and waits until it says that it listens.
     pub(super) async fn start(self) -> Process {
         let binary = env!("CARGO_BIN_EXE_tollgate");
-        let mut command = match self.room_kib {
-            None => Command::new(binary),
-            Some(kib) => {
-                let mut shell = Command::new("sh");
-                let blocks = kib * 2;
-                let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
-                shell.args(["-c", &script, binary]);
-                shell
-            }
-        };
+        let mut before = String::new();
+        if let Some(kib) = self.room_kib {
+            let _ = write!(before, "trap '' XFSZ; ulimit -S -f {}; ", kib * 2);
+        }
+        if self.socket.is_some() {
+            before.push_str("exec 3<&0 0</dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; ");
+        }
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{before}exec \"$0\" \"$@\""), binary]);
+        if let Some(socket) = self.socket {
+            command.stdin(OwnedFd::from(socket.try_clone().expect("the same socket")));
+        }
         command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .current_dir(self.folder)

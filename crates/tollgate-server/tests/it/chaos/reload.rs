@@ -1,11 +1,12 @@
 //! SIGHUP and SIGTERM while requests come: none is refused.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::process::{Launch, Process};
+use super::process::{Launch, Process, get};
 use super::sender::{Post, lives, sign_and_send};
 use crate::support::{SECRET, State, TestDatabase, on_both};
 
@@ -91,4 +92,40 @@ async fn a_stop_is_announced_before_it_happens() {
     assert_eq!(process.get("/livez").await.0, 200, "served until it closes");
     assert!(process.ended().await);
     assert!(asked.elapsed() >= Duration::from_millis(1500), "not before its time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarts_on_a_socket_that_is_handed_over_refuse_nobody() {
+    let database = TestDatabase::sqlite();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (url, socket) = (database.url(), TcpListener::bind("127.0.0.1:0").expect("a socket"));
+    let start = || Launch { socket: Some(&socket), ..Launch::new(&url, folder.path()) }.start();
+    let mut process = start().await;
+    let address = socket.local_addr().expect("an address");
+    assert_eq!(process.address, address, "the socket's, whatever --listen says");
+    let (stop, stopped) = watch::channel(false);
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let stopped = stopped.clone();
+            tokio::spawn(async move {
+                let mut asked = 0_u32;
+                while !*stopped.borrow() {
+                    // Each time on a connection of its own.
+                    let (status, _) = get(address, "/livez").await.expect("an answer");
+                    assert_eq!(status, 200);
+                    asked += 1;
+                }
+                asked
+            })
+        })
+        .collect();
+    for _ in 0..4 {
+        assert!(process.stop().await, "SIGTERM ends with 0");
+        process = start().await;
+    }
+    stop.send_replace(true);
+    for asked in asking {
+        assert!(asked.await.expect("every request is answered") > 0);
+    }
+    assert!(process.stop().await);
 }
