@@ -127,6 +127,8 @@ pub struct Sandbox {
     endpoints: Vec<WebhookEndpoint>,
     /// Where the pages are that Stripe would show.
     pages_base: Option<String>,
+    /// What the secrets of webhooks are derived from, where not from the account's seed.
+    secrets: Option<Ids>,
     /// The test clock that is being moved; what goes by no clock stands still meanwhile.
     moving: Option<String>,
 }
@@ -145,6 +147,7 @@ impl Sandbox {
             deliveries: deliveries::Deliveries::default(),
             endpoints: Vec::new(),
             pages_base: None,
+            secrets: None,
             moving: None,
         }
     }

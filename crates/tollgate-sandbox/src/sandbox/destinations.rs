@@ -124,7 +124,7 @@ fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
     let label = Label { name: params.required("name")?.to_owned(), updated: now };
     let endpoint = WebhookEndpoint {
         url: url.to_owned(),
-        secret: sandbox.world.ids.make("whsec_", 32, &id),
+        secret: sandbox.webhook_secret(&id),
         id,
         form,
         api_version: api_version.transpose()?,

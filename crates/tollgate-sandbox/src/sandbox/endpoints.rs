@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::page;
 use super::params::Params;
 use super::route::{Call, Route};
+use crate::id::Ids;
 use crate::object::Metadata;
 use crate::thin::{EventForm, PREFIX};
 use crate::version::ApiVersion;
@@ -132,6 +133,18 @@ impl Sandbox {
     }
 }
 
+impl Sandbox {
+    /// Secrets of endpoints made from now on are derived from this text. Without one they follow from
+    /// the seed, so that two sandboxes with one seed have the same.
+    pub fn set_webhook_secrets(&mut self, from: &str) {
+        self.secrets = Some(Ids::new(from));
+    }
+
+    pub(crate) fn webhook_secret(&self, endpoint: &str) -> String {
+        self.secrets.as_ref().unwrap_or(&self.world.ids).make("whsec_", 32, endpoint)
+    }
+}
+
 fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
     if sandbox.endpoints.len() >= ENDPOINTS_MAX {
         let message = format!("You have reached the maximum of {ENDPOINTS_MAX} webhook endpoints.");
@@ -146,7 +159,7 @@ fn create(sandbox: &mut Sandbox, call: &Call<'_>) -> Result<Value, ApiError> {
     let id = sandbox.world.new_long_id("we_1");
     let mut endpoint = WebhookEndpoint {
         url: String::new(),
-        secret: sandbox.world.ids.make("whsec_", 32, &id),
+        secret: sandbox.webhook_secret(&id),
         id,
         form: EventForm::Snapshot,
         api_version,

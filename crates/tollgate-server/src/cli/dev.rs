@@ -15,7 +15,8 @@ use tollgate_store::{accounts, keys as stored};
 use super::Outcome;
 use super::context::{Context, block_on, make_parent, make_private_folder};
 use super::dev_state::{
-    DATABASE_URL, DevState, FILE, JOURNAL, LOCK, stripe_of_dev, with_sandbox_prices,
+    DATABASE_URL, DevState, FILE, JOURNAL, LOCK, SECRETS, stripe_of_dev, with_sandbox_prices,
+    write_private,
 };
 use super::keys::{self, Wanted};
 use super::output::{
@@ -26,7 +27,7 @@ use crate::api::webhooks;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config, DatabaseUrl, Loaded, LogFormat, Origin, Secret, WebhookSecret};
-use crate::keys::{KeyEnvironment, SecretHash};
+use crate::keys::{KeyEnvironment, SecretHash, random_bytes};
 use crate::run::{self, Background, Leave, RunOptions, RunningApp, StartError};
 use crate::scope::Scope;
 use crate::telemetry;
@@ -69,7 +70,9 @@ pub(super) fn run(context: &Context, args: &DevArgs) -> Outcome {
             0 => 0,
             port => port.saturating_add(1),
         });
-        let sandbox = stand_in::start(&config.catalog, context.path(JOURNAL), port).await?;
+        let journal = context.path(JOURNAL);
+        let secrets = sandbox_secrets(&context.path(SECRETS))?;
+        let sandbox = stand_in::start(&config.catalog, journal, &secrets, port).await?;
         let engine = match engine(context, config, &sandbox, left).await {
             Ok(engine) => engine,
             Err(error) => {
@@ -182,6 +185,20 @@ fn note_other_database(loaded: &Loaded) {
     }
 }
 
+/// What this directory's webhook secrets are derived from; made at its first run.
+fn sandbox_secrets(path: &Path) -> anyhow::Result<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("{} cannot be read", path.display()));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    let text = hex::encode(random_bytes::<32>()?);
+    write_private(path, &text)?;
+    Ok(text)
+}
+
 /// Throws away what `dev` made, and nothing else: `serve` uses the same file by default.
 fn reset(context: &Context) -> anyhow::Result<()> {
     let database = DATABASE_URL.trim_start_matches("sqlite:");
@@ -189,7 +206,7 @@ fn reset(context: &Context) -> anyhow::Result<()> {
         anyhow::bail!("{}", not_ours());
     }
     let files = ["", "-wal", "-shm"].map(|end| format!("{database}{end}"));
-    for file in files.iter().map(String::as_str).chain([FILE, JOURNAL]) {
+    for file in files.iter().map(String::as_str).chain([FILE, JOURNAL, SECRETS]) {
         match std::fs::remove_file(context.path(file)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("{file} cannot be removed"));

@@ -23,6 +23,10 @@ pub(super) const LOCK: &str = ".tollgate/dev.lock";
 /// Everything that was done to the sandbox of `tollgate dev`.
 pub(super) const JOURNAL: &str = ".tollgate/sandbox.journal";
 
+/// What the sandbox derives its webhook secrets from: random, once for each directory, so that nobody
+/// else on the machine can sign events for it.
+pub(super) const SECRETS: &str = ".tollgate/sandbox.secrets";
+
 /// The key the sandbox is called with; any test key opens it.
 const SECRET_KEY: &str = "sk_test_tollgate_dev_sandbox";
 

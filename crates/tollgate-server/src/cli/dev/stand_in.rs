@@ -22,6 +22,7 @@ const PORTS_TRIED: u16 = 100;
 pub(super) async fn start(
     catalog: &Catalog,
     journal: PathBuf,
+    secrets: &str,
     port: u16,
 ) -> anyhow::Result<RunningSandbox> {
     let mut port = port;
@@ -29,6 +30,7 @@ pub(super) async fn start(
     loop {
         let mut options = ServerOptions::new(catalog, SandboxClock::running(0), 0);
         options.listen = SocketAddr::from(([127, 0, 0, 1], port));
+        options.sandbox.set_webhook_secrets(secrets);
         options.journal = Some(journal.clone());
         // What became due meanwhile waits for the engine.
         options.plan.hold = true;

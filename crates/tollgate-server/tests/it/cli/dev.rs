@@ -124,3 +124,24 @@ fn dev_works_at_once_and_other_commands_find_it() {
     assert_ne!(rerun("dev --port 0 --json --reset"), text("key"));
     assert_eq!(place.done("why acme --json").json()["inGracePeriod"], false);
 }
+
+#[test]
+fn the_webhook_secret_is_the_directorys_own_and_stays() {
+    let secret_of = |place: &Place| {
+        let mut command = place.command("dev --port 0 --json");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let output = child.stdout.take().unwrap();
+        let told: Value =
+            serde_json::Deserializer::from_reader(output).into_iter().next().unwrap().unwrap();
+        let server = Server { child, url: told["url"].as_str().unwrap().to_owned() };
+        assert_eq!(server.terminate(), 0);
+        let state = std::fs::read_to_string(place.path().join(".tollgate/dev.json")).unwrap();
+        let state: Value = serde_json::from_str(&state).unwrap();
+        state["webhook_secret"].as_str().unwrap().to_owned()
+    };
+    let (one, two) = (Place::new(), Place::new());
+    let first = secret_of(&one);
+    assert!(first.starts_with("whsec_") && first.len() > 30);
+    assert_eq!(secret_of(&one), first, "the next run has the same");
+    assert_ne!(secret_of(&two), first, "another directory has another");
+}
