@@ -1,5 +1,6 @@
-//! Logs. Owns: their format and filter, and that nothing from outside reaches a terminal raw. Secrets never reach a log line: they live in types whose
-//! `Debug` is redacted, bodies and headers are not logged at all.
+//! Logs. Owns: their format and filter, and that nothing from outside reaches a terminal raw. Secrets
+//! never reach a log line: they live in types whose `Debug` is redacted, bodies and headers are not
+//! logged at all.
 
 use std::io::{self, Write};
 
@@ -9,9 +10,14 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::config::{LogConfig, LogFormat};
 use crate::visible::{escaped, escaped_json};
 
+/// The driver tells of every notice of the server and of each connection that ends. What matters of it
+/// reaches us as an error, and is told once. A directive of the operator for the same target counts.
+const LIBRARIES: &str = "sqlx=error,sqlx_core=error,sqlx_postgres=error";
+
 /// Starts logging to standard error. Called once, by the binary; a second call does nothing.
 pub fn start(config: &LogConfig) {
-    let filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{LIBRARIES},{}", config.level));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE);
     let started = match config.format {
         LogFormat::Json => builder

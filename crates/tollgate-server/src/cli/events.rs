@@ -54,7 +54,7 @@ pub(super) enum EventsCommand {
     List {
         #[command(flatten)]
         filter: FilterArgs,
-        /// At most this many
+        /// At most this many, 1 to 100
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100))]
         limit: u32,
         /// Go on after an earlier list

@@ -19,7 +19,8 @@ use crate::catalog_sync::{
 /// How to push.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Running it again changes nothing. Exit code 3 when something is in the way."
+    after_help = "Running it again changes nothing. Exit code 3 when something is in the way, and with\n\
+    --dry-run when something would be done."
 )]
 pub(in super::super) struct PushArgs {
     /// Do not ask

@@ -25,3 +25,19 @@ async fn a_server_leaves_no_core_and_tells_of_a_database_others_can_read() {
         assert!(process.stop().await, "SIGTERM ends with 0");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_tells_nothing_of_what_the_driver_notices() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let (url, folder) = (database.url(), tempfile::tempdir().expect("a temporary folder"));
+    for _ in 0..2 {
+        let environment = [("LOG_LEVEL", "info")];
+        let launch = Launch { environment: &environment, ..Launch::new(&url, folder.path()) };
+        let process = launch.start().await;
+        assert!(!process.logged("configuration validated").is_empty());
+        for foreign in ["already exists", "\"target\":\"sqlx"] {
+            assert_eq!(process.logged(foreign), [""; 0]);
+        }
+        assert!(process.stop().await, "SIGTERM ends with 0");
+    }
+}
