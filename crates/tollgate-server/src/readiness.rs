@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tollgate_domain::Timestamp;
-use tollgate_store::{Db, StoreError, meta, migrations};
+use tollgate_store::{Db, StoreError, WriteStanding, meta, migrations};
 
 /// The row that is written to see whether writing works.
 const PROBE: &str = "write_probe";
@@ -64,8 +64,12 @@ async fn look(db: &Db, now: Timestamp) -> Result<(), StoreError> {
         Ok(()) | Err(StoreError::SchemaNewer { .. }) => {}
         Err(error) => return Err(error),
     }
-    let committed = db.writes().committed;
-    if committed.is_some_and(|at| at.elapsed() < COMMIT_TRUSTED) {
+    let WriteStanding { committed, failed } = db.writes();
+    // One from before the last failure tells nothing of now.
+    let tells = |at: std::time::Instant| {
+        at.elapsed() < COMMIT_TRUSTED && failed.is_none_or(|failed| failed.at < at)
+    };
+    if committed.is_some_and(tells) {
         return Ok(());
     }
     meta::save(db, PROBE, &now.to_string()).await

@@ -109,11 +109,25 @@ impl PostgresDb {
         &self.writes
     }
 
-    async fn begin_transaction(&self) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
-        match &self.begin {
-            None => self.pool.begin().await,
-            Some(begin) => self.pool.begin_with(begin.clone()).await,
+    /// Begins, to the end even where the caller gives up meanwhile. The driver knows of a transaction
+    /// only once the server has answered: given up before, the connection would go back with it open,
+    /// and whatever is written on it next would be taken back with it.
+    async fn begin_transaction(&self) -> Result<sqlx::Transaction<'static, Postgres>, StoreError> {
+        let own = self.clone();
+        let begin = async move {
+            match own.begin {
+                None => own.pool.begin().await,
+                Some(begin) => own.pool.begin_with(begin).await,
+            }
+        };
+        // Where nobody takes it any more it is dropped at the end of the task, which rolls it back.
+        let begun = tokio::spawn(begin).await.unwrap_or(Err(sqlx::Error::WorkerCrashed));
+        if begun.as_ref().is_err_and(|error| error.as_database_error().is_some()) {
+            // What was begun may have failed in its settings, and be open and useless.
+            self.writes.distrust_sessions();
         }
+        // Whatever keeps the database from giving a connection, it is away, and no statement is wrong.
+        begun.map_err(StoreError::Unavailable)
     }
 }
 
@@ -153,7 +167,10 @@ pub struct SqliteTx {
 /// Channel of the hints that the change feed has grown.
 pub(crate) const CHANGES_CHANNEL: &str = "tollgate_changes";
 
-/// Longest time spent on telling others of a commit that may have taken effect.
+/// Longest time spent on telling others of a commit; they find it by polling at the latest.
+const HINT_MAX: Duration = Duration::from_secs(1);
+
+/// The same for a commit that may have taken effect.
 const HINT_IN_DOUBT_MAX: Duration = Duration::from_millis(200);
 
 /// Most runs of one write, the first included.
@@ -216,8 +233,9 @@ impl Db {
         match self {
             Self::Postgres(db) => {
                 let text = sqlx::AssertSqlSafe(format!("SHOW {name}"));
-                let row = sqlx::raw_sql(text).fetch_one(&db.pool).await?;
-                Ok(row.try_get(0)?)
+                let mut lease = Lease::take(db).await?;
+                let done = sqlx::raw_sql(text).fetch_one(lease.connection()).await;
+                Ok(lease.end(done.map_err(StoreError::from)).await?.try_get(0)?)
             }
             Self::Sqlite(db) => {
                 let value: i64 =
@@ -236,10 +254,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Postgres(db) => Tx::Postgres(PostgresTx {
-                // Nothing but the connection can fail here.
-                inner: db
-                    .writes
-                    .note(db.begin_transaction().await.map_err(StoreError::Unavailable))?,
+                inner: db.writes.note(db.begin_transaction().await)?,
                 db: db.clone(),
                 hint: false,
             }),
@@ -360,16 +375,20 @@ impl Db {
     /// The answer to a question about the database itself, without parameters.
     pub(crate) async fn ask(&self, question: &'static str) -> Result<bool, StoreError> {
         Ok(match self {
-            Self::Postgres(db) => sqlx::raw_sql(question).fetch_one(&db.pool).await?.try_get(0)?,
+            Self::Postgres(db) => {
+                let mut lease = Lease::take(db).await?;
+                let done = sqlx::raw_sql(question).fetch_one(lease.connection()).await;
+                lease.end(done.map_err(StoreError::from)).await?.try_get(0)?
+            }
             Self::Sqlite(db) => sqlx::query_scalar(question).fetch_one(&db.readers).await?,
         })
     }
 
     /// Where a single writing statement runs, a transaction by itself.
-    pub(crate) const fn writer(&self) -> Handle<'_> {
+    pub(crate) fn writer(&self) -> Handle<'_> {
         match self {
-            Self::Postgres(db) => Handle::postgres_pool(db).committing(),
-            Self::Sqlite(db) => Handle::sqlite_pool(&db.writer, &db.writes).committing(),
+            Self::Postgres(db) => Handle::postgres_pool(db).committing(&db.writes),
+            Self::Sqlite(db) => Handle::sqlite_pool(&db.writer).committing(&db.writes),
         }
     }
 
@@ -386,7 +405,7 @@ impl<'c> From<&'c Db> for Handle<'c> {
     fn from(db: &'c Db) -> Self {
         match db {
             Db::Postgres(db) => Handle::postgres_pool(db),
-            Db::Sqlite(db) => Handle::sqlite_pool(&db.readers, &db.writes),
+            Db::Sqlite(db) => Handle::sqlite_pool(&db.readers),
         }
     }
 }
@@ -409,10 +428,9 @@ impl Tx {
                 let done = db.writes.note(inner.commit().await.map_err(StoreError::from));
                 // After an error too: it may have been committed, and whoever keeps answers from
                 // before has to look.
-                if hint && done.is_ok() {
-                    send_hint(&db.pool).await;
-                } else if hint {
-                    tokio::time::timeout(HINT_IN_DOUBT_MAX, send_hint(&db.pool)).await.ok();
+                let most = if done.is_ok() { HINT_MAX } else { HINT_IN_DOUBT_MAX };
+                if hint {
+                    tokio::time::timeout(most, send_hint(&db.pool)).await.ok();
                 }
                 done?;
                 db.writes.committed();

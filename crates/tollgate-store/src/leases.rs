@@ -21,14 +21,14 @@ statements! {
     RELEASE = "UPDATE leases SET held_until = 0 \
         WHERE name = $1 AND owner = $2 AND generation = $3";
 
-    HOLD = "INSERT INTO leases (name, owner, held_until, generation) VALUES ($1, $2, $4, 1) \
-        ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, \
-            held_until = excluded.held_until, generation = leases.generation + 1 \
-            WHERE leases.held_until <= $3 OR leases.owner = excluded.owner";
+    BE_THERE = "INSERT INTO leases (name, owner, held_until, generation) VALUES ($1, $2, $3, 1) \
+        ON CONFLICT (name) DO UPDATE SET held_until = excluded.held_until";
 
-    LET_GO = "UPDATE leases SET held_until = 0 WHERE name = $1 AND owner = $2";
+    FORGET_ABSENT = "DELETE FROM leases WHERE name LIKE $1 AND held_until <= $2";
 
-    HELD_UNTIL = "SELECT held_until FROM leases WHERE name = $1";
+    LEAVE = "DELETE FROM leases WHERE name = $1";
+
+    COUNT_THERE = "SELECT COUNT(*) FROM leases WHERE name LIKE $1 AND held_until > $2";
 }
 
 /// A lease in hand.
@@ -72,26 +72,39 @@ pub async fn release(db: &Db, lease: &Lease) -> Result<(), StoreError> {
     call.bigint(wire::count(lease.generation)).execute().await.map(|_| ())
 }
 
-/// Takes a lease nobody else holds, or holds one's own for longer; nothing while somebody else does.
-/// For a lease that says who is there, and is no right to do anything.
-pub async fn hold(
+/// Says until when somebody is at a place, and forgets those who have not said so for too long. Any
+/// number can be there; it is no right to do anything.
+pub async fn be_there(
     db: &Db,
-    name: &'static str,
-    owner: &str,
+    place: &'static str,
+    who: &str,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<(), StoreError> {
-    let call = HOLD.on(db.writer()).text(name).prose(owner);
-    call.bigint(now.millis()).bigint(until.millis()).execute().await.map(|_| ())
+    let (own, all) = (name_at(place, who), name_at(place, "%"));
+    let call = BE_THERE.on(db.writer()).text(&own).prose(who);
+    call.bigint(until.millis()).execute().await?;
+    let call = FORGET_ABSENT.on(db.writer()).text(&all);
+    call.bigint(now.millis()).execute().await.map(|_| ())
 }
 
-/// Gives such a lease back.
-pub async fn let_go(db: &Db, name: &'static str, owner: &str) -> Result<(), StoreError> {
-    LET_GO.on(db.writer()).text(name).prose(owner).execute().await.map(|_| ())
+/// Says that somebody has left.
+pub async fn leave(db: &Db, place: &'static str, who: &str) -> Result<(), StoreError> {
+    LEAVE.on(db.writer()).text(&name_at(place, who)).execute().await.map(|_| ())
 }
 
-/// Until when somebody holds a lease; `None`: nobody ever did.
-pub async fn held_until(db: &Db, name: &'static str) -> Result<Option<Timestamp>, StoreError> {
-    let row = HELD_UNTIL.on(db.writer()).text(name).fetch_one().await?;
-    row.map(|row| Ok(Timestamp::from_millis(row.cells().bigint()?))).transpose()
+/// Whether anybody is at a place.
+pub async fn is_anybody_there(
+    db: &Db,
+    place: &'static str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let all = name_at(place, "%");
+    let row = COUNT_THERE.on(db).text(&all).bigint(now.millis()).fetch_one().await?;
+    row.map_or(Ok(false), |row| Ok(row.cells().bigint()? > 0))
+}
+
+/// The name of a row; with `%` the pattern of all at a place.
+fn name_at(place: &str, who: &str) -> String {
+    format!("{place} {who}")
 }

@@ -87,12 +87,31 @@ macro_rules! statements {
 }
 pub(crate) use statements;
 
-/// What a statement runs on, and where its outcome is noted.
+/// What a statement runs on, and what its outcome tells.
 #[derive(Debug)]
 pub(crate) struct Handle<'c> {
     place: Place<'c>,
-    writes: &'c Writes,
-    commits: bool,
+    tells: Tells<'c>,
+}
+
+/// What the outcome of a statement tells of writing.
+#[derive(Debug, Clone, Copy)]
+enum Tells<'c> {
+    /// Nothing: it reads.
+    Nothing,
+    /// A failure is one of a write.
+    Failures(&'c Writes),
+    /// A success is a commit, too.
+    Commits(&'c Writes),
+}
+
+impl Tells<'_> {
+    fn note<T>(self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        match self {
+            Self::Nothing => done,
+            Self::Failures(writes) | Self::Commits(writes) => writes.note(done),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -104,27 +123,30 @@ enum Place<'c> {
 }
 
 impl<'c> Handle<'c> {
+    /// Reading statements, each by itself.
     pub(crate) const fn postgres_pool(db: &'c PostgresDb) -> Self {
-        Self { place: Place::PostgresPool(db), writes: db.writes(), commits: false }
+        Self { place: Place::PostgresPool(db), tells: Tells::Nothing }
+    }
+
+    /// Reading statements, each by itself.
+    pub(crate) const fn sqlite_pool(pool: &'c SqlitePool) -> Self {
+        Self { place: Place::SqlitePool(pool), tells: Tells::Nothing }
     }
 
     /// A transaction on a connection of this database.
     pub(crate) const fn postgres(connection: &'c mut PgConnection, db: &'c PostgresDb) -> Self {
         let place = Place::Postgres(connection, db.keeping());
-        Self { place, writes: db.writes(), commits: false }
+        Self { place, tells: Tells::Failures(db.writes()) }
     }
 
-    pub(crate) const fn sqlite_pool(pool: &'c SqlitePool, writes: &'c Writes) -> Self {
-        Self { place: Place::SqlitePool(pool), writes, commits: false }
-    }
-
+    /// A transaction.
     pub(crate) const fn sqlite(connection: &'c mut SqliteConnection, writes: &'c Writes) -> Self {
-        Self { place: Place::Sqlite(connection), writes, commits: false }
+        Self { place: Place::Sqlite(connection), tells: Tells::Failures(writes) }
     }
 
-    /// The same for one writing statement, which is a transaction by itself.
-    pub(crate) const fn committing(self) -> Self {
-        Self { commits: true, ..self }
+    /// The same for writing statements, each a transaction by itself.
+    pub(crate) fn committing(self, writes: &'c Writes) -> Self {
+        Self { tells: Tells::Commits(writes), ..self }
     }
 
     /// The same, for one statement of several.
@@ -135,7 +157,7 @@ impl<'c> Handle<'c> {
             Place::SqlitePool(pool) => Place::SqlitePool(pool),
             Place::Sqlite(connection) => Place::Sqlite(connection),
         };
-        Handle { place, writes: self.writes, commits: self.commits }
+        Handle { place, tells: self.tells }
     }
 }
 
@@ -201,9 +223,10 @@ impl<'v> Call<'_, 'v> {
 
     /// Runs the statement and returns the number of rows it changed.
     pub(crate) async fn execute(self) -> Result<u64, StoreError> {
-        let (writes, commits) = (self.handle.writes, self.handle.commits);
-        let done = writes.note(self.execute_in_place().await);
-        if commits && done.is_ok() {
+        let tells = self.handle.tells;
+        let done = tells.note(self.execute_in_place().await);
+        // One that changed no row may not have reached the disk.
+        if let (Tells::Commits(writes), Ok(1..)) = (tells, &done) {
             writes.committed();
         }
         done
@@ -239,8 +262,8 @@ impl<'v> Call<'_, 'v> {
 
     /// Runs the statement and returns its rows; those of one batch share one instant.
     pub(crate) async fn fetch(self) -> Result<Vec<Row>, StoreError> {
-        let writes = self.handle.writes;
-        writes.note(self.fetch_in_place().await)
+        let tells = self.handle.tells;
+        tells.note(self.fetch_in_place().await)
     }
 
     async fn fetch_in_place(self) -> Result<Vec<Row>, StoreError> {

@@ -22,12 +22,14 @@ impl Lease {
     /// renamed or takes our password no longer, it cannot be asked, and that is no defect of a
     /// statement.
     pub(crate) async fn take(db: &PostgresDb) -> Result<Self, StoreError> {
-        // The futures are large, and lie in that of every read.
-        let taken = match &db.begin {
-            None => Box::pin(db.pool.acquire()).await.map(Self::Plain),
-            Some(_) => Box::pin(db.begin_transaction()).await.map(Self::Transaction),
-        };
-        taken.map_err(StoreError::Unavailable)
+        // The future is large, and lies in that of every read.
+        match &db.begin {
+            None => {
+                let taken = Box::pin(db.pool.acquire()).await;
+                taken.map(Self::Plain).map_err(StoreError::Unavailable)
+            }
+            Some(_) => db.begin_transaction().await.map(Self::Transaction),
+        }
     }
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {

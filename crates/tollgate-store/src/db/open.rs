@@ -106,9 +106,9 @@ pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresD
 /// write was refused for that, every session opened before is closed, and new ones are opened to
 /// whatever server the address leads to by then.
 fn is_fit(writes: &Writes, age: Duration) -> bool {
-    let fit = Instant::now().checked_sub(age).is_none_or(|opened| !writes.may_be_read_only(opened));
+    let fit = Instant::now().checked_sub(age).is_none_or(|opened| !writes.is_distrusted(opened));
     if !fit {
-        tracing::debug!("a session that may be read-only is closed");
+        tracing::debug!("a session that may be read-only or spoilt is closed");
     }
     fit
 }

@@ -1,4 +1,4 @@
-//! How writing fares. Owns: what the last writes came to, and since when sessions are read-only.
+//! How writing fares. Owns: what the last writes came to, and which sessions are not used on.
 //! Must not know: what is done about it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,8 +31,8 @@ pub(crate) struct Writes(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     standing: WriteStanding,
-    /// When a session was last found to be read-only.
-    read_only: Option<Instant>,
+    /// Sessions that were opened before are not used on.
+    distrusted: Option<Instant>,
 }
 
 impl Writes {
@@ -49,7 +49,12 @@ impl Writes {
         self.state().standing.committed = Some(Instant::now());
     }
 
-    /// Notes what a statement or a commit came to; hands it on.
+    /// Has every session that is open now be replaced.
+    pub(crate) fn distrust_sessions(&self) {
+        self.state().distrusted = Some(Instant::now());
+    }
+
+    /// Notes what a writing statement or a commit came to; hands it on.
     pub(crate) fn note<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &done
             && error.is_unavailable()
@@ -59,15 +64,15 @@ impl Writes {
             let mut state = self.state();
             state.standing.failed = Some(WriteFailure { at, reason });
             if error.is_read_only() {
-                state.read_only = Some(at);
+                state.distrusted = Some(at);
             }
         }
         done
     }
 
-    /// Whether a session that was opened then may be one of those that were found to be read-only.
-    pub(crate) fn may_be_read_only(&self, opened: Instant) -> bool {
-        self.state().read_only.is_some_and(|found| opened <= found)
+    /// Whether a session that was opened then is not used on.
+    pub(crate) fn is_distrusted(&self, opened: Instant) -> bool {
+        self.state().distrusted.is_some_and(|since| opened <= since)
     }
 }
 

@@ -32,7 +32,12 @@ impl Deref for Case {
 impl Case {
     /// The same database through other connections, as another process has it.
     pub(crate) async fn reopen(&self) -> Db {
-        Db::open(&self.url, &DbOptions::default()).await.unwrap()
+        self.reopen_with(&DbOptions::default()).await
+    }
+
+    /// The same, opened in another way than usual.
+    pub(crate) async fn reopen_with(&self, options: &DbOptions) -> Db {
+        Db::open(&self.url, options).await.unwrap()
     }
 
     /// Runs SQL that the store has no function for.

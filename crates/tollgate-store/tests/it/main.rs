@@ -29,6 +29,7 @@ macro_rules! on_both {
 
 mod accounts;
 mod batch;
+mod begin;
 mod buying;
 mod changes;
 mod database;

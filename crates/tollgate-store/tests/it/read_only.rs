@@ -1,5 +1,7 @@
 //! A PostgreSQL that takes no writes for a while, as after a failover to a standby.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use tollgate_store::{DbOptions, WriteStanding, meta};
 
@@ -37,6 +39,27 @@ async fn sessions_that_are_read_only_are_replaced_once_one_refused_a_write() {
         let written = join_all(many.map(|_| meta::save(&db, "name", "value"))).await;
         assert!(written.iter().all(Result::is_ok), "{written:?}");
         assert!(db.writes().committed.is_some());
+        db.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_read_that_fails_tells_nothing_of_writes() {
+    on_postgres(async |case: &Case| {
+        let options = DbOptions {
+            connections_max: 1,
+            acquire_timeout: Duration::from_millis(50),
+            ..DbOptions::default()
+        };
+        let db = case.reopen_with(&options).await;
+        let held = db.begin().await.unwrap();
+        assert!(meta::find(&db, "name").await.unwrap_err().is_unavailable());
+        assert_eq!(db.writes(), WriteStanding::default());
+        assert!(meta::save(&db, "name", "value").await.unwrap_err().is_unavailable());
+        let failed = db.writes().failed.map(|failure| failure.reason);
+        assert_eq!(failed, Some("no_connection"));
+        held.rollback().await.unwrap();
         db.close().await;
     })
     .await;

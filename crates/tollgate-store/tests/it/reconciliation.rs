@@ -69,6 +69,18 @@ on_both! {
         assert_eq!(doubts::count(db).await.unwrap(), 0);
     }
 
+    whoever_is_at_a_place_is_there_until_it_leaves_or_is_silent: |db| async {
+        assert!(!leases::is_anybody_there(db, "serving", at(0)).await.unwrap());
+        leases::be_there(db, "serving", "a", at(0), at(15)).await.unwrap();
+        leases::be_there(db, "serving", "b", at(1), at(16)).await.unwrap();
+        leases::be_there(db, "elsewhere", "c", at(0), at(900)).await.unwrap();
+        leases::leave(db, "serving", "a").await.unwrap();
+        assert!(leases::is_anybody_there(db, "serving", at(15)).await.unwrap(), "b is");
+        assert!(!leases::is_anybody_there(db, "serving", at(16)).await.unwrap(), "b is silent");
+        leases::be_there(db, "serving", "d", at(20), at(35)).await.unwrap();
+        assert_eq!(db.number("SELECT COUNT(*) FROM leases").await, 2, "b is forgotten");
+    }
+
     a_lease_is_one_holders: |db| async {
         let first = leases::take(db, "work", "a", at(0), at(30)).await.unwrap().unwrap();
         assert_eq!(leases::take(db, "work", "b", at(29), at(59)).await.unwrap(), None);
