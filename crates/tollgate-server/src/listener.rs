@@ -32,6 +32,10 @@ use crate::episodes::Episodes;
 
 /// Longest head of a request, and most of a body that is read ahead.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Most connections that are accepted after the end: more than the kernel keeps.
+const WAITING_MAX: usize = 8_192;
+/// Pause after a connection could not be accepted.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// For a peer that has just connected to send its first request, at a stop.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// Most peers at once that are told that no connection is free; more are cut off without a word.
@@ -145,18 +149,19 @@ pub async fn serve<S, B, F>(
             }
         }
     };
-    accept(listener, &mut stop.close, &mut connections, begin).await;
+    accept(listener, &mut stop, &mut connections, begin).await;
     linger(&mut connections, &mut stop.drain).await;
+    let deadline = Instant::now() + limits.drain;
     // A connection that is drained before its first request has come is closed without an answer.
-    let heard = unheard.subscribe();
-    tokio::time::timeout(FIRST_REQUEST, all_heard(heard)).await.ok();
-    drain(graceful, connections, limits.drain).await;
+    let heard = all_heard(unheard.subscribe());
+    tokio::time::timeout_at(deadline.min(Instant::now() + FIRST_REQUEST), heard).await.ok();
+    drain(graceful, connections, deadline).await;
 }
 
 /// Accepts connections until the socket is to be closed, and closes it.
 async fn accept(
     listener: TcpListener,
-    close: &mut watch::Receiver<bool>,
+    stop: &mut ListenerStop,
     connections: &mut JoinSet<()>,
     begin: impl Fn(&mut JoinSet<()>, (TcpStream, SocketAddr)),
 ) {
@@ -168,24 +173,45 @@ async fn accept(
                 note_end(ended);
                 continue;
             }
-            _ = close.wait_for(|closed| *closed) => break,
+            _ = stop.close.wait_for(|closed| *closed) => break,
         };
         match accepted {
-            Ok(accepted) => begin(connections, accepted),
+            Ok(accepted) => {
+                trouble.end_quiet();
+                begin(connections, accepted);
+            }
             Err(error) => {
                 // Out of descriptors, most likely: wait for one to be freed instead of spinning.
                 trouble.note("accept", error);
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
             }
         }
     }
-    // Those the kernel has made already and nobody has accepted would be reset with the socket.
+    if *stop.drain.borrow() {
+        accept_waiting(listener, connections, begin);
+    }
+    // Else another engine accepts them.
+}
+
+/// Accepts the connections the kernel has made already, which would be reset with the socket.
+fn accept_waiting(
+    listener: TcpListener,
+    connections: &mut JoinSet<()>,
+    begin: impl Fn(&mut JoinSet<()>, (TcpStream, SocketAddr)),
+) {
     let Ok(listener) = listener.into_std() else { return };
-    while let Ok((stream, peer)) = listener.accept() {
-        if stream.set_nonblocking(true).is_ok()
-            && let Ok(stream) = TcpStream::from_std(stream)
-        {
-            begin(connections, (stream, peer));
+    for _ in 0..WAITING_MAX {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                if stream.set_nonblocking(true).is_ok()
+                    && let Ok(stream) = TcpStream::from_std(stream)
+                {
+                    begin(connections, (stream, peer));
+                }
+            }
+            // That one went away while it waited.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => return,
         }
     }
 }
@@ -203,14 +229,14 @@ async fn linger(connections: &mut JoinSet<()>, drain: &mut watch::Receiver<bool>
     }
 }
 
-async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, time: Duration) {
+async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, deadline: Instant) {
     let drained = async {
         graceful.shutdown().await;
         while let Some(ended) = connections.join_next().await {
             note_end(ended);
         }
     };
-    if tokio::time::timeout(time, drained).await.is_err() {
+    if tokio::time::timeout_at(deadline, drained).await.is_err() {
         tracing::warn!("connections still open after the drain time are cut");
         connections.shutdown().await;
     }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::intake::squeeze;
 use crate::listener::{self, ListenerLimits, ListenerStop};
-use crate::sockets::Sockets;
+use crate::sockets::{Refused, Sockets};
 use crate::stripe::binding::{self, ModeError};
 use crate::supervisor::{self, OnTurn, TaskKind};
 use crate::{feed, findings, workers};
@@ -151,23 +151,33 @@ pub async fn start_with(
         workers::presence::announce(&app).await?;
     }
     let sockets = options.sockets;
-    let (address, socket) = open_socket(&sockets, TaskKind::Api, app.config.listen)?;
-    let metrics = app.config.metrics_listen;
-    let metrics = metrics.map(|wanted| open_socket(&sockets, TaskKind::Metrics, wanted));
-    let metrics = metrics.transpose()?;
+    // The last thing that can fail: from here on the sockets are this engine's.
+    let opened = match open_sockets(&sockets, &app.config) {
+        Ok(opened) => opened,
+        Err(refused) => {
+            workers::presence::leave(&app).await.ok();
+            app.engine.db.close().await;
+            return Err(refused);
+        }
+    };
     let (stop, stopped) = watch::channel(false);
     let (close, closed) = watch::channel(false);
     let (stop_writers, writers_stopped) = watch::channel(false);
     let writers = app.queue.write(&app.intake, &app.supervisor, &writers_stopped);
     let ends = ListenerStop { close: closed, drain: stopped.clone() };
-    let router = api::router(Arc::clone(&app));
-    let mut listeners = vec![listen(&app, TaskKind::Api, socket, router, &ends)];
-    let mut metrics_address = None;
-    if let Some((found, socket)) = metrics {
-        let router = api::metrics_router(Arc::clone(&app));
-        listeners.push(listen(&app, TaskKind::Metrics, socket, router, &ends));
-        metrics_address = Some(found);
+    let [mut address, mut metrics_address] = [None; 2];
+    let mut listeners = Vec::new();
+    for (kind, found, socket) in opened {
+        let router = if kind == TaskKind::Api {
+            address = Some(found);
+            api::router(Arc::clone(&app))
+        } else {
+            metrics_address = Some(found);
+            api::metrics_router(Arc::clone(&app))
+        };
+        listeners.push(listen(&app, kind, socket, router, &ends));
     }
+    let address = address.unwrap_or(app.config.listen);
     let workers = match options.background {
         Background::Off => Vec::new(),
         Background::On => start_workers(&app, &stopped),
@@ -242,15 +252,20 @@ impl RunningApp {
         }
         // Nobody accepts from here on; whoever comes is told at once, not at the end of a queue.
         drop(self.sockets);
+        let drain = Duration::from_millis(self.app.config.http.drain_ms);
+        let mut deadline = Instant::now() + drain;
+        if leave != Leave::TakenOver {
+            // Told first: a listener that closes for good serves its queue before.
+            self.stop.send_replace(true);
+        }
         self.close.send_replace(true);
         if leave == Leave::TakenOver {
             let ended = futures_util::future::join_all(&mut self.listeners);
             tokio::time::timeout(TAKEOVER_MAX, ended).await.ok();
             self.listeners.retain(|listener| !listener.is_finished());
+            deadline = Instant::now() + drain;
+            self.stop.send_replace(true);
         }
-        let drain = Duration::from_millis(self.app.config.http.drain_ms);
-        let deadline = Instant::now() + drain;
-        self.stop.send_replace(true);
         tokio::join!(
             // They keep to the drain time themselves, and need a moment to say what they cut.
             supervisor::end(self.listeners, "listeners", deadline + LISTENERS_SPARE),
@@ -297,14 +312,20 @@ async fn open_with(config: &Config, clock: &Clock, options: &DbOptions) -> Resul
     Ok(db)
 }
 
-fn open_socket(
+/// The sockets the configuration asks for, with where they are.
+fn open_sockets(
     sockets: &Sockets,
-    kind: TaskKind,
-    wanted: SocketAddr,
-) -> Result<(SocketAddr, TcpListener), StartError> {
-    let refused = |cause| StartError::Listen { address: wanted, cause };
-    let socket = sockets.open(kind, wanted).map_err(refused)?;
-    Ok((socket.local_addr().map_err(refused)?, socket))
+    config: &Config,
+) -> Result<Vec<(TaskKind, SocketAddr, TcpListener)>, StartError> {
+    let mut wanted = vec![(TaskKind::Api, config.listen)];
+    wanted.extend(config.metrics_listen.map(|address| (TaskKind::Metrics, address)));
+    let refused = |Refused { address, cause }| StartError::Listen { address, cause };
+    let opened = sockets.open(&wanted).map_err(refused)?;
+    let opened = wanted.into_iter().zip(opened).map(|((kind, address), socket)| {
+        let found = socket.local_addr().map_err(|cause| Refused { address, cause });
+        found.map(|found| (kind, found, socket)).map_err(refused)
+    });
+    opened.collect()
 }
 
 fn listen(

@@ -1,6 +1,8 @@
 //! `tollgate serve`. Owns: starting and stopping the engine in production. Must not know: what runs
 //! inside it.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use clap::Args;
 use tokio::task::JoinSet;
@@ -64,28 +66,46 @@ pub(super) async fn until_stopped(
     mut signals: Signals,
     sources: Option<Sources>,
 ) -> Outcome {
-    let mut replaced = JoinSet::new();
+    let (mut starting, mut replaced) = (JoinSet::new(), JoinSet::new());
+    let mut asked_again = false;
     let (lost, leave) = loop {
         tokio::select! {
             asked = signals.next() => match (asked, &sources) {
                 (Asked::Stop(leave), _) => break (None, leave),
                 // The terminal was closed.
                 (Asked::Reload, None) => break (None, Leave::AtOnce),
-                (Asked::Reload, Some(sources)) => match reload(&running, sources).await {
-                    Ok(new) => {
-                        let old = std::mem::replace(&mut running, new);
-                        replaced.spawn(old.shutdown(Leave::TakenOver));
-                    }
-                    // Neither a fault nor a database that is away ends what runs.
-                    Err(error) => tracing::error!("not reloaded, all stays as it was: {error:#}"),
-                },
+                // Two engines at once are enough: the next one waits for the end of the first.
+                (Asked::Reload, Some(_)) if !(starting.is_empty() && replaced.is_empty()) => {
+                    asked_again = true;
+                }
+                (Asked::Reload, Some(sources)) => {
+                    starting.spawn(reload(running.sockets(), sources.clone()));
+                }
             },
             task = running.lost() => break (Some(task), Leave::AtOnce),
+            Some(started) = starting.join_next() => match started? {
+                Ok(new) => {
+                    let old = std::mem::replace(&mut running, new);
+                    replaced.spawn(old.shutdown(Leave::TakenOver));
+                }
+                // Neither a fault nor a database that is away ends what runs.
+                Err(error) => tracing::error!("not reloaded, all stays as it was: {error:#}"),
+            },
             Some(_) = replaced.join_next() => tracing::info!("what ran before the reload has ended"),
+        }
+        if asked_again
+            && starting.is_empty()
+            && replaced.is_empty()
+            && let Some(sources) = &sources
+        {
+            asked_again = false;
+            starting.spawn(reload(running.sockets(), sources.clone()));
         }
     };
     tracing::info!("stopping: requests in flight are finished first");
     let end = async {
+        // One that is still on its way serves nobody.
+        starting.shutdown().await;
         running.shutdown(leave).await;
         while replaced.join_next().await.is_some() {}
     };
@@ -102,12 +122,17 @@ pub(super) async fn until_stopped(
     }
 }
 
+/// Longest time for another engine to start.
+const RELOAD_MAX: Duration = Duration::from_mins(1);
+
 /// Starts another engine on the same sockets, with everything read anew.
-async fn reload(running: &RunningApp, sources: &Sources) -> anyhow::Result<RunningApp> {
-    let loaded = config::load(sources)?;
+async fn reload(sockets: Sockets, sources: Sources) -> anyhow::Result<RunningApp> {
+    let loaded = config::load(&sources)?;
     log_summary(&loaded);
-    let options = RunOptions { sockets: running.sockets(), ..RunOptions::default() };
-    let new = run::start_with(loaded.config, Clock::System, options).await?;
+    let options = RunOptions { sockets, ..RunOptions::default() };
+    let starting = run::start_with(loaded.config, Clock::System, options);
+    let new = tokio::time::timeout(RELOAD_MAX, starting).await;
+    let new = new.context("another engine did not start within a minute")??;
     tracing::info!(address = %new.address, "reloaded");
     Ok(new)
 }
