@@ -108,6 +108,12 @@ pub(crate) async fn run_sql_on(url: &str, sql: &str) {
     run_sql(url, sql).await;
 }
 
+/// What one statement answers on the database of a test.
+pub(crate) async fn ask_sql_on(url: &str, sql: &str) -> String {
+    let asked = tokio::process::Command::new("psql").args([url, "-tAq", "-c", sql]).output().await;
+    String::from_utf8(asked.expect("psql runs").stdout).expect("text").trim().to_owned()
+}
+
 async fn run_sql(admin: &str, sql: &str) {
     let (admin, sql) = (admin.to_owned(), sql.to_owned());
     let done = tokio::task::spawn_blocking(move || psql(&admin, &sql)).await.expect("psql runs");

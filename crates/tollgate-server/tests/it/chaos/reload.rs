@@ -8,12 +8,14 @@ use tokio::sync::watch;
 
 use super::process::{Launch, Process, get};
 use super::sender::{Post, lives, sign_and_send};
-use crate::support::{SECRET, State, TestDatabase, on_both};
+use crate::support::{SECRET, State, TestDatabase, ask_sql_on, on_both};
 
 /// Customers whose lives are sent; eleven events each.
 const CUSTOMERS: usize = 150;
 /// The secret that is rolled in.
 const NEW: &str = "whsec_tollgateNEWnewNEWnewNEWnewNEWnew12";
+/// The lock of migrations, as the store names it.
+const MIGRATION_LOCK: u64 = 7_014_011_620_211_121;
 /// Longest time until a reload has taken effect.
 const RELOADED: Duration = Duration::from_secs(30);
 
@@ -128,4 +130,39 @@ async fn restarts_on_a_socket_that_is_handed_over_refuse_nobody() {
         assert!(asked.await.expect("every request is answered") > 0);
     }
     assert!(process.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_is_heard_while_a_reload_waits_for_the_database() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let (url, folder) = (database.url(), tempfile::tempdir().expect("a temporary folder"));
+    let environment = [("LOG_LEVEL", "info")];
+    let launch = Launch { environment: &environment, ..Launch::new(&url, folder.path()) };
+    let process = launch.start().await;
+    // Another process migrates and does not come to an end.
+    let own = url.clone();
+    tokio::spawn(async move {
+        let hold = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK}), pg_sleep(60)");
+        ask_sql_on(&own, &hold).await
+    });
+    let begun = Instant::now();
+    let until = async |granted: &str| {
+        let count = format!(
+            "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND {granted} AND database = \
+             (SELECT oid FROM pg_database WHERE datname = current_database())"
+        );
+        while ask_sql_on(&url, &count).await != "1" {
+            assert!(begun.elapsed() < RELOADED, "one advisory lock is {granted}");
+        }
+    };
+    until("granted").await;
+    // Two reloads are asked for: the second one waits for the first.
+    for _ in 0..2 {
+        process.signal("HUP").await;
+    }
+    until("NOT granted").await;
+    assert_eq!(process.get("/livez").await.0, 200, "it serves meanwhile");
+    let asked = Instant::now();
+    assert!(process.stop().await, "SIGTERM ends with 0");
+    assert!(asked.elapsed() < Duration::from_secs(10), "after {:?}", asked.elapsed());
 }

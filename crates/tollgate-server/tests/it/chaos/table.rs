@@ -21,8 +21,8 @@ use crate::support::{State, TestDatabase};
 
 /// Customers of the short form; eleven events each.
 const CUSTOMERS: usize = 60;
-/// How long a fault lasts that does not end by itself.
-const LASTS: Duration = Duration::from_secs(4);
+/// Requests that are refused before a fault ends that does not end by itself.
+const FELT: usize = 8;
 /// Longest time from the end of a fault to the next acknowledgement.
 const RECOVERED: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 8;
@@ -54,6 +54,7 @@ struct Trial {
     url: String,
     post: Arc<Post>,
     sender: JoinHandle<()>,
+    watcher: JoinHandle<()>,
     address: watch::Sender<SocketAddr>,
     process: Process,
     readiness: Arc<Mutex<Readiness>>,
@@ -88,7 +89,7 @@ impl Trial {
             post.send(CONNECTIONS, &[addresses]).await;
         });
         let readiness = Arc::new(Mutex::new(Readiness::default()));
-        tokio::spawn(watch_readiness(addresses, Arc::clone(&readiness)));
+        let watcher = tokio::spawn(watch_readiness(addresses, Arc::clone(&readiness)));
         let (recovered, logged) = (Duration::ZERO, BTreeMap::new());
         let url = url.to_owned();
         let own = Self {
@@ -96,6 +97,7 @@ impl Trial {
             url,
             post,
             sender,
+            watcher,
             address,
             process,
             readiness,
@@ -114,6 +116,11 @@ impl Trial {
     /// Waits until such a part of the events is acknowledged.
     async fn done(&self, part: usize, of: usize) {
         self.post.acknowledged(work().await.0.len() * part / of).await;
+    }
+
+    /// Waits until the fault was felt: so many requests were refused.
+    async fn felt(&self) {
+        self.post.refused_so_often(self.post.refused() + FELT).await;
     }
 
     /// The fault has ended: measures the time to the next acknowledgement.
@@ -147,6 +154,7 @@ impl Trial {
     /// Lets the rest be taken in, stops, compares, and writes the row.
     async fn end(mut self) {
         (&mut self.sender).await.expect("everything is acknowledged in the end");
+        self.watcher.abort();
         self.read_log();
         let Self { fault, url, post, process, readiness, recovered, logged, folder, .. } = self;
         assert!(process.stop().await, "SIGTERM ends with 0");
@@ -230,27 +238,26 @@ async fn on_own_server() -> Option<(Cluster, String)> {
     Some((cluster, url))
 }
 
-async fn killed(fault: &'static str, url: &str) {
-    let mut trial = Trial::begin(fault, url).await;
-    for kill in 1..=5 {
-        trial.done(kill, 8).await;
-        trial.read_log();
-        trial.process.kill_now().await;
-        let killed = Instant::now();
-        trial.start_again().await;
-        trial.recover().await;
-        trial.recovered = trial.recovered.max(killed.elapsed());
-    }
-    trial.end().await;
+/// How a server is ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Kill,
+    Terminate,
 }
 
-async fn terminated(fault: &'static str, url: &str) {
+/// Ends the server five times and starts it again.
+async fn ended(fault: &'static str, url: &str, end: End) {
     let mut trial = Trial::begin(fault, url).await;
-    for stop in 1..=5 {
-        trial.done(stop, 8).await;
+    for time in 1..=5 {
+        trial.done(time, 8).await;
         let asked = Instant::now();
-        trial.process.signal("TERM").await;
-        assert!(trial.process.wait().await, "SIGTERM ends with 0");
+        match end {
+            End::Kill => trial.process.kill_now().await,
+            End::Terminate => {
+                trial.process.signal("TERM").await;
+                assert!(trial.process.wait().await, "SIGTERM ends with 0");
+            }
+        }
         trial.read_log();
         trial.start_again().await;
         trial.recover().await;
@@ -271,22 +278,23 @@ macro_rules! rows {
 
 rows! {
     killed_on_sqlite: async |fault = "SQLite: kill -9, five times"| {
-        killed(fault, &TestDatabase::sqlite().url()).await;
+        let database = TestDatabase::sqlite();
+        ended(fault, &database.url(), End::Kill).await;
     }
 
     killed_on_postgres: async |fault = "PostgreSQL: kill -9, five times"| {
         let Some(database) = TestDatabase::postgres().await else { return };
-        killed(fault, &database.url()).await;
+        ended(fault, &database.url(), End::Kill).await;
     }
 
     terminated_on_sqlite: async |fault = "SQLite: SIGTERM at full load, five times"| {
         let database = TestDatabase::sqlite();
-        terminated(fault, &database.url()).await;
+        ended(fault, &database.url(), End::Terminate).await;
     }
 
     terminated_on_postgres: async |fault = "PostgreSQL: SIGTERM at full load, five times"| {
         let Some(database) = TestDatabase::postgres().await else { return };
-        terminated(fault, &database.url()).await;
+        ended(fault, &database.url(), End::Terminate).await;
     }
 
     restarted_fast: async |fault = "PostgreSQL: restarted, mode fast"| {
@@ -297,30 +305,30 @@ rows! {
         restarted(fault, "immediate").await;
     }
 
-    hung: async |fault = "PostgreSQL: every process stopped for 4 s"| {
+    hung: async |fault = "PostgreSQL: every process stopped"| {
         let Some((cluster, url)) = on_own_server().await else { return };
         let mut trial = Trial::begin(fault, &url).await;
         cluster.signal("STOP").await;
-        tokio::time::sleep(LASTS).await;
+        trial.felt().await;
         cluster.signal("CONT").await;
         trial.recover().await;
         trial.end().await;
     }
 
-    read_only: async |fault = "PostgreSQL: read-only for 4 s"| {
+    read_only: async |fault = "PostgreSQL: read-only"| {
         let Some((cluster, url)) = on_own_server().await else { return };
         let mut trial = Trial::begin(fault, &url).await;
         cluster.sql("ALTER DATABASE tollgate SET default_transaction_read_only = on").await;
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
             WHERE datname = 'tollgate'";
         cluster.sql(end).await;
-        tokio::time::sleep(LASTS).await;
+        trial.felt().await;
         cluster.sql("ALTER DATABASE tollgate RESET default_transaction_read_only").await;
         trial.recover().await;
         trial.end().await;
     }
 
-    out_of_connections: async |fault = "PostgreSQL: no connection left for 4 s"| {
+    out_of_connections: async |fault = "PostgreSQL: no connection left"| {
         let Some((cluster, url)) = on_own_server().await else { return };
         cluster.sql("CREATE ROLE app LOGIN").await;
         cluster.sql("ALTER DATABASE tollgate OWNER TO app").await;
@@ -329,7 +337,7 @@ rows! {
         cluster.sql("ALTER ROLE app CONNECTION LIMIT 0").await;
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'";
         cluster.sql(end).await;
-        tokio::time::sleep(LASTS).await;
+        trial.felt().await;
         cluster.sql("ALTER ROLE app CONNECTION LIMIT -1").await;
         trial.recover().await;
         trial.end().await;
@@ -343,24 +351,24 @@ rows! {
         primary.stop("immediate").await;
         wire.lead_to(standby.address());
         // For a while there is a standby only.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        trial.felt().await;
         standby.promote().await;
         trial.recover().await;
         trial.end().await;
     }
 
-    full: async |fault = "SQLite: disk full until 200 requests were refused"| {
+    full: async |fault = "SQLite: disk full"| {
         let database = TestDatabase::sqlite();
         let url = database.url();
         let set = |launch: &mut Launch<'_>| launch.room_kib = Some(1_280);
         let mut trial = Trial::begin_with(fault, &url, set).await;
-        trial.post.refused_so_often(200).await;
+        trial.felt().await;
         trial.process.give_room().await;
         trial.recover().await;
         trial.end().await;
     }
 
-    locked: async |fault = "SQLite: the file locked by another process for 8 s"| {
+    locked: async |fault = "SQLite: the file locked by another process"| {
         let database = TestDatabase::sqlite();
         let url = database.url();
         let mut trial = Trial::begin(fault, &url).await;
@@ -370,7 +378,7 @@ rows! {
                 break held;
             }
         };
-        tokio::time::sleep(LASTS * 2).await;
+        trial.felt().await;
         held.rollback().await.expect("the lock is given back");
         other.close().await;
         trial.recover().await;
@@ -391,11 +399,11 @@ rows! {
         trial.end().await;
     }
 
-    clock_off: async |fault = "Clock of the server 10 minutes behind for 4 s"| {
+    clock_off: async |fault = "Clock of the server 10 minutes behind"| {
         let database = TestDatabase::sqlite();
         let mut trial = Trial::begin(fault, &database.url()).await;
         trial.post.set_ahead_ms(600_000);
-        tokio::time::sleep(LASTS).await;
+        trial.felt().await;
         trial.post.set_ahead_ms(0);
         trial.recover().await;
         trial.end().await;
