@@ -25,6 +25,7 @@ mod duplicates;
 mod events;
 mod findings;
 mod http_client;
+mod import;
 mod init;
 mod keys;
 mod migrate;
@@ -137,7 +138,7 @@ enum Command {
     /// Compare with Stripe and repair what differs
     Reconcile(reconcile::ReconcileArgs),
     /// Bring an existing Stripe account's customers, subscriptions and purchases in
-    Import(reconcile::ImportArgs),
+    Import(import::ImportArgs),
     /// Decide past one-time purchases again by today's catalog
     Regrade(regrade::RegradeArgs),
     /// Give a Stripe object to another account, with all that belongs to it
@@ -265,7 +266,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Duplicates(args) => duplicates::run(&context, &args),
         Command::Findings(args) => findings::run(&context, &args),
         Command::Reconcile(args) => reconcile::run(&context, &args),
-        Command::Import(args) => reconcile::import(&context, &args),
+        Command::Import(args) => import::run(&context, &args),
         Command::Regrade(args) => regrade::run(&context, &args),
         Command::Relink(args) => relink::run(&context, &args),
         Command::Keys { command } => keys::run(&context, command),

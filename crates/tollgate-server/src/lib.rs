@@ -34,6 +34,7 @@ pub mod sockets;
 pub mod stripe;
 pub mod supervisor;
 pub mod telemetry;
+pub mod trial;
 pub mod verified_email;
 pub mod visible;
 pub mod what_if;

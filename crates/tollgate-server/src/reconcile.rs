@@ -14,6 +14,7 @@ pub(crate) mod connected;
 mod ends;
 mod events;
 pub mod named;
+mod plans;
 pub mod report;
 mod run;
 pub mod settle;

@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::statement::{Handle, Keeping, Statement, statements};
 
+pub(crate) mod copy;
 mod explain;
 mod lease;
 mod open;

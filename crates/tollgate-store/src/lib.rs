@@ -34,6 +34,7 @@ pub mod scratch;
 mod statement;
 pub mod stripe_requests;
 pub mod thin_events;
+pub mod trial;
 pub mod usage;
 mod wire;
 

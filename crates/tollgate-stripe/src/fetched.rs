@@ -88,19 +88,23 @@ impl FetchedKind {
         prefixes.iter().find(|(prefix, _)| id.starts_with(prefix)).map(|(_, kind)| *kind)
     }
 
+    /// Stripe's name of such objects.
+    pub const fn object_type(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Subscription => "subscription",
+            Self::Session => "checkout.session",
+            Self::Invoice => "invoice",
+            Self::Refund => "refund",
+            Self::Dispute => "dispute",
+            Self::Charge => "charge",
+            Self::InvoicePayment => "invoice_payment",
+        }
+    }
+
     /// The kind by Stripe's name of such objects; `None` for objects that are not asked for.
     pub fn of_object_type(name: &str) -> Option<Self> {
-        Some(match name {
-            "customer" => Self::Customer,
-            "subscription" => Self::Subscription,
-            "checkout.session" => Self::Session,
-            "invoice" => Self::Invoice,
-            "refund" => Self::Refund,
-            "dispute" => Self::Dispute,
-            "charge" => Self::Charge,
-            "invoice_payment" => Self::InvoicePayment,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|kind| kind.object_type() == name)
     }
 
     fn event_kind(self) -> EventKind {

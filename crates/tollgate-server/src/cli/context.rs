@@ -107,6 +107,17 @@ impl Context {
         Ok(db)
     }
 
+    /// Opens the database if it is there and holds something; makes none.
+    pub(super) async fn open_if_begun(&self, config: &Config) -> anyhow::Result<Option<Db>> {
+        if sqlite_path(config.database_url.expose()).is_some_and(|path| !path.exists()) {
+            return Ok(None);
+        }
+        let db = self.connect(config, false).await?;
+        let begun = migrations::status(&db).await?.iter().any(|step| step.applied_at.is_some());
+        db.close().await;
+        if begun { self.open(config).await.map(Some) } else { Ok(None) }
+    }
+
     /// Opens the database; one that is not there or holds nothing yet is made and brought up. One
     /// with an older schema is refused: bringing that up is an act of its own.
     pub(super) async fn open_or_begin(&self, config: &Config) -> anyhow::Result<Db> {

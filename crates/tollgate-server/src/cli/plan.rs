@@ -13,6 +13,8 @@ pub(super) mod push;
 mod show;
 mod what_if;
 
+pub(super) use show::money_text;
+
 /// What to do with the catalog.
 #[derive(Debug, Subcommand)]
 pub(super) enum PlanCommand {

@@ -1,5 +1,5 @@
-//! `tollgate reconcile` and `tollgate import`. Owns: their arguments, the bar and the report. Must
-//! not know: how anything is compared.
+//! `tollgate reconcile`. Owns: its arguments, the bar and the report. Must not know: how anything is
+//! compared.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -31,14 +31,6 @@ pub(super) struct ReconcileArgs {
     allow_ends: bool,
 }
 
-/// What to bring in.
-#[derive(Debug, Args)]
-pub(super) struct ImportArgs {
-    /// Say what would be brought in and bring in nothing
-    #[arg(long)]
-    dry_run: bool,
-}
-
 fn account(text: &str) -> Result<AccountId, String> {
     AccountId::parse(text).map_err(|error| error.to_string())
 }
@@ -59,14 +51,7 @@ pub(super) fn run(context: &Context, args: &ReconcileArgs) -> Outcome {
     Ok(if found { Ending::Found } else { Ending::Done })
 }
 
-pub(super) fn import(context: &Context, args: &ImportArgs) -> Outcome {
-    let order = Order { kind: Kind::Import, account: None, dry: args.dry_run, allow_ends: false };
-    let report = carry_out(context, order)?;
-    context.output.either(&report, || shown(&report, args.dry_run))?;
-    Ok(Ending::Done)
-}
-
-fn carry_out(context: &Context, order: Order) -> anyhow::Result<Report> {
+pub(super) fn carry_out(context: &Context, order: Order) -> anyhow::Result<Report> {
     block_on(async {
         let mut config = context.load_for_data()?;
         let db = context.open_or_create(&config).await?;
@@ -84,10 +69,10 @@ fn carry_out(context: &Context, order: Order) -> anyhow::Result<Report> {
 
 /// The steps behind us, and what is counted in the one under way: how long Stripe's lists are is
 /// known only at their end.
-struct Bar(ProgressBar);
+pub(super) struct Bar(pub(super) ProgressBar);
 
 impl Bar {
-    fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool) -> Self {
         let target =
             if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let steps = u64::try_from(Step::ALL.len()).unwrap_or(u64::MAX);
@@ -101,7 +86,7 @@ impl Bar {
         Self(bar)
     }
 
-    fn show(&self, step: Step, report: &Report) {
+    pub(super) fn show(&self, step: Step, report: &Report) {
         let place = Step::ALL.iter().position(|one| *one == step).unwrap_or(0);
         self.0.set_position(u64::try_from(place).unwrap_or(0));
         let counted = if step == Step::Events { report.events } else { report.objects };
@@ -111,7 +96,7 @@ impl Bar {
 }
 
 /// The report for people.
-fn shown(report: &Report, dry: bool) -> String {
+pub(super) fn shown(report: &Report, dry: bool) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{} events and {} objects compared", report.events, report.objects);
     if report.imported > 0 {

@@ -13,7 +13,7 @@ use tollgate_stripe::client::{Patience, StripeClient, StripeError};
 
 use super::ends::Ends;
 use super::steps::Progress;
-use super::{Example, ReconcileError, Report, Step, connected, ends, events, sweep};
+use super::{Example, ReconcileError, Report, Step, connected, ends, events, plans, sweep};
 use crate::app::App;
 use crate::metrics::ReasonLabel;
 
@@ -273,8 +273,9 @@ impl Course<'_> {
             }
         }
         ends::settle_all(self).await?;
-        if self.order.kind == Kind::Import && !self.order.dry {
+        if self.order.kind == Kind::Import {
             events::begin_at(self.app, began).await?;
+            self.report.sums.accounts_by_plan = plans::count(self.app).await?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use tollgate_stripe::client::{KeyMode, PINNED_VERSION, StripeClient};
 use tollgate_stripe::fetched::{self, FetchedKind, Showing};
 
 use super::ask::{Answer, ask, lacks};
+use super::report::Moved;
 use super::{ReconcileError, connected};
 use crate::app::App;
 use crate::intake::fetched::TakeError;
@@ -80,12 +81,15 @@ pub struct Settled {
     pub ends: bool,
     /// Stripe's clock when it was shown; `None` where it was not.
     pub at: Option<Timestamp>,
+    /// Money that the object says was paid or paid back.
+    pub moved: Option<Moved>,
 }
 
 impl Settled {
     const fn only(outcome: Outcome, account: Option<AccountId>) -> Self {
         let sells_unknown = false;
-        Self { outcome, account, revision: None, sells_unknown, ends: false, at: None }
+        let (revision, ends, at, moved) = (None, false, None, None);
+        Self { outcome, account, revision, sells_unknown, ends, at, moved }
     }
 }
 
@@ -163,6 +167,7 @@ async fn judge(
     let compared = drift::compare(&told, &owner, &facts, &app.config.catalog);
     let mut settled = Settled::only(Outcome::Same, Some(owner.account.clone()));
     settled.sells_unknown = drift::sells_unknown(&told.seen, &app.config.catalog);
+    settled.moved = Moved::by(&told);
     let cause = match (&compared, why) {
         // It is how the object stands now: an event that was lost and is older must not be the newest.
         (Comparison::Same, Why::Cause(cause)) if keep => cause,

@@ -267,7 +267,10 @@ pub(super) fn count(course: &mut Course<'_>, id: &str, settled: &Settled, repair
         Outcome::Differs(cause, changes) => {
             match class_of(*cause) {
                 Some(class) => report.found(class, repaired),
-                None => one_more(&mut report.imported),
+                None => {
+                    one_more(&mut report.imported);
+                    report.sums.add(id, settled.moved);
+                }
             }
             report.show(|| Example {
                 object: id.to_owned(),

@@ -13,6 +13,7 @@ mod evidence;
 mod fetched;
 mod findings;
 mod hostile;
+mod import;
 mod intake;
 mod loads;
 mod metering;

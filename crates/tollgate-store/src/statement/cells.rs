@@ -52,7 +52,9 @@ impl<'r> Cells<'r> {
         bigint -> i64;
         opt_bigint -> Option<i64>;
         boolean -> bool;
+        opt_boolean -> Option<bool>;
         bytes -> &'r [u8];
+        opt_bytes -> Option<&'r [u8]>;
     }
 
     /// An id; anything else in its place is a defect of the row.

@@ -135,7 +135,7 @@ fn coverage(offers: &[Offer<'_>]) -> String {
 
 /// An amount as people write it, without knowing how many decimals the currency has: minor units
 /// for those that have none.
-pub(super) fn money_text(money: Money) -> String {
+pub(in crate::cli) fn money_text(money: Money) -> String {
     let currency = money.currency.as_str().to_uppercase();
     if ZERO_DECIMAL.contains(&money.currency.as_str()) {
         return format!("{} {currency}", money.amount_minor);

@@ -338,63 +338,6 @@ on_both! {
         pair.stop().await;
     }
 
-    async fn an_account_that_existed_before_is_imported(database: &TestDatabase) {
-        let pair = Pair::start(database).await;
-        pair.subscribe("premium");
-        // Nobody's here.
-        pair.id("/v1/customers", &[("email", "stranger@example.org")]);
-        pair.pass(40 * 86_400);
-        let planned = pair.run(Kind::Import, true).await.unwrap();
-        assert_eq!(pair.status().await, "");
-        let done = pair.run(Kind::Import, false).await.unwrap();
-        assert!(done.imported >= 4 && planned.imported > 0, "{planned:?} {done:?}");
-        assert_eq!((done.drifted(), done.foreign), (0, 1), "{done:?}");
-        assert_eq!(pair.status().await, "active");
-        assert_eq!(pair.app.check("acme", "weekly_digest").await["canAccess"], true);
-        let again = pair.run(Kind::Import, false).await.unwrap();
-        assert_eq!(again.imported, 0, "{again:?}");
-        // From then on events are looked for, and nothing before is called missed.
-        let after = pair.run(Kind::Sweep, false).await.unwrap();
-        assert_eq!(after.drifted(), 0, "{after:?}");
-        pair.stop().await;
-    }
-
-    async fn a_refund_of_an_imported_invoice_finds_it(database: &TestDatabase) {
-        let pair = Pair::start(database).await;
-        pair.subscribe("premium");
-        pair.pass(40 * 86_400);
-        pair.run(Kind::Import, false).await.unwrap();
-        assert_eq!(pair.app.check("acme", "weekly_digest").await["canAccess"], true);
-        let account = AccountId::parse("acme").unwrap();
-        let window = tollgate_domain::facts::Window::ALL;
-        let loaded = async || {
-            facts::load(&pair.app.app().engine.db, &account, window).await.unwrap()
-        };
-        let imported = loaded().await;
-        let paid = imported.invoices.values().filter(|one| one.state.amount_paid_minor > 0).count();
-        let payments = imported.invoice_payments.len();
-        assert!(paid > 0 && payments >= paid, "{payments} payments of {paid} invoices");
-        // All that was paid is paid back, and the events of it are all that is ever told.
-        let before = pair.stripe.with(|stripe| stripe.happenings().len());
-        let intents = pair.call(Method::Get, "/v1/payment_intents", &[]);
-        for intent in intents["data"].as_array().unwrap() {
-            if intent["status"] == "succeeded" {
-                pair.id("/v1/refunds", &[("payment_intent", intent["id"].as_str().unwrap())]);
-            }
-        }
-        let told = pair.stripe.with(|stripe| stripe.happenings()[before..].to_vec());
-        for event in told.iter().filter(|event| is_sent(event)) {
-            pair.app.deliver(&event.render(ApiVersion::default()).body).await;
-        }
-        pair.app.run_workers().await;
-        assert!(!loaded().await.adjustments.is_empty(), "the refunds found their account");
-        // The comparison has nothing to add.
-        pair.pass(120);
-        let report = pair.run(Kind::Sweep, false).await.unwrap();
-        assert_eq!((report.drifted(), report.settled), (0, 0), "{report:?}");
-        pair.stop().await;
-    }
-
     async fn one_account_can_be_compared_alone(database: &TestDatabase) {
         let pair = Pair::start(database).await;
         let id = pair.subscribe("premium");
