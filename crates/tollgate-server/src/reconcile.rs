@@ -67,7 +67,7 @@ pub enum ReconcileError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Something cannot be written as JSON; a defect of this program.
-    #[error("it cannot be written as JSON: {0}")]
+    #[error("what Stripe shows cannot be written as JSON")]
     Unwritable(#[from] serde_json::Error),
     /// Something read could not be committed.
     #[error("what Stripe shows could not be committed")]

@@ -69,7 +69,7 @@ pub enum Leave {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The database cannot be used.
-    #[error("the database cannot be used: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The mode set is not the one of the database.
     #[error(transparent)]

@@ -4,13 +4,14 @@
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-/// Why an operation of the store failed. Nothing of a failed transaction is kept.
+/// Why an operation of the store failed. Nothing of a failed transaction is kept. The text names the
+/// cause, so there is no other source to show beside it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached, is full, is too slow, or has no free connection. Worth
     /// trying again later; nothing may be acknowledged meanwhile.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    #[error("the database is unavailable: {}", words(.0))]
+    Unavailable(sqlx::Error),
     /// A unique rule of the schema forbids the row (such as a second active waiver).
     #[error("a row like it exists already: {constraint}")]
     Conflict {
@@ -18,8 +19,8 @@ pub enum StoreError {
         constraint: String,
     },
     /// Another transaction got in the way; the same work is to be done again from its start.
-    #[error("another transaction got in the way: {0}")]
-    Contention(#[source] sqlx::Error),
+    #[error("another transaction got in the way: {}", words(.0))]
+    Contention(sqlx::Error),
     /// A stored value is not what this version of the product writes.
     #[error("{table} holds a value this version cannot read: {reason} (row {row})")]
     Corrupt {
@@ -32,7 +33,7 @@ pub enum StoreError {
     },
     /// A value has no JSON; a defect of this program. Nothing was written.
     #[error("a value cannot be written as JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// The schema was made by a newer version of the product.
     #[error(
         "the database has schema version {found}, this version of Tollgate knows up to {known}: \
@@ -63,8 +64,8 @@ pub enum StoreError {
         reason: String,
     },
     /// Anything else the database refused; a defect of this program or of its schema.
-    #[error("the database refused a statement: {0}")]
-    Sql(#[source] sqlx::Error),
+    #[error("the database refused a statement: {}", words(.0))]
+    Sql(sqlx::Error),
 }
 
 impl StoreError {
@@ -98,6 +99,37 @@ impl StoreError {
             | Self::Address { .. }
             | Self::Sql(_) => "other",
         }
+    }
+}
+
+impl From<serde_json::Error> for StoreError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+/// A driver's error for people: without the driver's own preamble, and without the line of the
+/// database server's source that PostgreSQL sends along.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the driver may add kinds of errors")]
+fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(told) => {
+            let message = told.message();
+            match told.code() {
+                Some(code) if told.try_downcast_ref::<PgDatabaseError>().is_some() => {
+                    format!("{message} (SQLSTATE {code})")
+                }
+                Some(code) => format!("{message} (SQLite code {code})"),
+                None => message.to_owned(),
+            }
+        }
+        sqlx::Error::Io(error) => format!("the connection failed: {error}"),
+        sqlx::Error::Tls(error) => format!("no TLS connection: {error}"),
+        sqlx::Error::PoolTimedOut => {
+            "no connection was free in time, and no other could be made".to_owned()
+        }
+        sqlx::Error::PoolClosed => "its connections are closed".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! findings; add one by writing `tidy/<rule>.rs` and naming it in [`check`]. Must not read files itself.
 
 mod defaults;
+mod errors;
 mod headers;
 mod links;
 mod manifests;
@@ -49,6 +50,7 @@ pub(crate) fn check(tree: &Tree, mode: Mode) -> anyhow::Result<Vec<Finding>> {
     let mut findings = headers::check(tree);
     findings.extend(words::check(tree));
     findings.extend(defaults::check(tree));
+    findings.extend(errors::check(tree));
     findings.extend(places::check(tree));
     findings.extend(links::check(tree));
     findings.extend(manifests::check(tree));

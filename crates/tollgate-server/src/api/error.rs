@@ -420,13 +420,8 @@ impl From<tollgate_store::StoreError> for ApiError {
 
 impl From<&tollgate_store::StoreError> for ApiError {
     fn from(error: &tollgate_store::StoreError) -> Self {
-        // The whole chain, for the one log line of this request.
-        let mut cause = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(inner) = source {
-            cause = format!("{cause}: {inner}");
-            source = inner.source();
-        }
+        // For the one log line of this request.
+        let cause = error.to_string();
         if error.is_unavailable() {
             Self::DatabaseUnavailable(cause)
         } else {

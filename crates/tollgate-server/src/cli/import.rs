@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
+use tollgate_domain::FetchCause;
 use tollgate_domain::money::{Currency, Money};
 
 use super::context::{Context, block_on};
@@ -34,7 +35,10 @@ pub(super) fn run(context: &Context, args: &ImportArgs) -> Outcome {
         carry_out(context, order)?
     };
     context.output.either(&report, || {
-        let mut text = shown(&report, args.dry_run);
+        // What came in is summed up; one by one only what is left to do something about.
+        let mut shortened = report.clone();
+        shortened.examples.retain(|one| one.drift != FetchCause::Import.as_str());
+        let mut text = shown(&shortened, args.dry_run);
         summarize(&mut text, &report.sums);
         if args.dry_run {
             text.push_str("\n\nnothing was written: this was done on a copy");

@@ -103,7 +103,7 @@ pub(super) fn shown(report: &Report, dry: bool) -> String {
         let done = if dry { "to be brought in" } else { "brought in" };
         let _ = writeln!(text, "{} {done}", styled(GOOD, report.imported));
     }
-    if report.drift.is_empty() {
+    if report.drift.is_empty() && report.imported == 0 {
         let _ = writeln!(text, "{}", styled(GOOD, "no difference"));
     }
     for (class, count) in &report.drift {

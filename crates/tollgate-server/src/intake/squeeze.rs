@@ -59,10 +59,16 @@ pub enum RestoreError {
     DictionaryMissing(i64),
     /// The stored bytes are not what was stored.
     #[error("the stored body is damaged: {0}")]
-    Damaged(#[from] std::io::Error),
+    Damaged(std::io::Error),
     /// The database could not be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<std::io::Error> for RestoreError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Damaged(error)
+    }
 }
 
 /// Restores a stored body byte for byte.

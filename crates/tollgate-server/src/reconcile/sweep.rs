@@ -265,12 +265,11 @@ pub(super) fn count(course: &mut Course<'_>, id: &str, settled: &Settled, repair
         }
         Outcome::Unreadable(_) => one_more(&mut report.unreadable),
         Outcome::Differs(cause, changes) => {
-            match class_of(*cause) {
-                Some(class) => report.found(class, repaired),
-                None => {
-                    one_more(&mut report.imported);
-                    report.sums.add(id, settled.moved);
-                }
+            if let Some(class) = class_of(*cause) {
+                report.found(class, repaired);
+            } else {
+                one_more(&mut report.imported);
+                report.sums.add(id, settled.moved);
             }
             report.show(|| Example {
                 object: id.to_owned(),

@@ -88,7 +88,7 @@ pub async fn first_mode(db: &Db) -> Result<Option<Livemode>, StoreError> {
 #[derive(Debug, thiserror::Error)]
 pub enum ModeError {
     /// The database cannot be asked.
-    #[error("the database cannot be used: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The setting contradicts what the database holds.
     #[error(

@@ -1,13 +1,14 @@
 //! Opening a database. Owns: the settings of connections and pools. Must not know: transactions.
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 
@@ -95,10 +96,29 @@ pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresD
             let fit = is_fit(&given_back, meta.age);
             Box::pin(async move { Ok(fit) })
         })
-        .connect_lazy_with(connect);
-    let first = tokio::time::timeout(options.connect_timeout, pool.acquire());
-    first.await.map_err(|_| StoreError::Unavailable(sqlx::Error::PoolTimedOut))??;
+        .connect_lazy_with(connect.clone());
+    let first = tokio::time::timeout(options.connect_timeout, pool.acquire()).await;
+    if let Err(error) = first.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+        return Err(cause(error, &connect, options.connect_timeout).await);
+    }
     Ok(PostgresDb { pool, writes, begin, listen: listen.map(Arc::new) })
+}
+
+/// Why a first connection was not made. The pool tries until its time is over and says that alone, so
+/// one more attempt is made without it.
+async fn cause(error: sqlx::Error, connect: &PgConnectOptions, patience: Duration) -> StoreError {
+    if !matches!(error, sqlx::Error::PoolTimedOut) {
+        return error.into();
+    }
+    let alone = tokio::time::timeout(patience, PgConnection::connect_with(connect)).await;
+    match alone {
+        Ok(Err(found)) => StoreError::Unavailable(found),
+        Ok(Ok(_)) => StoreError::Unavailable(error),
+        Err(_) => StoreError::Unavailable(sqlx::Error::Io(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no answer within {} ms", patience.as_millis()),
+        ))),
+    }
 }
 
 /// Whether a session of this age may be used on. A session that was opened while the server took no

@@ -40,6 +40,7 @@ mod inbox;
 mod journal;
 mod keys;
 mod life;
+mod opening;
 mod read_only;
 mod reconciliation;
 mod sample;
