@@ -88,6 +88,8 @@ pub struct Config {
     pub intake: IntakeLimits,
     /// Limits of the answer cache.
     pub cache: CacheLimits,
+    /// For how long records are kept.
+    pub retention: RetentionConfig,
     /// Pace of the workers.
     pub workers: WorkerLimits,
     /// Logging.
@@ -283,6 +285,19 @@ pub struct IntakeLimits {
     pub writers: usize,
     /// From arrival to 503 when nothing could be committed.
     pub ack_timeout_ms: u64,
+}
+
+/// For how many days records are kept; 0: for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Bodies of events that are done with.
+    pub event_bodies_days: u32,
+    /// Journal entries.
+    pub journal_days: u32,
+    /// Billing events.
+    pub billing_events_days: u32,
+    /// Counters after the end of their period.
+    pub usage_days: u32,
 }
 
 /// Limits of the answer cache.

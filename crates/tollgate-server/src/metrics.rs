@@ -121,6 +121,8 @@ pub struct Metrics {
     pub worker_errors: Family<ReasonLabel, Counter>,
     /// Differences from Stripe that reconciliations found, by class.
     pub drift: Family<ReasonLabel, Counter>,
+    /// Records removed for their age.
+    pub removed: Family<ReasonLabel, Counter>,
     /// Tries of calls to Stripe, by operation and outcome.
     pub stripe_requests: Family<CallLabels, Counter>,
     /// Time of one try, by operation and outcome.
@@ -179,6 +181,7 @@ impl Metrics {
             task_ends: Family::default(),
             worker_errors: Family::default(),
             drift: Family::default(),
+            removed: Family::default(),
             stripe_requests: Family::default(),
             stripe_request: Family::new_with_constructor(seconds),
             stripe_held: Family::default(),
@@ -219,6 +222,7 @@ impl Metrics {
         let gaps = self.feed_gaps.clone();
         r.register("change_feed_gaps", "Times changes may have been missed", gaps);
         r.register("drift", "Differences from Stripe that were found", self.drift.clone());
+        r.register("removed", "Records removed because of their age", self.removed.clone());
         let ends = self.task_ends.clone();
         r.register("task_ends", "Unexpected ends of background tasks", ends);
         r.register("worker_errors", "Failures of background work", self.worker_errors.clone());

@@ -203,6 +203,7 @@ fn start_workers(app: &Arc<App>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle
         worker(TaskKind::Retry, app, stop, workers::retry::run),
         worker(TaskKind::Schedule, app, stop, workers::schedule::run),
         worker(TaskKind::Journals, app, stop, workers::journals::run),
+        worker(TaskKind::Retention, app, stop, workers::retention::run),
         worker(TaskKind::Log, app, stop, workers::episodes::run),
         worker(TaskKind::Presence, app, stop, workers::presence::run),
         worker(TaskKind::Findings, app, stop, findings::review_after_catalog_change),

@@ -44,6 +44,8 @@ pub enum TaskKind {
     Findings,
     /// Checking the chains of the journals.
     Journals,
+    /// Removing what is older than it is kept.
+    Retention,
     /// Telling in the log that something has ended.
     Log,
     /// Saying that a server is there.
@@ -93,6 +95,7 @@ impl TaskKind {
             Self::Schedule => "schedule",
             Self::Findings => "findings",
             Self::Journals => "journals",
+            Self::Retention => "retention",
             Self::Log => "log",
             Self::Presence => "presence",
             Self::Run => "reconciliation_run",
@@ -113,6 +116,7 @@ impl TaskKind {
             | Self::Schedule
             | Self::Findings
             | Self::Journals
+            | Self::Retention
             | Self::Log
             | Self::Presence => {
                 Policy::Restart { first: Duration::from_secs(1), cap: Duration::from_mins(1) }
@@ -137,6 +141,7 @@ impl TaskKind {
             | Self::Reconcile
             | Self::Findings
             | Self::Journals
+            | Self::Retention
             | Self::Run => None,
         }
     }

@@ -112,6 +112,7 @@ statements! {
     REMOVE_FACTS = "DELETE FROM facts WHERE account_id = $1";
     REMOVE_SCHEDULE = "DELETE FROM account_schedule WHERE account_id = $1";
     REMOVE_JOURNAL = "DELETE FROM billing_audit_log WHERE account_id = $1";
+    REMOVE_ANCHOR = "DELETE FROM journal_anchors WHERE account_id = $1";
     REMOVE_OUTBOX = "DELETE FROM billing_events WHERE account_id = $1";
     REMOVE_KEYS = "DELETE FROM api_keys WHERE account_id = $1";
     REMOVE_USAGE = "DELETE FROM usage_counters WHERE account_id = $1";
@@ -282,6 +283,7 @@ pub async fn remove(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError
         &REMOVE_FACTS,
         &REMOVE_SCHEDULE,
         &REMOVE_JOURNAL,
+        &REMOVE_ANCHOR,
         &REMOVE_OUTBOX,
         &REMOVE_KEYS,
         &REMOVE_USAGE,

@@ -92,7 +92,12 @@ pub enum BodyCodec {
     Zstd,
     /// zstd with the dictionary of this (positive) id.
     ZstdDictionary(i64),
+    /// The body was removed after the time for which bodies are kept.
+    Removed,
 }
+
+/// [`BodyCodec::Removed`] in the table.
+pub(crate) const REMOVED: i64 = -2;
 
 impl BodyCodec {
     const fn number(self) -> i64 {
@@ -100,6 +105,7 @@ impl BodyCodec {
             Self::Plain => 0,
             Self::Zstd => -1,
             Self::ZstdDictionary(id) => id,
+            Self::Removed => REMOVED,
         }
     }
 
@@ -107,6 +113,7 @@ impl BodyCodec {
         match number {
             0 => Some(Self::Plain),
             -1 => Some(Self::Zstd),
+            REMOVED => Some(Self::Removed),
             id if id > 0 => Some(Self::ZstdDictionary(id)),
             _ => None,
         }
@@ -232,6 +239,8 @@ pub struct EventRow {
     pub object: Option<ObjectId>,
     /// Length of the raw body in bytes.
     pub body_len: u64,
+    /// The body is kept no longer.
+    pub body_removed: bool,
     /// Where it stands.
     pub outcome: Outcome,
     /// Deliveries after the first.

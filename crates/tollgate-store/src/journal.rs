@@ -158,6 +158,8 @@ statements! {
             recorded_at, details, hash \
         FROM billing_audit_log WHERE account_id = $1 AND sequence > $2 \
         ORDER BY sequence LIMIT $3";
+
+    ANCHOR = "SELECT sequence, hash FROM journal_anchors WHERE account_id = $1";
 }
 
 /// Appends rows, in one statement for all.
@@ -375,11 +377,37 @@ pub enum Verdict {
     },
 }
 
+/// The last entry that was removed because entries are not kept for ever, with its hash; what stands
+/// before the first entry where none was removed.
+async fn anchor(db: &Db, account: &AccountId) -> Result<(u64, ChainHash), StoreError> {
+    let rows = ANCHOR.on(db).text(account.as_str()).fetch().await?;
+    let Some(row) = rows.first() else { return Ok((0, ChainHash::START)) };
+    let mut cells = row.cells();
+    let sequence = wire::uncount(cells.bigint()?);
+    Ok((sequence, ChainHash::read(cells.bytes()?, "journal_anchors")?))
+}
+
 /// Recomputes an account's chain from its rows and compares it with the account's head.
 pub async fn verify(db: &Db, account: &AccountId) -> Result<Verdict, StoreError> {
+    let mut from = anchor(db, account).await?;
+    loop {
+        let verdict = verify_from(db, account, from).await?;
+        // Entries may have been removed while it went through them.
+        let now = anchor(db, account).await?;
+        if now == from || matches!(verdict, Verdict::Whole(_)) {
+            return Ok(verdict);
+        }
+        from = now;
+    }
+}
+
+async fn verify_from(
+    db: &Db,
+    account: &AccountId,
+    (mut sequence, mut hash): (u64, ChainHash),
+) -> Result<Verdict, StoreError> {
     let head = accounts::find_head(db, account).await?;
     let head = head.unwrap_or_else(|| AccountHead::unknown(account.clone()));
-    let (mut sequence, mut hash) = (0, ChainHash::START);
     loop {
         let page = CHAIN.on(db).text(account.as_str()).bigint(wire::count(sequence));
         let page = page.bigint(VERIFY_PAGE_ROWS).fetch().await?;

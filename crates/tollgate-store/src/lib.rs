@@ -29,6 +29,7 @@ pub mod migrations;
 pub mod outbox;
 mod prose;
 pub mod reconciliation_runs;
+pub mod retention;
 pub mod schedule;
 pub mod scratch;
 mod statement;
@@ -69,6 +70,7 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         migrations::STATEMENTS,
         outbox::STATEMENTS,
         reconciliation_runs::STATEMENTS,
+        retention::STATEMENTS,
         schedule::STATEMENTS,
         stripe_requests::STATEMENTS,
         thin_events::STATEMENTS,

@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(7, "reconciliation", "0007_reconciliation"),
     migration!(8, "usage_spans", "0008_usage_spans"),
     migration!(9, "connected_accounts", "0009_connected_accounts"),
+    migration!(10, "retention", "0010_retention"),
 ];
 
 /// Names the advisory lock of migrations; any number that nobody else uses.

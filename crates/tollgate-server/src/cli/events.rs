@@ -237,6 +237,9 @@ async fn show(context: &Context, asking: &Asking, id: &EventId, raw: bool) -> Ou
     }
     let mut values = Vec::new();
     for row in &rows {
+        if row.body_removed && raw {
+            anyhow::bail!("{}", body_removed(&row.key.event));
+        }
         let body = body(db, row).await?;
         if raw {
             print_bytes(&body);
@@ -245,6 +248,7 @@ async fn show(context: &Context, asking: &Asking, id: &EventId, raw: bool) -> Ou
         let mut value = row_value(row);
         let parsed =
             serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)));
+        let parsed = if row.body_removed { serde_json::Value::Null } else { parsed };
         if let Some(fields) = value.as_object_mut() {
             fields.insert("changed".to_owned(), changed(db, row).await?.into());
             fields.insert("body".to_owned(), parsed);
@@ -261,7 +265,17 @@ async fn show(context: &Context, asking: &Asking, id: &EventId, raw: bool) -> Ou
     Ok(Ending::Done)
 }
 
+fn body_removed(event: &EventId) -> String {
+    format!(
+        "the body of {event} was removed after the days set by retention.event_bodies_days; what it \
+         changed is in the journal, and `tollgate reconcile` compares the objects it was about"
+    )
+}
+
 async fn body(db: &Db, row: &EventRow) -> anyhow::Result<Vec<u8>> {
+    if row.body_removed {
+        return Ok(Vec::new());
+    }
     match inbox::body(db, &row.key).await? {
         Some(stored) => Ok(squeeze::restore(db, &stored).await?),
         None => Ok(Vec::new()),
@@ -442,15 +456,21 @@ async fn chosen(
     let db = &asking.db;
     let mut chosen = Vec::new();
     for id in ids {
-        if inbox::find(db, id).await?.is_empty() {
+        let rows = inbox::find(db, id).await?;
+        if rows.is_empty() {
             anyhow::bail!("there is no event {id}; `tollgate events list` shows what there is");
+        }
+        if rows.iter().all(|row| row.body_removed) {
+            anyhow::bail!("{}", body_removed(id));
         }
         chosen.push(id.to_string());
     }
     let mut cursor = None;
     while ids.is_empty() {
         let (rows, next) = inbox::list(db, filter, cursor.as_deref(), 100).await?;
-        chosen.extend(rows.into_iter().map(|row| row.key.event.to_string()));
+        // Without its body an event cannot be worked on again.
+        let rows = rows.into_iter().filter(|row| !row.body_removed);
+        chosen.extend(rows.map(|row| row.key.event.to_string()));
         cursor = next;
         if cursor.is_none() {
             break;

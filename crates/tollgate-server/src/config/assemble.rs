@@ -18,7 +18,8 @@ use super::settings::{self, SETTINGS};
 use super::value::Value;
 use super::{
     CacheLimits, Config, DatabaseUrl, ForwardedHeader, HttpLimits, IntakeLimits, Livemode,
-    LogConfig, LogFormat, RateLimits, Secret, StripeConfig, WebhookSecret, WorkerLimits, secret,
+    LogConfig, LogFormat, RateLimits, RetentionConfig, Secret, StripeConfig, WebhookSecret,
+    WorkerLimits, secret,
 };
 
 /// Every value read, before the catalog is known and the values are checked against each other.
@@ -46,6 +47,7 @@ pub(super) struct Values {
     rate: RateLimits,
     intake: IntakeLimits,
     cache: CacheLimits,
+    retention: RetentionConfig,
     workers: WorkerLimits,
     log: LogConfig,
 }
@@ -82,6 +84,12 @@ impl Values {
             cache: CacheLimits {
                 accounts_max: reader.size("cache.accounts_max"),
                 poll_ms: reader.number("cache.poll_ms"),
+            },
+            retention: RetentionConfig {
+                event_bodies_days: reader.count("retention.event_bodies_days"),
+                journal_days: reader.count("retention.journal_days"),
+                billing_events_days: reader.count("retention.billing_events_days"),
+                usage_days: reader.count("retention.usage_days"),
             },
             workers: read_workers(reader),
             log: read_log(reader),
@@ -258,6 +266,7 @@ impl Values {
             rate: self.rate,
             intake: self.intake,
             cache: self.cache,
+            retention: self.retention,
             workers: self.workers,
             log: self.log,
         }

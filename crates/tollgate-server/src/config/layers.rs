@@ -111,6 +111,21 @@ impl Layers {
                 faults.push(Fault::new(origin.clone(), "", unknown_variable(name)));
             }
         }
+        // With one underscore for two it would be no setting, and nobody would know. Other variables of
+        // this beginning are not ours: clusters make some for a service of this name.
+        for (name, _, origin) in environment.with_prefix("TOLLGATE_") {
+            let meant = SETTINGS.iter().map(Setting::variable).find(|variable| {
+                variable != name && variable.replace("__", "_") == name.replace("__", "_")
+            });
+            let Some(meant) = meant.filter(|_| !name.starts_with(VARIABLE_PREFIX)) else {
+                continue;
+            };
+            let trouble = Trouble::new(
+                format!("no setting is called {name}"),
+                format!("did you mean {meant}? Sections are set off by two underscores"),
+            );
+            faults.push(Fault::new(origin.clone(), "", trouble));
+        }
     }
 }
 

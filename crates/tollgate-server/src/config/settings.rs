@@ -20,6 +20,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("rate", "Requests per minute: per key, else per client address. `none` for no limit."),
     ("intake", "The queue between webhooks and the database."),
     ("cache", "Ready-made answers in memory."),
+    (
+        "retention",
+        "For how many days records are kept; 0 for ever. What is too old is removed by a running server, once a day.",
+    ),
     ("workers", "Retries of events that failed or wait for their owner."),
     ("log", "Logging, to standard error."),
     ("redis", "A shared accelerator."),
@@ -355,6 +359,30 @@ pub const SETTINGS: &[Setting] = &[
         (10, 1000),
         "250",
         "Pace of asking the database what other instances changed. It bounds staleness, so at most a second.",
+    ),
+    number(
+        "retention.event_bodies_days",
+        (0, 36_500),
+        "90",
+        "Bodies of events that are done with. Key, type, outcome and length stay for ever, so an event that comes again is known; without its body it cannot be replayed.",
+    ),
+    number(
+        "retention.journal_days",
+        (0, 36_500),
+        "0",
+        "Entries of the journal (the audit log). Its hash chain goes on from the last entry that was removed.",
+    ),
+    number(
+        "retention.billing_events_days",
+        (0, 36_500),
+        "30",
+        "Billing events (the table `billing_events`). Their numbers go on.",
+    ),
+    number(
+        "retention.usage_days",
+        (400, 36_500),
+        "800",
+        "Counters of used units after their period's end. At least 400, so that what counts for a year is there.",
     ),
     number(
         "workers.lease_ms",

@@ -57,6 +57,9 @@ pub enum RestoreError {
     /// Its dictionary is not in the database.
     #[error("the body needs dictionary {0}, which this database does not hold")]
     DictionaryMissing(i64),
+    /// It was removed after the days set by `retention.event_bodies_days`.
+    #[error("the body was removed after the days set by retention.event_bodies_days")]
+    Removed,
     /// The stored bytes are not what was stored.
     #[error("the stored body is damaged: {0}")]
     Damaged(std::io::Error),
@@ -75,6 +78,7 @@ impl From<std::io::Error> for RestoreError {
 pub async fn restore(db: &Db, stored: &StoredBody<'_>) -> Result<Vec<u8>, RestoreError> {
     let length = usize::try_from(stored.raw_len).unwrap_or(usize::MAX).min(RAW_BYTES_MAX);
     match stored.codec {
+        BodyCodec::Removed => Err(RestoreError::Removed),
         BodyCodec::Plain => Ok(stored.bytes.to_vec()),
         BodyCodec::Zstd => Ok(Decompressor::new()?.decompress(&stored.bytes, length)?),
         BodyCodec::ZstdDictionary(DICTIONARY_ID) => {

@@ -129,6 +129,8 @@ fn every_wrong_value_is_refused_with_a_way_out() {
         ("STRIPE_PRODUCT_PRICE_MAP", "premium=price_1,basic=price_1", "cannot sell"),
         ("STRIPE_PRODUCT_PRICE_MAP", "premum=price_1", "did you mean \"premium\"?"),
         ("STRIPE_PRODUCT_PRICE_MAP", "{\"premium\": }", "no JSON object"),
+        ("TOLLGATE_STRIPE_MODE", "test", "no setting is called TOLLGATE_STRIPE_MODE"),
+        ("TOLLGATE_STRIPE__MODE", "test", "no setting is called TOLLGATE_STRIPE__MODE"),
         ("TOLLGATE__STRIPE__MODE", "production", "is not one of live, test"),
         ("TOLLGATE__STRIPE__ACCOUNT", "123", "does not begin with acct_"),
         ("TOLLGATE__SERVER__LISTEN", "localhost:8080", "no IP address with a port"),

@@ -25,6 +25,7 @@ mod reads;
 mod reconcile;
 mod reconcile_scope;
 mod refusals;
+mod retention;
 mod sold;
 mod supervision;
 mod thin;

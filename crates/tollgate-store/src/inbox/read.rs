@@ -6,8 +6,8 @@ use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{AccountId, EventId};
 
 use super::{
-    EventFilter, EventKey, EventRow, EventStatus, Outcome, StoredBody, TypeStats, read_body,
-    read_key, read_status,
+    EventFilter, EventKey, EventRow, EventStatus, Outcome, REMOVED, StoredBody, TypeStats,
+    read_body, read_key, read_status,
 };
 use crate::db::Db;
 use crate::error::StoreError;
@@ -17,7 +17,7 @@ use crate::wire;
 macro_rules! columns {
     () => {
         "t.event_id, t.livemode, t.stripe_account, t.event_type, t.api_version, t.created_at, \
-         t.signed_at, t.received_at, t.object_id, t.body_len, t.duplicates, t.status, \
+         t.signed_at, t.received_at, t.object_id, t.body_len, t.body_codec, t.duplicates, t.status, \
          t.account_id, t.reason, t.attempts, t.next_attempt_at, t.processed_at, t.duration_us"
     };
 }
@@ -157,6 +157,7 @@ fn read_row(row: &Row) -> Result<EventRow, StoreError> {
         received_at: cells.instant()?,
         object: cells.opt_key(super::TABLE)?,
         body_len: wire::uncount(cells.bigint()?),
+        body_removed: cells.bigint()? == REMOVED,
         duplicates: wire::uncount(cells.bigint()?),
         outcome: Outcome {
             status: read_status(&mut cells)?,

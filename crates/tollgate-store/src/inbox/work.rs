@@ -58,13 +58,13 @@ statements! {
             AND (CAST($4 AS TEXT) IS NULL OR status = $4) \
             AND (CAST($5 AS TEXT) IS NULL OR event_type = $5) \
             AND (CAST($6 AS TEXT) IS NULL OR account_id = $6) \
-            AND (lease_until IS NULL OR lease_until <= $1)";
+            AND body_codec <> -2 AND (lease_until IS NULL OR lease_until <= $1)";
 
     REPLAY_IDS = "WITH {rows:event_id text} \
         UPDATE webhook_events SET status = 'received', attempts = 0, \
             next_attempt_at = $1, processed_at = NULL \
         WHERE event_id IN (SELECT r.event_id FROM r) \
-            AND (lease_until IS NULL OR lease_until <= $1)";
+            AND body_codec <> -2 AND (lease_until IS NULL OR lease_until <= $1)";
 }
 
 /// How long a row that cannot be read is left alone. It may be one that a newer version wrote.
@@ -153,7 +153,7 @@ fn read_claimed(row: &Row) -> Result<ClaimedEvent, StoreError> {
 }
 
 /// Makes events due again whatever their status is, with their attempts set back to 0; returns
-/// how many. Leases in force are left alone.
+/// how many. Leases in force are left alone, and so are events whose bodies were removed.
 pub async fn set_for_replay(
     db: &Db,
     filter: &EventFilter,

@@ -13,7 +13,7 @@ use tollgate_store::{facts, inbox, journal, links, schedule, usage};
 use crate::database::write;
 use crate::sample::{self, Source, account, at, head};
 
-fn billing_event(sequence: u64) -> OutboxRow {
+pub(crate) fn billing_event(sequence: u64) -> OutboxRow {
     OutboxRow {
         account: account("acme"),
         sequence,

@@ -9,7 +9,7 @@ use tollgate_store::{Db, StoreError, accounts, journal};
 use crate::database::write;
 use crate::sample::{account, at, event, head, key, outcome};
 
-async fn insert(db: &Db, events: &[NewEvent<'_>]) -> u64 {
+pub(crate) async fn insert(db: &Db, events: &[NewEvent<'_>]) -> u64 {
     write(db, async |tx| inbox::insert(tx, events).await).await.unwrap()
 }
 

@@ -26,7 +26,7 @@ fn entry(number: i64) -> JournalEntry {
 }
 
 /// Writes entries of an account; returns them in their places.
-async fn append(db: &Db, id: &str, numbers: std::ops::Range<i64>) -> Vec<JournalRow> {
+pub(crate) async fn append(db: &Db, id: &str, numbers: std::ops::Range<i64>) -> Vec<JournalRow> {
     write(db, async |tx| {
         let heads = accounts::lock(tx, &[account(id)]).await?;
         let mut head =

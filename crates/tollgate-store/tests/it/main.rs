@@ -43,6 +43,7 @@ mod life;
 mod opening;
 mod read_only;
 mod reconciliation;
+mod retention;
 mod sample;
 mod schema;
 mod thin_events;

@@ -9,7 +9,7 @@ use tollgate_store::{Db, usage};
 
 use crate::sample::{account, at};
 
-fn feature(key: &str) -> FeatureKey {
+pub(crate) fn feature(key: &str) -> FeatureKey {
     FeatureKey::parse(key).unwrap()
 }
 
@@ -18,7 +18,7 @@ fn span(start: Timestamp) -> MeterSpan {
 }
 
 /// Counts units if the total stays within a limit, as one transaction; the total, if they were.
-async fn count(
+pub(crate) async fn count(
     db: &Db,
     (account, feature): (&AccountId, &FeatureKey),
     start: Timestamp,

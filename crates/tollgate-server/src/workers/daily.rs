@@ -1,0 +1,99 @@
+//! A walk through all accounts once a day, a few at a time. Owns: where it stands. Must not know: what
+//! is done with the accounts.
+//!
+//! Where a walk stands is in the database, so a restart goes on with it and several instances do not
+//! each begin their own.
+
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::AccountId;
+use tollgate_store::{StoreError, accounts, meta};
+
+use crate::app::App;
+
+/// Hours from the beginning of one walk to that of the next.
+const EVERY_HOURS: i64 = 24;
+
+/// Where a walk stands: when it began, and the last account that was reached; `None`: all were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Standing {
+    begun: Timestamp,
+    after: Option<String>,
+}
+
+impl Standing {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, ' ');
+        let begun = Timestamp::parse(parts.next()?).ok()?;
+        match (parts.next()?, parts.next()) {
+            ("done", None) => Some(Self { begun, after: None }),
+            ("after", account) => {
+                Some(Self { begun, after: Some(account.unwrap_or_default().to_owned()) })
+            }
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        match &self.after {
+            Some(account) => format!("{} after {account}", self.begun),
+            None => format!("{} done", self.begun),
+        }
+    }
+}
+
+/// The accounts of one round.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// Those whose turn it is.
+    pub(super) accounts: Vec<AccountId>,
+    name: &'static str,
+    begun: Timestamp,
+}
+
+/// The next accounts of the walk of this name, at most so many; `None` until a walk is due.
+pub(super) async fn next(
+    app: &App,
+    name: &'static str,
+    most: u32,
+) -> Result<Option<Round>, StoreError> {
+    let (db, now) = (&app.engine.db, app.clock.now());
+    let known = meta::find(db, name).await?.and_then(|text| Standing::parse(&text));
+    let standing = match known {
+        Some(Standing { begun, after: None }) if now < begun.plus_hours(EVERY_HOURS) => {
+            return Ok(None);
+        }
+        Some(standing @ Standing { after: Some(_), .. }) => standing,
+        Some(_) | None => Standing { begun: now, after: Some(String::new()) },
+    };
+    let after = standing.after.as_deref().and_then(|id| AccountId::parse(id).ok());
+    let page = accounts::list(db, after.as_ref(), most).await?;
+    let accounts = page.into_iter().map(|row| row.account).collect();
+    Ok(Some(Round { accounts, name, begun: standing.begun }))
+}
+
+impl Round {
+    /// Says that the round is done. Returns how many accounts it had; none is the walk's end.
+    pub(super) async fn finish(self, app: &App) -> Result<usize, StoreError> {
+        let after = self.accounts.last().map(ToString::to_string);
+        let standing = Standing { begun: self.begun, after };
+        meta::save(&app.engine.db, self.name, &standing.text()).await?;
+        Ok(self.accounts.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_check_stands_is_read_back() {
+        let begun = Timestamp::parse("2026-11-28T10:00:00Z").unwrap();
+        for after in [None, Some(""), Some("acme"), Some("auth0|5f")] {
+            let standing = Standing { begun, after: after.map(str::to_owned) };
+            assert_eq!(Standing::parse(&standing.text()), Some(standing));
+        }
+        for other in ["", "today done", "2026-11-28T10:00:00Z", "2026-11-28T10:00:00Z begun"] {
+            assert_eq!(Standing::parse(other), None, "{other:?}");
+        }
+    }
+}

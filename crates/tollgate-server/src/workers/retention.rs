@@ -1,0 +1,97 @@
+//! Removing what is older than it is kept. Owns: that it happens once a day and in small steps. Must not
+//! know: how anything is removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tollgate_domain::Timestamp;
+use tollgate_store::retention::{self, Cutoffs};
+use tollgate_store::{StoreError, meta};
+
+use super::daily;
+use crate::app::App;
+use crate::metrics::ReasonLabel;
+use crate::supervisor::TaskKind;
+
+/// Accounts of one round, in one transaction.
+const ACCOUNTS_PER_ROUND: u32 = 50;
+/// Events of one round.
+const EVENTS_PER_ROUND: u32 = 200;
+/// Wait between two rounds, so that it takes nothing from those who wait for answers.
+const ROUND_EVERY: Duration = Duration::from_secs(1);
+/// Wait between looks whether something is due.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// Bodies are removed when so many hours of them have become too old.
+const BODIES_EVERY_HOURS: i64 = 1;
+/// Where the walk through the accounts stands.
+const ACCOUNTS: &str = "retention.accounts";
+/// Up to when the bodies of events are removed, in milliseconds.
+const BODIES: &str = "retention.bodies";
+
+/// Works until `stop`.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    loop {
+        app.supervisor.turn(TaskKind::Retention);
+        let pace = match tick(&app).await {
+            Ok(false) => LOOK_EVERY,
+            Ok(true) => ROUND_EVERY,
+            Err(error) => {
+                app.supervisor.trouble(TaskKind::Retention, error);
+                LOOK_EVERY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pace) => {}
+            () = app.clock.moved() => {}
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}
+
+/// One round. Returns whether there is more to do.
+pub async fn tick(app: &App) -> Result<bool, StoreError> {
+    let bodies = remove_bodies(app).await?;
+    let records = remove_records(app).await?;
+    Ok(bodies || records)
+}
+
+/// The instant before which something is too old that is kept for so many days; 0 keeps it for ever.
+fn cutoff(now: Timestamp, days: u32) -> Option<Timestamp> {
+    (days > 0).then(|| now.plus_days(-i64::from(days)))
+}
+
+async fn remove_bodies(app: &App) -> Result<bool, StoreError> {
+    let db = &app.engine.db;
+    let kept_days = app.config.retention.event_bodies_days;
+    let Some(before) = cutoff(app.clock.now(), kept_days) else { return Ok(false) };
+    let from = meta::find(db, BODIES).await?.and_then(|text| text.parse().ok());
+    let from = Timestamp::from_millis(from.unwrap_or(0));
+    if before < from.plus_hours(BODIES_EVERY_HOURS) {
+        return Ok(false);
+    }
+    let page = retention::empty_bodies(db, from, before, EVENTS_PER_ROUND).await?;
+    meta::save(db, BODIES, &page.until.millis().to_string()).await?;
+    count(app, "event_bodies", page.removed);
+    Ok(page.until < before)
+}
+
+async fn remove_records(app: &App) -> Result<bool, StoreError> {
+    let (kept, now) = (&app.config.retention, app.clock.now());
+    let cutoffs = Cutoffs {
+        journal: cutoff(now, kept.journal_days),
+        billing_events: cutoff(now, kept.billing_events_days),
+        usage: cutoff(now, kept.usage_days),
+    };
+    let round = daily::next(app, ACCOUNTS, ACCOUNTS_PER_ROUND).await?;
+    let Some(round) = round else { return Ok(false) };
+    let removed = retention::remove(&app.engine.db, &round.accounts, cutoffs).await?;
+    count(app, "journal", removed.journal);
+    count(app, "billing_events", removed.billing_events);
+    count(app, "usage", removed.usage);
+    Ok(round.finish(app).await? > 0)
+}
+
+fn count(app: &App, reason: &'static str, removed: u64) {
+    app.metrics.removed.get_or_create(&ReasonLabel { reason }).inc_by(removed);
+}
