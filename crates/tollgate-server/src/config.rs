@@ -262,6 +262,12 @@ pub struct Cidr {
 pub struct RateLimits {
     /// Routes without a key, per client address.
     pub public_per_min: Option<u32>,
+    /// The state of the engine, per client address.
+    pub health_per_min: Option<u32>,
+    /// Requests without a valid key, per client address.
+    pub unauthorized_per_min: Option<u32>,
+    /// Webhooks without a right signature, per client address.
+    pub bad_signatures_per_min: Option<u32>,
     /// Billing routes.
     pub billing_per_min: Option<u32>,
     /// Admin routes.

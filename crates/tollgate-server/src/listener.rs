@@ -29,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::deadlines::Deadlines;
+use crate::address_block::address_block;
 use crate::config::Cidr;
 use crate::episodes::Episodes;
 
@@ -244,7 +245,7 @@ async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, deadlin
     }
 }
 
-/// How many connections are open from each address.
+/// How many connections are open from each address, or each IPv6 network.
 type AddressCounts = Mutex<HashMap<IpAddr, usize>>;
 
 /// The connections that may be open.
@@ -272,6 +273,7 @@ impl Slots {
         if self.trusted_proxies.iter().any(|range| range.contains(peer)) {
             return Ok(Slot { _slot: slot, counted: None });
         }
+        let peer = address_block(peer);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(peer).or_default();
         if *count >= self.per_address_max {

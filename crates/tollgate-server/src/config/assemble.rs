@@ -315,6 +315,9 @@ fn read_http(reader: &mut Reader<'_>) -> HttpLimits {
 fn read_rate(reader: &mut Reader<'_>) -> RateLimits {
     RateLimits {
         public_per_min: reader.value("rate.public_per_min").rate(),
+        health_per_min: reader.value("rate.health_per_min").rate(),
+        unauthorized_per_min: reader.value("rate.unauthorized_per_min").rate(),
+        bad_signatures_per_min: reader.value("rate.bad_signatures_per_min").rate(),
         billing_per_min: reader.value("rate.billing_per_min").rate(),
         admin_per_min: reader.value("rate.admin_per_min").rate(),
         check_per_min: reader.value("rate.check_per_min").rate(),

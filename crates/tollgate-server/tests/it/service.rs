@@ -25,6 +25,7 @@ mod reconcile;
 mod reconcile_scope;
 mod refusals;
 mod sold;
+mod strangers;
 mod supervision;
 mod thin;
 mod wrong_key;
