@@ -42,6 +42,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 
 use crate::app::App;
+use crate::config::MetricsListen;
 use crate::listener::Admission;
 use error::ApiError;
 use limits::Class;
@@ -105,7 +106,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/docs", public(get(docs::page)))
         .route("/docs/{asset}", public(get(docs::asset)))
         .route("/", public(get(docs::home)));
-    if app.config.metrics_listen.is_none() {
+    if app.config.metrics_listen == MetricsListen::BesideApi {
         router = router.route("/metrics", metrics);
     }
     router.fallback(not_found).with_state(app)

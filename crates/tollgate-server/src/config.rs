@@ -62,8 +62,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Where the API listens.
     pub listen: SocketAddr,
-    /// Where `/metrics` listens on its own; `None`: it is served beside the API.
-    pub metrics_listen: Option<SocketAddr>,
+    /// Where `/metrics` is served.
+    pub metrics_listen: MetricsListen,
     /// Plans, features and prices, with the price map and the overriding settings applied.
     pub catalog: Catalog,
     /// The file the catalog was read from; `None` for a built-in one.
@@ -92,6 +92,29 @@ pub struct Config {
     pub workers: WorkerLimits,
     /// Logging.
     pub log: LogConfig,
+}
+
+/// Where `/metrics` is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// On a listener of its own.
+    Apart {
+        /// Where.
+        address: SocketAddr,
+        /// Whether somebody wants it there; else there is no need to have it at all.
+        chosen: bool,
+    },
+    /// Beside the API.
+    BesideApi,
+    /// Nowhere.
+    Off,
+}
+
+impl MetricsListen {
+    /// The word for [`Self::BesideApi`].
+    pub const BESIDE_API: &str = "api";
+    /// The word for [`Self::Off`].
+    pub const OFF: &str = "off";
 }
 
 /// A database address; shown without its password.

@@ -5,6 +5,8 @@ mod kind;
 
 pub use kind::{Kind, SecretKind, Setting};
 
+use super::MetricsListen;
+
 /// What every variable of ours begins with.
 pub const VARIABLE_PREFIX: &str = "TOLLGATE__";
 
@@ -121,10 +123,10 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "server.metrics_listen",
-        Kind::Address,
-        "",
+        Kind::AddressOr(&[MetricsListen::BESIDE_API, MetricsListen::OFF]),
+        "127.0.0.1:9464",
         &[],
-        "A listener of its own for `/metrics`; without it `/metrics` is served beside the API.",
+        "The listener of `/metrics`. `api` serves it beside the API, to whoever reaches that; `off` nowhere. Where the default is taken `serve` says so in its log and starts without; an address that is set is needed.",
     ),
     setting(
         "server.public_url",
