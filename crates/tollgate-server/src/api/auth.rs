@@ -51,6 +51,13 @@ impl Caller {
         self.account.as_ref()
     }
 
+    /// Whether it may know of an object of an account. A request that names an object, not an account,
+    /// is answered by this alone: for a caller that may not, there is no such object, and whether
+    /// there is cannot be told from the answer.
+    pub fn may_know_of(&self, owner: &AccountId) -> bool {
+        self.account.as_ref().is_none_or(|bound| bound == owner)
+    }
+
     /// Refuses a caller that may ask about one account only.
     pub const fn may_ask_about_all(&self) -> Result<(), ApiError> {
         match &self.account {
@@ -59,7 +66,7 @@ impl Caller {
         }
     }
 
-    /// Refuses a caller that may not ask about an account.
+    /// Refuses a caller that may not ask about an account, whether or not there is one.
     pub fn may_ask_about(&self, account: &str) -> Result<(), ApiError> {
         match &self.account {
             Some(bound) if bound.as_str() != account => Err(ApiError::AccountForbidden),

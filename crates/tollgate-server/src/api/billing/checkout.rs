@@ -200,8 +200,7 @@ pub async fn sync(
     let caller = caller(&app, Head::of(&request)).await?;
     let id =
         SessionId::parse(&id).map_err(|error| ApiError::field("sessionId", error.to_string()))?;
-    let may = |account: &tollgate_domain::ids::AccountId| caller.may_ask_about(account.as_str());
-    let synced = app.sync_session::<ApiError>(&id, may).await?;
+    let synced = app.sync_session(&id, |owner| caller.may_know_of(owner)).await?;
     answer(&SyncOut {
         session_id: id.as_str(),
         account_id: synced.account.as_str(),

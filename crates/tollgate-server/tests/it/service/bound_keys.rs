@@ -88,11 +88,18 @@ const ROUTES: [(&str, &str, Body, Reach); 19] = [
 ];
 /// Routes whose request names no account by itself, with the test that shows their binding.
 const ELSEWHERE: [(&str, &str); 2] = [
-    // The account is the session's.
+    // The account is the session's: `a_bound_key_cannot_tell_anothers_session_from_none`.
     ("post", "/api/v1/billing/checkout/{sessionId}/sync"),
     // Each check of the batch names one.
     ("post", "/api/v1/feature-check/batch"),
 ];
+
+/// What is told, without the id of the request.
+fn said(answer: &Answer) -> (u16, Value) {
+    let mut body = answer.json();
+    body["requestId"] = Value::Null;
+    (answer.status, body)
+}
 
 const SCOPES: [Scope; 3] = [Scope::Check, Scope::Billing, Scope::Admin];
 
@@ -164,7 +171,10 @@ on_both! {
                 Reach::Nobody => !sees_own && !sees_other,
                 Reach::Own => !own.text.contains("other"),
             };
-            if !as_it_should || forbidden(&unbound) {
+            // Nor can it tell an account that is there from one that is not.
+            let nobody = ask(&app, &bound, route, "nobody").await;
+            let alike = reach != Reach::Named || said(&nobody) == said(&other);
+            if !as_it_should || !alike || forbidden(&unbound) {
                 wrong.push(format!("{method} {path}: own {} {}, other {} {}, unbound {}", own.status, own.text, other.status, other.text, unbound.status));
             }
         }
