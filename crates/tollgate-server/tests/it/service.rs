@@ -28,4 +28,5 @@ mod sold;
 mod strangers;
 mod supervision;
 mod thin;
+mod unreadable;
 mod wrong_key;
