@@ -271,7 +271,7 @@ pub const SETTINGS: &[Setting] = &[
         "http.connections_per_address_max",
         (1, 1_000_000),
         "1024",
-        "Connections open at once from one address; those of `http.trusted_proxies` may have more.",
+        "Connections open at once from one address, or one IPv6 network (/64); those of `http.trusted_proxies` may have more.",
     ),
     number(
         "http.write_timeout_ms",

@@ -119,7 +119,7 @@ fn plain(kind: Kind, text: &str) -> Result<Value, Trouble> {
         Kind::Address => address(text).map(Value::Address),
         Kind::AddressOr(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
         Kind::AddressOr(words) => address(text).map(Value::Address).map_err(|trouble| Trouble {
-            mend: format!("{}; or {}", trouble.mend, words.join(" or ")),
+            mend: format!("{}; or write {}", trouble.mend, words.join(" or ")),
             ..trouble
         }),
         Kind::Choice(words) => choice(text, words),
