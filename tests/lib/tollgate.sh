@@ -69,9 +69,10 @@ tollgate_listening() {
   echo "tollgate $1 at $REPLY"
 }
 
-# tollgate_serve NAME [VARIABLE=VALUE...]: serves on a free port and waits until it is ready.
+# tollgate_serve NAME [VARIABLE=VALUE...]: serves on a free port and waits until it is ready. Nobody reads its
+# metrics, so they take no port.
 tollgate_serve() {
-  tollgate_listening "$@" serve --listen 127.0.0.1:0
+  tollgate_listening "$@" TOLLGATE__SERVER__METRICS_LISTEN=off serve --listen 127.0.0.1:0
   TOLLGATE_URL=$REPLY
 }
 

@@ -87,7 +87,8 @@ pub enum RevokeRefusal {
     Terms(#[from] TermsRefusal),
 }
 
-pub(crate) fn check_terms(
+/// Whether whoever acts is named, says why, and sets an end that is still to come.
+pub fn check_terms(
     reason: &str,
     by: &str,
     expires_at: Option<Timestamp>,

@@ -32,8 +32,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, CONNECTION, HOST, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
@@ -41,8 +42,10 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 
 use crate::app::App;
+use crate::config::MetricsListen;
 use crate::listener::Admission;
 use error::ApiError;
+use limits::Class;
 
 static RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// The request's id, in and out.
@@ -58,6 +61,10 @@ pub struct RequestId(pub String);
 pub fn router(app: Arc<App>) -> Router {
     let webhook = post(webhooks::receive).fallback(allow_post);
     let check = post(checks::check).fallback(allow_post);
+    let within =
+        |class| middleware::from_fn_with_state((Arc::clone(&app), class), limits::within_quota);
+    let public =
+        |route: MethodRouter<Arc<App>>| route.fallback(allow_get).layer(within(Class::Public));
     let v1 = Router::new()
         .route("/feature-check", check.clone())
         .route("/check", check)
@@ -66,8 +73,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/accounts/{id}/timeline", get(timeline::show).fallback(allow_get))
         .nest("/billing", billing::routes())
         .route("/checkout/session", billing::checkout_route())
-        .route("/plans", get(plans::plans).fallback(allow_get))
-        .route("/features", get(plans::features).fallback(allow_get));
+        .route("/plans", public(get(plans::plans)))
+        .route("/features", public(get(plans::features)));
+    // Load balancers ask the other two again and again, and are not to be told to wait; what those
+    // cost is bounded by themselves.
+    let health = get(health::health).fallback(allow_get).layer(within(Class::Health));
+    let metrics = get(health::metrics).fallback(allow_get).layer(within(Class::Health));
     let mut router = Router::new()
         // The origin systems' paths; the webhook has one handler under all of them.
         .route("/api/billing/webhook", webhook.clone())
@@ -90,13 +101,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/admin/reconcile/runs", get(admin::reconcile::runs).fallback(allow_get))
         .route(health::LIVE, get(health::live).fallback(allow_get))
         .route("/readyz", get(health::ready).fallback(allow_get))
-        .route("/health", get(health::health).fallback(allow_get))
-        .route("/openapi.json", get(openapi::document).fallback(allow_get))
-        .route("/docs", get(docs::page).fallback(allow_get))
-        .route("/docs/{asset}", get(docs::asset).fallback(allow_get))
-        .route("/", get(docs::home).fallback(allow_get));
-    if app.config.metrics_listen.is_none() {
-        router = router.route("/metrics", get(health::metrics).fallback(allow_get));
+        .route("/health", health)
+        .route("/openapi.json", public(get(openapi::document)))
+        .route("/docs", public(get(docs::page)))
+        .route("/docs/{asset}", public(get(docs::asset)))
+        .route("/", public(get(docs::home)));
+    if app.config.metrics_listen == MetricsListen::BesideApi {
+        router = router.route("/metrics", metrics);
     }
     router.fallback(not_found).with_state(app)
 }

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::HeaderMap;
 use tollgate_domain::catalog::FeatureKind;
 use tollgate_store::Db;
 use tollgate_stripe::{SigningSecret, StripeClient};
 
 use crate::api::auth::{Caller, KeyTable, Reach};
 use crate::api::body::BodyBudget;
+use crate::api::client_address::Head;
 use crate::api::cors::Cors;
 use crate::api::error::ApiError;
-use crate::api::limits::{Class, Limits, Quota};
+use crate::api::limits::{Class, Limits};
 use crate::billing::gate::Gates;
 use crate::billing::prices::PriceCache;
 use crate::cache::EntitlementCache;
@@ -78,7 +78,8 @@ pub struct App {
     pub requests_failed: Episodes,
     /// Open connections.
     pub connections: ConnectionCount,
-    limits: Limits,
+    /// Who has asked how often.
+    pub(crate) limits: Limits,
     features: HashMap<String, (usize, FeatureKind)>,
     stopping: AtomicBool,
 }
@@ -87,26 +88,25 @@ impl App {
     /// The caller behind a request, if it has the scope and may ask about so many accounts.
     pub async fn authenticate(
         &self,
-        headers: &HeaderMap,
+        head: Head<'_>,
         scope: Scope,
         reach: Reach,
     ) -> Result<Arc<Caller>, ApiError> {
         let now = self.clock.now();
-        let caller = self.keys.authenticate(headers, scope, &self.engine.db, now).await?;
+        // Read only where it is needed: most requests have a key that is known.
+        let client = || head.client(&self.config);
+        let strange = || self.may_not_fail(Class::Unauthorized, client());
+        let db = &self.engine.db;
+        let found = self.keys.authenticate(head.headers, scope, db, now, strange).await;
+        let caller = found.map_err(|error| {
+            let unauthorized = matches!(error, ApiError::KeyMissing | ApiError::KeyInvalid);
+            if unauthorized { self.failed(Class::Unauthorized, client(), error) } else { error }
+        })?;
         if reach == Reach::All {
             caller.may_ask_about_all()?;
         }
         self.keys.note_used(&caller.id, now);
         Ok(caller)
-    }
-
-    /// Counts a request against its quota.
-    pub fn admit(&self, class: Class, caller: &str) -> Result<Option<Quota>, ApiError> {
-        self.limits.admit(class, caller).map_err(|quota| {
-            let label = ReasonLabel { reason: quota.class };
-            self.metrics.rate_limited.get_or_create(&label).inc();
-            ApiError::RateLimited(quota)
-        })
     }
 
     /// Where a feature stands in the catalog, and its kind.

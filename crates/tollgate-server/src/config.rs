@@ -62,8 +62,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Where the API listens.
     pub listen: SocketAddr,
-    /// Where `/metrics` listens on its own; `None`: it is served beside the API.
-    pub metrics_listen: Option<SocketAddr>,
+    /// Where `/metrics` is served.
+    pub metrics_listen: MetricsListen,
     /// Plans, features and prices, with the price map and the overriding settings applied.
     pub catalog: Catalog,
     /// The file the catalog was read from; `None` for a built-in one.
@@ -94,6 +94,29 @@ pub struct Config {
     pub workers: WorkerLimits,
     /// Logging.
     pub log: LogConfig,
+}
+
+/// Where `/metrics` is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// On a listener of its own.
+    Apart {
+        /// Where.
+        address: SocketAddr,
+        /// Whether somebody wants it there; else there is no need to have it at all.
+        chosen: bool,
+    },
+    /// Beside the API.
+    BesideApi,
+    /// Nowhere.
+    Off,
+}
+
+impl MetricsListen {
+    /// The word for [`Self::BesideApi`].
+    pub const BESIDE_API: &str = "api";
+    /// The word for [`Self::Off`].
+    pub const OFF: &str = "off";
 }
 
 /// A database address; shown without its password.
@@ -264,6 +287,12 @@ pub struct Cidr {
 pub struct RateLimits {
     /// Routes without a key, per client address.
     pub public_per_min: Option<u32>,
+    /// The state of the engine, per client address.
+    pub health_per_min: Option<u32>,
+    /// Requests without a valid key, per client address.
+    pub unauthorized_per_min: Option<u32>,
+    /// Webhooks without a right signature, per client address.
+    pub bad_signatures_per_min: Option<u32>,
     /// Billing routes.
     pub billing_per_min: Option<u32>,
     /// Admin routes.

@@ -31,6 +31,7 @@ use tollgate_store::{Db, StoreError, Tx, inbox};
 
 use batch::NotDone;
 
+pub use dead::DiscardError;
 pub use delivery::{Content, Delivery, Reply, ReplyStatus};
 pub use reach::touch;
 

@@ -1,6 +1,7 @@
 //! Tollgate talks here: HTTP, workers, configuration, command line.
 
 pub mod acts;
+pub mod address_block;
 pub mod api;
 pub mod app;
 pub mod apply;

@@ -29,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::deadlines::Deadlines;
+use crate::address_block::address_block;
 use crate::config::Cidr;
 use crate::episodes::Episodes;
 
@@ -50,7 +51,7 @@ const REFUSED_TIME: Duration = Duration::from_secs(2);
 pub struct ListenerLimits {
     /// Most connections at once.
     pub connections_max: usize,
-    /// Most connections at once from one address.
+    /// Most connections at once from one address, or one IPv6 network.
     pub connections_per_address_max: usize,
     /// Addresses that may have more: those of proxies, where many clients meet.
     pub trusted_proxies: Vec<Cidr>,
@@ -244,7 +245,7 @@ async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, deadlin
     }
 }
 
-/// How many connections are open from each address.
+/// How many connections are open from each address, or each IPv6 network.
 type AddressCounts = Mutex<HashMap<IpAddr, usize>>;
 
 /// The connections that may be open.
@@ -272,6 +273,7 @@ impl Slots {
         if self.trusted_proxies.iter().any(|range| range.contains(peer)) {
             return Ok(Slot { _slot: slot, counted: None });
         }
+        let peer = address_block(peer);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(peer).or_default();
         if *count >= self.per_address_max {
@@ -393,5 +395,35 @@ impl<F: Future + Unpin> Future for Answering<F> {
             self.busy.store(false, Ordering::Relaxed);
         }
         output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_has_the_connections_of_one_address() {
+        let slots = Slots {
+            all: Arc::new(Semaphore::new(10)),
+            by_address: Arc::default(),
+            per_address_max: 1,
+            trusted_proxies: Vec::new(),
+        };
+        let take = |peer: &str| slots.take(peer.parse().unwrap());
+        let first = take("2001:db8:0:1::1").ok();
+        assert!(first.is_some());
+        assert_eq!(take("2001:db8:0:1::2").err(), Some(Admission::AddressFull));
+        assert!(take("2001:db8:0:2::1").is_ok(), "another network");
+        let v4 = take("192.0.2.1").ok();
+        assert!(v4.is_some() && take("192.0.2.2").is_ok());
+        assert_eq!(take("::ffff:192.0.2.1").err(), Some(Admission::AddressFull));
+        drop(first);
+        assert!(take("2001:db8:0:1::2").is_ok(), "it was given back");
+        assert_eq!(
+            slots.by_address.lock().unwrap().len(),
+            1,
+            "nothing is left of those that ended"
+        );
     }
 }

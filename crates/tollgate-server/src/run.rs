@@ -14,7 +14,7 @@ use tollgate_store::{Db, DbOptions, Durability, StoreError, migrations};
 use crate::api::{self, Front};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, MetricsListen};
 use crate::intake::squeeze;
 use crate::listener::{self, ListenerLimits, ListenerStop};
 use crate::sockets::{Refused, Sockets};
@@ -75,10 +75,12 @@ pub enum StartError {
     #[error(transparent)]
     Mode(#[from] ModeError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}")]
+    #[error("cannot listen on {address} ({setting}): {cause}")]
     Listen {
         /// The address asked for.
         address: SocketAddr,
+        /// The setting that asks for it.
+        setting: &'static str,
         /// Why not.
         cause: std::io::Error,
     },
@@ -172,6 +174,7 @@ pub async fn start_with(
             address = Some(found);
             api::router(Arc::clone(&app))
         } else {
+            tracing::info!(address = %found, "metrics are served");
             metrics_address = Some(found);
             api::metrics_router(Arc::clone(&app))
         };
@@ -318,12 +321,41 @@ fn open_sockets(
     sockets: &Sockets,
     config: &Config,
 ) -> Result<Vec<(TaskKind, SocketAddr, TcpListener)>, StartError> {
-    let mut wanted = vec![(TaskKind::Api, config.listen)];
-    wanted.extend(config.metrics_listen.map(|address| (TaskKind::Metrics, address)));
-    let refused = |Refused { address, cause }| StartError::Listen { address, cause };
-    let opened = sockets.open(&wanted).map_err(refused)?;
-    let opened = wanted.into_iter().zip(opened).map(|((kind, address), socket)| {
-        let found = socket.local_addr().map_err(|cause| Refused { address, cause });
+    let api = (TaskKind::Api, config.listen);
+    let MetricsListen::Apart { address, chosen } = config.metrics_listen else {
+        return open_all(sockets, &[api]);
+    };
+    let opened = open_all(sockets, &[api, (TaskKind::Metrics, address)]);
+    match opened {
+        // Nobody asked for it there: two servers on one machine are no reason to refuse the second.
+        Err(StartError::Listen { setting: METRICS_SETTING, cause, .. }) if !chosen => {
+            tracing::error!(
+                %address,
+                %cause,
+                "/metrics is not served: its default address cannot be listened on. Set \
+                 server.metrics_listen to a free one, to api or to off"
+            );
+            open_all(sockets, &[api])
+        }
+        opened => opened,
+    }
+}
+
+/// What says where `/metrics` is served.
+const METRICS_SETTING: &str = "server.metrics_listen";
+
+fn open_all(
+    sockets: &Sockets,
+    wanted: &[(TaskKind, SocketAddr)],
+) -> Result<Vec<(TaskKind, SocketAddr, TcpListener)>, StartError> {
+    let refused = |Refused { kind, address, cause }| {
+        let setting =
+            if kind == TaskKind::Metrics { METRICS_SETTING } else { "server.listen or --listen" };
+        StartError::Listen { address, setting, cause }
+    };
+    let opened = sockets.open(wanted).map_err(refused)?;
+    let opened = wanted.iter().zip(opened).map(|(&(kind, address), socket)| {
+        let found = socket.local_addr().map_err(|cause| Refused { kind, address, cause });
         found.map(|found| (kind, found, socket)).map_err(refused)
     });
     opened.collect()

@@ -38,6 +38,8 @@ struct Kept {
 /// A socket that cannot be opened.
 #[derive(Debug)]
 pub struct Refused {
+    /// What for.
+    pub kind: TaskKind,
     /// What was asked for.
     pub address: SocketAddr,
     /// Why not.
@@ -65,7 +67,7 @@ impl Sockets {
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut keep, mut opened) = (Vec::new(), Vec::new());
         for &(kind, wanted) in wanted {
-            let refused = |cause| Refused { address: wanted, cause };
+            let refused = |cause| Refused { kind, address: wanted, cause };
             let known = kept.iter().find(|kept| (kept.kind, kept.wanted) == (kind, wanted));
             let given = self.0.inherited.get(usize::from(kind == TaskKind::Metrics));
             let socket = match given.or(known.map(|known| &known.socket)) {
@@ -128,7 +130,8 @@ mod tests {
         let taken = taken.local_addr().map(|address| (taken, address)).unwrap();
         let free = std::net::TcpListener::bind(any()).unwrap().local_addr().unwrap();
         let refused = sockets.open(&[(API, free), (METRICS, taken.1)]).unwrap_err();
-        assert_eq!((refused.address, refused.cause.kind()), (taken.1, io::ErrorKind::AddrInUse));
+        assert_eq!((refused.kind, refused.address), (METRICS, taken.1));
+        assert_eq!(refused.cause.kind(), io::ErrorKind::AddrInUse);
         std::net::TcpStream::connect(free).expect_err("nothing listens where nothing is served");
         assert_eq!(open(&sockets, &[(API, any())]), first);
     }

@@ -23,7 +23,7 @@ pub use wake::{
     FOREIGN, email_key, look_back, look_back_at_all, run_wakes, set_aside, sold, wake, wake_for,
     wake_for_emails, wake_sessions,
 };
-pub use work::{claim, set_for_replay, set_ids_for_replay};
+pub use work::{claim, discard, set_for_replay, set_ids_for_replay};
 
 const TABLE: &str = "webhook_events";
 

@@ -27,7 +27,7 @@ pub enum Parsed<'a> {
     Event(Envelope<'a>),
     /// A thin event (`v2.core.event`): it names an object instead of carrying it.
     Thin(ThinEvent<'a>),
-    /// Neither. Sending it again cannot help, so it is stored and ignored.
+    /// Neither. Sending it again cannot help, so it is stored as a dead letter.
     NotAnEvent {
         /// A stable label, free of anything the sender wrote.
         why: &'static str,

@@ -167,7 +167,8 @@ impl FindingCode {
             Self::ThinWithoutKey => "Set STRIPE_SECRET_KEY, or send snapshot events.",
             Self::BillingV2 => "Sell through subscriptions.",
             Self::EventDead => {
-                "`tollgate events show ID` says why; mend that and run `tollgate events replay ID`."
+                "`tollgate events show ID` says why; mend that and run `tollgate events replay ID`, or let \
+                 go of it: `tollgate events discard ID --reason TEXT`."
             }
             Self::JournalBroken => {
                 "Someone changed rows of the database: compare with a backup, and change credentials."

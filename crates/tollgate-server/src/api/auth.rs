@@ -17,6 +17,9 @@ use crate::scope::Scope;
 
 /// Most look-ups of unknown keys a second; beyond it an unknown key is refused at once.
 const UNKNOWN_LOOKUPS_PER_SECOND: u32 = 20;
+/// Most of them for addresses that have sent too many keys that are none, all together. One reads
+/// every key there is, so it finds a new one among any number of guesses.
+const STRANGE_LOOKUPS_PER_SECOND: u32 = 1;
 
 /// A live key.
 #[derive(Debug, Clone)]
@@ -48,6 +51,13 @@ impl Caller {
         self.account.as_ref()
     }
 
+    /// Whether it may know of an object of an account. A request that names an object, not an account,
+    /// is answered by this alone: for a caller that may not, there is no such object, and whether
+    /// there is cannot be told from the answer.
+    pub fn may_know_of(&self, owner: &AccountId) -> bool {
+        self.account.as_ref().is_none_or(|bound| bound == owner)
+    }
+
     /// Refuses a caller that may ask about one account only.
     pub const fn may_ask_about_all(&self) -> Result<(), ApiError> {
         match &self.account {
@@ -56,7 +66,7 @@ impl Caller {
         }
     }
 
-    /// Refuses a caller that may not ask about an account.
+    /// Refuses a caller that may not ask about an account, whether or not there is one.
     pub fn may_ask_about(&self, account: &str) -> Result<(), ApiError> {
         match &self.account {
             Some(bound) if bound.as_str() != account => Err(ApiError::AccountForbidden),
@@ -70,9 +80,17 @@ impl Caller {
 pub struct KeyTable {
     live: ArcSwap<HashMap<String, std::sync::Arc<Caller>>>,
     used: Mutex<BTreeMap<String, Timestamp>>,
-    lookups: Mutex<(i64, u32)>,
+    lookups: Mutex<Lookups>,
     /// Keys that could not be read the last time.
     unreadable: AtomicUsize,
+}
+
+/// Look-ups of unknown keys within a second.
+#[derive(Debug, Default)]
+struct Lookups {
+    second: i64,
+    usual: u32,
+    strange: u32,
 }
 
 impl KeyTable {
@@ -91,13 +109,15 @@ impl KeyTable {
         Ok(())
     }
 
-    /// The caller behind a request, with the scope a route needs.
+    /// The caller behind a request, with the scope a route needs. `strange` says of a sender whose
+    /// key is not known whether it has sent too many such already.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,
         scope: Scope,
         db: &Db,
         now: Timestamp,
+        strange: impl FnOnce() -> bool,
     ) -> Result<std::sync::Arc<Caller>, ApiError> {
         let text = sent_key(headers).ok_or(ApiError::KeyMissing)?;
         let parsed = keys::parse(text).ok_or(ApiError::KeyInvalid)?;
@@ -105,7 +125,11 @@ impl KeyTable {
         let caller = match found {
             Some(caller) => caller,
             // Made a moment ago, perhaps by the command line beside us.
-            None => self.look_up(parsed.id, db, now).await?.ok_or(ApiError::KeyInvalid)?,
+            None if self.may_look_up(now, strange()) => {
+                self.reload(db, now).await?;
+                self.live.load().get(parsed.id).cloned().ok_or(ApiError::KeyInvalid)?
+            }
+            None => return Err(ApiError::KeyInvalid),
         };
         if !caller.secret_hash.verify(&parsed.secret_hash) {
             return Err(ApiError::KeyInvalid);
@@ -119,26 +143,19 @@ impl KeyTable {
         Ok(caller)
     }
 
-    async fn look_up(
-        &self,
-        id: &str,
-        db: &Db,
-        now: Timestamp,
-    ) -> Result<Option<std::sync::Arc<Caller>>, ApiError> {
-        if !self.may_look_up(now) {
-            return Ok(None);
+    fn may_look_up(&self, now: Timestamp, strange: bool) -> bool {
+        let Ok(mut lookups) = self.lookups.lock() else { return false };
+        let second = now.unix_seconds();
+        if lookups.second != second {
+            *lookups = Lookups { second, ..Lookups::default() };
         }
-        self.reload(db, now).await?;
-        Ok(self.live.load().get(id).cloned())
-    }
-
-    fn may_look_up(&self, now: Timestamp) -> bool {
-        let Ok(mut window) = self.lookups.lock() else { return false };
-        if window.0 != now.unix_seconds() {
-            *window = (now.unix_seconds(), 0);
-        }
-        window.1 = window.1.saturating_add(1);
-        window.1 <= UNKNOWN_LOOKUPS_PER_SECOND
+        let (used, max) = if strange {
+            (&mut lookups.strange, STRANGE_LOOKUPS_PER_SECOND)
+        } else {
+            (&mut lookups.usual, UNKNOWN_LOOKUPS_PER_SECOND)
+        };
+        *used = used.saturating_add(1);
+        *used <= max
     }
 
     /// Notes that a key was used; written by [`Self::flush_used`].

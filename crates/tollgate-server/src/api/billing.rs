@@ -14,12 +14,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use http::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_domain::ids::AccountId;
 
 use super::auth::{Caller, Reach};
+use super::client_address::Head;
 use super::error::ApiError;
 use super::limits::Class;
 use super::{allow_get, allow_post, body, reply};
@@ -49,8 +49,8 @@ pub fn checkout_route() -> MethodRouter<Arc<App>> {
 }
 
 /// The caller of a billing route. There is none while billing is switched off.
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
-    let caller = app.authenticate(headers, Scope::Billing, Reach::Named).await?;
+async fn caller(app: &App, head: Head<'_>) -> Result<Arc<Caller>, ApiError> {
+    let caller = app.authenticate(head, Scope::Billing, Reach::Named).await?;
     app.admit(Class::Billing, &caller.id)?;
     if !app.config.billing_enabled {
         return Err(BillingError::Disabled.into());

@@ -16,6 +16,7 @@ use tollgate_domain::{Catalog, Timestamp};
 
 use super::auth::{Caller, Reach};
 use super::body;
+use super::client_address::Head;
 use super::error::{ApiError, FieldError};
 use super::explain::{Source, Trace};
 use super::limits::Class;
@@ -183,10 +184,9 @@ fn in_batch(place: usize, error: ApiError) -> ApiError {
 }
 
 async fn admit(app: &App, request: Request<Body>) -> Result<(Arc<Caller>, Bytes), ApiError> {
-    let (parts, body) = request.into_parts();
-    let caller = app.authenticate(&parts.headers, Scope::Check, Reach::Named).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::Check, Reach::Named).await?;
     app.admit(Class::Check, &caller.id)?;
-    let body = body::read(body, app.config.http.body_bytes_max, &app.bodies).await?;
+    let body = body::read(request.into_body(), app.config.http.body_bytes_max, &app.bodies).await?;
     Ok((caller, body))
 }
 

@@ -8,24 +8,40 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
-use http::HeaderMap;
-use http::request::Parts;
+use http::{Extensions, HeaderMap, Request};
 
 use crate::config::{Config, ForwardedHeader};
 
-/// The client's address: the peer's, or what trusted proxies say of it. Where a proxy names nobody,
-/// it is that proxy's.
-pub fn client_address(parts: &Parts, config: &Config) -> IpAddr {
-    let peer = parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip().to_canonical());
-    let http = &config.http;
-    let trusted = |address: IpAddr| http.trusted_proxies.iter().any(|net| net.contains(address));
-    if !trusted(peer) {
-        return peer;
+/// What a request says before its body: all there is to tell who sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'r> {
+    /// What the client and proxies say.
+    pub headers: &'r HeaderMap,
+    /// Holds the peer of the connection.
+    extensions: &'r Extensions,
+}
+
+impl<'r> Head<'r> {
+    /// That of a request.
+    pub fn of<B>(request: &'r Request<B>) -> Self {
+        Self { headers: request.headers(), extensions: request.extensions() }
     }
-    behind(peer, &hops(&parts.headers, http.forwarded_header), trusted)
+
+    /// The client's address: the peer's, or what trusted proxies say of it. Where a proxy names
+    /// nobody, it is that proxy's.
+    pub fn client(self, config: &Config) -> IpAddr {
+        let peer = self
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip().to_canonical());
+        let http = &config.http;
+        let trusted =
+            |address: IpAddr| http.trusted_proxies.iter().any(|net| net.contains(address));
+        if !trusted(peer) {
+            return peer;
+        }
+        behind(peer, &hops(self.headers, http.forwarded_header), trusted)
+    }
 }
 
 /// Goes back from the peer, as long as whoever speaks is trusted.

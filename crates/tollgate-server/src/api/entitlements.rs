@@ -14,6 +14,7 @@ use tollgate_domain::entitlement::Resolution;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Timestamp};
 
+use super::client_address::Head;
 use super::error::ApiError;
 use super::explain::{Source, Trace};
 use super::limits::Class;
@@ -68,7 +69,7 @@ pub struct EntitlementsOut<'a> {
 
 /// `GET /api/v1/entitlements`
 pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Check, Reach::Named).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::Check, Reach::Named).await?;
     app.admit(Class::Check, &caller.id)?;
     let asked = asked(request.uri().query())?;
     caller.may_ask_about(asked.account.as_str())?;

@@ -8,7 +8,7 @@ use tollgate_stripe::client::{KeyMismatch, KeyMode};
 
 use super::billing::existing::{ActionOut, ExistingOut, actions};
 use super::billing::refusal::BillingRefusal;
-use super::limits::Quota;
+use super::limits::{Class, Quota};
 use crate::engine::ReadError;
 
 /// Where the documentation of the codes is read, on this very server.
@@ -213,9 +213,7 @@ impl ApiError {
             Self::NotFound => "There is nothing at this path; see /openapi.json.".to_owned(),
             Self::MethodNotAllowed(allowed) => format!("This path takes {allowed}."),
             Self::BodyTooLarge(max) => format!("The body may have at most {max} bytes."),
-            Self::RateLimited(quota) => {
-                format!("{} requests a minute are allowed; try again in {} s.", quota.per_minute, quota.seconds)
-            }
+            Self::RateLimited(quota) => quota.detail(),
             Self::RevisionNotReached => {
                 "The account has not reached minRevision within 2 s; try again.".to_owned()
             }
@@ -305,7 +303,7 @@ impl ApiError {
             Self::NotFound,
             Self::MethodNotAllowed("GET"),
             Self::BodyTooLarge(0),
-            Self::RateLimited(Quota { class: "public", per_minute: 0, left: 0, seconds: 0 }),
+            Self::RateLimited(Quota { class: Class::Public, per_minute: 0, left: 0, seconds: 0 }),
             Self::RevisionNotReached,
             Self::WebhookNotConfigured,
             Self::StripeNotConfigured,

@@ -184,6 +184,7 @@ mod routes {
             (status = 200, body = webhooks::WebhookOut<'static>),
             (status = 400, body = error::Problem, description = "`invalid_signature`"),
             (status = 413, body = error::Problem, description = "`body_too_large`"),
+            (status = 429, body = error::Problem, description = "`rate_limited`: too many without a right signature"),
             (status = 503, body = error::Problem, description = "`not_committed`, `webhook_not_configured`"),
             (status = 415, body = error::Problem, description = "`unsupported_encoding`"),
         )
@@ -343,7 +344,11 @@ mod routes {
 
     #[utoipa::path(
         get, path = "/health", tag = "health", summary = "How every component stands",
-        responses((status = 200, body = health::Health), (status = 503, body = health::Health))
+        responses(
+            (status = 200, body = health::Health),
+            (status = 429, body = error::Problem, description = "`rate_limited`"),
+            (status = 503, body = health::Health),
+        )
     )]
     fn health() {}
 }

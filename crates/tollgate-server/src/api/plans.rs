@@ -6,16 +6,13 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::request::Parts;
 use serde::Serialize;
 use tollgate_domain::Catalog;
 use tollgate_domain::catalog::{
     Allowance, Feature, FeatureKind, Interval, MeterPeriod, PerUnit, Plan,
 };
 
-use super::client_address::client_address;
 use super::error::ApiError;
-use super::limits::Class;
 use super::query::Query;
 use super::reply;
 use crate::app::App;
@@ -122,25 +119,19 @@ pub struct FeatureOut<'a> {
 pub async fn plans(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let catalog = &app.config.catalog;
     let data = catalog.plans.iter().map(|plan| plan_out(catalog, plan)).collect();
-    public(&app, &request.into_parts().0, &PlansOut { catalog_version: &catalog.version, data })
+    public(&request, &PlansOut { catalog_version: &catalog.version, data })
 }
 
 /// `GET /api/v1/features`
 pub async fn features(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let catalog = &app.config.catalog;
     let data = catalog.features.values().map(|feature| feature_out(catalog, feature)).collect();
-    public(&app, &request.into_parts().0, &FeaturesOut { catalog_version: &catalog.version, data })
+    public(&request, &FeaturesOut { catalog_version: &catalog.version, data })
 }
 
-fn public<T: Serialize>(app: &App, parts: &Parts, out: &T) -> Result<Response, ApiError> {
-    let caller = client_address(parts, &app.config).to_string();
-    let admitted = app.admit(Class::Public, &caller)?;
-    Query::parse(parts.uri.query()).finish()?;
-    let mut response = reply::of(out)?;
-    if let Some(admitted) = admitted {
-        admitted.mark(response.headers_mut());
-    }
-    Ok(response)
+fn public<T: Serialize>(request: &Request, out: &T) -> Result<Response, ApiError> {
+    Query::parse(request.uri().query()).finish()?;
+    reply::of(out)
 }
 
 /// A plan as it is shown.

@@ -10,6 +10,7 @@ use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Timestamp};
 
+use super::client_address::Head;
 use super::error::ApiError;
 use super::explain::Source;
 use super::limits::Class;
@@ -68,7 +69,7 @@ pub async fn show(
     PathParameter(id): PathParameter,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Check, Reach::Named).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::Check, Reach::Named).await?;
     app.admit(Class::Check, &caller.id)?;
     let account =
         AccountId::parse(&id).map_err(|error| ApiError::field("id", error.to_string()))?;

@@ -1,6 +1,7 @@
 //! `POST /api/v1/billing/webhook`. Owns: what Stripe sends and what it is answered. Must not know:
 //! what an event does. Nothing is written before the signature holds.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use tokio::time::Instant;
 use tollgate_domain::Timestamp;
 use tollgate_stripe::SignatureError;
 
+use super::client_address::Head;
 use super::error::ApiError;
+use super::limits::Class;
 use super::{body, reply};
 use crate::app::App;
 use crate::intake::{Delivery, NotCommitted, Reply, read, squeeze};
@@ -47,9 +50,10 @@ pub struct WebhookOut<'a> {
 pub async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
     let begun = Instant::now();
     let now = app.clock.now();
+    let client = Head::of(&request).client(&app.config);
     let response = match take(&app, request, begun, now).await {
         Ok(response) => response,
-        Err(refusal) => refusal.note(&app).into_response(),
+        Err(refusal) => refusal.note(&app, client).into_response(),
     };
     app.metrics.webhook_ack.observe(begun.elapsed().as_secs_f64());
     response
@@ -88,10 +92,15 @@ impl From<NotCommitted> for Refusal {
 }
 
 impl Refusal {
-    fn note(self, app: &App) -> ApiError {
+    /// Counts it, and gives what the sender is told. Looked at after the signature, never before: a
+    /// rightly signed event is taken whatever else came from its address.
+    fn note(self, app: &App, client: IpAddr) -> ApiError {
         let label = ReasonLabel { reason: self.reason };
         app.metrics.webhooks_refused.get_or_create(&label).inc();
         app.webhooks_refused.note(self.reason, self.error.row().2);
+        if self.error == ApiError::InvalidSignature {
+            return app.failed(Class::BadSignature, client, self.error);
+        }
         self.error
     }
 }

@@ -17,6 +17,7 @@ use super::figures::CpuUsed;
 use super::place::Place;
 use super::process::{self, Memory};
 use super::{Bench, CATALOG, load};
+use crate::config::MetricsListen;
 
 /// Longest time a server may take to be ready.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -144,6 +145,8 @@ fn command(bench: &Bench<'_>, folder: &Path, database: &str) -> anyhow::Result<C
         .env_clear()
         .env("DATABASE_URL", database)
         .env("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET)
+        // What is measured goes to one address.
+        .env("TOLLGATE__SERVER__METRICS_LISTEN", MetricsListen::BESIDE_API)
         .env("STRIPE_PRODUCT_PRICE_MAP", serde_json::to_string(&prices)?);
     Ok(command)
 }

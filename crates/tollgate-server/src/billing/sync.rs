@@ -27,32 +27,28 @@ pub struct Synced {
 }
 
 impl App {
-    /// Reads a session of ours from Stripe and applies it. `may` says whether the caller may know
-    /// of the account it belongs to.
-    pub async fn sync_session<E: From<BillingError>>(
+    /// Reads a session of ours from Stripe and applies it. Where the caller may not know of the
+    /// account it belongs to, it is as if Stripe had none: the same answer, after the same request.
+    pub async fn sync_session(
         &self,
         id: &SessionId,
-        may: impl FnOnce(&AccountId) -> Result<(), E>,
-    ) -> Result<Synced, E> {
+        may_know_of: impl FnOnce(&AccountId) -> bool,
+    ) -> Result<Synced, BillingError> {
         let stripe = self.billing()?;
-        let ours = connected::client_for(self, stripe, id.as_str()).await;
-        let Some(stripe) = &ours.map_err(BillingError::from)? else {
-            return Err(BillingError::NoSession.into());
-        };
+        let ours = connected::client_for(self, stripe, id.as_str()).await?;
+        let Some(stripe) = &ours else { return Err(BillingError::NoSession) };
         if session_mode(id).is_some_and(|mode| mode != stripe.mode()) {
-            return Err(BillingError::WrongKeyMode.into());
+            return Err(BillingError::WrongKeyMode);
         }
         let (session, fetched) = match stripe.session(id).await {
             Err(error) if error.is_missing() && !error.is_wrong_mode() => {
-                return Err(BillingError::NoSession.into());
+                return Err(BillingError::NoSession);
             }
-            read => read.map_err(BillingError::from)?,
+            read => read?,
         };
-        let Some(account) = session.account.clone() else {
-            return Err(BillingError::NoSession.into());
-        };
-        may(&account)?;
-        Ok(self.apply_read(stripe, account, &session, &fetched).await?)
+        let owner = session.account.clone().filter(may_know_of);
+        let Some(account) = owner else { return Err(BillingError::NoSession) };
+        self.apply_read(stripe, account, &session, &fetched).await
     }
 
     async fn apply_read(

@@ -26,7 +26,9 @@ use super::serve::{Signals, until_stopped};
 use crate::api::webhooks;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{self, Config, DatabaseUrl, Loaded, LogFormat, Origin, Secret, WebhookSecret};
+use crate::config::{
+    self, Config, DatabaseUrl, Loaded, LogFormat, MetricsListen, Origin, Secret, WebhookSecret,
+};
 use crate::keys::{KeyEnvironment, SecretHash, random_bytes};
 use crate::run::{self, Background, Leave, RunOptions, RunningApp, StartError};
 use crate::scope::Scope;
@@ -225,7 +227,7 @@ fn dev_config(loaded: Loaded, port: u16) -> anyhow::Result<Config> {
     let mut config = loaded.config;
     config.database_url = DatabaseUrl::new(DATABASE_URL.to_owned());
     config.listen = ([127, 0, 0, 1], port).into();
-    config.metrics_listen = None;
+    config.metrics_listen = MetricsListen::BesideApi;
     config.catalog = with_sandbox_prices(config.catalog)?;
     config.catalog_overlay.sandbox_prices = true;
     if level {

@@ -1,6 +1,8 @@
 //! `tollgate events`. Owns: looking into the inbox and replaying from the command line. Must not
 //! know: what an event does.
 
+mod discard;
+
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
@@ -87,6 +89,8 @@ pub(super) enum EventsCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Let go of events that were given up and that nothing can be made of
+    Discard(discard::DiscardArgs),
 }
 
 /// Which events.
@@ -134,6 +138,15 @@ impl FilterArgs {
         })
     }
 
+    /// Refuses ids beside a filter, and neither of the two.
+    fn instead_of(&self, ids: &[EventId]) -> Result<(), Usage> {
+        if ids.is_empty() != self.is_empty() {
+            return Ok(());
+        }
+        let what = "name events by id, or give a filter such as --status failed; not both";
+        Err(Usage(what.to_owned()))
+    }
+
     const fn is_empty(&self) -> bool {
         self.status.is_none()
             && self.event_type.is_none()
@@ -156,6 +169,7 @@ pub(super) fn run(context: &Context, command: EventsCommand) -> Outcome {
             EventsCommand::Replay { ids, filter, dry_run } => {
                 replay(context, &asking, &ids, &filter, dry_run).await
             }
+            EventsCommand::Discard(args) => discard::run(context, &asking, &args).await,
         }
     })?
 }
@@ -412,10 +426,7 @@ async fn replay(
     filter: &FilterArgs,
     dry_run: bool,
 ) -> Outcome {
-    if ids.is_empty() == filter.is_empty() {
-        let what = "name events by id, or give a filter such as --status failed; not both";
-        return Err(Usage(what.to_owned()).into());
-    }
+    filter.instead_of(ids)?;
     let filter = filter.filter(asking.now)?;
     let chosen = chosen(asking, ids, &filter).await?;
     if dry_run {

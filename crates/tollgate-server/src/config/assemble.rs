@@ -1,6 +1,8 @@
 //! The configuration put together. Owns: which settings make which part of [`Config`], and what must
 //! hold between settings. Must not know: files, variables, flags.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use tollgate_domain::Catalog;
 use tollgate_domain::buying::{RedirectRule, RedirectRules};
 use tollgate_domain::catalog::PRICE_ID_PREFIX;
@@ -18,16 +20,16 @@ use super::settings::{self, SETTINGS};
 use super::value::Value;
 use super::{
     CacheLimits, Config, DatabaseUrl, ForwardedHeader, HttpLimits, IntakeLimits, Livemode,
-    LogConfig, LogFormat, RateLimits, RetentionConfig, Secret, StripeConfig, WebhookSecret,
-    WorkerLimits, secret,
+    LogConfig, LogFormat, MetricsListen, RateLimits, RetentionConfig, Secret, StripeConfig,
+    WebhookSecret, WorkerLimits, secret,
 };
 
 /// Every value read, before the catalog is known and the values are checked against each other.
 pub(super) struct Values {
     database_url: String,
     database: DatabaseConfig,
-    listen: Option<std::net::SocketAddr>,
-    metrics_listen: Option<std::net::SocketAddr>,
+    listen: Option<SocketAddr>,
+    metrics_listen: MetricsListen,
     catalog_source: (String, Origin),
     overlay: CatalogOverlay,
     upgrade_url_origin: Origin,
@@ -59,7 +61,7 @@ impl Values {
             database_url: text(reader.value("database.url")),
             database: read_database(reader),
             listen: reader.value("server.listen").address(),
-            metrics_listen: reader.value("server.metrics_listen").address(),
+            metrics_listen: read_metrics_listen(reader),
             catalog_source: (text(reader.value("catalog.source")), reader.origin("catalog.source")),
             overlay: read_overlay(reader),
             upgrade_url_origin: reader.origin("catalog.upgrade_url"),
@@ -240,7 +242,7 @@ impl Values {
     pub(super) fn into_config(self, catalog: Catalog) -> Config {
         let mode = self.mode.or_else(|| self.key_mode());
         let api_base = self.api_base().unwrap_or_else(|_| ApiBase::stripe());
-        let unspecified = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
+        let unspecified = SocketAddr::from(([127, 0, 0, 1], 8080));
         Config {
             database_url: DatabaseUrl::new(self.database_url),
             database: self.database,
@@ -321,9 +323,30 @@ fn read_http(reader: &mut Reader<'_>) -> HttpLimits {
     }
 }
 
+/// The default of `server.metrics_listen`.
+const METRICS_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+
+fn read_metrics_listen(reader: &mut Reader<'_>) -> MetricsListen {
+    const KEY: &str = "server.metrics_listen";
+    let chosen = reader.origin(KEY) != Origin::Default;
+    let value = reader.value(KEY);
+    if let Value::Text(word) = &value {
+        let beside = word == MetricsListen::BESIDE_API;
+        return if beside { MetricsListen::BesideApi } else { MetricsListen::Off };
+    }
+    match value.address() {
+        Some(address) => MetricsListen::Apart { address, chosen },
+        // Blank in a file is as if it were not there.
+        None => MetricsListen::Apart { address: METRICS_ADDRESS, chosen: false },
+    }
+}
+
 fn read_rate(reader: &mut Reader<'_>) -> RateLimits {
     RateLimits {
         public_per_min: reader.value("rate.public_per_min").rate(),
+        health_per_min: reader.value("rate.health_per_min").rate(),
+        unauthorized_per_min: reader.value("rate.unauthorized_per_min").rate(),
+        bad_signatures_per_min: reader.value("rate.bad_signatures_per_min").rate(),
         billing_per_min: reader.value("rate.billing_per_min").rate(),
         admin_per_min: reader.value("rate.admin_per_min").rate(),
         check_per_min: reader.value("rate.check_per_min").rate(),

@@ -64,15 +64,20 @@ fn write_setting(page: &mut String, setting: &Setting) {
     let _ = writeln!(page, "- Variables: {}", variables.join(", "));
 }
 
+fn either(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")
+}
+
 fn kind(kind: Kind) -> String {
     match kind {
         Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
         Kind::Rate => "a whole number from 1, or `none`".to_owned(),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Address => "an IP address with a port".to_owned(),
-        Kind::Choice(words) => {
-            words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")
+        Kind::AddressOr(words) => {
+            format!("an IP address with a port, or {}", either(words))
         }
+        Kind::Choice(words) => either(words),
         Kind::Text => "text".to_owned(),
         Kind::Origins => "a list of web origins; in a variable separated by commas".to_owned(),
         Kind::LogFilter => "a level, or directives separated by commas".to_owned(),

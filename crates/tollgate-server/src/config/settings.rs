@@ -5,6 +5,8 @@ mod kind;
 
 pub use kind::{Kind, SecretKind, Setting};
 
+use super::MetricsListen;
+
 /// What every variable of ours begins with.
 pub const VARIABLE_PREFIX: &str = "TOLLGATE__";
 
@@ -17,7 +19,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("identity", "How accounts are recognised."),
     ("billing", "What is switched on."),
     ("http", "Limits of the HTTP side."),
-    ("rate", "Requests per minute: per key, else per client address. `none` for no limit."),
+    (
+        "rate",
+        "Requests per minute: per key, else per client address, where all of an IPv6 network (/64) are one. `none` for no limit.",
+    ),
     ("intake", "The queue between webhooks and the database."),
     ("cache", "Ready-made answers in memory."),
     (
@@ -122,10 +127,10 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "server.metrics_listen",
-        Kind::Address,
-        "",
+        Kind::AddressOr(&[MetricsListen::BESIDE_API, MetricsListen::OFF]),
+        "127.0.0.1:9464",
         &[],
-        "A listener of its own for `/metrics`; without it `/metrics` is served beside the API.",
+        "The listener of `/metrics`. `api` serves it beside the API, to whoever reaches that; `off` nowhere. Where the default is taken `serve` says so in its log and starts without; an address that is set is needed.",
     ),
     setting(
         "server.public_url",
@@ -270,7 +275,7 @@ pub const SETTINGS: &[Setting] = &[
         "http.connections_per_address_max",
         (1, 1_000_000),
         "1024",
-        "Connections open at once from one address; those of `http.trusted_proxies` may have more.",
+        "Connections open at once from one address, or one IPv6 network (/64); those of `http.trusted_proxies` may have more.",
     ),
     number(
         "http.write_timeout_ms",
@@ -323,7 +328,28 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Rate,
         "100",
         &[],
-        "Routes that need no key, per client address.",
+        "Routes that need no key: plans, features, the description of the API and its documentation.",
+    ),
+    setting(
+        "rate.health_per_min",
+        Kind::Rate,
+        "60",
+        &[],
+        "`/health`, and `/metrics` where it is served beside the API. `/livez` and `/readyz` have no limit: load balancers ask them, and what they cost is bounded.",
+    ),
+    setting(
+        "rate.unauthorized_per_min",
+        Kind::Rate,
+        "60",
+        &[],
+        "Requests without a valid key that are told so (401), per client address; more are told to wait (429). Valid keys are taken meanwhile, from that address too.",
+    ),
+    setting(
+        "rate.bad_signatures_per_min",
+        Kind::Rate,
+        "60",
+        &[],
+        "Webhooks without a right signature that are told so (400), per client address; more are told to wait (429). Rightly signed ones are taken meanwhile, from that address too.",
     ),
     setting("rate.billing_per_min", Kind::Rate, "60", &[], "Billing routes."),
     setting("rate.admin_per_min", Kind::Rate, "30", &[], "Admin routes."),

@@ -34,9 +34,9 @@ pub enum Value {
     Rate(Option<u32>),
     /// Of [`Kind::Flag`].
     Flag(bool),
-    /// Of [`Kind::Address`].
+    /// Of [`Kind::Address`] and [`Kind::AddressOr`].
     Address(SocketAddr),
-    /// Of [`Kind::Text`], [`Kind::Choice`] and [`Kind::Url`].
+    /// Of [`Kind::Text`], [`Kind::Choice`], [`Kind::Url`] and [`Kind::AddressOr`].
     Text(String),
     /// Of [`Kind::Origins`] and [`Kind::StripeAccounts`].
     List(Vec<String>),
@@ -92,6 +92,7 @@ pub fn parse(kind: Kind, raw: &Raw) -> Result<Value, Vec<Trouble>> {
         | Kind::Rate
         | Kind::Flag
         | Kind::Address
+        | Kind::AddressOr(_)
         | Kind::Choice(_)
         | Kind::Text
         | Kind::LogFilter
@@ -116,6 +117,11 @@ fn plain(kind: Kind, text: &str) -> Result<Value, Trouble> {
             .map_err(|trouble| Trouble { mend: format!("{}, or none", trouble.mend), ..trouble }),
         Kind::Flag => flag(text).map(Value::Flag),
         Kind::Address => address(text).map(Value::Address),
+        Kind::AddressOr(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
+        Kind::AddressOr(words) => address(text).map(Value::Address).map_err(|trouble| Trouble {
+            mend: format!("{}; or write {}", trouble.mend, words.join(" or ")),
+            ..trouble
+        }),
         Kind::Choice(words) => choice(text, words),
         Kind::Url(schemes) => url(text, schemes).map(Value::Text),
         Kind::LogFilter => log_filter(text).map(Value::Text),

@@ -7,6 +7,7 @@ mod commits;
 mod full;
 mod instances;
 mod kills;
+mod metrics_listener;
 mod pooler;
 mod process;
 mod proxy;

@@ -57,7 +57,7 @@ impl Place {
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
         command.args(line.split_whitespace()).current_dir(self.path()).env_clear();
-        command.env("LOG_LEVEL", "error");
+        command.env("LOG_LEVEL", "error").env("TOLLGATE__SERVER__METRICS_LISTEN", "127.0.0.1:0");
         command.envs(self.variables.iter().map(|(name, value)| (*name, value)));
         command
     }

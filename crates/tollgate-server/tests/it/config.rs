@@ -7,7 +7,7 @@ use tollgate_domain::catalog::PriceTarget;
 use tollgate_domain::ids::{PriceId, PriceRef};
 use tollgate_server::config::settings::SETTINGS;
 use tollgate_server::config::{
-    self, Environment, Faults, Flags, Livemode, Loaded, Sources, reference,
+    self, Environment, Faults, Flags, Livemode, Loaded, MetricsListen, Sources, reference,
 };
 
 /// A working directory of its own with the files and variables a test needs.
@@ -44,6 +44,32 @@ impl Place {
     fn faults(&self) -> Vec<String> {
         let faults = self.load().expect_err("a fault was expected");
         faults.0.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[test]
+fn where_the_metrics_listen_is_an_address_or_a_word() {
+    let read = |text: &str| {
+        let place = Place::new().variable("TOLLGATE__SERVER__METRICS_LISTEN", text);
+        place.load().map(|loaded| loaded.config.metrics_listen)
+    };
+    let address = "[::1]:9000".parse().unwrap();
+    let default = "127.0.0.1:9464".parse().unwrap();
+    for (text, expected) in [
+        ("[::1]:9000", MetricsListen::Apart { address, chosen: true }),
+        ("127.0.0.1:9464", MetricsListen::Apart { address: default, chosen: true }),
+        (" ", MetricsListen::Apart { address: default, chosen: false }),
+        ("api", MetricsListen::BesideApi),
+        ("off", MetricsListen::Off),
+    ] {
+        assert_eq!(read(text).unwrap(), expected, "{text:?}");
+    }
+    let blank = Place::new().file("tollgate.toml", "[server]\nmetrics_listen = \"\"\n");
+    let blank = blank.load().unwrap().config.metrics_listen;
+    assert_eq!(blank, MetricsListen::Apart { address: default, chosen: false });
+    for wrong in ["everywhere", "9464", "API"] {
+        let told = read(wrong).unwrap_err().to_string();
+        assert!(told.contains("METRICS_LISTEN") && told.contains("write api or off"), "{told}");
     }
 }
 

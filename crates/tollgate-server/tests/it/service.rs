@@ -27,6 +27,8 @@ mod reconcile_scope;
 mod refusals;
 mod retention;
 mod sold;
+mod strangers;
 mod supervision;
 mod thin;
+mod unreadable;
 mod wrong_key;

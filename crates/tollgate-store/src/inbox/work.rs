@@ -1,4 +1,4 @@
-//! The inbox as the worker sees it. Owns: what is due, leases, replay. Must not know: when a failed
+//! The inbox as the worker sees it. Owns: what is due, leases, replay, discarding. Must not know: when a failed
 //! event is to be tried again.
 //!
 //! A lease is a time and a generation. Whoever claims raises the generation; whoever finishes must
@@ -7,8 +7,8 @@
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::{AccountId, EventId};
 
-use super::{ClaimedEvent, EventFilter, EventStatus, read_body, read_key, read_status};
-use crate::db::Db;
+use super::{ClaimedEvent, EventFilter, EventStatus, TABLE, read_body, read_key, read_status};
+use crate::db::{Db, Tx};
 use crate::error::StoreError;
 use crate::statement::{Row, Rows, statements};
 use crate::wire;
@@ -65,6 +65,12 @@ statements! {
             next_attempt_at = $1, processed_at = NULL \
         WHERE event_id IN (SELECT r.event_id FROM r) \
             AND body_codec <> -2 AND (lease_until IS NULL OR lease_until <= $1)";
+
+    DISCARD = "WITH {rows:event_id text} \
+        UPDATE webhook_events SET status = 'ignored', reason = $1, processed_at = $2, \
+            next_attempt_at = NULL \
+        WHERE event_id IN (SELECT r.event_id FROM r) AND status = 'dead' \
+        RETURNING event_id";
 }
 
 /// How long a row that cannot be read is left alone. It may be one that a newer version wrote.
@@ -182,4 +188,20 @@ pub async fn set_ids_for_replay(
     }
     let rows = Rows::of(events).text(EventId::as_str);
     REPLAY_IDS.on(db.writer()).bigint(now.millis()).rows(rows).execute().await
+}
+
+/// Gives up on events that are dead for good: they are ignored from now on, for this reason. Returns
+/// which were; all others stay as they are.
+pub async fn discard(
+    tx: &mut Tx,
+    events: &[EventId],
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<EventId>, StoreError> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = Rows::of(events).text(EventId::as_str);
+    let found = DISCARD.on(tx).prose(reason).bigint(now.millis()).rows(rows).fetch().await?;
+    found.iter().map(|row| row.cells().key(TABLE)).collect()
 }

@@ -40,6 +40,33 @@ on_both! {
         assert_eq!(again[0].lease_generation, claimed[0].lease_generation + 1);
     }
 
+    only_what_is_dead_is_discarded: |db| async {
+        insert(db, &[
+            due("evt_failed", 5), event("evt_done", EventStatus::Processed),
+            event("evt_dead", EventStatus::Dead), event("evt_other", EventStatus::Dead),
+        ]).await;
+        let asked = ["evt_failed", "evt_done", "evt_dead", "evt_nowhere"].map(|id| key(id).event);
+        let discard = async || {
+            write(db, async |tx| inbox::discard(tx, &asked, "no event: x\u{0}y", at(9)).await).await
+        };
+        assert_eq!(discard().await.unwrap(), [key("evt_dead").event]);
+        assert_eq!(discard().await.unwrap(), []);
+        for (id, status) in [
+            ("evt_failed", EventStatus::Failed), ("evt_done", EventStatus::Processed),
+            ("evt_dead", EventStatus::Ignored), ("evt_other", EventStatus::Dead),
+        ] {
+            let row = inbox::find(db, &key(id).event).await.unwrap().remove(0);
+            assert_eq!(row.outcome.status, status, "{id}");
+            if id == "evt_dead" {
+                assert_eq!(row.outcome.reason.as_deref(), Some("no event: x\u{0}y"));
+                assert_eq!(row.outcome.processed_at, Some(at(9)));
+            }
+        }
+        let open: u64 = inbox::count_open(db).await.unwrap().iter().map(|(_, count)| count).sum();
+        assert_eq!(open, 2, "one to be tried again, one dead");
+        assert_eq!(inbox::set_ids_for_replay(db, &asked[2..3], at(10)).await.unwrap(), 1);
+    }
+
     a_worker_that_slept_past_its_lease_writes_nothing: |db| async {
         insert(db, &[due("evt_1", 0)]).await;
         let slow = inbox::claim(db, at(0), at(30), "slow", 1).await.unwrap().remove(0);

@@ -17,6 +17,7 @@ use tollgate_domain::what_if::summary::SAMPLES_MAX;
 use tollgate_domain::what_if::{Effect, FeatureTally, LimitMove, Sample, Summary, Tally};
 
 use crate::api::auth::Reach;
+use crate::api::client_address::Head;
 use crate::api::error::{ApiError, FieldError};
 use crate::api::limits::Class;
 use crate::api::query::Query;
@@ -234,7 +235,7 @@ pub struct LostGrantOut<'a> {
 /// `POST /admin/catalog/plan`
 pub async fn plan(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let begun = tokio::time::Instant::now();
-    let caller = app.authenticate(request.headers(), Scope::AdminRead, Reach::All).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::AdminRead, Reach::All).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let proposal = read(&app, request).await?;
     let now = app.clock.now();

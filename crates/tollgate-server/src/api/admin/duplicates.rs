@@ -13,6 +13,7 @@ use tollgate_domain::{Catalog, FindingCode};
 use tollgate_store::findings::{self, FindingFilter};
 
 use crate::api::auth::Reach;
+use crate::api::client_address::Head;
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
 use crate::api::path::PathParameter;
@@ -191,7 +192,7 @@ pub(crate) async fn all(app: &App, only: Option<&AccountId>) -> Result<Vec<Accou
 
 /// `GET /admin/duplicates`
 pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::AdminRead, Reach::Named).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::AdminRead, Reach::Named).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     Query::parse(request.uri().query()).finish()?;
     let data = all(&app, caller.bound_account()).await?;
@@ -208,7 +209,7 @@ pub async fn resolve(
     PathParameter(account): PathParameter,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Admin, Reach::Named).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::Admin, Reach::Named).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let (parts, content) = request.into_parts();
     Query::parse(parts.uri.query()).finish()?;

@@ -10,6 +10,7 @@ use tollgate_domain::ids::AccountId;
 use tollgate_domain::verified_email;
 
 use crate::api::auth::Reach;
+use crate::api::client_address::Head;
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
 use crate::api::path::PathParameter;
@@ -48,7 +49,7 @@ pub async fn set(
     PathParameter(id): PathParameter,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Admin, Reach::Named).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::Admin, Reach::Named).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let account =
         AccountId::parse(&id).map_err(|error| ApiError::field("accountId", error.to_string()))?;

@@ -10,6 +10,7 @@ use tollgate_domain::FindingCode;
 use tollgate_store::findings::{self, FindingFilter, FindingKey, ListedFinding};
 
 use crate::api::auth::Reach;
+use crate::api::client_address::Head;
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
 use crate::api::query::Query;
@@ -83,7 +84,7 @@ impl From<ListedFinding> for FindingOut {
 
 /// `GET /admin/findings`
 pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::AdminRead, Reach::Named).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::AdminRead, Reach::Named).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let mut query = Query::parse(request.uri().query());
     let account = query.optional_account();

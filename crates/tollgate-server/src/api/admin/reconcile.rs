@@ -13,6 +13,7 @@ use tollgate_store::reconciliation_runs::{self as runs, Run};
 use tollgate_stripe::StripeError;
 
 use crate::api::auth::Reach;
+use crate::api::client_address::Head;
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
 use crate::api::query::Query;
@@ -99,7 +100,7 @@ pub struct RunOut {
 
 /// `POST /admin/reconcile`
 pub async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Admin, Reach::Named).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::Admin, Reach::Named).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let (parts, content) = request.into_parts();
     Query::parse(parts.uri.query()).finish()?;
@@ -130,7 +131,7 @@ pub async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Resp
 
 /// `GET /admin/reconcile/runs`
 pub async fn runs(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::AdminRead, Reach::All).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::AdminRead, Reach::All).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let mut query = Query::parse(request.uri().query());
     let (limit, before) = (query.number("limit"), query.text("before"));

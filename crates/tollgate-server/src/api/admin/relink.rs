@@ -10,6 +10,7 @@ use tollgate_domain::act::TermsRefusal;
 use tollgate_domain::ids::{AccountId, ObjectId};
 
 use crate::api::auth::Reach;
+use crate::api::client_address::Head;
 use crate::api::error::ApiError;
 use crate::api::limits::Class;
 use crate::api::query::Query;
@@ -67,7 +68,7 @@ impl RelinkOut {
 
 /// `POST /admin/relink`
 pub async fn relink(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = app.authenticate(request.headers(), Scope::Admin, Reach::All).await?;
+    let caller = app.authenticate(Head::of(&request), Scope::Admin, Reach::All).await?;
     let admitted = app.admit(Class::Admin, &caller.id)?;
     let (parts, content) = request.into_parts();
     Query::parse(parts.uri.query()).finish()?;

@@ -12,6 +12,7 @@ use tollgate_domain::ids::SessionId;
 use tollgate_stripe::client::checkout::SessionState;
 
 use super::{account, answer, caller, interval, plan, quantity, read};
+use crate::api::client_address::Head;
 use crate::api::error::{ApiError, FieldError};
 use crate::api::path::PathParameter;
 use crate::app::App;
@@ -152,7 +153,7 @@ pub struct SyncOut<'a> {
 
 /// `POST /api/v1/billing/checkout`
 pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let asked: CheckoutIn = read(&app, request.into_body()).await?;
     let account = account(&caller, &asked.account_id)?;
     if asked.email.as_deref().is_some_and(|email| !is_email(email)) {
@@ -196,11 +197,10 @@ pub async fn sync(
     PathParameter(id): PathParameter,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let id =
         SessionId::parse(&id).map_err(|error| ApiError::field("sessionId", error.to_string()))?;
-    let may = |account: &tollgate_domain::ids::AccountId| caller.may_ask_about(account.as_str());
-    let synced = app.sync_session::<ApiError>(&id, may).await?;
+    let synced = app.sync_session(&id, |owner| caller.may_know_of(owner)).await?;
     answer(&SyncOut {
         session_id: id.as_str(),
         account_id: synced.account.as_str(),

@@ -13,6 +13,7 @@ use tollgate_domain::payment::usage::BilledUsage;
 use tollgate_store::facts;
 
 use super::{answer, caller};
+use crate::api::client_address::Head;
 use crate::api::error::ApiError;
 use crate::api::query::Query;
 use crate::app::App;
@@ -93,7 +94,7 @@ pub struct UsageOut<'a> {
 
 /// `GET /api/v1/billing/invoices`
 pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let mut query = Query::parse(request.uri().query());
     let account = query.account();
     let limit = query.number("limit").unwrap_or(LIMIT_DEFAULT);

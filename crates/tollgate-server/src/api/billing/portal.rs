@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::{account, answer, caller, read};
+use crate::api::client_address::Head;
 use crate::api::error::ApiError;
 use crate::api::query::Query;
 use crate::app::App;
@@ -34,7 +35,7 @@ pub struct PortalOut<'a> {
 
 /// `GET /api/v1/billing/portal`
 pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let mut query = Query::parse(request.uri().query());
     let account = query.account();
     let return_url = query.text("returnUrl");
@@ -47,7 +48,7 @@ pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Respo
 
 /// `POST /api/v1/billing/portal`
 pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let asked: PortalIn = read(&app, request.into_body()).await?;
     let account = account(&caller, &asked.account_id)?;
     let url = app.portal(&account, asked.return_url.as_deref()).await?;

@@ -15,6 +15,7 @@ use tollgate_domain::subscription::{Subscription, SubscriptionState};
 use tollgate_domain::{Catalog, Facts, waiver};
 
 use super::{account, answer, caller, interval, plan, quantity, read};
+use crate::api::client_address::Head;
 use crate::api::error::ApiError;
 use crate::api::explain::Source;
 use crate::api::query::Query;
@@ -251,7 +252,7 @@ pub struct PreviewLineOut<'a> {
 
 /// `GET /api/v1/billing/subscription`
 pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let mut query = Query::parse(request.uri().query());
     let account = query.account();
     let min_revision = query.number("minRevision").unwrap_or(0);
@@ -263,7 +264,7 @@ pub async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Respo
 
 /// `POST /api/v1/billing/subscription/change`
 pub async fn change(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let asked: ChangeIn = read(&app, request.into_body()).await?;
     let account = account(&caller, &asked.account_id)?;
     let plan = plan(&asked.tier);
@@ -281,7 +282,7 @@ pub async fn change(State(app): State<Arc<App>>, request: Request) -> Result<Res
 
 /// `POST /api/v1/billing/subscription/preview`
 pub async fn preview(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let asked: ChangeIn = read(&app, request.into_body()).await?;
     let account = account(&caller, &asked.account_id)?;
     let plan = plan(&asked.tier);
@@ -320,7 +321,7 @@ fn wanted<'a>(
 
 /// `POST /api/v1/billing/subscription/cancel`
 pub async fn cancel(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let asked: CancelIn = read(&app, request.into_body()).await?;
     let account = account(&caller, &asked.account_id)?;
     app.cancel(&account, asked.at_period_end.unwrap_or(true)).await?;
@@ -329,7 +330,7 @@ pub async fn cancel(State(app): State<Arc<App>>, request: Request) -> Result<Res
 
 /// `POST /api/v1/billing/subscription/resume`
 pub async fn resume(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let caller = caller(&app, request.headers()).await?;
+    let caller = caller(&app, Head::of(&request)).await?;
     let asked: ResumeIn = read(&app, request.into_body()).await?;
     let account = account(&caller, &asked.account_id)?;
     app.resume(&account).await?;

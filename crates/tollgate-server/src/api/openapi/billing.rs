@@ -26,7 +26,7 @@ pub(super) fn checkout() {}
     post, path = "/api/v1/billing/checkout/{sessionId}/sync", tag = "billing",
     summary = "Apply a session now",
     description = "For the page customers come back to: reads the session from Stripe and applies it, \
-        whether or not its event has arrived.",
+        whether or not its event has arrived. A session of another account than the key's is not found.",
     params(("sessionId" = String, Path, description = "Stripe's session, `cs_…`")),
     responses(
         (status = 200, body = checkout::SyncOut<'static>),

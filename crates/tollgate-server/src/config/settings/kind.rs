@@ -19,6 +19,8 @@ pub enum Kind {
     Flag,
     /// An IP address with a port.
     Address,
+    /// An IP address with a port, or one of these words.
+    AddressOr(&'static [&'static str]),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Any text.

@@ -72,6 +72,7 @@ impl<'a> Launch<'a> {
             .env("DATABASE_URL", self.database_url)
             .env("STRIPE_PRODUCT_PRICE_MAP", price_map())
             .env("LOG_LEVEL", "error")
+            .env("TOLLGATE__SERVER__METRICS_LISTEN", "127.0.0.1:0")
             .envs(self.environment.iter().copied());
         if self.secret_in_environment {
             command.env("STRIPE_WEBHOOK_SECRET", SECRET);

@@ -88,11 +88,18 @@ const ROUTES: [(&str, &str, Body, Reach); 19] = [
 ];
 /// Routes whose request names no account by itself, with the test that shows their binding.
 const ELSEWHERE: [(&str, &str); 2] = [
-    // The account is the session's.
+    // The account is the session's: `a_bound_key_cannot_tell_anothers_session_from_none`.
     ("post", "/api/v1/billing/checkout/{sessionId}/sync"),
     // Each check of the batch names one.
     ("post", "/api/v1/feature-check/batch"),
 ];
+
+/// What is told, without the id of the request.
+fn said(answer: &Answer) -> (u16, Value) {
+    let mut body = answer.json();
+    body["requestId"] = Value::Null;
+    (answer.status, body)
+}
 
 const SCOPES: [Scope; 3] = [Scope::Check, Scope::Billing, Scope::Admin];
 
@@ -141,6 +148,36 @@ async fn every_route_that_needs_a_key_is_looked_at() {
 }
 
 on_both! {
+    async fn an_object_of_another_account_is_as_unknown_as_none(database: &TestDatabase) {
+        let environment = vec![("STRIPE_SECRET_KEY".into(), "sk_test_tollgate_bound_keys".into())];
+        let app = TestApp::start_with(database, Settings { environment, ..Settings::default() }).await;
+        for account in ["acme", "other"] {
+            app.deliver_all(&app.scenario("checkout", account)).await;
+        }
+        let bound = app.make_key(&SCOPES, Some("acme")).await;
+        let free = app.make_key(&SCOPES, None).await;
+        let invoices = "/api/v1/billing/invoices?accountId=other";
+        let theirs = app.request("GET", invoices, &[("x-api-key", &free)], "").await.json();
+        let invoice = theirs["data"][0]["id"].as_str().expect("an invoice").to_owned();
+        let subscription = theirs["data"][0]["subscriptionId"].as_str().expect("its subscription").to_owned();
+        let headers = [("x-api-key", bound.as_str()), ("content-type", "application/json")];
+        let keep = |id: &str| json!({"keep": id, "dryRun": true}).to_string();
+        let page = |id: &str| format!("/api/v1/billing/invoices?accountId=acme&cursor={id}");
+        let resolve = "/admin/duplicates/acme/resolve";
+        let paged = [page(&invoice), page("in_nothing")];
+        for (method, paths, bodies) in [
+            ("GET", [paged[0].as_str(), paged[1].as_str()], [String::new(), String::new()]),
+            ("POST", [resolve, resolve], [keep(&subscription), keep("sub_nothing")]),
+        ] {
+            let [theirs, none] = [0, 1].map(|at| (paths[at], bodies[at].clone()));
+            let theirs = app.request(method, theirs.0, &headers, theirs.1).await;
+            let none = app.request(method, none.0, &headers, none.1).await;
+            assert!((400..500).contains(&none.status), "{}", none.text);
+            assert_eq!(said(&theirs), said(&none), "{method} {}", paths[0]);
+        }
+        app.stop().await;
+    }
+
     async fn a_bound_key_reaches_its_account_and_no_other(database: &TestDatabase) {
         let environment = vec![
             ("TOLLGATE__RATE__ADMIN_PER_MIN".into(), "none".into()),
@@ -164,7 +201,10 @@ on_both! {
                 Reach::Nobody => !sees_own && !sees_other,
                 Reach::Own => !own.text.contains("other"),
             };
-            if !as_it_should || forbidden(&unbound) {
+            // Nor can it tell an account that is there from one that is not.
+            let nobody = ask(&app, &bound, route, "nobody").await;
+            let alike = reach != Reach::Named || said(&nobody) == said(&other);
+            if !as_it_should || !alike || forbidden(&unbound) {
                 wrong.push(format!("{method} {path}: own {} {}, other {} {}, unbound {}", own.status, own.text, other.status, other.text, unbound.status));
             }
         }

@@ -246,7 +246,9 @@ async fn a_stop_lets_open_requests_finish() {
 fn no_bytes_make_the_interface_panic_or_fail() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let database = TestDatabase::sqlite();
-    let app = runtime.block_on(TestApp::start(&database));
+    let environment = vec![("TOLLGATE__RATE__BAD_SIGNATURES_PER_MIN".into(), "none".into())];
+    let settings = Settings { environment, ..Settings::default() };
+    let app = runtime.block_on(TestApp::start_with(&database, settings));
     let routes = ["/api/v1/feature-check", "/api/v1/feature-check/batch"];
     let json = prop_oneof![
         any::<Vec<u8>>(),
