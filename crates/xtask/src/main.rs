@@ -7,6 +7,7 @@ mod advisories;
 mod dictionary;
 mod generated;
 mod lockfile;
+mod sbom;
 mod tidy;
 mod tree;
 
@@ -46,6 +47,8 @@ enum Task {
     TrainDictionary(dictionary::Arguments),
     /// Compare the lock file with the dated snapshot of RustSec's advisories, or renew that
     Advisories(advisories::Arguments),
+    /// Write the list of parts of the shipped binary, as CycloneDX
+    Sbom(sbom::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,10 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         }
         Task::Advisories(arguments) => {
             advisories::run(&tree::root(), &arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Sbom(arguments) => {
+            sbom::run(&tree::root(), &arguments)?;
             Ok(ExitCode::SUCCESS)
         }
     }
