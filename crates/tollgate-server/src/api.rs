@@ -19,6 +19,7 @@ pub mod path;
 pub mod plans;
 pub mod query;
 pub mod reply;
+pub mod security_txt;
 pub mod timeline;
 pub mod webhooks;
 
@@ -91,6 +92,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(health::LIVE, get(health::live).fallback(allow_get))
         .route("/readyz", get(health::ready).fallback(allow_get))
         .route("/health", get(health::health).fallback(allow_get))
+        .route(security_txt::PATH, get(security_txt::show).fallback(allow_get))
         .route("/openapi.json", get(openapi::document).fallback(allow_get))
         .route("/docs", get(docs::page).fallback(allow_get))
         .route("/docs/{asset}", get(docs::asset).fallback(allow_get))

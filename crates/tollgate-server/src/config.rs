@@ -11,6 +11,7 @@ use tollgate_store::{DbOptions, Pooling};
 
 mod assemble;
 mod catalog_source;
+mod contact;
 pub mod dotenv;
 pub mod environment;
 pub mod fault;
@@ -25,6 +26,7 @@ pub mod settings;
 pub mod value;
 
 pub use catalog_source::{CatalogOverlay, OverlayFault};
+pub use contact::SecurityContact;
 pub use environment::Environment;
 pub use fault::{Fault, Faults, Origin};
 pub use load::{Flags, Loaded, Shown, Sources, load, open_to_others};
@@ -64,6 +66,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `/metrics` listens on its own; `None`: it is served beside the API.
     pub metrics_listen: Option<SocketAddr>,
+    /// Whom to tell of a weakness; `None`: there is no `security.txt`.
+    pub security_contact: Option<SecurityContact>,
     /// Plans, features and prices, with the price map and the overriding settings applied.
     pub catalog: Catalog,
     /// The file the catalog was read from; `None` for a built-in one.

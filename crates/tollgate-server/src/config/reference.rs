@@ -81,6 +81,10 @@ fn kind(kind: Kind) -> String {
         Kind::Redirects => {
             "a list of origins, perhaps with a path; in a variable separated by commas".to_owned()
         }
+        Kind::Contacts => {
+            "a list of `mailto:`, `https:` or `tel:` addresses; in a variable separated by commas"
+                .to_owned()
+        }
         Kind::Url(schemes) => {
             let schemes: Vec<String> =
                 schemes.iter().map(|scheme| format!("`{scheme}:`")).collect();

@@ -486,3 +486,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whom_to_tell_of_a_weakness_is_an_address() {
+    let contact = "TOLLGATE__SERVER__SECURITY_CONTACT";
+    let policy = "TOLLGATE__SERVER__SECURITY_POLICY";
+    let loaded = Place::new().variable(contact, "mailto:a@example.com, tel:+1-201-555-0123").load();
+    let contact_set = loaded.unwrap().config.security_contact.unwrap();
+    assert_eq!(contact_set.contacts, ["mailto:a@example.com", "tel:+1-201-555-0123"]);
+    assert_eq!(Place::new().load().unwrap().config.security_contact, None);
+
+    let faults = Place::new().variable(contact, "security@example.com").faults();
+    assert!(faults[0].contains("no address to report a weakness to"), "{faults:?}");
+    assert!(faults[0].contains("mailto:security@example.com"), "{faults:?}");
+    let faults = Place::new().variable(policy, "https://example.com/policy").faults();
+    assert!(faults[0].contains("nobody to report to"), "{faults:?}");
+    let place = Place::new().variable(contact, "mailto:a@example.com");
+    let faults = place.variable(policy, "https://example.com/a\nContact: b").faults();
+    assert!(faults[0].contains("no address of a page"), "{faults:?}");
+}

@@ -24,6 +24,7 @@ mod reads;
 mod reconcile;
 mod reconcile_scope;
 mod refusals;
+mod security_txt;
 mod sold;
 mod supervision;
 mod thin;

@@ -33,6 +33,8 @@ pub enum Kind {
     StripeAccounts,
     /// A list of places customers may be sent to.
     Redirects,
+    /// A list of addresses to report to.
+    Contacts,
     /// An address with one of these schemes.
     Url(&'static [&'static str]),
     /// A secret.
