@@ -22,6 +22,7 @@ mod reader;
 pub mod reference;
 mod replaced_names;
 pub mod secret;
+mod secret_files;
 pub mod settings;
 pub mod value;
 
@@ -31,6 +32,7 @@ pub use environment::Environment;
 pub use fault::{Fault, Faults, Origin};
 pub use load::{Flags, Loaded, Shown, Sources, load, open_to_others};
 pub use secret::Secret;
+pub use secret_files::SECRET_FILE_BYTES_MAX;
 
 /// How the database is connected to.
 #[derive(Debug, Clone)]

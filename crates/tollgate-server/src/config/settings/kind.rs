@@ -85,6 +85,14 @@ impl Setting {
         self.key.split_once('.').map_or(self.key, |(section, _)| section)
     }
 
+    /// Whether its value may be in a file that a variable `…_FILE` names: secrets, and addresses of
+    /// databases, which have a password in them.
+    pub fn takes_file(&self) -> bool {
+        let has_password =
+            |kind| matches!(kind, Kind::Url(schemes) if schemes.contains(&"postgres"));
+        self.is_secret() || has_password(self.kind)
+    }
+
     /// Whether its value must not be shown.
     pub const fn is_secret(&self) -> bool {
         matches!(self.kind, Kind::Secret(_) | Kind::WebhookSecrets)
