@@ -14,3 +14,4 @@ mod reload;
 mod secrecy;
 mod sender;
 mod table;
+mod unit;
