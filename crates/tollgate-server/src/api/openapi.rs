@@ -289,7 +289,7 @@ mod routes {
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`"),
             (status = 409, body = error::Problem, description = "`reconciliation_running`"),
-            (status = 503, body = error::Problem, description = "`stripe_not_configured`"),
+            (status = 503, body = error::Problem, description = "`stripe_not_configured`, `stripe_unavailable`"),
         ),
         security(("bearer" = ["admin"]), ("apiKey" = ["admin"]))
     )]

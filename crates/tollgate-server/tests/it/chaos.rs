@@ -11,6 +11,7 @@ mod pooler;
 mod process;
 mod proxy;
 mod reload;
+mod revoked;
 mod secrecy;
 mod sender;
 mod table;
