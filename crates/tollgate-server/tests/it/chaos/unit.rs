@@ -9,14 +9,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::process::Command;
+use tollgate_server::clock::Clock;
 use tollgate_server::config::{self, Environment, Flags, Sources};
+use tollgate_stripe::SigningSecret;
 
 use super::process::Process;
-use crate::support::SECRET;
+use crate::support::{SECRET, send};
 
 /// What an operator writes; Stripe is nowhere, so that no test calls it.
 const CONFIGURATION: &str =
     "[log]\nlevel = \"warn\"\n[stripe]\napi_base = \"http://127.0.0.1:9\"\n";
+/// The secret that takes its place.
+const ROLLED: &str = "whsec_tollgate_rolled_0123456789";
 /// What a stop takes beyond the two settings.
 const STOP_MORE_MS: u64 = 3_000;
 /// More than a reload takes on a busy machine.
@@ -176,11 +180,11 @@ async fn what_the_unit_starts_serves_on_the_socket_it_is_handed_reloads_and_stop
     assert_eq!((status, health["webhook"]["status"].as_str()), (200, Some("ok")), "{health}");
     assert_eq!(process.logged("readable by others"), [""; 0], "the database is the service's own");
 
-    // ExecReload: the secret is rolled, and the file of it is read anew.
+    // ExecReload: the files are read anew, and one that cannot be used changes nothing.
     let reload = machine.one("ExecReload");
     assert_eq!(reload, "kill -HUP $MAINPID");
     let credential = machine.folder.path().join("credentials/stripe-webhook-secret");
-    std::fs::write(credential, "").expect("a file");
+    std::fs::write(&credential, "").expect("a file");
     process.signal("HUP").await;
     let asked = Instant::now();
     while process.logged("not reloaded").is_empty() {
@@ -188,6 +192,22 @@ async fn what_the_unit_starts_serves_on_the_socket_it_is_handed_reloads_and_stop
         tokio::task::yield_now().await;
     }
     assert_eq!(process.logged("the file is empty").len(), 1);
-    assert_eq!(process.get("/livez").await.0, 200, "it goes on as it was");
+    assert_eq!((signed(&process, SECRET).await, signed(&process, ROLLED).await), (200, 400));
+    std::fs::write(&credential, ROLLED).expect("a file");
+    process.signal("HUP").await;
+    while signed(&process, ROLLED).await != 200 {
+        assert!(asked.elapsed() < RELOADED, "the secret of the file counts");
+    }
+    assert_eq!(signed(&process, SECRET).await, 400);
     assert!(process.stop().await, "SIGTERM ends with 0");
+}
+
+/// What the server answers to a body signed with a secret.
+async fn signed(process: &Process, secret: &str) -> u16 {
+    let secret = SigningSecret::parse(secret, "test").expect("a secret");
+    let header = tollgate_stripe::sign(&secret, b"{}", Clock::System.now());
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build_http();
+    let url = format!("http://{}/webhooks/stripe", process.address);
+    send(&client, "POST", &url, &[("stripe-signature", header.as_str())], "{}".into()).await.status
 }
