@@ -19,6 +19,7 @@ pub mod path;
 pub mod plans;
 pub mod query;
 pub mod reply;
+pub mod security_txt;
 pub mod timeline;
 pub mod webhooks;
 
@@ -102,6 +103,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(health::LIVE, get(health::live).fallback(allow_get))
         .route("/readyz", get(health::ready).fallback(allow_get))
         .route("/health", health)
+        .route(security_txt::PATH, public(get(security_txt::show)))
         .route("/openapi.json", public(get(openapi::document)))
         .route("/docs", public(get(docs::page)))
         .route("/docs/{asset}", public(get(docs::asset)))

@@ -11,6 +11,7 @@ use tollgate_store::{DbOptions, Pooling};
 
 mod assemble;
 mod catalog_source;
+mod contact;
 pub mod dotenv;
 pub mod environment;
 pub mod fault;
@@ -21,14 +22,17 @@ mod reader;
 pub mod reference;
 mod replaced_names;
 pub mod secret;
+mod secret_files;
 pub mod settings;
 pub mod value;
 
 pub use catalog_source::{CatalogOverlay, OverlayFault};
+pub use contact::SecurityContact;
 pub use environment::Environment;
 pub use fault::{Fault, Faults, Origin};
 pub use load::{Flags, Loaded, Shown, Sources, load, open_to_others};
 pub use secret::Secret;
+pub use secret_files::SECRET_FILE_BYTES_MAX;
 
 /// How the database is connected to.
 #[derive(Debug, Clone)]
@@ -64,6 +68,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `/metrics` is served.
     pub metrics_listen: MetricsListen,
+    /// Whom to tell of a weakness; `None`: there is no `security.txt`.
+    pub security_contact: Option<SecurityContact>,
     /// Plans, features and prices, with the price map and the overriding settings applied.
     pub catalog: Catalog,
     /// The file the catalog was read from; `None` for a built-in one.

@@ -3,8 +3,11 @@
 //! Owns the checks that no compiler makes (`tidy`) and everything that is generated into the tree. Knows
 //! the layout of the repository; must not be known by any other crate.
 
+mod advisories;
 mod dictionary;
 mod generated;
+mod lockfile;
+mod sbom;
 mod tidy;
 mod tree;
 
@@ -42,6 +45,10 @@ enum Task {
     },
     /// Train the dictionary that raw bodies are squeezed with, and print what it is worth
     TrainDictionary(dictionary::Arguments),
+    /// Compare the lock file with the dated snapshot of RustSec's advisories, or renew that
+    Advisories(advisories::Arguments),
+    /// Write the list of parts of the shipped binary, as CycloneDX
+    Sbom(sbom::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +70,14 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         }
         Task::TrainDictionary(arguments) => {
             dictionary::run(&tree::root(), &arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Advisories(arguments) => {
+            advisories::run(&tree::root(), &arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Sbom(arguments) => {
+            sbom::run(&tree::root(), &arguments)?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -25,7 +25,7 @@ use super::{
     paths(
         routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
         routes::features, routes::webhook, routes::catalog_plan, routes::duplicates, routes::resolve_duplicates, routes::set_email, routes::findings, routes::reconcile, routes::reconcile_runs, routes::relink, routes::live, routes::ready,
-        routes::health,
+        routes::health, routes::security_txt,
         billing::checkout, billing::sync, billing::portal, billing::subscription, billing::change,
         billing::preview, billing::cancel, billing::resume, billing::invoices,
     ),
@@ -52,6 +52,7 @@ use super::{
         (name = "webhooks", description = "What Stripe sends"),
         (name = "admin", description = "For operators"),
         (name = "health", description = "How the engine is"),
+        (name = "security", description = "Whom to tell of a weakness"),
     )
 )]
 pub struct Document;
@@ -289,7 +290,7 @@ mod routes {
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`"),
             (status = 409, body = error::Problem, description = "`reconciliation_running`"),
-            (status = 503, body = error::Problem, description = "`stripe_not_configured`"),
+            (status = 503, body = error::Problem, description = "`stripe_not_configured`, `stripe_unavailable`"),
         ),
         security(("bearer" = ["admin"]), ("apiKey" = ["admin"]))
     )]
@@ -351,4 +352,14 @@ mod routes {
         )
     )]
     fn health() {}
+
+    #[utoipa::path(
+        get, path = "/.well-known/security.txt", tag = "security", summary = "Whom to tell of a weakness",
+        description = "RFC 9116. It is there when `server.security_contact` is set.",
+        responses(
+            (status = 200, description = "Contact, Expires and perhaps Policy, a line each", body = String, content_type = "text/plain"),
+            (status = 404, body = error::Problem, description = "`not_found`"),
+        )
+    )]
+    fn security_txt() {}
 }

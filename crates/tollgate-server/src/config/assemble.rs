@@ -12,6 +12,7 @@ use tollgate_store::Pooling;
 
 use super::DatabaseConfig;
 use super::catalog_source::{self, CatalogOverlay, CatalogWishes};
+use super::contact::{self, SecurityContact};
 use super::fault::{Fault, Origin, Trouble};
 use super::layers::Layers;
 use super::load::Sources;
@@ -30,6 +31,8 @@ pub(super) struct Values {
     database: DatabaseConfig,
     listen: Option<SocketAddr>,
     metrics_listen: MetricsListen,
+    security_contacts: Vec<String>,
+    security_policy: Option<String>,
     catalog_source: (String, Origin),
     overlay: CatalogOverlay,
     upgrade_url_origin: Origin,
@@ -62,6 +65,8 @@ impl Values {
             database: read_database(reader),
             listen: reader.value("server.listen").address(),
             metrics_listen: read_metrics_listen(reader),
+            security_contacts: reader.value("server.security_contact").list().unwrap_or_default(),
+            security_policy: reader.value("server.security_policy").text(),
             catalog_source: (text(reader.value("catalog.source")), reader.origin("catalog.source")),
             overlay: read_overlay(reader),
             upgrade_url_origin: reader.origin("catalog.upgrade_url"),
@@ -168,6 +173,7 @@ impl Values {
                 "copy the account's id from Stripe's dashboard, Settings",
             );
         }
+        self.check_security_policy(&mut fault);
         self.check_api_base(&mut fault);
         if self.workers.backoff_cap_ms < self.workers.backoff_base_ms {
             fault(
@@ -179,6 +185,18 @@ impl Values {
         }
         if self.billing_enabled == Some(true) {
             self.check_billing(catalog, layers, faults);
+        }
+    }
+
+    fn check_security_policy(&self, fault: &mut impl FnMut(&str, String, &str)) {
+        let key = "server.security_policy";
+        let Some(policy) = self.security_policy.as_deref() else { return };
+        if !contact::is_contact(policy) {
+            let mend = "write it like https://example.com/security";
+            fault(key, format!("{policy:?} is no address of a page"), mend);
+        } else if self.security_contacts.is_empty() {
+            let what = "a policy is named, but nobody to report to".to_owned();
+            fault(key, what, "set server.security_contact, or leave the policy out");
         }
     }
 
@@ -248,6 +266,10 @@ impl Values {
             database: self.database,
             listen: self.listen.unwrap_or(unspecified),
             metrics_listen: self.metrics_listen,
+            security_contact: (!self.security_contacts.is_empty()).then_some(SecurityContact {
+                contacts: self.security_contacts,
+                policy: self.security_policy,
+            }),
             catalog,
             catalog_file: catalog_source::file_of(&self.catalog_source.0, &self.catalog_source.1),
             catalog_overlay: self.overlay,

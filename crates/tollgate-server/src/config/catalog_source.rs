@@ -138,9 +138,11 @@ fn path_of(source: &str, origin: &Origin) -> PathBuf {
             Some(parent) => parent.join(source),
             None => PathBuf::from(source),
         },
-        Origin::Default | Origin::Variable(_) | Origin::DotEnv { .. } | Origin::Flag(_) => {
-            PathBuf::from(source)
-        }
+        Origin::Default
+        | Origin::Variable(_)
+        | Origin::DotEnv { .. }
+        | Origin::SecretFile { .. }
+        | Origin::Flag(_) => PathBuf::from(source),
     }
 }
 

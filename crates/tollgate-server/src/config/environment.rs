@@ -39,6 +39,11 @@ impl Environment {
         self
     }
 
+    /// Sets a variable to a text from elsewhere.
+    pub(super) fn insert(&mut self, name: String, text: String, origin: Origin) {
+        self.variables.insert(name, (text, origin));
+    }
+
     /// A variable's text.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(|(value, _)| value.as_str())

@@ -27,6 +27,15 @@ pub enum Origin {
         /// The variable.
         name: String,
     },
+    /// A file that a variable names.
+    SecretFile {
+        /// The variable, `…_FILE`.
+        variable: String,
+        /// The file.
+        path: PathBuf,
+        /// Whether the variable is one of the process; else it is in `.env`.
+        by_process: bool,
+    },
     /// A flag of the command line.
     Flag(&'static str),
 }
@@ -39,8 +48,16 @@ impl fmt::Display for Origin {
             Self::File { path, line: None } => write!(f, "{}", path.display()),
             Self::Variable(name) => write!(f, "{name}"),
             Self::DotEnv { path, line, name } => write!(f, "{}:{line} ({name})", path.display()),
+            Self::SecretFile { variable, path, .. } => write!(f, "{variable} ({})", path.display()),
             Self::Flag(flag) => f.write_str(flag),
         }
+    }
+}
+
+impl Origin {
+    /// Whether the process was started with it: what is written in its folder does not change that.
+    pub const fn is_of_process(&self) -> bool {
+        matches!(self, Self::Variable(_) | Self::SecretFile { by_process: true, .. })
     }
 }
 

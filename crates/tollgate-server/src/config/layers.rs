@@ -8,6 +8,7 @@ use toml_edit::{Document, Item, TableLike};
 
 use super::environment::Environment;
 use super::fault::{Fault, Origin, Trouble, nearest};
+use super::secret_files;
 use super::settings::{self, Kind, SECTIONS, SETTINGS, Setting, VARIABLE_PREFIX};
 use super::value::Raw;
 
@@ -107,8 +108,20 @@ impl Layers {
             }
         }
         for (name, _, origin) in environment.with_prefix(VARIABLE_PREFIX) {
-            if !SETTINGS.iter().any(|setting| setting.variable() == name) {
-                faults.push(Fault::new(origin.clone(), "", unknown_variable(name)));
+            let is_of = |setting: &&Setting, name: &str| setting.variable() == name;
+            let whole = SETTINGS.iter().find(|setting| is_of(setting, name));
+            let file = name.strip_suffix(secret_files::SUFFIX);
+            let by_file = file.and_then(|name| SETTINGS.iter().find(|one| is_of(one, name)));
+            match (whole, by_file) {
+                (Some(_), _) => {}
+                (None, Some(setting)) if setting.takes_file() => {}
+                (None, Some(setting)) => {
+                    let trouble = no_secret(setting, name);
+                    faults.push(Fault::new(origin.clone(), setting.key, trouble));
+                }
+                (None, None) => {
+                    faults.push(Fault::new(origin.clone(), "", unknown_variable(name)));
+                }
             }
         }
         // With one underscore for two it would be no setting, and nobody would know. Other variables of
@@ -146,7 +159,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn precedence(&self) -> (bool, bool) {
-        (matches!(self.origin, Origin::Variable(_)), self.own)
+        (self.origin.is_of_process(), self.own)
     }
 }
 
@@ -223,6 +236,13 @@ fn only_by_the_process(setting: &Setting) -> Trouble {
             "take it out; where it is meant, set {} in the environment of the process",
             setting.variable()
         ),
+    )
+}
+
+fn no_secret(setting: &Setting, name: &str) -> Trouble {
+    Trouble::new(
+        format!("{name}: only secrets and addresses of databases are read from files of their own"),
+        format!("set {}", setting.variable()),
     )
 }
 

@@ -11,6 +11,7 @@ use super::fault::{Fault, Faults, Origin, Trouble};
 use super::layers::Layers;
 use super::reader::Reader;
 use super::replaced_names;
+use super::secret_files;
 use super::settings;
 use super::value::Raw;
 
@@ -66,6 +67,8 @@ pub struct Shown {
 pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
     let environment = with_dotenv(sources, &mut faults, &mut warnings);
+    let environment =
+        secret_files::read(environment, &sources.directory, &mut faults, &mut warnings);
     let mut layers = Layers::default();
     read_file(sources, &mut layers, &mut faults);
     layers.read_environment(&environment, &mut faults);

@@ -29,7 +29,13 @@ this version does nothing with, or that mean nothing here (`STRIPE_PRICE_ID_…`
 are named once at start and by `tollgate config check`, with what to use instead. Flags are `true`, `false`, `1` or
 `0` and nothing else. A blank variable counts as not set, except for Stripe's secrets, where it is
 refused. Placeholders of example files (`changeme`, `whsec_xxx`, `sk_test_...`, `your_…`) are
-refused. Relative paths start at the working directory, those in a file at that file's directory;
+refused. A secret, or the address of a database, can be in a file of its own: `NAME_FILE` names it for the variable
+`NAME` (`STRIPE_SECRET_KEY_FILE`, `TOLLGATE__DATABASE__URL_FILE`), as systemd's and containers' secrets are given. The file holds
+one line of at most 16 KiB; the line's end is left out. It is read at the start and at every reload. Both `NAME` and `NAME_FILE` are
+refused, and so is a file that is missing or empty; one that others can read is told of, except below systemd's
+`CREDENTIALS_DIRECTORY`.
+
+Relative paths start at the working directory, those in a file at that file's directory;
 `sqlite:` paths start at the working directory always.
 ";
 
@@ -61,7 +67,8 @@ fn write_setting(page: &mut String, setting: &Setting) {
     let names = setting.names.iter().map(|name| (*name).to_owned());
     let variables: Vec<String> =
         std::iter::once(setting.variable()).chain(names).map(|name| format!("`{name}`")).collect();
-    let _ = writeln!(page, "- Variables: {}", variables.join(", "));
+    let file = if setting.takes_file() { "; each also as `NAME_FILE`" } else { "" };
+    let _ = writeln!(page, "- Variables: {}{file}", variables.join(", "));
 }
 
 fn either(words: &[&str]) -> String {
@@ -85,6 +92,10 @@ fn kind(kind: Kind) -> String {
         Kind::StripeAccounts => "a list of `acct_…`; in a variable separated by commas".to_owned(),
         Kind::Redirects => {
             "a list of origins, perhaps with a path; in a variable separated by commas".to_owned()
+        }
+        Kind::Contacts => {
+            "a list of `mailto:`, `https:` or `tel:` addresses; in a variable separated by commas"
+                .to_owned()
         }
         Kind::Url(schemes) => {
             let schemes: Vec<String> =

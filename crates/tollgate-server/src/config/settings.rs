@@ -140,6 +140,20 @@ pub const SETTINGS: &[Setting] = &[
         "Where customers reach your application. An upgrade URL that is a path is one of this site; while neither is set, replies name none.",
     ),
     setting(
+        "server.security_contact",
+        Kind::Contacts,
+        "",
+        &[],
+        "Whom to tell of a weakness, the preferred one first. Served as `/.well-known/security.txt` (RFC 9116); without it there is none.",
+    ),
+    setting(
+        "server.security_policy",
+        Kind::Url(&["https"]),
+        "",
+        &[],
+        "A page that says what is done with a report; named in `security.txt`.",
+    ),
+    setting(
         "catalog.source",
         Kind::Text,
         "sietch",

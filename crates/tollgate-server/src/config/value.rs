@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use tollgate_domain::Timestamp;
 use tollgate_domain::buying::RedirectRule;
 
+use super::contact;
 use super::fault::{Trouble, nearest};
 use super::price_map::{self, PriceMapEntry};
 use super::secret::{Secret, mask};
@@ -38,7 +39,7 @@ pub enum Value {
     Address(SocketAddr),
     /// Of [`Kind::Text`], [`Kind::Choice`], [`Kind::Url`] and [`Kind::AddressOr`].
     Text(String),
-    /// Of [`Kind::Origins`] and [`Kind::StripeAccounts`].
+    /// Of [`Kind::Origins`], [`Kind::StripeAccounts`] and [`Kind::Contacts`].
     List(Vec<String>),
     /// Of [`Kind::Ranges`].
     Ranges(Vec<Cidr>),
@@ -85,6 +86,7 @@ pub fn parse(kind: Kind, raw: &Raw) -> Result<Value, Vec<Trouble>> {
         Kind::PriceMap => price_map::parse(raw).map(Value::PriceMap),
         Kind::Origins => texts(raw).and_then(origins).map_err(one),
         Kind::StripeAccounts => texts(raw).and_then(stripe_accounts).map_err(one),
+        Kind::Contacts => texts(raw).and_then(contact::parse).map_err(one),
         Kind::Ranges => texts(raw).and_then(|texts| ranges(&texts)).map_err(one),
         Kind::Redirects => texts(raw).and_then(|texts| redirects(&texts)).map_err(one),
         Kind::Secret(which) => scalar(raw).and_then(|text| secret(which, text)).map_err(one),
@@ -129,6 +131,7 @@ fn plain(kind: Kind, text: &str) -> Result<Value, Trouble> {
         | Kind::Origins
         | Kind::Ranges
         | Kind::StripeAccounts
+        | Kind::Contacts
         | Kind::Redirects
         | Kind::Secret(_)
         | Kind::WebhookSecrets

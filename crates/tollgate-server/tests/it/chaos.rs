@@ -12,6 +12,8 @@ mod pooler;
 mod process;
 mod proxy;
 mod reload;
+mod revoked;
 mod secrecy;
 mod sender;
 mod table;
+mod unit;

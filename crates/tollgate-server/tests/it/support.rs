@@ -212,6 +212,7 @@ impl TestApp {
         let url = format!("{}{path}", self.base);
         let answer = send(&self.client, method, &url, headers, body.into()).await;
         assert_documented(method, path, &answer);
+        assert_discreet(method, path, &answer);
         answer
     }
 
@@ -309,6 +310,41 @@ fn assert_documented(method: &str, path: &str, answer: &Answer) {
         "{method} {template} answers {} {code}, which is not in its description: {told:?}",
         answer.status
     );
+}
+
+/// What would tell a caller how the engine is made, or what failed in it.
+pub(crate) const INSIDE: [&str; 17] = [
+    ".rs:",
+    "/src/",
+    "crates/",
+    ".cargo",
+    "panicked",
+    "backtrace",
+    "sqlx",
+    "SQLSTATE",
+    "error returned from database",
+    "no such table",
+    "relation \\\"",
+    "constraint",
+    "SELECT ",
+    "INSERT INTO",
+    "UPDATE ",
+    "DELETE FROM",
+    "postgres://",
+];
+
+/// A refusal says nothing of what is inside, whichever test it is met in.
+fn assert_discreet(method: &str, path: &str, answer: &Answer) {
+    let kind = answer.headers.get("content-type");
+    if kind.is_some_and(|kind| kind == "application/problem+json") {
+        for inside in INSIDE {
+            assert!(
+                !answer.text.contains(inside),
+                "{method} {path} tells {inside:?}: {}",
+                answer.text
+            );
+        }
+    }
 }
 
 /// One request over a client.

@@ -18,7 +18,7 @@ use crate::client::request::{ApiPath, Form, Method, Operation};
 use crate::client::secret::{IdempotencyKey, KeyMode};
 
 /// Most bytes of a reply that are read. A page of a hundred invoices with their lines is below it.
-const REPLY_BYTES_MAX: usize = 16 << 20;
+pub(super) const REPLY_BYTES_MAX: usize = 16 << 20;
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(30);
 

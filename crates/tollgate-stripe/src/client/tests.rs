@@ -1,6 +1,7 @@
 //! The client against a server on loopback that answers by script. Owns: what every caller relies
 //! on when Stripe is slow, busy, broken or gone.
 
+mod bounds;
 mod scripted;
 
 use std::num::NonZeroU32;

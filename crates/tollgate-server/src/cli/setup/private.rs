@@ -7,8 +7,8 @@ use anyhow::Context as _;
 
 use super::super::context::Context;
 use super::super::dev_state::write_private;
+use crate::config::Environment;
 use crate::config::dotenv::with_variables;
-use crate::config::{Environment, Origin};
 
 /// The file with variables to be set in it.
 pub(super) struct DotEnv {
@@ -46,7 +46,7 @@ impl DotEnv {
 
     /// Whether the environment of the process sets a variable, so that the file's line is not read.
     pub(super) fn is_shadowed(&self, name: &str) -> bool {
-        matches!(self.environment.find(name), Some((_, Origin::Variable(_))))
+        self.environment.find(name).is_some_and(|(_, origin)| origin.is_of_process())
     }
 
     /// Writes the file, when anything was set: readable by its owner only, whole or not at all.

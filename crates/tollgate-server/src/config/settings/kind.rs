@@ -35,6 +35,8 @@ pub enum Kind {
     StripeAccounts,
     /// A list of places customers may be sent to.
     Redirects,
+    /// A list of addresses to report to.
+    Contacts,
     /// An address with one of these schemes.
     Url(&'static [&'static str]),
     /// A secret.
@@ -83,6 +85,14 @@ impl Setting {
     /// Its section.
     pub fn section(&self) -> &'static str {
         self.key.split_once('.').map_or(self.key, |(section, _)| section)
+    }
+
+    /// Whether its value may be in a file that a variable `…_FILE` names: secrets, and addresses of
+    /// databases, which have a password in them.
+    pub fn takes_file(&self) -> bool {
+        let has_password =
+            |kind| matches!(kind, Kind::Url(schemes) if schemes.contains(&"postgres"));
+        self.is_secret() || has_password(self.kind)
     }
 
     /// Whether its value must not be shown.

@@ -94,7 +94,8 @@ impl Process {
         assert!(given.await.is_ok_and(|status| status.success()));
     }
 
-    async fn of(mut command: Command) -> Self {
+    /// The same, started in a way of its own.
+    pub(super) async fn of(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -9,6 +9,6 @@ mod others;
 mod paid;
 mod pending;
 mod refusals;
-mod shop;
+pub(super) mod shop;
 mod terms;
 mod units;

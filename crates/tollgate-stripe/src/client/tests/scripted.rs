@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What happens to one request.
 #[derive(Debug, Clone)]
@@ -22,6 +23,10 @@ pub(super) enum Reply {
     CutBefore,
     /// The connection ends in the middle of an answer.
     CutWithin,
+    /// A head with this status and a body that goes on until the other side has enough.
+    EndlessBody(u16),
+    /// A head that goes on until the other side has enough.
+    EndlessHead,
     /// No answer, and the connection stays.
     Silence,
 }
@@ -63,12 +68,15 @@ impl Seen {
 struct State {
     script: VecDeque<Reply>,
     seen: Vec<Seen>,
+    /// Bytes of an endless answer that were written when the other side ended the connection.
+    written: Option<usize>,
 }
 
 #[derive(Debug)]
 pub(super) struct Scripted {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    cut: Arc<Notify>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -82,18 +90,30 @@ impl Scripted {
     pub(super) async fn start(script: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State { script: script.into(), seen: Vec::new() }));
-        let shared = Arc::clone(&state);
+        let state =
+            Arc::new(Mutex::new(State { script: script.into(), seen: Vec::new(), written: None }));
+        let (shared, cut) = (Arc::clone(&state), Arc::new(Notify::new()));
+        let told = Arc::clone(&cut);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
+                tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&told)));
             }
         });
-        Self { address, state, accepting }
+        Self { address, state, cut, accepting }
     }
 
     pub(super) fn base(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Waits for the end of an endless answer: how many bytes of it were written.
+    pub(super) async fn written_before_the_cut(&self) -> usize {
+        loop {
+            if let Some(written) = self.state.lock().unwrap().written.take() {
+                return written;
+            }
+            self.cut.notified().await;
+        }
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
@@ -101,7 +121,7 @@ impl Scripted {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, cut: Arc<Notify>) {
     while let Some(request) = read(&mut stream).await {
         let (reply, number) = {
             let mut state = state.lock().unwrap();
@@ -125,6 +145,16 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             Reply::Dateless(body) => {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
                 stream.write_all(format!("{head}{body}").as_bytes()).await
+            }
+            Reply::EndlessBody(status) => {
+                let head =
+                    format!("HTTP/1.1 {status} Scripted\r\nTransfer-Encoding: chunked\r\n\r\n");
+                let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
+                return endless(stream, &head, &chunk, &state, &cut).await;
+            }
+            Reply::EndlessHead => {
+                let line = format!("X-More: {}\r\n", "x".repeat(0x400));
+                return endless(stream, "HTTP/1.1 200 OK\r\n", &line, &state, &cut).await;
             }
             Reply::CutBefore => return,
             Reply::CutWithin => {
@@ -173,4 +203,22 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
         }
     }
     Some(Seen { line, headers, body: String::from_utf8(body).unwrap() })
+}
+
+/// Writes a beginning, and then the same again until nobody takes it any more.
+async fn endless(
+    mut stream: TcpStream,
+    beginning: &str,
+    again: &str,
+    state: &Mutex<State>,
+    cut: &Notify,
+) {
+    let mut written = 0;
+    let mut part = beginning;
+    while stream.write_all(part.as_bytes()).await.is_ok() {
+        written += part.len();
+        part = again;
+    }
+    state.lock().unwrap().written = Some(written);
+    cut.notify_one();
 }
