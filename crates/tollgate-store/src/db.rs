@@ -16,9 +16,11 @@ pub(crate) mod copy;
 mod explain;
 mod lease;
 mod open;
+mod server;
 mod writes;
 
 pub(crate) use lease::Lease;
+pub use server::ServerStanding;
 pub(crate) use writes::Writes;
 pub use writes::{WriteFailure, WriteStanding};
 

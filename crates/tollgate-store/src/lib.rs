@@ -39,7 +39,7 @@ pub mod trial;
 pub mod usage;
 mod wire;
 
-pub use db::{Db, DbOptions, Durability, Pooling, Tx, WriteFailure, WriteStanding};
+pub use db::{Db, DbOptions, Durability, Pooling, ServerStanding, Tx, WriteFailure, WriteStanding};
 pub use error::StoreError;
 
 use statement::Statement;

@@ -153,7 +153,8 @@ async fn applied_so_far(db: &Db) -> Result<Vec<(u32, Timestamp)>, StoreError> {
     if db.ask(text).await? { applied(db.into()).await } else { Ok(Vec::new()) }
 }
 
-fn known() -> u32 {
+/// The newest version of the schema that this program knows.
+pub fn known() -> u32 {
     MIGRATIONS.last().map_or(0, |step| step.version)
 }
 

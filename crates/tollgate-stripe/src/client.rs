@@ -29,8 +29,11 @@ mod watch;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tollgate_domain::Timestamp;
+
 pub use breaker::BreakerOptions;
 pub use error::{KeyMismatch, Refusal, StripeError, Unreachable};
+pub use exchange::read_date;
 pub use exchange::{Fetched, SetupError};
 pub use guard::{AccountGuard, Admission};
 pub use metadata::Mark;
@@ -126,6 +129,11 @@ impl StripeClient {
         let unguarded = Self { guarded: false, connected: None, ..self.clone() };
         let admitted = || async { guard.admit(&unguarded).await };
         self.shared.admitted.get_or_try_init(admitted).await.copied()
+    }
+
+    /// Stripe's clock, in whole seconds, when it last replied anything; `None` before that.
+    pub fn last_reply_at(&self) -> Option<Timestamp> {
+        self.shared.wire.last_date()
     }
 
     /// Which world the key opens.

@@ -15,6 +15,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tollgate_store::migrations;
 
 use crate::app::App;
 use crate::stripe::{Contact, KeyStanding};
@@ -37,6 +38,8 @@ pub struct Health {
     pub status: &'static str,
     /// The version of this binary.
     pub version: &'static str,
+    /// The version of the database's schema that this binary works with.
+    pub schema_version: u32,
     /// Whether the engine is about to stop: it answers, but nothing new should be sent to it.
     pub stopping: bool,
     /// Background tasks.
@@ -124,6 +127,7 @@ async fn look(app: &App) -> Health {
     Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
+        schema_version: migrations::known(),
         stopping: app.is_stopping(),
         tasks,
         database,

@@ -9,6 +9,8 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use tollgate_domain::Timestamp;
+use tollgate_stripe::client::read_date;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,6 +28,8 @@ pub(super) struct HttpClient {
 pub(super) struct HttpAnswer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
+    /// The answering machine's clock, in whole seconds.
+    pub(super) date: Option<Timestamp>,
 }
 
 /// Why there is no answer.
@@ -91,9 +95,11 @@ impl HttpClient {
                 HttpError::Unreachable { address: address.to_string(), cause }
             })?;
             let status = answer.status();
+            let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+            let date = date.and_then(read_date);
             let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|error| garbled(error.to_string()))?.to_bytes();
-            Ok(HttpAnswer { status, body })
+            Ok(HttpAnswer { status, body, date })
         };
         let timed_out = |_| HttpError::TimedOut { address: address.to_string() };
         tokio::time::timeout(TIMEOUT, exchange).await.map_err(timed_out)?

@@ -8,7 +8,7 @@ mod full;
 mod instances;
 mod kills;
 mod metrics_listener;
-mod pooler;
+pub(crate) mod pooler;
 mod process;
 mod proxy;
 mod reload;

@@ -106,6 +106,11 @@ impl Server {
         self.child.wait().unwrap().code().expect("an exit code, not a signal")
     }
 
+    /// Where it listens.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     fn request(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, Value) {
         let host = self.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(host).unwrap();

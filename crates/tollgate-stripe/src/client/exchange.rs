@@ -3,6 +3,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{
@@ -64,6 +65,9 @@ pub(super) struct Request<'a> {
     pub(super) account: Option<&'a str>,
 }
 
+/// No date yet.
+const NEVER: i64 = i64::MIN;
+
 /// The connection to Stripe.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -71,6 +75,8 @@ pub(super) struct Wire {
     base: String,
     headers: HeaderMap,
     try_timeout: Duration,
+    /// Milliseconds; [`NEVER`] before the first reply.
+    last_date: AtomicI64,
 }
 
 /// The HTTP client could not be set up: no root certificates, a header that cannot be sent, or a
@@ -107,7 +113,14 @@ impl Wire {
             base: options.api_base.as_str().to_owned(),
             headers: headers(options)?,
             try_timeout: options.try_timeout,
+            last_date: AtomicI64::new(NEVER),
         })
+    }
+
+    /// The date of the newest reply.
+    pub(super) fn last_date(&self) -> Option<Timestamp> {
+        let millis = self.last_date.load(Ordering::Relaxed);
+        (millis != NEVER).then(|| Timestamp::from_millis(millis))
     }
 
     /// Sends once and reads the whole reply.
@@ -133,6 +146,10 @@ impl Wire {
         let mut response = self.build(request).send().await.map_err(silent)?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
+        let date = text(&headers, &DATE).and_then(|date| read_date(&date));
+        if let Some(date) = date {
+            self.last_date.store(date.millis(), Ordering::Relaxed);
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(silent)? {
             if body.len().saturating_add(chunk.len()) > REPLY_BYTES_MAX {
@@ -148,7 +165,7 @@ impl Wire {
                 ..Refusal::read(status, &body)
             }));
         }
-        let Some(date) = text(&headers, &DATE).and_then(|date| read_date(&date)) else {
+        let Some(date) = date else {
             return Ok(Err(garbled("the reply has no usable Date header", &headers)));
         };
         Ok(Ok(Fetched {
@@ -235,7 +252,7 @@ fn garbled(what: &'static str, headers: &HeaderMap) -> StripeError {
 }
 
 /// HTTP's date, `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn read_date(text: &str) -> Option<Timestamp> {
+pub fn read_date(text: &str) -> Option<Timestamp> {
     let instant = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
     Some(Timestamp::from_unix_seconds(instant.as_second()))
 }

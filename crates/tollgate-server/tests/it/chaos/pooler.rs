@@ -17,14 +17,14 @@ const CUSTOMERS: usize = 60;
 const SERVER_CONNECTIONS: u32 = 4;
 
 /// A running PgBouncer; it ends with its owner.
-struct Bouncer {
-    url: String,
+pub(crate) struct Bouncer {
+    pub(crate) url: String,
     _child: Child,
     _folder: tempfile::TempDir,
 }
 
 impl Bouncer {
-    async fn before(database_url: &str) -> Self {
+    pub(crate) async fn before(database_url: &str) -> Self {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"];
         let program = program.into_iter().find(|path| std::path::Path::new(path).exists());
         let program = program.expect("PgBouncer is installed: apt-get install pgbouncer");

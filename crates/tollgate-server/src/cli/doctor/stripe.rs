@@ -1,0 +1,62 @@
+//! What Stripe says. Owns: whether it can be reached, whose key it is, what time it has. Must not know:
+//! what is bought.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_store::Db;
+use tollgate_stripe::client::{ClientOptions, Patience, SecretKey};
+use tollgate_stripe::{StripeClient, StripeError};
+
+use super::super::context::Context;
+use super::{Finding, fault, fine, look_at_skew, notice};
+use crate::config::Config;
+use crate::stripe::{DatabaseGuard, KeyStanding};
+
+/// Longest wait for Stripe.
+const STRIPE_MAX: Duration = Duration::from_secs(5);
+
+/// Whether the key opens the account the data belongs to; nothing without a key.
+pub(super) async fn look_at_key(context: &Context, config: &Config, db: &Db) -> Vec<Finding> {
+    let key = config.stripe.secret_key.as_ref();
+    let Some(key) = key.and_then(|key| SecretKey::parse(key.expose()).ok()) else {
+        return vec![fine("stripe", "no API key is set: events alone, nothing is asked or sold")];
+    };
+    let guard = DatabaseGuard::new(db.clone(), &config.catalog);
+    let options = ClientOptions {
+        account: config.stripe.account.clone(),
+        guard: Some(Arc::new(guard.clone())),
+        patience: Patience { tries_max: 1, total: STRIPE_MAX, ..Patience::request() },
+        ..ClientOptions::new(config.stripe.api_base.clone(), key)
+    };
+    let client = match StripeClient::new(&options) {
+        Ok(client) => client,
+        Err(error) => return vec![fault("stripe", error.to_string(), "see the system's log")],
+    };
+    let admitted = client.admit_key().await;
+    let skew = client.last_reply_at().map(|at| look_at_skew("Stripe", at, context.clock.now()));
+    let standing = match (admitted, guard.standing()) {
+        (Ok(()), KeyStanding::Right(binding)) => {
+            let account = binding.account.as_deref().unwrap_or("an account without a name");
+            let mode = binding.mode.as_str();
+            fine("stripe", format!("the key opens the database's account: {account}, {mode} mode"))
+        }
+        (Ok(()), _) => fine("stripe", "the key opens the database's account"),
+        (Err(error @ StripeError::WrongKey { .. }), _) => fault(
+            "stripe",
+            format!("{}: {error}", error.code()),
+            "set the right STRIPE_SECRET_KEY; where the data really moved to another account, `tollgate setup rebind`",
+        ),
+        (Err(error @ StripeError::Unreachable { .. }), _) => fault(
+            "stripe",
+            format!("{} cannot be reached: {error}", config.stripe.api_base.as_str()),
+            "check that this machine may open connections to it, and https://status.stripe.com",
+        ),
+        (Err(error), _) => notice(
+            "stripe",
+            format!("whether the key opens the database's account cannot be told: {error}"),
+            "check STRIPE_SECRET_KEY and that Stripe can be reached",
+        ),
+    };
+    std::iter::once(standing).chain(skew).collect()
+}
