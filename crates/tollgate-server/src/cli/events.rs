@@ -2,6 +2,7 @@
 //! know: what an event does.
 
 mod discard;
+mod replay;
 
 use std::collections::BTreeMap;
 
@@ -21,9 +22,7 @@ use super::output::{
     BAD, FAINT, GOOD, NOTICE, STRONG, print_bytes, print_json, print_line, styled, table,
 };
 use super::{Ending, Outcome, Usage};
-use crate::app::App;
 use crate::intake::squeeze;
-use crate::workers::retry;
 
 /// Most pages of the journal looked through for one event.
 const JOURNAL_PAGES_MAX: usize = 20;
@@ -167,7 +166,7 @@ pub(super) fn run(context: &Context, command: EventsCommand) -> Outcome {
             EventsCommand::Show { id, raw } => show(context, &asking, &id, raw).await,
             EventsCommand::Stats { hours } => stats(context, &asking, hours).await,
             EventsCommand::Replay { ids, filter, dry_run } => {
-                replay(context, &asking, &ids, &filter, dry_run).await
+                replay::run(context, &asking, &ids, &filter, dry_run).await
             }
             EventsCommand::Discard(args) => discard::run(context, &asking, &args).await,
         }
@@ -419,45 +418,6 @@ fn success(one: &TypeStats) -> String {
     }
 }
 
-async fn replay(
-    context: &Context,
-    asking: &Asking,
-    ids: &[EventId],
-    filter: &FilterArgs,
-    dry_run: bool,
-) -> Outcome {
-    filter.instead_of(ids)?;
-    let filter = filter.filter(asking.now)?;
-    let chosen = chosen(asking, ids, &filter).await?;
-    if dry_run {
-        let value = json!({"dryRun": true, "events": chosen.len(), "ids": chosen});
-        let text = || format!("{} events would be worked on again", chosen.len());
-        context.output.either(&value, text)?;
-        return Ok(Ending::Done);
-    }
-    let db = &asking.db;
-    let set = if ids.is_empty() {
-        inbox::set_for_replay(db, &filter, asking.now).await?
-    } else {
-        inbox::set_ids_for_replay(db, ids, asking.now).await?
-    };
-    // A running server may take some of them first; each is worked on once all the same.
-    let clock = context.clock.clone();
-    let mut config = asking.config.clone();
-    crate::stripe::binding::settle_mode(&mut config.stripe, db).await?;
-    let app = App::build(config, clock, asking.db.clone(), None);
-    while retry::round(&app).await? > 0 {}
-    let after = outcomes(asking, &chosen).await?;
-    let failed = after.get("failed").copied().unwrap_or(0);
-    let value = json!({"replayed": set, "statuses": after});
-    context.output.either(&value, || {
-        let counts: Vec<String> =
-            after.iter().map(|(status, count)| format!("{count} {status}")).collect();
-        format!("worked on {set} events again: {}", counts.join(", "))
-    })?;
-    Ok(if failed == 0 { Ending::Done } else { Ending::Found })
-}
-
 /// Ids of the events to be worked on.
 async fn chosen(
     asking: &Asking,
@@ -488,15 +448,4 @@ async fn chosen(
         }
     }
     Ok(chosen)
-}
-
-async fn outcomes(asking: &Asking, ids: &[String]) -> anyhow::Result<BTreeMap<&'static str, u64>> {
-    let mut counts = BTreeMap::new();
-    for id in ids {
-        for row in inbox::find(&asking.db, &EventId::parse(id)?).await? {
-            let count: &mut u64 = counts.entry(row.outcome.status.as_str()).or_default();
-            *count = count.saturating_add(1);
-        }
-    }
-    Ok(counts)
 }

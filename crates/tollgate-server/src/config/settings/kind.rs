@@ -100,3 +100,53 @@ impl Setting {
         matches!(self.kind, Kind::Secret(_) | Kind::WebhookSecrets)
     }
 }
+
+/// A whole number.
+pub(super) const fn number(
+    key: &'static str,
+    (min, max): (u64, u64),
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        kind: Kind::Number { min, max },
+        default,
+        names: &[],
+        used: true,
+        process_only: false,
+        doc,
+    }
+}
+
+/// A setting of any kind.
+pub(super) const fn setting(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    names: &'static [&'static str],
+    doc: &'static str,
+) -> Setting {
+    Setting { key, kind, default, names, used: true, process_only: false, doc }
+}
+
+/// A setting that neither a file nor `.env` may give.
+pub(super) const fn process_only(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { key, kind, default, names: &[], used: true, process_only: true, doc }
+}
+
+/// A setting that is accepted and checked, and not used by this version.
+pub(super) const fn later(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    names: &'static [&'static str],
+    doc: &'static str,
+) -> Setting {
+    Setting { key, kind, default, names, used: false, process_only: false, doc }
+}
