@@ -1,7 +1,7 @@
 //! Who is asking. Owns: the table of live keys and the decision whether a key may. Must not know:
 //! routes, how keys are made.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -75,14 +75,21 @@ impl Caller {
     }
 }
 
+/// Revoked keys that are remembered.
+const REVOKED_REMEMBERED_MAX: usize = 10_000;
+
+type LiveKeys = HashMap<String, std::sync::Arc<Caller>>;
+
 /// The live keys, in memory.
 #[derive(Debug, Default)]
 pub struct KeyTable {
-    live: ArcSwap<HashMap<String, std::sync::Arc<Caller>>>,
+    live: ArcSwap<LiveKeys>,
     used: Mutex<BTreeMap<String, Timestamp>>,
     lookups: Mutex<Lookups>,
     /// Keys that could not be read the last time.
     unreadable: AtomicUsize,
+    /// Keys that were revoked since this server started, as far as they are remembered.
+    revoked: Mutex<BTreeSet<String>>,
 }
 
 /// Look-ups of unknown keys within a second.
@@ -105,8 +112,35 @@ impl KeyTable {
             }
         }
         let live = rows.into_iter().map(caller).map(|c| (c.id.clone(), c.into()));
-        self.live.store(std::sync::Arc::new(live.collect()));
+        let live = std::sync::Arc::new(live.collect());
+        let before = self.live.swap(std::sync::Arc::clone(&live));
+        self.tell_of_revocations(&before, &live, now);
         Ok(())
+    }
+
+    /// Logs which keys were revoked, for the log outlives the database: after a restore of a backup they
+    /// are valid again, and nothing in the backup tells which.
+    fn tell_of_revocations(&self, before: &LiveKeys, after: &LiveKeys, now: Timestamp) {
+        let Ok(mut revoked) = self.revoked.lock() else { return };
+        for (id, caller) in before.iter().filter(|(id, _)| !after.contains_key(*id)) {
+            if caller.expires_at.is_some_and(|end| end <= now) {
+                continue;
+            }
+            tracing::info!(key.id = id, "an API key was revoked");
+            if revoked.len() < REVOKED_REMEMBERED_MAX {
+                revoked.insert(id.clone());
+            }
+        }
+        revoked.retain(|id| {
+            let back = after.contains_key(id);
+            if back {
+                tracing::error!(
+                    key.id = id,
+                    "a revoked API key is accepted again; was a backup restored?"
+                );
+            }
+            !back
+        });
     }
 
     /// The caller behind a request, with the scope a route needs. `strange` says of a sender whose
