@@ -366,7 +366,7 @@ fn read_row(row: &Row) -> Result<JournalRow, StoreError> {
 /// What the check of a chain found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every row is where and what it was; this many.
+    /// Every row that is kept is where and what it was, up to this number.
     Whole(u64),
     /// The first place that is missing or altered.
     Broken {

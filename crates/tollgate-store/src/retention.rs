@@ -4,38 +4,46 @@
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
 
+use crate::accounts;
 use crate::db::Db;
 use crate::error::StoreError;
 use crate::inbox::REMOVED;
-use crate::statement::statements;
+use crate::statement::{Row, statements};
+
+/// Rows of one account removed by one statement.
+const ROWS_MAX: i64 = 1_000;
 
 statements! {
-    // The newest entry of the prefix that is old as a whole: an entry that is younger keeps those after it.
-    LAST_OLD = "SELECT sequence, hash FROM billing_audit_log \
-        WHERE account_id = $1 AND sequence < COALESCE((SELECT MIN(sequence) FROM billing_audit_log \
-            WHERE account_id = $1 AND recorded_at >= $2), $3) \
-        ORDER BY sequence DESC LIMIT 1";
+    JOURNAL_START = "SELECT sequence, recorded_at, hash FROM billing_audit_log \
+        WHERE account_id = $1 ORDER BY sequence LIMIT $2";
 
+    // Two servers may remove at once, and the later one may know less.
     ANCHOR = "INSERT INTO journal_anchors (account_id, sequence, hash) VALUES ($1, $2, $3) \
-        ON CONFLICT (account_id) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash";
+        ON CONFLICT (account_id) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash \
+            WHERE excluded.sequence > journal_anchors.sequence";
 
     REMOVE_JOURNAL = "DELETE FROM billing_audit_log WHERE account_id = $1 AND sequence <= $2";
 
-    REMOVE_BILLING_EVENTS = "DELETE FROM billing_events WHERE account_id = $1 \
-        AND sequence < COALESCE((SELECT MIN(sequence) FROM billing_events \
-            WHERE account_id = $1 AND recorded_at >= $2), $3)";
+    BILLING_EVENTS_START = "SELECT sequence, recorded_at FROM billing_events \
+        WHERE account_id = $1 ORDER BY sequence LIMIT $2";
 
-    // Counters without a period count for ever, those from before spans were noted know no end.
+    REMOVE_BILLING_EVENTS = "DELETE FROM billing_events WHERE account_id = $1 AND sequence <= $2";
+
+    // Counters from before ends were noted have 0 there; no period is longer than usage is kept.
     REMOVE_USAGE = "DELETE FROM usage_counters WHERE account_id = $1 \
-        AND period_end > 0 AND period_end < $2 AND last_used_at < $2";
+        AND period_start < $2 AND period_end < $2 AND last_used_at < $2";
 
     PAGE_END = "SELECT received_at FROM webhook_events \
         WHERE received_at >= $1 AND received_at < $2 ORDER BY received_at LIMIT 1 OFFSET $3";
 
-    // What is not done with needs its body; of what is, the key, the outcome and the length stay.
+    // What is not done with needs its body, and so does what was set aside: once somebody owns its
+    // object it is worked on. Of the others the key, the outcome and the length stay.
     EMPTY_BODIES = "UPDATE webhook_events SET body = $4, body_codec = $3 \
         WHERE received_at >= $1 AND received_at < $2 AND processed_at IS NOT NULL \
-        AND status IN ('processed', 'ignored') AND body_codec <> $3";
+        AND status IN ('processed', 'ignored') AND body_codec <> $3 \
+        AND NOT EXISTS (SELECT 1 FROM event_waits w WHERE w.event_id = webhook_events.event_id \
+            AND w.livemode = webhook_events.livemode \
+            AND w.stripe_account = webhook_events.stripe_account)";
 }
 
 /// Ages from which on the records of an account are removed; `None`: they are kept.
@@ -60,41 +68,88 @@ pub struct Removed {
     pub usage: u64,
 }
 
-/// Removes what is too old of some accounts, in one transaction. Of a journal the oldest entries go, and
-/// its chain goes on from the last of them.
-pub async fn remove(
-    db: &Db,
-    accounts: &[AccountId],
-    cutoffs: Cutoffs,
-) -> Result<Removed, StoreError> {
-    db.write(|mut tx| async move {
-        let mut removed = Removed::default();
-        for account in accounts {
-            let id = account.as_str();
-            if let Some(before) = cutoffs.journal {
-                let last = LAST_OLD.on(&mut tx).text(id).bigint(before.millis()).bigint(i64::MAX);
-                if let Some(row) = last.fetch().await?.first() {
-                    let mut cells = row.cells();
-                    let (sequence, hash) = (cells.bigint()?, cells.bytes()?);
-                    let anchor = ANCHOR.on(&mut tx).text(id).bigint(sequence).bytes(hash);
-                    anchor.execute().await?;
-                    let done = REMOVE_JOURNAL.on(&mut tx).text(id).bigint(sequence).execute();
-                    removed.journal = removed.journal.saturating_add(done.await?);
-                }
-            }
-            if let Some(before) = cutoffs.billing_events {
-                let done = REMOVE_BILLING_EVENTS.on(&mut tx).text(id);
-                let done = done.bigint(before.millis()).bigint(i64::MAX).execute().await?;
-                removed.billing_events = removed.billing_events.saturating_add(done);
-            }
-            if let Some(before) = cutoffs.usage {
-                let done = REMOVE_USAGE.on(&mut tx).text(id).bigint(before.millis());
-                removed.usage = removed.usage.saturating_add(done.execute().await?);
-            }
+/// Removes what is too old of an account. Of a journal the oldest entries go, and its chain goes on from
+/// the last of them.
+pub async fn remove(db: &Db, account: &AccountId, cutoffs: Cutoffs) -> Result<Removed, StoreError> {
+    let mut removed = Removed::default();
+    if let Some(before) = cutoffs.journal {
+        while let Some(rows) = remove_journal(db, account, before).await? {
+            removed.journal = removed.journal.saturating_add(rows);
         }
-        Ok((tx, removed))
+    }
+    if let Some(before) = cutoffs.billing_events {
+        while let Some(rows) = remove_billing_events(db, account, before).await? {
+            removed.billing_events = removed.billing_events.saturating_add(rows);
+        }
+    }
+    if let Some(before) = cutoffs.usage {
+        let usage = REMOVE_USAGE.on(db.writer()).text(account.as_str()).bigint(before.millis());
+        removed.usage = usage.execute().await?;
+    }
+    Ok(removed)
+}
+
+/// Removes the oldest entries, a limited number; `None` when none is too old. The account is locked: it
+/// may be removed itself at the same time, and nothing of it must come back.
+async fn remove_journal(
+    db: &Db,
+    account: &AccountId,
+    before: Timestamp,
+) -> Result<Option<u64>, StoreError> {
+    let first = JOURNAL_START.on(db).text(account.as_str()).bigint(1).fetch().await?;
+    if last_old(&first, before)?.is_none() {
+        return Ok(None);
+    }
+    db.write(|mut tx| async move {
+        let known = accounts::lock(&mut tx, std::slice::from_ref(account)).await?;
+        if known.is_empty() {
+            return Ok((tx, None));
+        }
+        let rows = JOURNAL_START.on(&mut tx).text(account.as_str()).bigint(ROWS_MAX);
+        let rows = rows.fetch().await?;
+        let Some((sequence, row)) = last_old(&rows, before)? else { return Ok((tx, None)) };
+        let mut cells = row.cells();
+        let _ = (cells.bigint()?, cells.bigint()?);
+        let anchor = ANCHOR.on(&mut tx).text(account.as_str()).bigint(sequence);
+        anchor.bytes(cells.bytes()?).execute().await?;
+        let gone = REMOVE_JOURNAL.on(&mut tx).text(account.as_str()).bigint(sequence);
+        let gone = gone.execute().await?;
+        Ok((tx, Some(gone)))
     })
     .await
+}
+
+/// The same for billing events.
+async fn remove_billing_events(
+    db: &Db,
+    account: &AccountId,
+    before: Timestamp,
+) -> Result<Option<u64>, StoreError> {
+    let mut last = None;
+    for most in [1, ROWS_MAX] {
+        let rows = BILLING_EVENTS_START.on(db).text(account.as_str()).bigint(most);
+        match last_old(&rows.fetch().await?, before)? {
+            Some((sequence, _)) => last = Some(sequence),
+            None => break,
+        }
+    }
+    let Some(sequence) = last else { return Ok(None) };
+    let gone = REMOVE_BILLING_EVENTS.on(db.writer()).text(account.as_str()).bigint(sequence);
+    gone.execute().await.map(Some)
+}
+
+/// The last of the rows, the oldest first, that are all too old.
+fn last_old(rows: &[Row], before: Timestamp) -> Result<Option<(i64, &Row)>, StoreError> {
+    let mut last = None;
+    for row in rows {
+        let mut cells = row.cells();
+        let (sequence, recorded_at) = (cells.bigint()?, cells.instant()?);
+        if recorded_at >= before {
+            break;
+        }
+        last = Some((sequence, row));
+    }
+    Ok(last)
 }
 
 /// A page of bodies that was gone through.

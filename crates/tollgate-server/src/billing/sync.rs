@@ -28,7 +28,8 @@ pub struct Synced {
 
 impl App {
     /// Reads a session of ours from Stripe and applies it. Where the caller may not know of the
-    /// account it belongs to, it is as if Stripe had none: the same answer, after the same request.
+    /// account it belongs to, it is as if Stripe had none: the same answer, after the same request. (A session of
+    /// a connected account that has shut the key out is refused by Stripe itself.)
     pub async fn sync_session(
         &self,
         id: &SessionId,

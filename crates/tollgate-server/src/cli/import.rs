@@ -11,6 +11,7 @@ use super::context::{Context, block_on};
 use super::output::{STRONG, one_line, styled};
 use super::plan::money_text;
 use super::reconcile::{Bar, carry_out, shown};
+use super::serve::Signals;
 use super::{Ending, Outcome};
 use crate::reconcile::report::Sums;
 use crate::reconcile::{Kind, Order, Report};
@@ -54,12 +55,18 @@ fn try_out(context: &Context) -> anyhow::Result<Report> {
         let database = context.open_if_begun(&config).await?;
         let bar = Bar::new(context.output.is_json());
         let watch = |step, report: &Report| bar.show(step, report);
-        let done = trial::import(config, context.clock.clone(), database.as_ref(), &watch).await;
+        let import = trial::import(config, context.clock.clone(), database.as_ref(), &watch);
+        let mut signals = Signals::listen()?;
+        // The copy goes with the import when that is given up.
+        let done = tokio::select! {
+            done = import => done.map_err(anyhow::Error::from),
+            () = signals.any() => Err(anyhow::anyhow!("interrupted: nothing was written, the copy is removed")),
+        };
         bar.0.finish_and_clear();
         if let Some(database) = database {
             database.close().await;
         }
-        Ok(done?)
+        done
     })?
 }
 

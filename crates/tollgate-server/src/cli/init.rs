@@ -29,7 +29,7 @@ source = \"catalog.toml\"
 
 [server]
 # listen = \"127.0.0.1:8080\"
-# metrics_listen = \"127.0.0.1:9464\"   # or \"api\": beside the API, or \"off\"
+# metrics_listen = \"127.0.0.1:9480\"   # or \"api\": beside the API, or \"off\"
 
 [database]
 # url = \"sqlite:.tollgate/tollgate.db\"

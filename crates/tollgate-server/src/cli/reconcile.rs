@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context, args: &ReconcileArgs) -> Outcome {
 pub(super) fn carry_out(context: &Context, order: Order) -> anyhow::Result<Report> {
     block_on(async {
         let mut config = context.load_for_data()?;
-        let db = context.open_or_create(&config).await?;
+        let db = context.open_or_begin(&config).await?;
         crate::stripe::binding::settle_mode(&mut config.stripe, &db).await?;
         crate::intake::squeeze::keep_dictionary(&db).await?;
         let engine = QueueOnly::start(config, context.clock.clone(), db);

@@ -157,6 +157,11 @@ impl Signals {
         Ok(Self { terminate, interrupt, hang_up: signal(SignalKind::hangup())? })
     }
 
+    /// Waits for any of them.
+    pub(super) async fn any(&mut self) {
+        self.next().await;
+    }
+
     /// Waits for the next one.
     async fn next(&mut self) -> Asked {
         tokio::select! {

@@ -346,7 +346,7 @@ fn read_http(reader: &mut Reader<'_>) -> HttpLimits {
 }
 
 /// The default of `server.metrics_listen`.
-const METRICS_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+const METRICS_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9480);
 
 fn read_metrics_listen(reader: &mut Reader<'_>) -> MetricsListen {
     const KEY: &str = "server.metrics_listen";

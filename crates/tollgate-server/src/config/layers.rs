@@ -124,21 +124,6 @@ impl Layers {
                 }
             }
         }
-        // With one underscore for two it would be no setting, and nobody would know. Other variables of
-        // this beginning are not ours: clusters make some for a service of this name.
-        for (name, _, origin) in environment.with_prefix("TOLLGATE_") {
-            let meant = SETTINGS.iter().map(Setting::variable).find(|variable| {
-                variable != name && variable.replace("__", "_") == name.replace("__", "_")
-            });
-            let Some(meant) = meant.filter(|_| !name.starts_with(VARIABLE_PREFIX)) else {
-                continue;
-            };
-            let trouble = Trouble::new(
-                format!("no setting is called {name}"),
-                format!("did you mean {meant}? Sections are set off by two underscores"),
-            );
-            faults.push(Fault::new(origin.clone(), "", trouble));
-        }
     }
 }
 
@@ -272,6 +257,24 @@ fn unknown_key(section: &str, name: &str) -> Trouble {
         },
     };
     Trouble::new(format!("there is no setting {key}"), mend)
+}
+
+/// Variables that would be settings with two underscores for one. No faults: others may mean something
+/// by them, such as where to find a Tollgate.
+pub(super) fn misspelt(environment: &Environment) -> Vec<Fault> {
+    let set = environment.with_prefix("TOLLGATE_");
+    let ours = set.filter(|(name, text, _)| !name.starts_with(VARIABLE_PREFIX) && !text.is_empty());
+    let told = ours.filter_map(|(name, _, origin)| {
+        let plain = name.replace("__", "_");
+        let meant = SETTINGS.iter().map(Setting::variable).find(|variable| {
+            let alike = variable.replace("__", "_");
+            plain == alike || plain.strip_suffix("_FILE") == Some(alike.as_str())
+        })?;
+        let what = format!("no setting is called {name}, and it is not looked at");
+        let mend = format!("{meant}? Sections are set off by two underscores");
+        Some(Fault::new(origin.clone(), "", Trouble::new(what, mend)))
+    });
+    told.collect()
 }
 
 fn unknown_variable(name: &str) -> Trouble {

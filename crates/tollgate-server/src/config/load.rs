@@ -8,7 +8,7 @@ use super::assemble::Values;
 use super::catalog_source;
 use super::environment::Environment;
 use super::fault::{Fault, Faults, Origin, Trouble};
-use super::layers::Layers;
+use super::layers::{self, Layers};
 use super::reader::Reader;
 use super::replaced_names;
 use super::secret_files;
@@ -83,6 +83,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
     warnings.extend(shown.iter().filter_map(unused));
     warnings.extend(values.warnings(&layers));
     warnings.extend(replaced_names::warnings(&environment));
+    warnings.extend(layers::misspelt(&environment));
     match (catalog, faults.is_empty()) {
         (Some(catalog), true) => {
             Ok(Loaded { config: values.into_config(catalog), warnings, shown, environment })

@@ -6,15 +6,19 @@ use std::collections::BTreeMap;
 use tollgate_domain::entitlement::resolve::resolve;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
-use tollgate_store::{StoreError, accounts, facts};
+use tollgate_store::{accounts, facts};
 
-use crate::app::App;
+use super::run::Course;
+use super::{ReconcileError, Step};
 
 /// Accounts in memory at once.
 const PAGE_ACCOUNTS: u32 = 100;
 
 /// How many accounts have each plan now. One that cannot be read counts for none.
-pub(super) async fn count(app: &App) -> Result<BTreeMap<String, u64>, StoreError> {
+pub(super) async fn count(
+    course: &mut Course<'_>,
+) -> Result<BTreeMap<String, u64>, ReconcileError> {
+    let app = course.app;
     let (db, now, catalog) = (&app.engine.db, app.clock.now(), &app.config.catalog);
     let window = Window::at(now, now, catalog);
     let mut plans: BTreeMap<String, u64> = BTreeMap::new();
@@ -26,7 +30,7 @@ pub(super) async fn count(app: &App) -> Result<BTreeMap<String, u64>, StoreError
         for head in page {
             let facts = match facts::load(db, &head.account, window).await {
                 Ok(facts) => facts,
-                Err(error) if error.is_unavailable() => return Err(error),
+                Err(error) if error.is_unavailable() => return Err(error.into()),
                 Err(_) => continue,
             };
             let plan = catalog.plan(resolve(&facts, catalog, now).plan);
@@ -34,5 +38,6 @@ pub(super) async fn count(app: &App) -> Result<BTreeMap<String, u64>, StoreError
             let count = plans.entry(plan).or_default();
             *count = count.saturating_add(1);
         }
+        course.beat(Step::Known).await?;
     }
 }

@@ -269,7 +269,9 @@ pub(super) fn count(course: &mut Course<'_>, id: &str, settled: &Settled, repair
                 report.found(class, repaired);
             } else {
                 one_more(&mut report.imported);
-                report.sums.add(id, settled.moved);
+                if course.order.kind == Kind::Import {
+                    report.sums.add(id, settled.moved);
+                }
             }
             report.show(|| Example {
                 object: id.to_owned(),

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::metrics::ReasonLabel;
 use crate::supervisor::TaskKind;
 
-/// Accounts of one round, in one transaction.
+/// Accounts of one round.
 const ACCOUNTS_PER_ROUND: u32 = 50;
 /// Events of one round.
 const EVENTS_PER_ROUND: u32 = 200;
@@ -24,9 +24,13 @@ const ROUND_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// Bodies are removed when so many hours of them have become too old.
 const BODIES_EVERY_HOURS: i64 = 1;
+/// From the beginning so often: an event that was waiting, failed or dead when its turn came may be done
+/// with by then.
+const BODIES_ANEW_DAYS: i64 = 30;
 /// Where the walk through the accounts stands.
 const ACCOUNTS: &str = "retention.accounts";
-/// Up to when the bodies of events are removed, in milliseconds.
+/// Up to when the bodies of events are removed, and when that began from the beginning: two numbers of
+/// milliseconds.
 const BODIES: &str = "retention.bodies";
 
 /// Works until `stop`.
@@ -51,9 +55,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 
 /// One round. Returns whether there is more to do.
 pub async fn tick(app: &App) -> Result<bool, StoreError> {
-    let bodies = remove_bodies(app).await?;
-    let records = remove_records(app).await?;
-    Ok(bodies || records)
+    // A failure of one holds up none of the other.
+    let (bodies, records) = (remove_bodies(app).await, remove_records(app).await);
+    Ok(bodies? || records?)
 }
 
 /// The instant before which something is too old that is kept for so many days; 0 keeps it for ever.
@@ -64,14 +68,20 @@ fn cutoff(now: Timestamp, days: u32) -> Option<Timestamp> {
 async fn remove_bodies(app: &App) -> Result<bool, StoreError> {
     let db = &app.engine.db;
     let kept_days = app.config.retention.event_bodies_days;
-    let Some(before) = cutoff(app.clock.now(), kept_days) else { return Ok(false) };
-    let from = meta::find(db, BODIES).await?.and_then(|text| text.parse().ok());
-    let from = Timestamp::from_millis(from.unwrap_or(0));
+    let now = app.clock.now();
+    let Some(before) = cutoff(now, kept_days) else { return Ok(false) };
+    let standing = meta::find(db, BODIES).await?.and_then(|text| {
+        let (until, begun) = text.split_once(' ')?;
+        let instant = |text: &str| text.parse().ok().map(Timestamp::from_millis);
+        Some((instant(until)?, instant(begun)?))
+    });
+    let standing = standing.filter(|(_, begun)| now < begun.plus_days(BODIES_ANEW_DAYS));
+    let (from, begun) = standing.unwrap_or((Timestamp::from_millis(0), now));
     if before < from.plus_hours(BODIES_EVERY_HOURS) {
         return Ok(false);
     }
     let page = retention::empty_bodies(db, from, before, EVENTS_PER_ROUND).await?;
-    meta::save(db, BODIES, &page.until.millis().to_string()).await?;
+    meta::save(db, BODIES, &format!("{} {}", page.until.millis(), begun.millis())).await?;
     count(app, "event_bodies", page.removed);
     Ok(page.until < before)
 }
@@ -85,10 +95,12 @@ async fn remove_records(app: &App) -> Result<bool, StoreError> {
     };
     let round = daily::next(app, ACCOUNTS, ACCOUNTS_PER_ROUND).await?;
     let Some(round) = round else { return Ok(false) };
-    let removed = retention::remove(&app.engine.db, &round.accounts, cutoffs).await?;
-    count(app, "journal", removed.journal);
-    count(app, "billing_events", removed.billing_events);
-    count(app, "usage", removed.usage);
+    for account in &round.accounts {
+        let removed = retention::remove(&app.engine.db, account, cutoffs).await?;
+        count(app, "journal", removed.journal);
+        count(app, "billing_events", removed.billing_events);
+        count(app, "usage", removed.usage);
+    }
     Ok(round.finish(app).await? > 0)
 }
 

@@ -54,10 +54,10 @@ fn where_the_metrics_listen_is_an_address_or_a_word() {
         place.load().map(|loaded| loaded.config.metrics_listen)
     };
     let address = "[::1]:9000".parse().unwrap();
-    let default = "127.0.0.1:9464".parse().unwrap();
+    let default = "127.0.0.1:9480".parse().unwrap();
     for (text, expected) in [
         ("[::1]:9000", MetricsListen::Apart { address, chosen: true }),
-        ("127.0.0.1:9464", MetricsListen::Apart { address: default, chosen: true }),
+        ("127.0.0.1:9480", MetricsListen::Apart { address: default, chosen: true }),
         (" ", MetricsListen::Apart { address: default, chosen: false }),
         ("api", MetricsListen::BesideApi),
         ("off", MetricsListen::Off),
@@ -67,7 +67,7 @@ fn where_the_metrics_listen_is_an_address_or_a_word() {
     let blank = Place::new().file("tollgate.toml", "[server]\nmetrics_listen = \"\"\n");
     let blank = blank.load().unwrap().config.metrics_listen;
     assert_eq!(blank, MetricsListen::Apart { address: default, chosen: false });
-    for wrong in ["everywhere", "9464", "API"] {
+    for wrong in ["everywhere", "9480", "API"] {
         let told = read(wrong).unwrap_err().to_string();
         assert!(told.contains("METRICS_LISTEN") && told.contains("write api or off"), "{told}");
     }
@@ -155,8 +155,6 @@ fn every_wrong_value_is_refused_with_a_way_out() {
         ("STRIPE_PRODUCT_PRICE_MAP", "premium=price_1,basic=price_1", "cannot sell"),
         ("STRIPE_PRODUCT_PRICE_MAP", "premum=price_1", "did you mean \"premium\"?"),
         ("STRIPE_PRODUCT_PRICE_MAP", "{\"premium\": }", "no JSON object"),
-        ("TOLLGATE_STRIPE_MODE", "test", "no setting is called TOLLGATE_STRIPE_MODE"),
-        ("TOLLGATE_STRIPE__MODE", "test", "no setting is called TOLLGATE_STRIPE__MODE"),
         ("TOLLGATE__STRIPE__MODE", "production", "is not one of live, test"),
         ("TOLLGATE__STRIPE__ACCOUNT", "123", "does not begin with acct_"),
         ("TOLLGATE__SERVER__LISTEN", "localhost:8080", "no IP address with a port"),
@@ -248,6 +246,26 @@ fn a_webhook_secret_without_stripes_prefix_is_a_notice_and_no_refusal() {
     assert_eq!(told.len(), 1, "{told:#?}");
     assert!(told[0].contains("STRIPE_WEBHOOK_SECRET: ") && told[0].contains("begin with whsec_"));
     assert!(!told[0].contains("no_prefix"), "{told:#?}");
+}
+
+#[test]
+fn a_variable_that_lacks_an_underscore_is_told_of_and_a_strangers_is_not() {
+    let place = Place::new()
+        .variable("TOLLGATE_STRIPE_MODE", "test")
+        .variable("TOLLGATE_HTTP__DRAIN_MS", "5")
+        .variable("TOLLGATE_STRIPE__SECRET_KEY_FILE", "/run/key")
+        .variable("TOLLGATE_DATABASE_URL", "")
+        .variable("TOLLGATE_SERVER_PORT", "tcp://10.0.0.1:80")
+        .variable("TOLLGATE_URL", "http://127.0.0.1:1");
+    let loaded = place.load().unwrap();
+    assert_eq!(loaded.config.stripe.mode, None);
+    let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 3, "{told:#?}");
+    for name in
+        ["TOLLGATE__STRIPE__MODE", "TOLLGATE__HTTP__DRAIN_MS", "TOLLGATE__STRIPE__SECRET_KEY"]
+    {
+        assert!(told.iter().any(|one| one.contains(name)), "{name}: {told:#?}");
+    }
 }
 
 #[test]

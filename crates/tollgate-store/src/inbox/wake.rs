@@ -79,7 +79,7 @@ statements! {
                 AND e.livemode = w.livemode AND e.stripe_account = w.stripe_account \
                 AND ((e.status = 'waiting' AND e.processed_at IS NULL \
                         AND e.next_attempt_at > $1) \
-                    OR (e.status = 'ignored' AND e.reason = 'foreign')) \
+                    OR (e.status = 'ignored' AND e.reason = 'foreign' AND e.body_codec <> -2)) \
             LIMIT $2)";
 
     DONE = "WITH {rows:id bigint, object_id text} \

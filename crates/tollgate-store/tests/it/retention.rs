@@ -15,8 +15,9 @@ const NOTHING: Cutoffs = Cutoffs { journal: None, billing_events: None, usage: N
 
 async fn remove_journal(db: &Db, before: Timestamp) -> u64 {
     let cutoffs = Cutoffs { journal: Some(before), ..NOTHING };
-    let accounts = [account("acme"), account("unknown")];
-    let removed = retention::remove(db, &accounts, cutoffs).await.unwrap();
+    let unknown = retention::remove(db, &account("unknown"), cutoffs).await.unwrap();
+    assert_eq!(unknown, Removed::default());
+    let removed = retention::remove(db, &account("acme"), cutoffs).await.unwrap();
     assert_eq!(removed, Removed { journal: removed.journal, ..Removed::default() });
     removed.journal
 }
@@ -45,6 +46,38 @@ on_both! {
         assert_eq!(other, Verdict::Whole(12), "the other account keeps its own");
     }
 
+    several_servers_remove_at_once_and_the_journal_stays_whole: |db| async {
+        append(db, "acme", 0..240).await;
+        let others = [db.reopen().await, db.reopen().await];
+        // Each knows another instant, as servers whose clocks differ do, and an entry is written meanwhile.
+        for second in (100..180).step_by(4) {
+            let remove = async |db: &Db, seconds: i64| {
+                let cutoffs = Cutoffs { journal: Some(at(seconds)), ..NOTHING };
+                retention::remove(db, &account("acme"), cutoffs).await.unwrap();
+            };
+            tokio::join!(
+                remove(&others[0], second),
+                remove(&others[1], second - 1),
+                remove(db, second - 3),
+                append(db, "acme", 1_000..1_001),
+            );
+            assert!(matches!(verify(db).await, Verdict::Whole(_)), "{second}");
+        }
+        for other in others {
+            other.close().await;
+        }
+    }
+
+    what_was_set_aside_keeps_its_body: |db| async {
+        let mut foreign = event("evt_foreign", EventStatus::Ignored);
+        foreign.outcome.reason = Some("foreign".to_owned());
+        crate::inbox::insert(db, std::slice::from_ref(&foreign)).await;
+        db.sql("INSERT INTO event_waits (object_id, event_id, livemode, stripe_account) \
+            SELECT 'cus_1', event_id, livemode, stripe_account FROM webhook_events").await;
+        let page = retention::empty_bodies(db, at(-1_000_000), at(1_000_000), 10).await.unwrap();
+        assert_eq!(page.removed, 0);
+    }
+
     what_nobody_removed_on_purpose_is_missed: |db| async {
         append(db, "acme", 0..12).await;
         remove_journal(db, at(102)).await;
@@ -59,7 +92,7 @@ on_both! {
         write(db, async |tx| outbox::append(tx, &rows).await).await.unwrap();
         let middle = rows[2].recorded_at;
         let cutoffs = Cutoffs { billing_events: Some(middle), ..NOTHING };
-        let removed = retention::remove(db, &[account("acme")], cutoffs).await.unwrap();
+        let removed = retention::remove(db, &account("acme"), cutoffs).await.unwrap();
         let left = outbox::list(db, &account("acme"), 0, 100).await.unwrap();
         let old = rows.iter().take_while(|row| row.recorded_at < middle).count();
         assert_eq!(removed.billing_events, u64::try_from(old).unwrap());
@@ -75,7 +108,7 @@ on_both! {
         for (days, left) in [(30, 2), (31, 1)] {
             let before = at(0).plus_days(days);
             let cutoffs = Cutoffs { usage: Some(before), ..NOTHING };
-            retention::remove(db, &[account("acme")], cutoffs).await.unwrap();
+            retention::remove(db, &account("acme"), cutoffs).await.unwrap();
             assert_eq!(usage::list(db, &acme, at(0)).await.unwrap().len(), left, "{days}");
         }
     }

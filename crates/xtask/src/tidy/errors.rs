@@ -14,24 +14,46 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
 }
 
 fn faults(path: &str, text: &str) -> Vec<Finding> {
-    let (mut findings, mut inside, mut shows) = (Vec::new(), false, false);
-    for (place, line) in text.lines().enumerate() {
+    let (mut findings, mut place) = (Vec::new(), Place::Elsewhere);
+    for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.starts_with("#[error(") {
-            (inside, shows) = (true, false);
+            place = Place::Text { shows: false };
         }
-        if inside {
-            shows |= SHOWN.iter().any(|cause| line.contains(cause));
-            inside = !line.ends_with(")]");
-        } else if !line.starts_with("#[") && !line.starts_with("//") {
-            if shows && (line.contains("#[source]") || line.contains("#[from]")) {
+        if let Place::Text { shows } = place {
+            let shows = shows || SHOWN.iter().any(|cause| line.contains(cause));
+            place = match (line.ends_with(")]"), shows) {
+                (false, _) => Place::Text { shows },
+                (true, true) => Place::Variant,
+                (true, false) => Place::Elsewhere,
+            };
+        } else if place == Place::Variant && !line.starts_with("//") {
+            if SOURCES.iter().any(|source| line.contains(source)) {
                 let what = "the text names the cause, so it is no source as well: name it once";
-                findings.push(Finding::new(path, place + 1, what));
+                findings.push(Finding::new(path, number + 1, what));
             }
-            shows = false;
+            // A struct's fields follow; a tuple or a unit is over with its line.
+            if line.starts_with('}') || line.ends_with("),") || line.ends_with("},") {
+                place = Place::Elsewhere;
+            }
         }
     }
     findings
+}
+
+/// What makes a field a source.
+const SOURCES: [&str; 3] = ["#[source]", "#[from]", "source:"];
+
+/// Where a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Elsewhere,
+    /// In the attribute, which shows the cause or not so far.
+    Text {
+        shows: bool,
+    },
+    /// In a variant whose text shows its cause.
+    Variant,
 }
 
 #[cfg(test)]
@@ -46,7 +68,15 @@ mod tests {
             at("#[error(\n    \"no: {}\", words(.0)\n)]\n/// Why.\nNo(#[source] Io),\n"),
             [5]
         );
-        assert!(at("#[error(\"no: {0}\")]\nNo(Io),\n").is_empty());
+        assert_eq!(
+            at("#[error(\"no: {source}\")]\nNo {\n    /// Why.\n    source: Io,\n},\n"),
+            [4]
+        );
+        assert_eq!(
+            at("#[error(\"no: {why}\", why = words(.0))]\nNo {\n    #[source]\n    why: Io,\n},\n"),
+            [3]
+        );
+        assert!(at("#[error(\"no: {0}\")]\nNo(Io),\n#[error(\"x\")]\nX(#[from] Io),\n").is_empty());
         assert!(at("#[error(\"no\")]\nNo(#[from] Io),\n").is_empty());
         assert!(at("#[error(transparent)]\nNo(#[from] Io),\n").is_empty());
     }

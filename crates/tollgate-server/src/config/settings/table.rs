@@ -43,7 +43,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "server.metrics_listen",
         Kind::AddressOr(&[MetricsListen::BESIDE_API, MetricsListen::OFF]),
-        "127.0.0.1:9464",
+        "127.0.0.1:9480",
         &[],
         "The listener of `/metrics`. `api` serves it beside the API, to whoever reaches that; `off` nowhere. Where the default is taken `serve` says so in its log and starts without; an address that is set is needed.",
     ),
