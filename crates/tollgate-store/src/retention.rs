@@ -32,10 +32,12 @@ statements! {
     PAGE_END = "SELECT received_at FROM webhook_events \
         WHERE received_at >= $1 AND received_at < $2 ORDER BY received_at LIMIT 1 OFFSET $3";
 
-    // What is not done with needs its body; of what is, the key, the outcome and the length stay.
+    // What is not done with needs its body, and so does what sells something of the catalog and may get an
+    // owner yet; of what is done with, the key, the outcome and the length stay.
     EMPTY_BODIES = "UPDATE webhook_events SET body = $4, body_codec = $3 \
         WHERE received_at >= $1 AND received_at < $2 AND processed_at IS NOT NULL \
-        AND status IN ('processed', 'ignored') AND body_codec <> $3";
+        AND status IN ('processed', 'ignored') AND body_codec <> $3 \
+        AND (reason IS NULL OR reason <> 'owner_unknown_expired')";
 }
 
 /// Ages from which on the records of an account are removed; `None`: they are kept.
