@@ -8,21 +8,20 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tollgate_domain::{Catalog, Timestamp};
 use tower_service::Service as _;
 
@@ -31,6 +30,7 @@ use crate::sandbox::{ApiRequest, Method, Params, Sandbox, SandboxOptions, Webhoo
 mod access;
 mod api;
 mod clock;
+mod connection;
 mod control;
 mod courier;
 mod deed;
@@ -45,6 +45,8 @@ mod stand;
 mod story;
 
 pub use clock::SandboxClock;
+pub use connection::ServerLimits;
+use connection::{BODY_BYTES_MAX, TimedBody, TimedStream};
 pub use courier::{Attempt, Outcome};
 use deed::Deed;
 pub use faults::{Fault, FaultRule};
@@ -54,12 +56,8 @@ pub use plan::DeliveryPlan;
 use stand::{Stand, lock};
 pub use story::{Story, StoryError};
 
-/// Most connections at once; beyond it new ones are closed.
-const CONNECTIONS_MAX: usize = 512;
-/// Longest time for the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// Longest time open requests get to finish at a stop.
-const DRAIN: Duration = Duration::from_secs(2);
+/// Pause after a connection could not be accepted.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// What is served where.
 #[derive(Debug)]
@@ -77,6 +75,8 @@ pub struct ServerOptions {
     pub journal: Option<PathBuf>,
     /// How events are delivered from the start.
     pub plan: DeliveryPlan,
+    /// What a peer may take.
+    pub limits: ServerLimits,
 }
 
 impl ServerOptions {
@@ -87,7 +87,8 @@ impl ServerOptions {
         sandbox.stock(catalog);
         let listen = ([127, 0, 0, 1], 0).into();
         let plan = DeliveryPlan::default();
-        Self { listen, clock, sandbox, catalog: catalog.clone(), journal: None, plan }
+        let limits = ServerLimits::default();
+        Self { listen, clock, sandbox, catalog: catalog.clone(), journal: None, plan, limits }
     }
 
     /// The same with a clock that stands still; for tests.
@@ -135,7 +136,7 @@ pub async fn start(mut options: ServerOptions) -> Result<RunningSandbox, ServerE
     lock(&stand.courier).plan = options.plan;
     let (stop, stopped) = watch::channel(false);
     let tasks = vec![
-        tokio::spawn(serve(listener, router(Arc::clone(&stand)), stopped.clone())),
+        tokio::spawn(serve(listener, router(Arc::clone(&stand)), options.limits, stopped.clone())),
         tokio::spawn(Arc::clone(&stand).deliver(stopped)),
     ];
     Ok(RunningSandbox { address, stand, stop, tasks })
@@ -300,46 +301,68 @@ fn router(stand: Arc<Stand>) -> Router {
         .route("/v2/{*path}", any(api::serve))
         .route(listen::PATH, get(listen::open))
         .layer(axum::middleware::from_fn(guard::no_site));
-    Router::new().merge(api).merge(own).with_state(stand)
+    Router::new()
+        .merge(api)
+        .merge(own)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(stand)
 }
 
-/// Accepts connections until `stop`.
-async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+/// Accepts connections until `stop`; those that are open then get the drain time and are cut.
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ServerLimits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head_timeout);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
             _ = stop.wait_for(|stopped| *stopped) => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
                 continue;
             }
         };
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
         stream.set_nodelay(true).ok();
-        let service = Front { router: router.clone() };
-        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection.into_owned());
-        tokio::spawn(async move {
-            connection.await.ok();
+        let service = Front { router: router.clone(), limits };
+        let io = TokioIo::new(TimedStream::new(stream, &limits));
+        let connection = http.serve_connection(io, service).with_upgrades();
+        let mut stopped = stop.clone();
+        connections.spawn(async move {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                _ = connection.as_mut() => true,
+                _ = stopped.wait_for(|stopped| *stopped) => false,
+            };
+            if !ended {
+                connection.as_mut().graceful_shutdown();
+                connection.await.ok();
+            }
             drop(slot);
         });
     }
     drop(listener);
-    tokio::time::timeout(DRAIN, graceful.shutdown()).await.ok();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    tokio::time::timeout(limits.drain, ended).await.ok();
+    connections.shutdown().await;
 }
 
 /// The router for one connection; it can also cut the connection instead of answering.
 #[derive(Debug, Clone)]
 struct Front {
     router: Router,
+    limits: ServerLimits,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Front {
@@ -348,6 +371,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
     type Future = Pin<Box<dyn Future<Output = io::Result<Response<Body>>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let request = request.map(|body| TimedBody::new(body, &self.limits));
         let answer = self.router.clone().call(request);
         Box::pin(async move {
             let response = match answer.await {

@@ -359,7 +359,7 @@ pub struct WorkerLimits {
     pub backoff_base_ms: u64,
     /// Longest wait after a failure.
     pub backoff_cap_ms: u64,
-    /// Days after which an event without an owner is dead.
+    /// Days for which an event waits for an owner, or for Stripe to show its object.
     pub waiting_days_max: u32,
 }
 

@@ -16,6 +16,7 @@ mod reach;
 pub mod read;
 mod replies;
 pub mod squeeze;
+mod waiting;
 mod work;
 
 use std::panic::AssertUnwindSafe;

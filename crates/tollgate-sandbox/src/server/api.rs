@@ -9,17 +9,17 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::LengthLimitError;
 use serde_json::{Value, json};
 
 use super::access::{Accounts, closed, forbidden};
+use super::connection::BODY_BYTES_MAX;
 use super::faults::Fault;
 use super::stand::{Stand, lock};
 use crate::pretty;
 use crate::sandbox::{ApiReply, ApiRequest, Method, Params};
 use crate::version::ApiVersion;
 
-/// Largest body of a request.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Longest idempotency key.
 const KEY_BYTES_MAX: usize = 255;
 /// Deepest nesting of a JSON body.
@@ -147,8 +147,13 @@ async fn read(
             return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, message));
         }
     };
-    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
-        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large.")
+    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
+        if error.into_inner().is::<LengthLimitError>() {
+            Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large.")
+        } else {
+            let message = "The request body did not come completely and in time.";
+            Refused::new(StatusCode::REQUEST_TIMEOUT, message)
+        }
     })?;
     let body = std::str::from_utf8(&body)
         .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "The request body is not UTF-8."))?;

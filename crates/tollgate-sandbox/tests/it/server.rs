@@ -6,4 +6,5 @@ mod control;
 mod deliveries;
 mod faults;
 mod pages;
+mod strangers;
 mod support;

@@ -241,11 +241,8 @@ impl Intake {
             }
             let awaited = match verdict {
                 Verdict::Foreign(objects) => Some(objects),
-                Verdict::Waiting(waiting) if outcome.status == EventStatus::Waiting => {
-                    Some(&waiting.objects)
-                }
-                Verdict::Waiting(_)
-                | Verdict::Duplicate
+                Verdict::Waiting(waiting) => Some(&waiting.objects),
+                Verdict::Duplicate
                 | Verdict::Repeats(_)
                 | Verdict::Ignored(_)
                 | Verdict::Dead(_)
@@ -300,24 +297,7 @@ impl Intake {
                 outcome.reason = Some(ignored::FOREIGN.to_owned());
             }
             Verdict::Waiting(waiting) => {
-                let days = i64::from(limits.waiting_days_max);
-                let end = delivery.received_at.plus_days(days);
-                let waited = before.is_some_and(|known| known.status == EventStatus::Waiting);
-                outcome.processed_at = None;
-                // Waiting is no failure: only time ends it.
-                outcome.attempts = before.map_or(0, |known| known.attempts);
-                outcome.reason = Some(match waiting.invalid_claim {
-                    Some(name) => format!("claim_invalid: {name} cannot be an account id"),
-                    None => "no account is linked to its objects yet".to_owned(),
-                });
-                if waited && end <= now {
-                    outcome.status = EventStatus::Dead;
-                } else {
-                    outcome.status = EventStatus::Waiting;
-                    // One that was set aside or given up before begins to wait only now.
-                    outcome.next_attempt_at =
-                        Some(if end > now { end } else { now.plus_days(days) });
-                }
+                self.await_owner(&mut outcome, (delivery, waiting), before, now);
             }
             Verdict::Dead(why) => {
                 outcome.processed_at = None;
@@ -335,35 +315,6 @@ impl Intake {
             }
         }
         outcome
-    }
-
-    /// A thin event waits until its object was read. Who asks Stripe wakes it; time alone ends it,
-    /// and only where Stripe can be asked. One that is replayed begins to wait only now.
-    fn await_reading(
-        &self,
-        outcome: &mut Outcome,
-        delivery: &Delivery,
-        before: Option<&KnownEvent>,
-        now: Timestamp,
-    ) {
-        let days = i64::from(self.workers.waiting_days_max);
-        let end = delivery.received_at.plus_days(days);
-        outcome.processed_at = None;
-        outcome.attempts = before.map_or(0, |known| known.attempts);
-        let waited = before.is_some_and(|known| known.status == EventStatus::Waiting);
-        if self.asks && waited && end <= now {
-            outcome.status = EventStatus::Dead;
-            outcome.reason = Some("Stripe did not show its object in time".to_owned());
-            return;
-        }
-        outcome.status = EventStatus::Waiting;
-        outcome.next_attempt_at = Some(if end > now { end } else { now.plus_days(days) });
-        let why = if self.asks {
-            "its object was not read yet"
-        } else {
-            "its object cannot be read: stripe.secret_key is not set"
-        };
-        outcome.reason = Some(why.to_owned());
     }
 
     /// Stores an event that cannot be processed even alone, without any effect.

@@ -23,6 +23,8 @@ pub mod ignored {
     pub const FOREIGN_ACCOUNT: &str = "foreign_account";
     /// It names no account of ours and sells nothing of the catalog.
     pub const FOREIGN: &str = tollgate_store::inbox::FOREIGN;
+    /// It sells something of the catalog or names an owner in vain, and waited its days for an owner.
+    pub const OWNER_UNKNOWN_EXPIRED: &str = tollgate_store::inbox::OWNER_UNKNOWN_EXPIRED;
     /// Stripe knows no such object, and neither did we.
     pub const OBJECT_GONE: &str = "object_gone";
     /// Stripe does not show the snapshot event that tells of it, and no object can be read instead.

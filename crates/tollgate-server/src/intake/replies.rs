@@ -8,6 +8,7 @@ use tollgate_store::accounts::AccountHead;
 use tollgate_store::inbox::EventStatus;
 
 use super::delivery::{Delivery, Reply, ReplyStatus};
+use super::read::ignored;
 use super::work::Verdict;
 
 /// The reply to each event of a batch. `outcomes` are where the written ones stand and their attempts.
@@ -43,6 +44,9 @@ pub(super) fn replies(
                 ReplyStatus::Ignored,
                 "foreign: it names no account and sells nothing of the catalog",
             ),
+            Verdict::Waiting(_) if matches!(outcome, Some((EventStatus::Ignored, _))) => {
+                reply(ReplyStatus::Ignored, ignored::OWNER_UNKNOWN_EXPIRED)
+            }
             Verdict::Waiting(waiting) if waiting.invalid_claim.is_some() => {
                 reply(ReplyStatus::Waiting, "claim_invalid: what it names cannot be an account id")
             }

@@ -93,6 +93,11 @@ pub(super) async fn whole_since(app: &App) -> Result<Option<Timestamp>, StoreErr
     Ok(latest)
 }
 
+/// Whether Stripe was asked for its events before.
+pub(super) async fn was_asked(app: &App) -> Result<bool, StoreError> {
+    Ok(Whole::find(app, None).await?.is_some())
+}
+
 /// Whether events should be looked for again.
 pub async fn is_due(app: &App, every_ms: i64) -> Result<bool, StoreError> {
     // A run fills all accounts; one that does not let the key in must not make runs due all the time.
@@ -279,10 +284,10 @@ fn count(
     account: Option<&AccountId>,
     repaired: bool,
 ) {
-    let is_history = delivery
-        .created_at
-        .zip(course.made_at)
-        .is_some_and(|(happened, made_at)| happened.unix_seconds() < made_at.unix_seconds());
+    let is_history =
+        delivery.created_at.zip(course.history_until).is_some_and(|(happened, history_until)| {
+            happened.unix_seconds() < history_until.unix_seconds()
+        });
     let drift = if is_history {
         course.report.imported = course.report.imported.saturating_add(1);
         FetchCause::Import.as_str()

@@ -8,7 +8,7 @@ use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Drift, Timestamp};
 use tollgate_store::leases::{self, Lease};
 use tollgate_store::reconciliation_runs::{self as runs, Run, RunEnd};
-use tollgate_store::{accounts, migrations};
+use tollgate_store::{StoreError, accounts, inbox, meta, migrations};
 use tollgate_stripe::client::{Patience, StripeClient, StripeError};
 
 use super::ends::Ends;
@@ -87,6 +87,9 @@ pub struct Begun {
     pub resumed: bool,
 }
 
+/// Where the database remembers when Stripe was first asked for what it has.
+const ASKED_SINCE: &str = "stripe_asked_since";
+
 /// Who is told how a run comes along.
 pub type Watcher<'a> = &'a (dyn Fn(Step, &Report) + Send + Sync);
 
@@ -105,8 +108,8 @@ pub(super) struct Course<'a> {
     listed: HashSet<u64>,
     /// Since when no event can have been missed, as far as this run knows.
     pub(super) whole_since: Option<Timestamp>,
-    /// When this database was made: what is older is history, and no difference.
-    pub(super) made_at: Option<Timestamp>,
+    /// See [`history_until`].
+    pub(super) history_until: Option<Timestamp>,
     /// The lists were walked from their beginning, in this process.
     pub(super) whole: bool,
     id: &'a str,
@@ -182,6 +185,26 @@ async fn note(app: &App, begun: &Begun) -> Result<(), ReconcileError> {
     Ok(runs::insert(&app.engine.db, &run).await?)
 }
 
+/// Until when what happened at Stripe is history: before the database was made nobody listened, nor
+/// before the first event was delivered or, if that was earlier, Stripe was first asked. What was
+/// never delivered after that was missed, however late a key is given.
+async fn history_until(app: &App) -> Result<Option<Timestamp>, StoreError> {
+    let db = &app.engine.db;
+    let asked_since = match meta::find(db, ASKED_SINCE).await? {
+        Some(text) => text.parse().ok().map(Timestamp::from_millis),
+        // Runs of a version that did not keep it: the key may have been there from the start.
+        None if events::was_asked(app).await? => None,
+        None => {
+            let now = app.clock.now();
+            meta::save(db, ASKED_SINCE, &now.millis().to_string()).await?;
+            Some(now)
+        }
+    };
+    let delivered_since = inbox::first_delivered_at(db).await?;
+    let listened_since = asked_since.zip(delivered_since).map(|(asked, told)| asked.min(told));
+    Ok(migrations::made_at(db).await?.max(listened_since))
+}
+
 /// Carries a begun run out. One that the engine's stop breaks off is gone on with later.
 pub async fn carry_out(
     app: &App,
@@ -198,7 +221,7 @@ pub async fn carry_out(
         whole: begun.progress == Progress::default(),
         progress: begun.progress.clone(),
         whole_since: events::whole_since(app).await?,
-        made_at: migrations::made_at(db).await?,
+        history_until: history_until(app).await?,
         ends: Ends::default(),
         closed: BTreeSet::new(),
         listed: HashSet::new(),

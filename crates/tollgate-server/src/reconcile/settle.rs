@@ -29,9 +29,9 @@ pub enum Why {
     Compare {
         /// See [`Evidence::whole_since`].
         whole_since: Option<Timestamp>,
-        /// When the database was made: what is older and unknown here is brought in, and was
-        /// never missed.
-        made_at: Option<Timestamp>,
+        /// What is older than this and unknown here is brought in, and was never missed: nobody
+        /// listened.
+        history_until: Option<Timestamp>,
     },
 }
 
@@ -174,8 +174,8 @@ async fn judge(
         (Comparison::Same, _) => return Ok(settled),
         (_, Why::Cause(cause)) => cause,
         (Comparison::Unsettled, Why::Compare { .. }) => FetchCause::Doubt,
-        (Comparison::Differs(_), Why::Compare { made_at, .. })
-            if !drift::is_known(&told, &facts) && is_older(showing.object, made_at) =>
+        (Comparison::Differs(_), Why::Compare { history_until, .. })
+            if !drift::is_known(&told, &facts) && is_older(showing.object, history_until) =>
         {
             FetchCause::Import
         }

@@ -240,7 +240,7 @@ pub(super) fn reason(course: &Course<'_>) -> Why {
     match course.order.kind {
         Kind::Import => Why::Cause(FetchCause::Import),
         Kind::Sweep | Kind::Events => {
-            Why::Compare { whole_since: course.whole_since, made_at: course.made_at }
+            Why::Compare { whole_since: course.whole_since, history_until: course.history_until }
         }
     }
 }

@@ -33,5 +33,6 @@ mod strangers;
 mod strings;
 mod supervision;
 mod thin;
+mod unclaimed;
 mod unreadable;
 mod wrong_key;

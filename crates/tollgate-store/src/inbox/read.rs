@@ -83,6 +83,8 @@ statements! {
     IGNORED_SINCE = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM webhook_events \
         WHERE received_at >= $1 AND status = 'ignored' AND reason = $2 LIMIT 1) found";
 
+    FIRST = "SELECT created_at, signed_at FROM webhook_events ORDER BY received_at LIMIT 1";
+
     COUNT_OPEN = "SELECT status, COUNT(*) FROM webhook_events WHERE processed_at IS NULL \
         GROUP BY status ORDER BY status";
 }
@@ -200,6 +202,15 @@ pub async fn was_ignored_since(
 ) -> Result<bool, StoreError> {
     let row = IGNORED_SINCE.on(db).bigint(since.millis()).prose(reason).fetch_one().await?;
     row.map_or(Ok(false), |row| Ok(row.cells().bigint()? > 0))
+}
+
+/// Stripe's time of the first event of all that came, where it was delivered; `None` where there is
+/// none, or it was asked for.
+pub async fn first_delivered_at(db: &Db) -> Result<Option<Timestamp>, StoreError> {
+    let Some(row) = FIRST.on(db).fetch_one().await? else { return Ok(None) };
+    let mut cells = row.cells();
+    let (created_at, signed_at) = (cells.opt_instant()?, cells.opt_instant()?);
+    Ok(created_at.filter(|_| signed_at.is_some()))
 }
 
 /// How many events stand where: the backlog and the dead. Final ones are not counted.

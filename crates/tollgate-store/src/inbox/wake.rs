@@ -3,7 +3,7 @@
 //! waits.
 //!
 //! Nothing is looked at while nothing happens: a waiting event has no time of its own but its end,
-//! and an event of another product none at all.
+//! and one that is set aside none at all.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -19,6 +19,8 @@ use crate::statement::{Handle, Row, Rows, statements};
 
 /// Why an event of another product is set aside; such an event runs again when it is woken.
 pub const FOREIGN: &str = "foreign";
+/// Why an event is set aside that waited its days for an owner; it too runs again when it is woken.
+pub const OWNER_UNKNOWN_EXPIRED: &str = "owner_unknown_expired";
 
 /// Most wakes worked on at once.
 const WAKES_MAX: u32 = 200;
@@ -53,7 +55,8 @@ statements! {
     /// Whether something of the catalog is sold by each subscription of which there are events
     /// without an owner that show prices.
     SOLD = "WITH {rows:object_id text} \
-        SELECT r.object_id, CAST(MAX(CASE WHEN e.status = 'waiting' THEN 1 ELSE 0 END) AS BIGINT) \
+        SELECT r.object_id, CAST(MAX(CASE WHEN e.status = 'waiting' \
+            OR e.reason = 'owner_unknown_expired' THEN 1 ELSE 0 END) AS BIGINT) \
         FROM r CROSS JOIN event_waits w CROSS JOIN webhook_events e \
         WHERE w.object_id = r.object_id AND e.event_id = w.event_id \
             AND e.livemode = w.livemode AND e.stripe_account = w.stripe_account \
@@ -69,6 +72,7 @@ statements! {
 
     TAKE = "SELECT id, object_id FROM event_wakes ORDER BY id LIMIT $1";
 
+    /// What is set aside can run again as long as its body is there.
     RUN = "WITH {rows:id bigint, object_id text} \
         UPDATE webhook_events SET next_attempt_at = $1, processed_at = NULL, \
             status = CASE WHEN status = 'ignored' THEN 'received' ELSE status END \
@@ -79,7 +83,8 @@ statements! {
                 AND e.livemode = w.livemode AND e.stripe_account = w.stripe_account \
                 AND ((e.status = 'waiting' AND e.processed_at IS NULL \
                         AND e.next_attempt_at > $1) \
-                    OR (e.status = 'ignored' AND e.reason = 'foreign' AND e.body_codec <> -2)) \
+                    OR (e.status = 'ignored' AND e.body_codec <> -2 \
+                        AND e.reason IN ('foreign', 'owner_unknown_expired'))) \
             LIMIT $2)";
 
     DONE = "WITH {rows:id bigint, object_id text} \

@@ -116,6 +116,22 @@ on_both! {
         assert!(seen > 40, "{seen}");
     }
 
+    a_statement_that_cannot_be_explained_leaves_nothing_on_its_connection: |db| async {
+        if db.engine() != "postgres" {
+            return;
+        }
+        let one = db.reopen_with(&DbOptions { connections_max: 1, ..DbOptions::default() }).await;
+        // Preparing reads it, and only planning meets the division.
+        db.sql("ALTER TABLE accounts RENAME TO accounts_kept; CREATE VIEW accounts AS \
+            SELECT * FROM accounts_kept WHERE 1 / 0 = 1").await;
+        let failed = one.explain_all().await.unwrap_err();
+        assert!(!failed.to_string().is_empty());
+        db.sql("DROP VIEW accounts; ALTER TABLE accounts_kept RENAME TO accounts").await;
+        let plans = one.explain_all().await.unwrap();
+        assert!(!plans.is_empty());
+        one.close().await;
+    }
+
     no_load_of_facts_reads_a_whole_kind: |db| async {
         // PostgreSQL chooses by what is there.
         for number in 0..20 {

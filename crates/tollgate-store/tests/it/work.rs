@@ -155,8 +155,14 @@ on_both! {
         foreign.outcome.reason = Some(inbox::FOREIGN.to_owned());
         let mut other = event("evt_6", EventStatus::Ignored);
         other.outcome.reason = Some("other_mode".to_owned());
+        let mut let_go = event("evt_7", EventStatus::Ignored);
+        let_go.outcome.reason = Some(inbox::OWNER_UNKNOWN_EXPIRED.to_owned());
+        let mut bare = event("evt_8", EventStatus::Ignored);
+        bare.outcome.reason = Some(inbox::FOREIGN.to_owned());
+        bare.body.codec = inbox::BodyCodec::Removed;
         insert(db, &[
             waiting("evt_1"), waiting("evt_2"), waiting("evt_3"), waiting("evt_4"), foreign, other,
+            let_go, bare,
         ]).await;
         let waits = [
             (key("evt_1"), vec![object("cus_1"), object("sub_1")]),
@@ -165,6 +171,8 @@ on_both! {
             (key("evt_4"), vec![object("cus_1")]),
             (key("evt_5"), vec![object("cus_2"), object("price_1")]),
             (key("evt_6"), vec![object("cus_2")]),
+            (key("evt_7"), vec![object("cus_2")]),
+            (key("evt_8"), vec![object("cus_2")]),
         ];
         write(db, async |tx| {
             inbox::set_waits(tx, &waits).await?;
@@ -180,9 +188,9 @@ on_both! {
         assert_eq!(inbox::run_wakes(db, at(0), 10).await.unwrap(), 0, "nothing came about");
         assert_eq!(wake(&["sub_1", "cus_9"]).await, (1, 1));
         assert_eq!(wake(&["sub_1"]).await, (1, 0), "it is awake");
-        assert_eq!(wake(&["cus_2"]).await, (1, 2));
+        assert_eq!(wake(&["cus_2"]).await, (1, 3));
         let claimed = inbox::claim(db, at(1), at(30), "worker", 10).await.unwrap();
-        assert_eq!(ids(&claimed), ["evt_1", "evt_2", "evt_5"]);
+        assert_eq!(ids(&claimed), ["evt_1", "evt_2", "evt_5", "evt_7"]);
         assert_eq!(claimed[2].status, EventStatus::Received);
         assert_eq!(inbox::wake_for(db, &[object("price_1"), object("price_2")]).await.unwrap(), 1);
     }

@@ -359,7 +359,7 @@ pub const SETTINGS: &[Setting] = &[
         "workers.waiting_days_max",
         (1, 365),
         "30",
-        "Days after which an event without an owner is dead.",
+        "Days an event waits for an owner; it is ignored then. A thin event whose object Stripe does not show in these days is dead.",
     ),
     setting(
         "log.level",

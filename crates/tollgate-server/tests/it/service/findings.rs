@@ -2,7 +2,11 @@
 
 use crate::support::{Answer, Settings, TestApp, TestDatabase, on_both};
 use serde_json::{Value, json};
+use tollgate_domain::ids::EventId;
+use tollgate_domain::{Finding, FindingCode};
 use tollgate_server::scope::Scope;
+use tollgate_store::findings;
+use tollgate_store::inbox::{self, EventStatus, Finished, Outcome};
 
 /// A live subscription of the account with a price.
 fn subscription(event: &str, created: i64, status: &str, price: &str) -> String {
@@ -84,6 +88,38 @@ async fn replay(app: &TestApp, event: &str) {
     let set = tollgate_store::inbox::set_ids_for_replay(db, &[event], app.now()).await.unwrap();
     assert_eq!(set, 1);
     app.run_workers().await;
+}
+
+/// Leaves events as twelve failed attempts leave them, whatever failed.
+async fn give_up(app: &TestApp, events: &[&str]) {
+    let (db, now) = (&app.app().engine.db, app.now());
+    let ids: Vec<EventId> = events.iter().map(|id| EventId::parse(id).unwrap()).collect();
+    inbox::set_ids_for_replay(db, &ids, now).await.unwrap();
+    let claimed = inbox::claim(db, now, now.plus_ms(1_000), "test", 10).await.unwrap();
+    assert_eq!(claimed.len(), events.len());
+    let dead = Outcome {
+        status: EventStatus::Dead,
+        account: None,
+        reason: Some("it failed".to_owned()),
+        attempts: 12,
+        next_attempt_at: None,
+        processed_at: None,
+        duration_us: None,
+    };
+    let finished = claimed.iter().map(|event| Finished {
+        key: event.key.clone(),
+        outcome: dead.clone(),
+        lease_generation: Some(event.lease_generation),
+    });
+    let finished: Vec<Finished> = finished.collect();
+    let found = claimed.iter().map(|event| {
+        Finding::new(FindingCode::EventDead, event.key.event.as_str(), now, "it failed")
+    });
+    let found: Vec<Finding> = found.collect();
+    let mut tx = db.begin().await.unwrap();
+    inbox::finish(&mut tx, &finished).await.unwrap();
+    findings::open_unowned(&mut tx, &found).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 on_both! {
@@ -179,8 +215,7 @@ on_both! {
         for (event, object) in [("evt_direct", "2"), ("evt_waits", "3"), ("evt_foreign", "4")] {
             assert_eq!(app.deliver(&nobodys(event, object)).await.field("status"), "waiting");
         }
-        app.clock.set(app.now().plus_days(31));
-        app.run_workers().await;
+        give_up(&app, &["evt_direct", "evt_waits", "evt_foreign"]).await;
         let dead = |found: &[Value]| found.iter().filter(|one| one["code"] == "event_dead").count();
         assert_eq!(dead(&open(&app, "").await), 3);
         replay(&app, "evt_waits").await;
@@ -200,7 +235,6 @@ on_both! {
         // Its price is another product's for a catalog that does not know it.
         let settings = Settings { catalog: Some("sietch".into()), ..Settings::default() };
         let app = TestApp::start_with(database, settings).await;
-        app.clock.set(app.now().plus_days(32));
         replay(&app, "evt_foreign").await;
         assert_eq!(dead(&open(&app, "").await), 0, "it is ignored");
         app.stop().await;

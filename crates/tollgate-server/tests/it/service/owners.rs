@@ -271,7 +271,7 @@ on_both! {
         assert_eq!(row(&app, "evt_o").await.outcome.status, EventStatus::Waiting);
         app.clock.set(app.now().plus_days(30));
         app.run_workers().await;
-        assert_eq!(row(&app, "evt_o").await.outcome.status, EventStatus::Dead);
+        assert_eq!(row(&app, "evt_o").await.outcome.status, EventStatus::Ignored);
         app.stop().await;
     }
 

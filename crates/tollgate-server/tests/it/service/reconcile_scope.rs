@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
+use tollgate_sandbox::ApiVersion;
 use tollgate_sandbox::sandbox::Method;
-use tollgate_sandbox::server::{self, ServerOptions};
+use tollgate_sandbox::server::{self, RunningSandbox, ServerOptions};
 use tollgate_server::reconcile::{self, Kind, Order, ReconcileError, Report};
 use tollgate_server::scope::Scope;
 use tollgate_store::{accounts, inbox};
 
-use super::reconcile::Pair;
+use super::reconcile::{Pair, is_sent};
 use crate::support::{NOW, Settings, TestApp, TestDatabase, catalog, on_both};
 
 async fn run_for(pair: &Pair, account: &str) -> Result<Report, ReconcileError> {
@@ -29,15 +30,59 @@ async fn revision(pair: &Pair, account: &str) -> Option<u64> {
 async fn with_history(database: &TestDatabase) -> Pair {
     let at = Timestamp::parse(NOW).unwrap().plus_days(-50);
     let stripe = server::start(ServerOptions::standing(&catalog(), at, 7)).await.unwrap();
+    Pair { app: TestApp::start_with(database, with_key(&stripe)).await, stripe }
+}
+
+fn with_key(stripe: &RunningSandbox) -> Settings {
     let environment = vec![
         ("STRIPE_SECRET_KEY".to_owned(), "sk_test_tollgate_reconcile".to_owned()),
         ("STRIPE_API_BASE".to_owned(), stripe.url().to_owned()),
     ];
-    let settings = Settings { environment, ..Settings::default() };
-    Pair { app: TestApp::start_with(database, settings).await, stripe }
+    Settings { environment, ..Settings::default() }
 }
 
 on_both! {
+    async fn what_happened_before_the_first_delivery_is_history_for_a_later_key(database: &TestDatabase) {
+        // Webhooks alone, and for the first forty days no endpoint at Stripe either.
+        let at = Timestamp::parse(NOW).unwrap();
+        let stripe = server::start(ServerOptions::standing(&catalog(), at, 7)).await.unwrap();
+        let pair = Pair { app: TestApp::start(database).await, stripe };
+        pair.subscribe_as("before", "premium");
+        pair.pass(40 * 86_400);
+        let unheard = pair.stripe.with(|stripe| stripe.happenings().len());
+        pair.subscribe_as("acme", "premium");
+        for event in pair.stripe.with(|stripe| stripe.happenings()[unheard..].to_vec()) {
+            if is_sent(&event) {
+                pair.app.deliver(&event.render(ApiVersion::default()).body).await;
+            }
+        }
+        pair.app.run_workers().await;
+        pair.pass(3 * 86_400);
+        pair.subscribe_as("missed", "premium");
+        pair.pass(3 * 86_400);
+        let Pair { app, stripe } = pair;
+        app.stop().await;
+        let pair = Pair { app: TestApp::start_with(database, with_key(&stripe)).await, stripe };
+        pair.app.clock.set(pair.stripe.clock().now());
+        for dry in [true, false] {
+            let report = pair.run(Kind::Sweep, dry).await.unwrap();
+            assert!(report.imported > 0 && report.drifted() > 0, "{report:?}");
+            for one in &report.examples {
+                let expected = match one.account_id.as_deref() {
+                    Some("before") => "import",
+                    Some("missed") => "missed_event",
+                    // Payments of invoices name no account before they are taken in.
+                    None if !one.changes.is_empty() && one.changes[0].starts_with("invoice_payment") => continue,
+                    other => panic!("{other:?}: {report:?}"),
+                };
+                assert_eq!(one.drift, expected, "{one:?}");
+            }
+        }
+        let again = pair.run(Kind::Sweep, false).await.unwrap();
+        assert_eq!((again.imported, again.drifted()), (0, 0), "{again:?}");
+        pair.stop().await;
+    }
+
     async fn a_run_for_one_account_touches_no_other(database: &TestDatabase) {
         let pair = Pair::start(database).await;
         let own = pair.subscribe_as("acme", "premium");
