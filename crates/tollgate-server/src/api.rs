@@ -16,6 +16,7 @@ pub mod health;
 pub mod limits;
 pub mod openapi;
 pub mod path;
+mod plain;
 pub mod plans;
 pub mod query;
 pub mod reply;
@@ -37,7 +38,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use futures_util::FutureExt;
-use http::header::{CACHE_CONTROL, CONNECTION, HOST, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONNECTION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -171,7 +172,10 @@ impl Service<Request<Incoming>> for Front {
 impl Front {
     async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
         let id = request_id(&request);
-        let mut request = request.map(Body::new);
+        let fault = plain::fault(&request);
+        let (parts, body) = request.map(Body::new).into_parts();
+        let (body, read) = plain::Watched::new(body);
+        let mut request = Request::from_parts(parts, Body::new(body));
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let cors = self.app.cors.headers_for(&request);
         let preflight = cors.is_some() && *request.method() == Method::OPTIONS;
@@ -180,8 +184,8 @@ impl Front {
             self.admission == Admission::Admitted || request.uri().path() == health::LIVE;
         let mut response = if !admitted {
             ApiError::TooManyConnections.into_response()
-        } else if request.headers().get_all(HOST).iter().nth(1).is_some() {
-            ApiError::field("Host", "must be there once").into_response()
+        } else if let Some(fault) = fault {
+            fault.into_response()
         } else if preflight {
             http::StatusCode::NO_CONTENT.into_response()
         } else {
@@ -205,7 +209,9 @@ impl Front {
             response.headers_mut().insert(REQUEST_ID.clone(), value);
         }
         protect(response.headers_mut());
-        if self.app.is_stopping() {
+        // What is left of a body would be taken for the next request; whoever shares the connection with
+        // others, as a proxy does, has to know that it ends.
+        if self.app.is_stopping() || !read.load(Ordering::Relaxed) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.app.metrics.count_request(response.status());

@@ -58,7 +58,9 @@ impl Readiness {
     }
 }
 
-async fn look(db: &Db, now: Timestamp) -> Result<(), StoreError> {
+/// Whether a database has our schema, whole, and takes writes: where none was committed lately one row
+/// is written.
+pub async fn look(db: &Db, now: Timestamp) -> Result<(), StoreError> {
     match migrations::check(db).await {
         // A newer version of the product is being rolled out: its schema serves this one too.
         Ok(()) | Err(StoreError::SchemaNewer { .. }) => {}

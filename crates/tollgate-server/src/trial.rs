@@ -15,8 +15,8 @@ use crate::stripe::binding::{self, ModeError};
 #[derive(Debug, thiserror::Error)]
 pub enum TrialError {
     /// There is no place for the copy.
-    #[error("there is no place for a copy of the database in {}", std::env::temp_dir().display())]
-    Folder(#[source] std::io::Error),
+    #[error("no folder can be made there: {0}")]
+    Folder(std::io::Error),
     /// The database, or the copy of it.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -108,6 +108,11 @@ impl From<serde_json::Error> for StoreError {
     }
 }
 
+/// How PgBouncer refuses what a session asks for.
+const POOLER_REFUSES: &str = "unsupported startup parameter";
+const POOLER_HINT: &str = "; behind a pooler such as PgBouncer, in either of its modes, set \
+    database.pooling = \"transaction\"";
+
 /// A driver's error for people: without the driver's own preamble, and without the line of the
 /// database server's source that PostgreSQL sends along.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the driver may add kinds of errors")]
@@ -115,9 +120,10 @@ fn words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(told) => {
             let message = told.message();
+            let hint = if message.starts_with(POOLER_REFUSES) { POOLER_HINT } else { "" };
             match told.code() {
                 Some(code) if told.try_downcast_ref::<PgDatabaseError>().is_some() => {
-                    format!("{message} (SQLSTATE {code})")
+                    format!("{message} (SQLSTATE {code}){hint}")
                 }
                 Some(code) => format!("{message} (SQLite code {code})"),
                 None => message.to_owned(),
@@ -125,6 +131,9 @@ fn words(error: &sqlx::Error) -> String {
         }
         sqlx::Error::Io(error) => format!("the connection failed: {error}"),
         sqlx::Error::Tls(error) => format!("no TLS connection: {error}"),
+        sqlx::Error::Protocol(_) => {
+            "what answers there is no PostgreSQL, or does not speak its protocol".to_owned()
+        }
         sqlx::Error::PoolTimedOut => {
             "no connection was free in time, and no other could be made".to_owned()
         }

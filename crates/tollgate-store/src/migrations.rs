@@ -64,6 +64,20 @@ statements! {
     APPLIED = "SELECT version, applied_at FROM schema_migrations ORDER BY version";
     NOTE = "INSERT INTO schema_migrations (version, name, applied_at) VALUES ($1, $2, $3)";
     FORGET = "DELETE FROM schema_migrations WHERE version = $1";
+
+    // Fails where a table was taken away or may not be read; reads no row of any.
+    TABLES = "SELECT CAST(COUNT(*) AS BIGINT) FROM meta WHERE 1 = 0 \
+        AND EXISTS (SELECT 1 FROM accounts) AND EXISTS (SELECT 1 FROM stripe_links) \
+        AND EXISTS (SELECT 1 FROM facts) AND EXISTS (SELECT 1 FROM account_schedule) \
+        AND EXISTS (SELECT 1 FROM billing_audit_log) AND EXISTS (SELECT 1 FROM journal_anchors) \
+        AND EXISTS (SELECT 1 FROM billing_events) AND EXISTS (SELECT 1 FROM change_feed) \
+        AND EXISTS (SELECT 1 FROM webhook_events) AND EXISTS (SELECT 1 FROM event_waits) \
+        AND EXISTS (SELECT 1 FROM event_wakes) AND EXISTS (SELECT 1 FROM thin_events) \
+        AND EXISTS (SELECT 1 FROM body_dictionaries) AND EXISTS (SELECT 1 FROM api_keys) \
+        AND EXISTS (SELECT 1 FROM usage_counters) AND EXISTS (SELECT 1 FROM stripe_requests) \
+        AND EXISTS (SELECT 1 FROM customer_claims) AND EXISTS (SELECT 1 FROM checkout_attempts) \
+        AND EXISTS (SELECT 1 FROM doubtful_objects) AND EXISTS (SELECT 1 FROM connected_objects) \
+        AND EXISTS (SELECT 1 FROM leases) AND EXISTS (SELECT 1 FROM reconciliation_runs)";
 }
 
 /// Whether the table of applied migrations is there. The two catalogs have nothing in common, so
@@ -180,14 +194,14 @@ pub async fn made_at(db: &Db) -> Result<Option<Timestamp>, StoreError> {
     Ok(applied_so_far(db).await?.into_iter().map(|(_, at)| at).min())
 }
 
-/// Refuses a database whose schema is not the one of this version.
+/// Refuses a database whose schema is not the one of this version, or lacks a table of it.
 pub async fn check(db: &Db) -> Result<(), StoreError> {
     let applied = applied_so_far(db).await?;
     refuse_newer(&applied)?;
     let known = known();
     let all = MIGRATIONS.iter().all(|step| applied.iter().any(|(done, _)| *done == step.version));
     if all {
-        return Ok(());
+        return TABLES.on(db).fetch().await.map(|_| ());
     }
     Err(StoreError::SchemaOlder { found: applied.last().map_or(0, |(version, _)| *version), known })
 }

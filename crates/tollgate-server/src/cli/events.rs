@@ -19,7 +19,7 @@ use super::asking::Asking;
 use super::at::{self, At};
 use super::context::{Context, block_on};
 use super::output::{
-    BAD, FAINT, GOOD, NOTICE, STRONG, print_bytes, print_json, print_line, styled, table,
+    BAD, FAINT, GOOD, NOTICE, STRONG, one_line, print_bytes, print_json, print_line, styled, table,
 };
 use super::{Ending, Outcome, Usage};
 use crate::intake::squeeze;
@@ -27,7 +27,7 @@ use crate::intake::squeeze;
 /// Most pages of the journal looked through for one event.
 const JOURNAL_PAGES_MAX: usize = 20;
 /// The fields of an event in the order people read them.
-const SHOWN: [&str; 18] = [
+const SHOWN: [&str; 19] = [
     "id",
     "type",
     "status",
@@ -45,6 +45,7 @@ const SHOWN: [&str; 18] = [
     "duplicates",
     "bodyBytes",
     "changed",
+    "note",
     "body",
 ];
 
@@ -142,7 +143,7 @@ impl FilterArgs {
         if ids.is_empty() != self.is_empty() {
             return Ok(());
         }
-        let what = "name events by id, or give a filter such as --status failed; not both";
+        let what = "name events by id, or give a filter such as --status dead; not both";
         Err(Usage(what.to_owned()))
     }
 
@@ -265,6 +266,9 @@ async fn show(context: &Context, asking: &Asking, id: &EventId, raw: bool) -> Ou
         if let Some(fields) = value.as_object_mut() {
             fields.insert("changed".to_owned(), changed(db, row).await?.into());
             fields.insert("body".to_owned(), parsed);
+            if row.body_removed {
+                fields.insert("note".to_owned(), body_removed(&row.key.event).into());
+            }
         }
         values.push(value);
     }
@@ -336,7 +340,7 @@ fn told(value: &serde_json::Value) -> anyhow::Result<String> {
     for name in SHOWN {
         let Some(field) = value.get(name) else { continue };
         let text = match field.as_str() {
-            Some(text) => text.to_owned(),
+            Some(text) => one_line(text).into_owned(),
             None if field.is_null() || field.as_array().is_some_and(Vec::is_empty) => continue,
             None if field.is_object() || field.is_array() => {
                 format!("\n{}", serde_json::to_string_pretty(field)?)

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Context as _;
 use clap::Args;
 use tollgate_domain::FetchCause;
 use tollgate_domain::money::{Currency, Money};
@@ -59,7 +60,10 @@ fn try_out(context: &Context) -> anyhow::Result<Report> {
         let mut signals = Signals::listen()?;
         // The copy goes with the import when that is given up.
         let done = tokio::select! {
-            done = import => done.map_err(anyhow::Error::from),
+            done = import => done.with_context(|| {
+                let place = std::env::temp_dir();
+                format!("the trial on a copy in {} (TMPDIR names another place)", place.display())
+            }),
             () = signals.any() => Err(anyhow::anyhow!("interrupted: nothing was written, the copy is removed")),
         };
         bar.0.finish_and_clear();

@@ -86,6 +86,11 @@ fn text_of(path: &Path) -> Result<String, Trouble> {
         let what = format!("the file cannot be read: {error}");
         Trouble::new(what, "check the path, and that this user may read it")
     };
+    // A pipe would keep the start waiting for somebody who writes.
+    let is_file = std::fs::metadata(path).map_err(unreadable)?.is_file();
+    if !is_file {
+        return Err(unreadable(std::io::Error::other("it is no regular file")));
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(SECRET_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -323,7 +323,6 @@ impl Intake {
         delivery: &Delivery,
         cause: &str,
     ) -> Result<Reply, StoreError> {
-        tracing::warn!(event.id = %delivery.key.event, error = cause, "effects refused");
         let failed = Verdict::Failed("the database refused its effects; see the log".to_owned());
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
@@ -334,6 +333,8 @@ impl Intake {
         write_inbox(&mut tx, &rows).await?;
         dead::save(&mut tx, &known, rows.outcomes(), now).await?;
         self.commit(tx, &[]).await?;
+        // Once it is kept: where nothing is, the refusals are told of together.
+        tracing::warn!(event.id = %delivery.key.event, error = cause, "effects refused");
         let mut replies = replies(&verdicts, &HashMap::new(), &rows.outcomes);
         self.count(batch, &replies);
         Ok(replies.remove(0))

@@ -107,6 +107,47 @@ async fn a_pooler_nobody_told_of_is_told() {
     let found = said(Place::with(&told), "", "postgres").await;
     has(&found, "fine", "it takes writes");
     has(&found, "notice", "database.listen_url");
+    let straight = database.url();
+    let (server, _) = straight.rsplit_once('/').unwrap();
+    let other = format!("{server}/postgres");
+    for (listen, what) in [
+        (bouncer.url.as_str(), "unsupported startup parameter"),
+        (other.as_str(), "another database"),
+        ("postgres://nobody@127.0.0.1:1/none", "Connection refused"),
+    ] {
+        let told = [told[0], told[1], ("TOLLGATE__DATABASE__LISTEN_URL", listen)];
+        has(&said(Place::with(&told), "", "postgres").await, "fault", what);
+    }
+    let told = [told[0], told[1], ("TOLLGATE__DATABASE__LISTEN_URL", straight.as_str())];
+    let found = said(Place::with(&told), "", "postgres").await;
+    assert!(found.iter().all(|(severity, _)| severity == "fine"), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_lacks_a_table_or_is_not_there_is_told_and_stripe_is_asked_all_the_same() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    Place::on(&database).done("migrate up");
+    run_sql_on(&database.url(), "DROP TABLE webhook_events CASCADE").await;
+    has(&said(Place::on(&database), "", "schema").await, "fault", "webhook_events");
+    let at = Timestamp::parse(NOW).unwrap();
+    let stripe = server::start(ServerOptions::standing(&catalog(), at, 7)).await.unwrap();
+    let with = |url: &str| {
+        Place::with(&[
+            ("DATABASE_URL", url),
+            ("STRIPE_SECRET_KEY", KEY),
+            ("STRIPE_API_BASE", stripe.url()),
+        ])
+    };
+    let gone = format!("{}_gone", database.url());
+    has(&said(with(&gone), "", "database").await, "fault", "createdb");
+    has(&said(with(&gone), "", "stripe").await, "fine", "it answers");
+    has(
+        &said(with("sqlite:/no/such/folder/t.db"), "", "database").await,
+        "notice",
+        "nor is its folder",
+    );
+    has(&said(with("sqlite:/no/such/folder/t.db"), "", "clock").await, "fault", "Stripe's");
+    stripe.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

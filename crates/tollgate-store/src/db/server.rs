@@ -7,7 +7,7 @@ use super::{Db, Lease};
 use crate::error::StoreError;
 
 /// A PostgreSQL server as a connection finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerStanding {
     /// It follows another server and takes no writes.
     pub standby: bool,
@@ -19,12 +19,15 @@ pub struct ServerStanding {
     pub connections_max: i64,
     /// Its clock.
     pub now: Timestamp,
+    /// Which database of which start of which server; the same by every way that leads there.
+    pub identity: String,
 }
 
 const ASK: &str = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', \
     current_setting('plan_cache_mode') = 'force_generic_plan', \
     CAST(current_setting('max_connections') AS BIGINT), \
-    CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+    CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT), \
+    current_database() || ' ' || CAST(pg_postmaster_start_time() AS TEXT)";
 
 impl Db {
     /// What the server says of itself; `None` on SQLite, which has none.
@@ -39,6 +42,7 @@ impl Db {
             settings_in_force: row.try_get(2)?,
             connections_max: row.try_get(3)?,
             now: Timestamp::from_millis(row.try_get(4)?),
+            identity: row.try_get(5)?,
         }))
     }
 }

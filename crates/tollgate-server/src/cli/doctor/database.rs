@@ -1,15 +1,17 @@
 //! What the database says. Owns: whether it can be used as it is meant to be. Must not know: Stripe.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use tollgate_domain::FindingCode;
 use tollgate_store::findings::FindingFilter;
-use tollgate_store::{Db, Durability, Pooling, ServerStanding, migrations};
+use tollgate_store::{Db, DbOptions, Durability, Pooling, ServerStanding, StoreError};
 
 use super::super::context::{Context, sqlite_path};
-use super::{Finding, fault, fine, look_at_skew, notice, stripe};
+use super::{Finding, Severity, fault, fine, look_at_skew, notice, stripe};
 use crate::config::Config;
 use crate::config::load::open_to_others;
+use crate::readiness;
 
 /// Objects named for each code of a finding.
 const SUBJECTS_SHOWN: usize = 3;
@@ -17,20 +19,17 @@ const SUBJECTS_SHOWN: usize = 3;
 /// Connections that a server keeps for its operators, and others may need.
 const CONNECTIONS_SPARED: i64 = 5;
 
-/// How PgBouncer refuses the settings of a session.
-const POOLER_REFUSES: &str = "unsupported startup parameter";
-
 pub(super) async fn look_at_database(context: &Context, config: &Config) -> Vec<Finding> {
     let shown = config.database_url.to_string();
     let mut findings = Vec::new();
     if let Some(path) = sqlite_path(config.database_url.expose()) {
         if !context.path(&path).exists() {
-            return vec![fine(
-                "database",
-                format!("{shown} is not there yet; `tollgate serve` makes it"),
-            )];
+            let mut findings = vec![look_at_place(context, &path, &shown)];
+            findings.extend(stripe::look_at_reach(context, config).await);
+            return findings;
         }
-        if let Some(mode) = open_to_others(&context.path(&path)) {
+        let mode = open_to_others(&context.path(&path));
+        if let Some(mode) = mode.filter(|_| context.path(&path).is_file()) {
             findings.push(notice(
                 "files",
                 format!("{} is readable by others (mode {mode:03o})", path.display()),
@@ -42,35 +41,76 @@ pub(super) async fn look_at_database(context: &Context, config: &Config) -> Vec<
         Ok(db) => {
             findings.push(fine("database", format!("{shown} ({})", db.engine())));
             findings.extend(look_at_server(context, config, &db).await);
-            findings.extend(look_at_schema(&db).await);
+            let schema = look_at_schema(context, &db).await;
+            let usable = schema.severity == Severity::Fine;
+            findings.push(schema);
             findings.push(look_at_durability(&db).await);
             findings.extend(look_at_open_findings(&db).await);
-            findings.extend(stripe::look_at_key(context, config, &db).await);
+            findings.extend(if usable {
+                stripe::look_at_key(context, config, &db).await
+            } else {
+                stripe::look_at_reach(context, config).await
+            });
             db.close().await;
         }
         Err(error) => {
-            let what = format!("{error:#}");
-            let mend = if what.contains(POOLER_REFUSES) {
-                "a pooler such as PgBouncer stands between: set database.pooling = \"transaction\""
-            } else {
-                "check DATABASE_URL and that the server is up"
-            };
-            findings.push(fault("database", what, mend));
+            let mend = error.downcast_ref().map_or("see what the error says", remedy);
+            findings.push(fault("database", format!("{error:#}"), mend));
+            findings.extend(stripe::look_at_reach(context, config).await);
         }
     }
     findings
 }
 
-async fn look_at_schema(db: &Db) -> Vec<Finding> {
-    let newest = match migrations::check(db).await {
-        Ok(()) => return vec![fine("schema", "this version's")],
-        Err(error) => error.to_string(),
-    };
-    vec![fault(
-        "schema",
-        newest,
-        "`tollgate migrate status` tells more, `tollgate migrate up` brings it up",
-    )]
+/// Where a database will be made.
+fn look_at_place(context: &Context, path: &Path, shown: &str) -> Finding {
+    let folder = context.path(path).parent().map(Path::to_path_buf).unwrap_or_default();
+    let own = context.path(".tollgate");
+    if folder.is_dir() || folder == own {
+        return fine("database", format!("{shown} is not there yet; `tollgate serve` makes it"));
+    }
+    let what = format!("{shown} is not there, nor is its folder {}", folder.display());
+    notice("database", what, "check DATABASE_URL; `tollgate serve` tries to make both")
+}
+
+/// What to do about a database that cannot be opened or used.
+fn remedy(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::SchemaNewer { .. } => "use the newer Tollgate that made it",
+        StoreError::SchemaOlder { .. } => "`tollgate migrate up`",
+        StoreError::Address { .. } => "correct DATABASE_URL",
+        StoreError::Unavailable(_)
+        | StoreError::Conflict { .. }
+        | StoreError::Contention(_)
+        | StoreError::Corrupt { .. }
+        | StoreError::Json(_)
+        | StoreError::Sql(_) => match error.reason() {
+            "access" => {
+                "check user, password and database name in DATABASE_URL; `createdb` makes one"
+            }
+            "too_many_connections" => {
+                "raise max_connections there, or lower database.connections_max"
+            }
+            "full" => "make room on the disk",
+            "locked" => "another process holds it: end that, or wait for it",
+            "read_only" => "set DATABASE_URL to a server, or a file, that may be written",
+            "connection" | "no_connection" | "timeout" | "stopping" => {
+                "check host, port and sslmode in DATABASE_URL, and that the server is up"
+            }
+            "input_output" => "check the disk and the rights of the file",
+            _ => {
+                "check that it is a database of Tollgate's, whole, and that the role may use its tables"
+            }
+        },
+    }
+}
+
+/// Whether the schema is ours and whole, and takes a write.
+async fn look_at_schema(context: &Context, db: &Db) -> Finding {
+    match readiness::look(db, context.clock.now()).await {
+        Ok(()) => fine("schema", "this version's, and it takes writes"),
+        Err(error) => fault("schema", error.to_string(), remedy(&error)),
+    }
 }
 
 /// What the engine itself found: one line for each code, with the first objects.
@@ -106,7 +146,7 @@ async fn look_at_durability(db: &Db) -> Finding {
             format!("{setting} is {value}: the database may lose acknowledged events in a crash"),
             format!("change {setting} in the database's configuration"),
         ),
-        Err(error) => fault("durability", error.to_string(), "check the database's log"),
+        Err(error) => fault("durability", error.to_string(), remedy(&error)),
     }
 }
 
@@ -122,7 +162,7 @@ async fn look_at_server(context: &Context, config: &Config, db: &Db) -> Vec<Find
             return vec![fault("postgres", error.to_string(), "check the database's log")];
         }
     };
-    let mut findings = vec![look_at_writing(server)];
+    let mut findings = vec![look_at_writing(&server)];
     if !server.settings_in_force {
         findings.push(fault(
             "postgres",
@@ -131,12 +171,14 @@ async fn look_at_server(context: &Context, config: &Config, db: &Db) -> Vec<Find
         ));
     }
     let pooled = config.database.pooling == Pooling::Transaction;
-    if pooled && config.database.listen_url.is_none() {
-        findings.push(notice(
+    match &config.database.listen_url {
+        None if pooled => findings.push(notice(
             "postgres",
             "behind a pooler nobody can listen: what other servers change is found by polling alone",
             "set database.listen_url to the server's own address",
-        ));
+        )),
+        None => {}
+        Some(url) => findings.extend(look_at_listening(url.expose(), &server).await),
     }
     let wanted = i64::from(config.database.connections_max);
     if !pooled && wanted.saturating_add(CONNECTIONS_SPARED) > server.connections_max {
@@ -153,7 +195,7 @@ async fn look_at_server(context: &Context, config: &Config, db: &Db) -> Vec<Find
     findings
 }
 
-fn look_at_writing(server: ServerStanding) -> Finding {
+fn look_at_writing(server: &ServerStanding) -> Finding {
     if server.standby {
         let what = "it is a standby (read_only) and takes no writes";
         return fault("postgres", what, "set DATABASE_URL to the primary, or promote this server");
@@ -164,4 +206,29 @@ fn look_at_writing(server: ServerStanding) -> Finding {
         return fault("postgres", what, mend);
     }
     fine("postgres", "it takes writes")
+}
+
+/// Whether `database.listen_url` leads to the same database, and past any pooler.
+async fn look_at_listening(url: &str, own: &ServerStanding) -> Option<Finding> {
+    let mend =
+        "set database.listen_url to the address of PostgreSQL itself, with the same database";
+    let straight = match Db::open(url, &DbOptions::default()).await {
+        Ok(straight) => straight,
+        Err(error) => {
+            return Some(fault("postgres", format!("database.listen_url: {error}"), mend));
+        }
+    };
+    let asked = straight.server().await;
+    straight.close().await;
+    let what = match asked {
+        Ok(Some(other)) if other.identity == own.identity && other.settings_in_force => {
+            return None;
+        }
+        Ok(Some(other)) if other.identity == own.identity => {
+            "database.listen_url leads through a pooler, where nobody can listen".to_owned()
+        }
+        Ok(_) => "database.listen_url leads to another database than DATABASE_URL".to_owned(),
+        Err(error) => format!("database.listen_url: {error}"),
+    };
+    Some(fault("postgres", what, mend))
 }

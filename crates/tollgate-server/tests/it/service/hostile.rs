@@ -69,6 +69,56 @@ async fn ambiguous_and_oversized_requests_are_refused() {
     app.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_twice_or_encoded_is_refused_whatever_it_asks_for() {
+    let database = TestDatabase::sqlite();
+    let app = impatient(&database).await;
+    let of = |head: &str| format!("GET /api/v1/plans HTTP/1.1\r\n{head}Connection: close\r\n\r\n");
+    for (head, status) in [
+        ("Host: a\r\n", "200"),
+        ("Host: a\r\nContent-Encoding: identity\r\n", "200"),
+        ("", "400"),
+        ("Host: a\r\nHost: b\r\n", "400"),
+        ("Host: a\r\nAuthorization: Bearer x\r\nAuthorization: Bearer y\r\n", "400"),
+        ("Host: a\r\nX-API-Key: x\r\nX-API-Key: y\r\n", "400"),
+        ("Host: a\r\nStripe-Signature: t=1\r\nStripe-Signature: t=2\r\n", "400"),
+        ("Host: a\r\nContent-Encoding: gzip\r\n", "415"),
+    ] {
+        let (answer, _) = talk(&app, of(head).as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{head:?}: {answer}");
+        assert!(status == "200" || answer.contains("application/problem+json"), "{answer}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_before_the_body_was_read_says_that_the_connection_ends() {
+    let (_database, app) = small(&[]).await;
+    let head = |path: &str, more: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{more}Content-Length: 2\r\n\r\n"
+        )
+    };
+    for (path, more) in
+        [("/api/v1/feature-check", ""), ("/webhooks/stripe", "Stripe-Signature: none\r\n")]
+    {
+        let mut stream = TcpStream::connect(app.running.address).await.expect("a connection");
+        // The body comes once the refusal is there.
+        answered(&mut stream, head(path, more).as_bytes(), "connection: close").await.expect(path);
+    }
+    // One that was read whole leaves the connection to the next.
+    let mut stream = TcpStream::connect(app.running.address).await.expect("a connection");
+    let whole = [
+        head("/api/v1/feature-check", &format!("Authorization: Bearer {}\r\n", app.key)),
+        "{}".to_owned(),
+    ]
+    .concat();
+    for _ in 0..2 {
+        answered(&mut stream, whole.as_bytes(), "}").await.expect("an answer");
+    }
+    app.stop().await;
+}
+
 /// A server with few connections, whose other limits are far away.
 async fn small(extra: &[(&str, &str)]) -> (TestDatabase, TestApp) {
     let database = TestDatabase::sqlite();

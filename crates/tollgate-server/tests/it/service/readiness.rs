@@ -60,6 +60,18 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_taken_away_is_told() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let app = start(&database).await;
+    until_ready(&app).await;
+    run_sql_on(&database.url(), "ALTER TABLE webhook_events RENAME TO gone").await;
+    until_told(&app, "does not hold what this version reads").await;
+    run_sql_on(&database.url(), "ALTER TABLE gone RENAME TO webhook_events").await;
+    until_ready(&app).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_another_process_holds_is_told() {
     let database = TestDatabase::sqlite();
     let app = start(&database).await;
