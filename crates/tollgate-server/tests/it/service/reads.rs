@@ -178,7 +178,11 @@ on_both! {
 #[tokio::test]
 async fn the_description_covers_what_is_served() {
     let database = TestDatabase::sqlite();
-    let app = TestApp::start(&database).await;
+    // Without somebody to tell there is no security.txt.
+    let contact = "mailto:security@example.org".to_owned();
+    let environment = vec![("TOLLGATE__SERVER__SECURITY_CONTACT".to_owned(), contact)];
+    let settings = Settings { environment, ..Settings::default() };
+    let app = TestApp::start_with(&database, settings).await;
     let document = app.request("GET", "/openapi.json", &[], "").await.json();
     assert_eq!(document["openapi"].as_str().map(|v| &v[..3]), Some("3.1"));
     for (path, verbs) in document["paths"].as_object().unwrap() {
