@@ -72,8 +72,12 @@ clients_machine() {
 }
 
 clients_run() {
+  # A name of this run's own: the server may be somebody's, and have seen an earlier run.
+  local database=tollgate_clients_$$ url
   clients_run_on sqlite "sqlite:tollgate.db"
-  clients_run_on postgres "$(postgres_create_database tollgate_clients)"
+  url=$(postgres_create_database "$database") || die "no database could be made on $POSTGRES_URL"
+  clients_run_on postgres "$url"
+  postgres_drop_database "$database"
 }
 
 # clients_run_on ENGINE DATABASE_URL

@@ -126,7 +126,15 @@ postgres_stop() {
 
 # postgres_create_database NAME: prints the URL of a new, empty database.
 postgres_create_database() {
-  PGCONNECT_TIMEOUT=10 "${postgres_bin:+$postgres_bin/}psql" -q -v ON_ERROR_STOP=1 -d "$POSTGRES_URL" \
-    -c "CREATE DATABASE $1" >&2
+  postgres_do "CREATE DATABASE $1" || return
   printf '%s/%s' "${POSTGRES_URL%/*}" "$1"
+}
+
+# postgres_drop_database NAME
+postgres_drop_database() {
+  postgres_do "DROP DATABASE $1 WITH (FORCE)"
+}
+
+postgres_do() {
+  PGCONNECT_TIMEOUT=10 "${postgres_bin:+$postgres_bin/}psql" -q -v ON_ERROR_STOP=1 -d "$POSTGRES_URL" -c "$1" >&2
 }
