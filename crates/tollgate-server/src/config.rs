@@ -7,11 +7,12 @@
 use std::net::SocketAddr;
 
 use tollgate_domain::Catalog;
-use tollgate_store::{DbOptions, Pooling};
 
+mod address_range;
 mod assemble;
 mod catalog_source;
 mod contact;
+mod database;
 pub mod dotenv;
 pub mod environment;
 pub mod fault;
@@ -26,36 +27,15 @@ mod secret_files;
 pub mod settings;
 pub mod value;
 
+pub use address_range::Cidr;
 pub use catalog_source::{CatalogOverlay, OverlayFault};
 pub use contact::SecurityContact;
+pub use database::{DatabaseConfig, DatabaseUrl};
 pub use environment::Environment;
 pub use fault::{Fault, Faults, Origin};
 pub use load::{Flags, Loaded, Shown, Sources, load, open_to_others};
 pub use secret::Secret;
 pub use secret_files::SECRET_FILE_BYTES_MAX;
-
-/// How the database is connected to.
-#[derive(Debug, Clone)]
-pub struct DatabaseConfig {
-    /// Most connections at once.
-    pub connections_max: u32,
-    /// What a connection to PostgreSQL is.
-    pub pooling: Pooling,
-    /// PostgreSQL itself, where `database_url` leads to a pooler.
-    pub listen_url: Option<DatabaseUrl>,
-}
-
-impl DatabaseConfig {
-    /// The same for the store.
-    pub fn options(&self) -> DbOptions {
-        DbOptions {
-            connections_max: self.connections_max,
-            pooling: self.pooling,
-            listen_url: self.listen_url.as_ref().map(|url| url.expose().to_owned()),
-            ..DbOptions::default()
-        }
-    }
-}
 
 /// The checked configuration.
 #[derive(Debug, Clone)]
@@ -124,10 +104,6 @@ impl MetricsListen {
     /// The word for [`Self::Off`].
     pub const OFF: &str = "off";
 }
-
-/// A database address; shown without its password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
 
 /// A secret of a webhook endpoint, with what is needed to rotate it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,13 +257,6 @@ impl ForwardedHeader {
     }
 }
 
-/// A range of addresses, `10.0.0.0/8` or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cidr {
-    network: std::net::IpAddr,
-    prefix_bits: u8,
-}
-
 /// Requests per minute and caller; `None`: no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimits {
@@ -399,112 +368,5 @@ impl Config {
                 })
             })
             .collect()
-    }
-}
-
-impl DatabaseUrl {
-    /// Takes a text that has been checked.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The whole address, password included.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it names SQLite.
-    pub fn is_sqlite(&self) -> bool {
-        self.0.starts_with("sqlite:")
-    }
-}
-
-impl std::fmt::Display for DatabaseUrl {
-    /// The address with stars for the password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let secret_part = self.0.split_once("://").and_then(|(scheme, rest)| {
-            let (user_info, host) = rest.rsplit_once('@')?;
-            let user = user_info.split_once(':').map_or(user_info, |(user, _)| user);
-            Some((scheme, user, host))
-        });
-        match secret_part {
-            Some((scheme, user, host)) => write!(f, "{scheme}://{user}:****@{host}"),
-            None => f.write_str(&self.0),
-        }
-    }
-}
-
-impl std::fmt::Display for Cidr {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.network, self.prefix_bits)
-    }
-}
-
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-impl Cidr {
-    /// Reads `10.0.0.0/8`, `::1/128` or one address.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let network: std::net::IpAddr = address.trim().parse().ok()?;
-        let bits_max = if network.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = match prefix {
-            Some(prefix) => prefix.trim().parse().ok().filter(|bits| *bits <= bits_max)?,
-            None => bits_max,
-        };
-        Some(Self { network, prefix_bits })
-    }
-
-    /// Whether an address lies in the range. An IPv4 address in IPv6 clothes counts as IPv4.
-    pub fn contains(&self, address: std::net::IpAddr) -> bool {
-        use std::net::IpAddr::{V4, V6};
-        let shift = |width: u32| width.saturating_sub(u32::from(self.prefix_bits));
-        match (self.network, address.to_canonical()) {
-            (V4(network), V4(address)) => {
-                let differing = network.to_bits() ^ address.to_bits();
-                differing.checked_shr(shift(32)).unwrap_or(0) == 0
-            }
-            (V6(network), V6(address)) => {
-                let differing = network.to_bits() ^ address.to_bits();
-                differing.checked_shr(shift(128)).unwrap_or(0) == 0
-            }
-            (V4(_), V6(_)) | (V6(_), V4(_)) => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_contain_what_they_say() {
-        let contains = |range: &str, address: &str| {
-            Cidr::parse(range).unwrap().contains(address.parse().unwrap())
-        };
-        assert!(contains("10.0.0.0/8", "10.255.0.1"));
-        assert!(!contains("10.0.0.0/8", "11.0.0.1"));
-        assert!(contains("0.0.0.0/0", "203.0.113.9"));
-        assert!(contains("192.0.2.7", "192.0.2.7") && !contains("192.0.2.7", "192.0.2.8"));
-        assert!(contains("10.0.0.0/8", "::ffff:10.1.2.3"));
-        assert!(contains("2001:db8::/32", "2001:db8:1::1") && !contains("::1", "10.0.0.1"));
-        for bad in ["", "10.0.0.0/33", "::/129", "ten", "10.0.0.0/-1"] {
-            assert!(Cidr::parse(bad).is_none(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_database_address_is_shown_without_its_password() {
-        let shown = |text: &str| DatabaseUrl::new(text.to_owned()).to_string();
-        assert_eq!(shown("postgres://u:p@ss@db:5432/t"), "postgres://u:****@db:5432/t");
-        assert_eq!(shown("postgres://db/t"), "postgres://db/t");
-        assert_eq!(shown("sqlite:.tollgate/tollgate.db"), "sqlite:.tollgate/tollgate.db");
     }
 }

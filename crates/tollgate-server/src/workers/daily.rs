@@ -1,14 +1,24 @@
-//! A walk through all accounts once a day, a few at a time. Owns: where it stands. Must not know: what
+//! A walk through all accounts once a day, a few at a time. Owns: its pace, and where it stands. Must not know: what
 //! is done with the accounts.
 //!
 //! Where a walk stands is in the database, so a restart goes on with it and several instances do not
 //! each begin their own.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
 use tollgate_store::{StoreError, accounts, meta};
 
 use crate::app::App;
+use crate::supervisor::TaskKind;
+
+/// Wait between two rounds of a walk, so that it takes nothing from those who wait for answers.
+const ROUND_EVERY: Duration = Duration::from_secs(1);
+/// Wait between looks whether a walk is due.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// Hours from the beginning of one walk to that of the next.
 const EVERY_HOURS: i64 = 24;
@@ -48,6 +58,33 @@ pub(super) struct Round {
     pub(super) accounts: Vec<AccountId>,
     name: &'static str,
     begun: Timestamp,
+}
+
+/// Does rounds until `stop`, soon one after the other while there is more to do.
+pub(super) async fn rounds<Round>(
+    app: Arc<App>,
+    task: TaskKind,
+    mut stop: watch::Receiver<bool>,
+    round: impl Fn(Arc<App>) -> Round,
+) where
+    Round: Future<Output = Result<bool, StoreError>>,
+{
+    loop {
+        app.supervisor.turn(task);
+        let pace = match round(Arc::clone(&app)).await {
+            Ok(false) => LOOK_EVERY,
+            Ok(true) => ROUND_EVERY,
+            Err(error) => {
+                app.supervisor.trouble(task, error);
+                LOOK_EVERY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pace) => {}
+            () = app.clock.moved() => {}
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        }
+    }
 }
 
 /// The next accounts of the walk of this name, at most so many; `None` until a walk is due.

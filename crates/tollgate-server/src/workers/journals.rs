@@ -2,7 +2,6 @@
 //! accounts at a time, and that one that is broken is a finding. Must not know: how a chain is made.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tollgate_domain::ids::AccountId;
@@ -16,32 +15,13 @@ use crate::supervisor::TaskKind;
 
 /// Accounts checked in one round.
 const ACCOUNTS_PER_ROUND: u32 = 20;
-/// Wait between two rounds of one check: at most 20 accounts a second, so that it takes nothing from
-/// those who wait for answers.
-const ROUND_EVERY: Duration = Duration::from_secs(1);
-/// Wait between looks whether a check is due.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// Where the check stands.
 const STANDING: &str = "journals.checked";
 
 /// Works until `stop`.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    loop {
-        app.supervisor.turn(TaskKind::Journals);
-        let pace = match tick(&app).await {
-            Ok(0) => LOOK_EVERY,
-            Ok(_) => ROUND_EVERY,
-            Err(error) => {
-                app.supervisor.trouble(TaskKind::Journals, error);
-                LOOK_EVERY
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pace) => {}
-            () = app.clock.moved() => {}
-            _ = stop.wait_for(|stopped| *stopped) => return,
-        }
-    }
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    daily::rounds(app, TaskKind::Journals, stop, |app| async move { Ok(tick(&app).await? > 0) })
+        .await;
 }
 
 /// One round: checks the next accounts, where a check is due. Returns how many.

@@ -2,7 +2,6 @@
 //! know: how anything is removed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tollgate_domain::Timestamp;
@@ -18,10 +17,6 @@ use crate::supervisor::TaskKind;
 const ACCOUNTS_PER_ROUND: u32 = 50;
 /// Events of one round.
 const EVENTS_PER_ROUND: u32 = 200;
-/// Wait between two rounds, so that it takes nothing from those who wait for answers.
-const ROUND_EVERY: Duration = Duration::from_secs(1);
-/// Wait between looks whether something is due.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// Bodies are removed when so many hours of them have become too old.
 const BODIES_EVERY_HOURS: i64 = 1;
 /// From the beginning so often: an event that was waiting, failed or dead when its turn came may be done
@@ -34,23 +29,8 @@ const ACCOUNTS: &str = "retention.accounts";
 const BODIES: &str = "retention.bodies";
 
 /// Works until `stop`.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    loop {
-        app.supervisor.turn(TaskKind::Retention);
-        let pace = match tick(&app).await {
-            Ok(false) => LOOK_EVERY,
-            Ok(true) => ROUND_EVERY,
-            Err(error) => {
-                app.supervisor.trouble(TaskKind::Retention, error);
-                LOOK_EVERY
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pace) => {}
-            () = app.clock.moved() => {}
-            _ = stop.wait_for(|stopped| *stopped) => return,
-        }
-    }
+pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
+    daily::rounds(app, TaskKind::Retention, stop, |app| async move { tick(&app).await }).await;
 }
 
 /// One round. Returns whether there is more to do.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{TestDatabase, on_both, run_sql_on};
 
 mod dev;
+mod import;
 
 const SECRET: &str = "whsec_tollgate_cli_tests_0123456789";
 
@@ -438,54 +439,6 @@ fn what_cannot_be_sent_is_said() {
     let wrong =
         place.run(&format!("trigger invoice.paid --secret whsec_wrong1 --url {}", server.url));
     assert!(wrong.code == 1 && wrong.stderr.contains("http 400"), "{wrong:?}");
-}
-
-#[test]
-fn the_doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
-    let place =
-        Place::with(&[("STRIPE_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw=")]);
-    place.done("migrate up");
-    let found = place.run("doctor --url http://127.0.0.1:1 --json");
-    assert_eq!(found.code, 3);
-    let findings = found.json()["findings"].clone();
-    let faults: Vec<&str> = findings
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|one| one["severity"] == "fault")
-        .map(|one| one["about"].as_str().unwrap())
-        .collect();
-    assert_eq!(faults, ["secrets", "server"], "{findings}");
-    assert!(!found.stdout.contains("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
-}
-
-#[test]
-fn an_interrupted_trial_leaves_nothing_behind() {
-    // A Stripe that takes the connection and says nothing.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let base = format!("http://{}", silent.local_addr().unwrap());
-    let place = Place::with(&[
-        ("STRIPE_SECRET_KEY", "sk_test_tollgate_trial_0123456789"),
-        ("STRIPE_API_BASE", &base),
-    ]);
-    let temporary = place.path().join("temporary");
-    std::fs::create_dir(&temporary).unwrap();
-    let mut command = place.command("import --dry-run");
-    command.env("TMPDIR", &temporary).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // It is at work once it asks Stripe: the copy is there by then, and signals are heard.
-    let (_asked, _) = silent.accept().unwrap();
-    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 1);
-    let id = child.id().to_string();
-    assert!(
-        Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status().unwrap().success()
-    );
-    assert_eq!(child.wait().unwrap().code(), Some(1));
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.contains("interrupted: nothing was written"), "{said}");
-    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
-    assert!(!place.path().join("tollgate.db").exists());
 }
 
 #[test]

@@ -7,8 +7,11 @@ use tollgate_domain::catalog::PriceTarget;
 use tollgate_domain::ids::{PriceId, PriceRef};
 use tollgate_server::config::settings::SETTINGS;
 use tollgate_server::config::{
-    self, Environment, Faults, Flags, Livemode, Loaded, MetricsListen, Sources, reference,
+    self, Environment, Faults, Flags, Loaded, MetricsListen, Sources, reference,
 };
+
+mod secret_files;
+mod stripe;
 
 /// A working directory of its own with the files and variables a test needs.
 struct Place {
@@ -223,32 +226,6 @@ fn a_catalog_with_mistakes_is_told_with_its_own_lines() {
 }
 
 #[test]
-fn a_key_of_the_other_mode_is_refused_both_ways() {
-    for (key, mode) in [("sk_live_tollgate1", "test"), ("rk_test_tollgate1", "live")] {
-        let place = Place::new()
-            .variable("STRIPE_SECRET_KEY", key)
-            .variable("TOLLGATE__STRIPE__MODE", mode);
-        let faults = place.faults();
-        assert!(faults[0].contains(&format!("stripe.mode is {mode}")), "{faults:#?}");
-        assert!(!faults[0].contains("tollgate1"), "{faults:#?}");
-    }
-    let place = Place::new().variable("STRIPE_SECRET_KEY", "sk_live_tollgate1");
-    assert_eq!(place.load().unwrap().config.stripe.mode, Some(Livemode::Live));
-}
-
-#[test]
-fn a_webhook_secret_without_stripes_prefix_is_a_notice_and_no_refusal() {
-    let place = Place::new()
-        .variable("STRIPE_WEBHOOK_SECRET", "tollgate_no_prefix_1,whsec_tollgate_config_1");
-    let loaded = place.load().unwrap();
-    assert_eq!(loaded.config.webhook_secrets.len(), 2);
-    let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert!(told[0].contains("STRIPE_WEBHOOK_SECRET: ") && told[0].contains("begin with whsec_"));
-    assert!(!told[0].contains("no_prefix"), "{told:#?}");
-}
-
-#[test]
 fn a_variable_that_lacks_an_underscore_is_told_of_and_a_strangers_is_not() {
     let place = Place::new()
         .variable("TOLLGATE_STRIPE_MODE", "test")
@@ -265,46 +242,6 @@ fn a_variable_that_lacks_an_underscore_is_told_of_and_a_strangers_is_not() {
         ["TOLLGATE__STRIPE__MODE", "TOLLGATE__HTTP__DRAIN_MS", "TOLLGATE__STRIPE__SECRET_KEY"]
     {
         assert!(told.iter().any(|one| one.contains(name)), "{name}: {told:#?}");
-    }
-}
-
-#[test]
-fn a_live_key_follows_no_file_to_a_host_that_is_not_stripes() {
-    let elsewhere = "STRIPE_API_BASE=https://stripe.example.com\n";
-    let in_toml = "[stripe]\napi_base = \"https://stripe.example.com\"\n";
-    for key in ["sk_live_tollgate1", "rk_live_tollgate1"] {
-        for (name, text) in [(".env", elsewhere), ("tollgate.toml", in_toml)] {
-            let place = || Place::new().file(name, text);
-            let faults = place().variable("STRIPE_SECRET_KEY", key).faults();
-            assert_eq!(faults.len(), 1, "{faults:#?}");
-            assert!(
-                faults[0].contains("would be sent to https://stripe.example.com"),
-                "{faults:#?}"
-            );
-            assert!(!faults[0].contains("tollgate1"), "{faults:#?}");
-            let test_key = place().variable("STRIPE_SECRET_KEY", "sk_test_tollgate1");
-            assert!(test_key.load().is_ok());
-            let vouched = place()
-                .variable("STRIPE_SECRET_KEY", key)
-                .variable("TOLLGATE__STRIPE__LIVE_KEY_ELSEWHERE", "true");
-            assert!(vouched.load().unwrap().config.stripe.api_base.takes_live_keys());
-        }
-    }
-}
-
-#[test]
-fn no_file_can_say_that_a_live_key_may_go_elsewhere() {
-    let toml = "[stripe]\nlive_key_elsewhere = true\n";
-    let dotenv = "TOLLGATE__STRIPE__LIVE_KEY_ELSEWHERE=true\n";
-    for (name, text) in [("tollgate.toml", toml), (".env", dotenv)] {
-        let faults = Place::new()
-            .file(name, text)
-            .variable("STRIPE_SECRET_KEY", "sk_live_tollgate1")
-            .variable("STRIPE_API_BASE", "https://stripe.example.com")
-            .faults();
-        let all = faults.join("\n");
-        assert!(all.contains("live_key_elsewhere cannot be set by a file"), "{all}");
-        assert!(all.contains("would be sent to"), "{all}");
     }
 }
 
@@ -336,23 +273,6 @@ fn two_names_of_one_setting_may_not_contradict_each_other() {
     };
     assert!(place("false", "true").faults()[0].contains("say different things"));
     assert!(!place("false", "0").load().unwrap().config.billing_enabled);
-}
-
-#[test]
-fn several_secrets_are_taken_for_rotation() {
-    let place =
-        Place::new().variable("STRIPE_WEBHOOK_SECRET", "whsec_tollgate_a, whsec_tollgate_b\n");
-    let config = place.load().unwrap().config;
-    let texts: Vec<&str> = config.webhook_secrets.iter().map(|one| one.secret.expose()).collect();
-    assert_eq!(texts, ["whsec_tollgate_a", "whsec_tollgate_b"]);
-    assert_eq!(config.signing_secrets().len(), 2);
-    let place = Place::new().file(
-        "tollgate.toml",
-        "[stripe]\nwebhook_secrets = [\"whsec_tollgate_a\", { secret = \"whsec_tollgate_b\", label = \"old\", not_after = 2026-12-01T00:00:00Z }]\n",
-    );
-    let secrets = place.load().unwrap().config.signing_secrets();
-    assert_eq!(secrets[1].label(), "old");
-    assert_eq!(secrets[1].not_after().unwrap().to_string(), "2026-12-01T00:00:00Z");
 }
 
 #[test]
@@ -550,93 +470,4 @@ fn whom_to_tell_of_a_weakness_is_an_address() {
     let place = Place::new().variable(contact, "mailto:a@example.com");
     let faults = place.variable(policy, "https://example.com/a\nContact: b").faults();
     assert!(faults[0].contains("no address of a page"), "{faults:?}");
-}
-
-/// Variables that name files, and variables and files of the process or of `.env`.
-#[test]
-fn secrets_come_from_files_that_variables_name() {
-    let place = Place::new()
-        .file("key", "sk_test_tollgate_from_a_file\n")
-        .file("hooks", "whsec_tollgate_first_of_file,whsec_tollgate_second_of_file\r\n")
-        .file("url", "postgres://u:p@127.0.0.1/t\n")
-        .file(
-            ".env",
-            "STRIPE_WEBHOOK_SECRET_FILE=hooks\nSTRIPE_SECRET_KEY=sk_test_tollgate_dotenv\n",
-        )
-        .variable("STRIPE_SECRET_KEY_FILE", "key")
-        .variable("TOLLGATE__DATABASE__URL_FILE", "url");
-    let loaded = place.load().unwrap();
-    let config = &loaded.config;
-    let key = config.stripe.secret_key.as_ref().unwrap();
-    assert_eq!(key.expose(), "sk_test_tollgate_from_a_file", "the process goes before .env");
-    assert_eq!(config.database_url.expose(), "postgres://u:p@127.0.0.1/t");
-    let hooks: Vec<&str> = config.webhook_secrets.iter().map(|one| one.secret.expose()).collect();
-    assert_eq!(hooks, ["whsec_tollgate_first_of_file", "whsec_tollgate_second_of_file"]);
-    let shown = loaded.shown.iter().find(|one| one.key == "stripe.secret_key").unwrap();
-    assert_eq!(shown.value.as_deref(), Some("sk_test_****"));
-    let origin = shown.origin.to_string();
-    assert!(origin.starts_with("STRIPE_SECRET_KEY_FILE (") && origin.ends_with("key)"), "{origin}");
-}
-
-#[test]
-fn a_file_of_a_secret_that_cannot_be_used_is_refused_by_name_and_nothing_in_it_is_told() {
-    let with = |text: &str| {
-        let place = Place::new().file("key", text).variable("STRIPE_SECRET_KEY_FILE", "key");
-        place.faults().join("\n")
-    };
-    let missing = Place::new().variable("STRIPE_SECRET_KEY_FILE", "nowhere").faults().join("\n");
-    assert!(missing.contains("STRIPE_SECRET_KEY_FILE") && missing.contains("nowhere"), "{missing}");
-    assert!(missing.contains("cannot be read"), "{missing}");
-    assert!(with("\n").contains("the file is empty"));
-    let large = "sk_test_tollgate_private".repeat(1_000);
-    for (text, told) in [
-        ("sk_test_tollgate_private\nmore", "more than one line"),
-        ("pk_test_tollgate_private", "is the publishable key"),
-        (large.as_str(), "more than 16384 bytes"),
-    ] {
-        let fault = with(text);
-        assert!(fault.contains(told) && fault.contains("mend:"), "{fault}");
-        assert!(!fault.contains("private"), "{fault}");
-    }
-}
-
-#[test]
-fn a_secret_and_a_file_of_it_are_refused_where_neither_goes_before_the_other() {
-    let both = Place::new().file("key", "sk_test_tollgate_a_file");
-    let both = both.variable("STRIPE_SECRET_KEY_FILE", "key");
-    let faults = both.variable("STRIPE_SECRET_KEY", "sk_test_tollgate_variable").faults();
-    let told = "STRIPE_SECRET_KEY and STRIPE_SECRET_KEY_FILE are both set";
-    assert!(faults[0].contains(told), "{faults:?}");
-    let in_one_file = Place::new()
-        .file(".env", "STRIPE_SECRET_KEY=sk_test_tollgate\nSTRIPE_SECRET_KEY_FILE=key\n");
-    assert!(in_one_file.faults()[0].contains(told));
-    // The process goes before `.env`: its own variable before a file that `.env` names.
-    let process = Place::new()
-        .file(".env", "STRIPE_SECRET_KEY_FILE=nowhere\n")
-        .variable("STRIPE_SECRET_KEY", "sk_test_tollgate_variable");
-    let key = process.load().unwrap().config.stripe.secret_key.unwrap();
-    assert_eq!(key.expose(), "sk_test_tollgate_variable");
-
-    let faults = Place::new().variable("TOLLGATE__SERVER__LISTEN_FILE", "key").faults();
-    assert!(faults[0].contains("only secrets and addresses of databases"), "{faults:?}");
-    let faults = Place::new().variable("TOLLGATE__STRIPE__SECRET_FILE", "key").faults();
-    assert!(faults[0].contains("no setting is called"), "{faults:?}");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_file_of_a_secret_that_others_can_read_is_told_of_unless_systemd_guards_it() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new().file("key", "sk_test_tollgate_a_file");
-    let place = place.variable("STRIPE_SECRET_KEY_FILE", "key");
-    let told = |place: &Place, mode| {
-        let key = place.directory.path().join("key");
-        std::fs::set_permissions(key, std::fs::Permissions::from_mode(mode)).unwrap();
-        let warnings = place.load().unwrap().warnings;
-        warnings.iter().filter(|one| one.to_string().contains("readable by others")).count()
-    };
-    assert_eq!((told(&place, 0o640), told(&place, 0o600)), (1, 0));
-    let folder = place.directory.path().to_str().unwrap().to_owned();
-    let place = place.variable("CREDENTIALS_DIRECTORY", &folder);
-    assert_eq!(told(&place, 0o440), 0);
 }

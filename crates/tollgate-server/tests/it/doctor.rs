@@ -166,3 +166,22 @@ async fn a_running_server_is_asked() {
     has(&found, "fault", "is no Tollgate");
     other.shutdown().await;
 }
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
+    let place =
+        Place::with(&[("STRIPE_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw=")]);
+    place.done("migrate up");
+    let found = place.run("doctor --url http://127.0.0.1:1 --json");
+    assert_eq!(found.code, 3);
+    let findings = found.json()["findings"].clone();
+    let faults: Vec<&str> = findings
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["severity"] == "fault")
+        .map(|one| one["about"].as_str().unwrap())
+        .collect();
+    assert_eq!(faults, ["secrets", "server"], "{findings}");
+    assert!(!found.stdout.contains("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+}

@@ -108,15 +108,7 @@ pub(super) const fn number(
     default: &'static str,
     doc: &'static str,
 ) -> Setting {
-    Setting {
-        key,
-        kind: Kind::Number { min, max },
-        default,
-        names: &[],
-        used: true,
-        process_only: false,
-        doc,
-    }
+    setting(key, Kind::Number { min, max }, default, &[], doc)
 }
 
 /// A setting of any kind.
@@ -137,7 +129,7 @@ pub(super) const fn process_only(
     default: &'static str,
     doc: &'static str,
 ) -> Setting {
-    Setting { key, kind, default, names: &[], used: true, process_only: true, doc }
+    Setting { process_only: true, ..setting(key, kind, default, &[], doc) }
 }
 
 /// A setting that is accepted and checked, and not used by this version.
@@ -148,5 +140,5 @@ pub(super) const fn later(
     names: &'static [&'static str],
     doc: &'static str,
 ) -> Setting {
-    Setting { key, kind, default, names, used: false, process_only: false, doc }
+    Setting { used: false, ..setting(key, kind, default, names, doc) }
 }
