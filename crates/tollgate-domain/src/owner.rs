@@ -274,12 +274,27 @@ impl Observation {
 }
 
 impl Observation {
-    /// The subscription whose own events say what was sold, where this one does not: a checkout of a
-    /// subscription shows no prices.
+    /// The subscription whose own events say what was sold, where this one may not: a checkout of a
+    /// subscription shows no prices, and newer invoices show their ids without lookup keys.
     pub fn sold_by_subscription(&self) -> Option<&SubscriptionId> {
-        let Seen::Session(seen) = &self.seen else { return None };
-        let untold = seen.lines.is_empty() && seen.kind == PurchaseKind::Other;
-        seen.subscription.as_ref().filter(|_| untold && seen.mode == SessionMode::Subscription)
+        match &self.seen {
+            Seen::Session(seen) => {
+                let untold = seen.lines.is_empty() && seen.kind == PurchaseKind::Other;
+                let starts_one = untold && seen.mode == SessionMode::Subscription;
+                seen.subscription.as_ref().filter(|_| starts_one)
+            }
+            Seen::Invoice(seen) => {
+                let untold = self.prices().iter().all(|price| price.lookup_key.is_none());
+                seen.subscription.as_ref().filter(|_| untold)
+            }
+            Seen::Customer(_)
+            | Seen::Subscription(_)
+            | Seen::Schedule(_)
+            | Seen::InvoicePayment(_)
+            | Seen::Adjustment(_)
+            | Seen::CatalogObject(_)
+            | Seen::EntitlementSummary(_) => None,
+        }
     }
 
     /// Whether a checkout may have cost what a plan of the catalog costs by the month or the year.

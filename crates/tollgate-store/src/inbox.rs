@@ -22,8 +22,8 @@ pub use read::{
     body, count_open, find, first_delivered_at, is_cursor, list, stats, was_ignored_since,
 };
 pub use wake::{
-    FOREIGN, OWNER_UNKNOWN_EXPIRED, email_key, look_back, look_back_at_all, run_wakes, set_aside,
-    sold, wake, wake_for, wake_for_emails, wake_sessions,
+    FOREIGN, OWNER_UNKNOWN_EXPIRED, Told, email_key, look_back, look_back_at_all, run_wakes,
+    set_aside, sold, wake, wake_for, wake_for_emails, wake_untold,
 };
 pub use work::{claim, discard, set_for_replay, set_ids_for_replay};
 

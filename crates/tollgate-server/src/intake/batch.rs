@@ -140,9 +140,8 @@ impl Intake {
         dead::save(&mut tx, &events, rows.outcomes(), now).await?;
         notice::tell_of(&mut tx, batch, &verdicts, (self.asks, now)).await?;
         let told = heard::told_of(batch, &verdicts, &events);
-        let woken = inbox::wake(&mut tx, &links.new).await?
-            + inbox::wake_sessions(&mut tx, &told).await?
-            > 0;
+        let woken =
+            inbox::wake(&mut tx, &links.new).await? + inbox::wake_untold(&mut tx, &told).await? > 0;
         doubts::raise(&mut tx, &doubts).await?;
         let changed = ledger.changed();
         if !changed.is_empty() {

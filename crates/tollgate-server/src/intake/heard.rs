@@ -8,7 +8,7 @@ use tollgate_domain::ids::ObjectId;
 use tollgate_domain::payment::InvoiceStatus;
 use tollgate_domain::subscription::SubscriptionStatus;
 use tollgate_domain::{Catalog, Finding, FindingCode, Observation, Seen, Timestamp};
-use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent};
+use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent, Told};
 use tollgate_store::{StoreError, Tx, findings};
 
 use super::delivery::{Content, Delivery};
@@ -90,39 +90,50 @@ fn paid_key(subject: &str) -> Option<ObjectId> {
 /// Whether an event without an owner sells something of the catalog; `sold`: whether subscriptions
 /// do, where their own events have said so.
 pub(super) fn sells(seen: &Observation, sold: &HashMap<String, bool>, catalog: &Catalog) -> bool {
-    let Some(id) = seen.sold_by_subscription() else { return seen.sells(catalog) };
+    if seen.sells(catalog) {
+        return true;
+    }
+    let Some(id) = seen.sold_by_subscription() else { return false };
     sold.get(id.as_str()).copied().unwrap_or_else(|| seen.costs_as_a_plan(catalog))
 }
 
-/// The subscriptions of a batch's checkouts that do not say themselves what they sell.
+/// The subscriptions of a batch's checkouts and invoices that do not say themselves what they sell.
 pub(super) fn untold(batch: &[Delivery]) -> Vec<ObjectId> {
     let seen = batch.iter().filter_map(effect);
     let ids = seen.filter_map(|seen| ObjectId::parse(seen.sold_by_subscription()?.as_str()).ok());
     ids.collect()
 }
 
-/// The subscriptions of which events without an owner tell for the first time what they sell.
+/// The subscriptions of which events without an owner tell for the first time what they sell, and
+/// whether that is something of the catalog.
 pub(super) fn told_of(
     batch: &[Delivery],
     verdicts: &[Verdict],
     known: &HashMap<EventKey, KnownEvent>,
-) -> Vec<ObjectId> {
+) -> Vec<Told> {
     let without = batch.iter().zip(verdicts).filter(|(delivery, verdict)| {
         matches!(verdict, Verdict::Waiting(_) | Verdict::Foreign(_))
             && !known.contains_key(&delivery.key)
     });
-    let ids = without.filter_map(|(delivery, _)| match &effect(delivery)?.seen {
-        Seen::Subscription(seen) => ObjectId::parse(seen.id.as_str()).ok(),
-        Seen::Invoice(seen) => ObjectId::parse(seen.subscription.as_ref()?.as_str()).ok(),
-        Seen::Customer(_)
-        | Seen::Session(_)
-        | Seen::Schedule(_)
-        | Seen::InvoicePayment(_)
-        | Seen::Adjustment(_)
-        | Seen::CatalogObject(_)
-        | Seen::EntitlementSummary(_) => None,
+    let told = without.filter_map(|(delivery, verdict)| {
+        let seen = effect(delivery)?;
+        let (id, tells) = match &seen.seen {
+            Seen::Subscription(told) => (&told.id, true),
+            Seen::Invoice(told) => {
+                (told.subscription.as_ref()?, seen.sold_by_subscription().is_none())
+            }
+            Seen::Customer(_)
+            | Seen::Session(_)
+            | Seen::Schedule(_)
+            | Seen::InvoicePayment(_)
+            | Seen::Adjustment(_)
+            | Seen::CatalogObject(_)
+            | Seen::EntitlementSummary(_) => return None,
+        };
+        let subscription = ObjectId::parse(id.as_str()).ok()?;
+        Some(Told { subscription, ours: tells && matches!(verdict, Verdict::Waiting(_)) })
     });
-    ids.collect()
+    told.collect()
 }
 
 fn effect(delivery: &Delivery) -> Option<&Observation> {
@@ -214,7 +225,7 @@ fn is_paid(seen: &Observation) -> bool {
 /// One for all payments of the same price. A checkout that shows no prices proves nothing: its
 /// invoice tells what was paid for.
 fn foreign_paid(seen: &Observation) -> Option<Finding> {
-    if seen.sold_by_subscription().is_some() {
+    if matches!(seen.seen, Seen::Session(_)) && seen.sold_by_subscription().is_some() {
         return None;
     }
     let keys = seen.price_keys();

@@ -44,13 +44,15 @@ statements! {
         WHERE EXISTS (SELECT 1 FROM event_waits w WHERE w.object_id = a.email_key) \
         GROUP BY a.email_key HAVING COUNT(*) = 1";
 
-    /// Wakes the checkouts that wait for what their subscription says.
-    WAKE_SESSIONS = "WITH {rows:object_id text} INSERT INTO event_wakes (object_id) \
+    /// Wakes the checkouts that wait for what their subscription says, and where it sells something of the
+    /// catalog the invoices that were set aside because they did not say so.
+    WAKE_UNTOLD = "WITH {rows:object_id text, ours boolean} INSERT INTO event_wakes (object_id) \
         SELECT r.object_id FROM r \
         WHERE EXISTS (SELECT 1 FROM event_waits w CROSS JOIN webhook_events e \
             WHERE w.object_id = r.object_id AND e.event_id = w.event_id \
                 AND e.livemode = w.livemode AND e.stripe_account = w.stripe_account \
-                AND e.event_type LIKE 'checkout.session.%')";
+                AND (e.event_type LIKE 'checkout.session.%' \
+                    OR (r.ours AND e.status = 'ignored' AND e.event_type LIKE 'invoice.%')))";
 
     /// Whether something of the catalog is sold by each subscription of which there are events
     /// without an owner that show prices.
@@ -101,10 +103,23 @@ pub async fn wake(tx: &mut Tx, links: &[&Link]) -> Result<u64, StoreError> {
     WAKE.on(tx).rows(rows).execute().await
 }
 
+/// A subscription that an event without an owner told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Which.
+    pub subscription: ObjectId,
+    /// It sells something of the catalog, as the event says.
+    pub ours: bool,
+}
+
 /// Notes that subscriptions were told of by events without an owner, for the checkouts that began
-/// them; returns for how many there are such.
-pub async fn wake_sessions(tx: &mut Tx, subscriptions: &[ObjectId]) -> Result<u64, StoreError> {
-    on_objects(&WAKE_SESSIONS, tx.into(), subscriptions).await
+/// them and the invoices that did not say what they bill; returns for how many there are such.
+pub async fn wake_untold(tx: &mut Tx, told: &[Told]) -> Result<u64, StoreError> {
+    if told.is_empty() {
+        return Ok(0);
+    }
+    let rows = Rows::of(told).text(|one| one.subscription.as_str()).boolean(|one| one.ours);
+    WAKE_UNTOLD.on(tx).rows(rows).execute().await
 }
 
 /// Whether each of these subscriptions sells something of the catalog, going by events without an

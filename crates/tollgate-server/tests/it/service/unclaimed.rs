@@ -156,6 +156,34 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn an_invoice_that_names_its_price_by_id_alone_is_no_foreign_payment(database: &TestDatabase) {
+        // The catalog knows the price by its lookup key, which the subscription shows and the newer
+        // invoice does not.
+        let settings = || Settings { catalog: Some("propiq".to_owned()), ..Settings::default() };
+        let app = TestApp::start_with(database, settings()).await;
+        for (round, first) in ["subscription", "invoice"].into_iter().enumerate() {
+            let (sub, cus, bill) = (format!("sub_{round}"), format!("cus_{round}"), format!("in_{round}"));
+            let mut told = subscription(&sub, &cus, "price_unmapped", None);
+            told["items"]["data"][0]["price"]["lookup_key"] = "propiq_pro_monthly".into();
+            let told = event(&format!("evt_s{round}"), "customer.subscription.created", 1, told);
+            let paid = event(&format!("evt_i{round}"), "invoice.paid", 2, invoice(&bill, &sub, &cus, "price_unmapped", None));
+            let both = if first == "invoice" { [&paid, &told] } else { [&told, &paid] };
+            for body in both {
+                status(&app, body).await;
+            }
+            app.run_workers().await;
+            let open = app.open_findings().await;
+            assert!(open.iter().all(|one| one.starts_with("owner_unknown ")), "{first} first: {open:?}");
+            assert!(standing(&app).await.iter().all(|one| one.1 == EventStatus::Waiting), "{first} first");
+        }
+        assert_eq!(app.open_findings().await.len(), 2);
+        // What sells nothing of ours stays told of.
+        let other = event("evt_o", "invoice.paid", 3, invoice("in_o", "sub_o", "cus_o", "price_of_others", None));
+        assert_eq!(status(&app, &other).await, "ignored");
+        assert!(app.open_findings().await.contains(&"foreign_paid price_of_others".to_owned()));
+        app.stop().await;
+    }
+
     async fn what_was_set_aside_keeps_its_body_and_runs_when_it_gets_an_owner(database: &TestDatabase) {
         let days = ("TOLLGATE__RETENTION__EVENT_BODIES_DAYS".to_owned(), "40".to_owned());
         let app = TestApp::start_with(database, Settings { environment: vec![days], ..Settings::default() }).await;
