@@ -249,6 +249,38 @@ async fn four_processes_migrate_one_postgres_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_may_not_be_read_is_no_schema_of_ours() {
+    on_empty_postgres(async |url: &str| {
+        let owner = Db::open(url, &DbOptions::default()).await.unwrap();
+        migrations::up(&owner, start()).await.unwrap();
+        owner.close().await;
+        let role = format!("reader_{}", std::process::id());
+        let admin = sqlx::PgPool::connect(url).await.unwrap();
+        let run = async |sql: String| {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&admin).await.unwrap();
+        };
+        run(format!("CREATE ROLE {role} LOGIN")).await;
+        run(format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")).await;
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let place = rest.split_once('@').map_or(rest, |(_, place)| place);
+        let reader = format!("{scheme}://{role}@{place}");
+        let reader = Db::open(&reader, &DbOptions::default()).await.unwrap();
+        migrations::check(&reader).await.unwrap();
+        for table in ["webhook_events", "facts", "journal_anchors"] {
+            run(format!("REVOKE SELECT ON {table} FROM {role}")).await;
+            let refused = migrations::check(&reader).await.unwrap_err().to_string();
+            assert!(refused.contains(&format!("permission denied for table {table}")), "{refused}");
+            run(format!("GRANT SELECT ON {table} TO {role}")).await;
+        }
+        reader.close().await;
+        run(format!("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")).await;
+        run(format!("DROP ROLE {role}")).await;
+        admin.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn weak_settings_of_postgres_are_named() {
     on_empty_postgres(async |url: &str| {
         let url = format!("{url}?options=-c%20synchronous_commit%3Doff");
