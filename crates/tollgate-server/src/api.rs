@@ -174,8 +174,8 @@ impl Front {
         let id = request_id(&request);
         let fault = plain::fault(&request);
         let (parts, body) = request.map(Body::new).into_parts();
-        let (body, read) = plain::Watched::new(body);
-        let mut request = Request::from_parts(parts, Body::new(body));
+        let body = plain::Watched::new(body);
+        let mut request = Request::from_parts(parts, Body::new(body.clone()));
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let cors = self.app.cors.headers_for(&request);
         let preflight = cors.is_some() && *request.method() == Method::OPTIONS;
@@ -211,7 +211,7 @@ impl Front {
         protect(response.headers_mut());
         // What is left of a body would be taken for the next request; whoever shares the connection with
         // others, as a proxy does, has to know that it ends.
-        if self.app.is_stopping() || !read.load(Ordering::Relaxed) {
+        if self.app.is_stopping() || !body.is_read() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.app.metrics.count_request(response.status());

@@ -34,7 +34,7 @@ use crate::config::Cidr;
 use crate::episodes::Episodes;
 
 /// Longest head of a request, and most of a body that is read ahead.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most connections that are accepted after the end: more than the kernel keeps.
 const WAITING_MAX: usize = 8_192;
 /// Pause after a connection could not be accepted.

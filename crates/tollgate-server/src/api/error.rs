@@ -10,6 +10,7 @@ use super::billing::existing::{ActionOut, ExistingOut, actions};
 use super::billing::refusal::BillingRefusal;
 use super::limits::{Class, Quota};
 use crate::engine::ReadError;
+use crate::listener::HEAD_BYTES_MAX;
 
 /// Where the documentation of the codes is read, on this very server.
 const TYPE_BASE: &str = "/docs/errors#";
@@ -29,8 +30,10 @@ pub enum ApiError {
     NotMetered(String),
     /// `Stripe-Signature` is missing or does not fit.
     InvalidSignature,
-    /// The webhook body says it is encoded.
+    /// The body says it is encoded.
     UnsupportedEncoding,
+    /// The request line and the headers are too long.
+    HeadTooLarge,
     /// No key was sent.
     KeyMissing,
     /// The key is unknown, expired or revoked.
@@ -142,6 +145,11 @@ impl ApiError {
             Self::UnsupportedEncoding => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "Encoded bodies are not taken")
             }
+            Self::HeadTooLarge => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head_too_large",
+                "The request's head is too large",
+            ),
             Self::KeyMissing => (S::UNAUTHORIZED, "key_missing", "An API key is needed"),
             Self::KeyInvalid => (S::UNAUTHORIZED, "key_invalid", "The API key is not valid"),
             Self::ScopeMissing(_) => (S::FORBIDDEN, "scope_missing", "The key lacks a scope"),
@@ -203,6 +211,7 @@ impl ApiError {
             Self::UnsupportedEncoding => {
                 "Send the body without Content-Encoding, as Stripe does.".to_owned()
             }
+            Self::HeadTooLarge => format!("A head may have at most {HEAD_BYTES_MAX} bytes."),
             Self::KeyMissing => {
                 "Send Authorization: Bearer tg_… or X-API-Key: tg_…; `tollgate keys create` makes one."
                     .to_owned()
@@ -274,6 +283,7 @@ impl ApiError {
             | Self::NotMetered(_)
             | Self::InvalidSignature
             | Self::UnsupportedEncoding
+            | Self::HeadTooLarge
             | Self::KeyMissing
             | Self::KeyInvalid
             | Self::ScopeMissing(_)
@@ -296,6 +306,7 @@ impl ApiError {
             Self::NotMetered(String::new()),
             Self::InvalidSignature,
             Self::UnsupportedEncoding,
+            Self::HeadTooLarge,
             Self::KeyMissing,
             Self::KeyInvalid,
             Self::ScopeMissing("check"),
