@@ -48,18 +48,36 @@ impl DatabaseUrl {
 }
 
 impl std::fmt::Display for DatabaseUrl {
-    /// The address with stars for the password.
+    /// The address with stars for passwords, which may stand before the host and in the query.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let secret_part = self.0.split_once("://").and_then(|(scheme, rest)| {
+        let (address, query) = match self.0.split_once('?') {
+            Some((address, query)) => (address, Some(query)),
+            None => (self.0.as_str(), None),
+        };
+        let secret_part = address.split_once("://").and_then(|(scheme, rest)| {
             let (user_info, host) = rest.rsplit_once('@')?;
-            let user = user_info.split_once(':').map_or(user_info, |(user, _)| user);
+            let (user, _) = user_info.split_once(':')?;
             Some((scheme, user, host))
         });
         match secret_part {
-            Some((scheme, user, host)) => write!(f, "{scheme}://{user}:****@{host}"),
-            None => f.write_str(&self.0),
+            Some((scheme, user, host)) => write!(f, "{scheme}://{user}:****@{host}")?,
+            None => f.write_str(address)?,
         }
+        let parts = query.into_iter().flat_map(|query| query.split('&'));
+        for (place, part) in parts.enumerate() {
+            f.write_str(if place == 0 { "?" } else { "&" })?;
+            match part.split_once('=') {
+                Some((name, _)) if is_secret(name) => write!(f, "{name}=****")?,
+                _ => f.write_str(part)?,
+            }
+        }
+        Ok(())
     }
+}
+
+/// Whether a parameter of an address is not to be shown, however its name is written.
+fn is_secret(name: &str) -> bool {
+    name.to_ascii_lowercase().contains("password") || name.contains('%')
 }
 
 impl std::fmt::Debug for DatabaseUrl {
@@ -77,6 +95,17 @@ mod tests {
         let shown = |text: &str| DatabaseUrl::new(text.to_owned()).to_string();
         assert_eq!(shown("postgres://u:p@ss@db:5432/t"), "postgres://u:****@db:5432/t");
         assert_eq!(shown("postgres://db/t"), "postgres://db/t");
+        assert_eq!(shown("postgres://u@db/t"), "postgres://u@db/t");
+        for (text, expected) in [
+            ("postgres://db/t?user=u&password=s@cret", "postgres://db/t?user=u&password=****"),
+            (
+                "postgres://u:p@db/t?sslmode=require&PASSWORD=s",
+                "postgres://u:****@db/t?sslmode=require&PASSWORD=****",
+            ),
+            ("postgres://db/t?p%61ssword=s", "postgres://db/t?p%61ssword=****"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
         assert_eq!(shown("sqlite:.tollgate/tollgate.db"), "sqlite:.tollgate/tollgate.db");
     }
 }
