@@ -21,6 +21,8 @@ const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// Pace of reading the keys: a revoked one dies within a second on every instance. Hints come as often
 /// as others commit, and say nothing of keys.
 const KEYS_EVERY: Duration = Duration::from_millis(500);
+// A revoked key dies within a second on every instance.
+const _: () = assert!(KEYS_EVERY.as_millis() <= 1_000);
 /// Rows of the feed kept; a follower is never this far behind while it is confirmed.
 const KEEP_ROWS: u32 = 100_000;
 

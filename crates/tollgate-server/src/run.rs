@@ -50,6 +50,8 @@ pub struct RunOptions {
     pub database: Option<DbOptions>,
     /// Sockets that are open already.
     pub sockets: Sockets,
+    /// The database is one that backups are made of, so a gap in its service is told of.
+    pub tells_of_gaps: bool,
 }
 
 /// How an engine takes its leave.
@@ -150,6 +152,9 @@ pub async fn start_with(
     let app = App::build(config, clock, db, options.on_turn);
     app.keys.reload(&app.engine.db, app.clock.now()).await?;
     if options.background == Background::On {
+        if options.tells_of_gaps {
+            workers::presence::tell_of_a_gap(&app).await?;
+        }
         workers::presence::announce(&app).await?;
     }
     let sockets = options.sockets;

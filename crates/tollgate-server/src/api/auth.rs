@@ -1,7 +1,7 @@
 //! Who is asking. Owns: the table of live keys and the decision whether a key may. Must not know:
 //! routes, how keys are made.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -75,9 +75,6 @@ impl Caller {
     }
 }
 
-/// Revoked keys that are remembered.
-const REVOKED_REMEMBERED_MAX: usize = 10_000;
-
 type LiveKeys = HashMap<String, std::sync::Arc<Caller>>;
 
 /// The live keys, in memory.
@@ -88,8 +85,8 @@ pub struct KeyTable {
     lookups: Mutex<Lookups>,
     /// Keys that could not be read the last time.
     unreadable: AtomicUsize,
-    /// Keys that were revoked since this server started, as far as they are remembered.
-    revoked: Mutex<BTreeSet<String>>,
+    /// Held while they are read and put in their place, so that an older reading never replaces a newer.
+    reading: tokio::sync::Mutex<()>,
 }
 
 /// Look-ups of unknown keys within a second.
@@ -101,10 +98,19 @@ struct Lookups {
 }
 
 impl KeyTable {
+    /// Ids of the live keys, in order.
+    pub fn ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.live.load().keys().cloned().collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// Reads all live keys. Called at start and then at a pace (`feed`), so that a
     /// revoked key dies within a second on every instance.
     pub async fn reload(&self, db: &Db, now: Timestamp) -> Result<(), StoreError> {
+        let _alone = self.reading.lock().await;
         let (rows, unreadable) = stored::find_all_live(db, now).await?;
+        let whole = unreadable.is_empty();
         // Read several times a second, told once.
         if self.unreadable.swap(unreadable.len(), Ordering::Relaxed) != unreadable.len() {
             for error in unreadable {
@@ -114,33 +120,10 @@ impl KeyTable {
         let live = rows.into_iter().map(caller).map(|c| (c.id.clone(), c.into()));
         let live = std::sync::Arc::new(live.collect());
         let before = self.live.swap(std::sync::Arc::clone(&live));
-        self.tell_of_revocations(&before, &live, now);
-        Ok(())
-    }
-
-    /// Logs which keys were revoked, for the log outlives the database: after a restore of a backup they
-    /// are valid again, and nothing in the backup tells which.
-    fn tell_of_revocations(&self, before: &LiveKeys, after: &LiveKeys, now: Timestamp) {
-        let Ok(mut revoked) = self.revoked.lock() else { return };
-        for (id, caller) in before.iter().filter(|(id, _)| !after.contains_key(*id)) {
-            if caller.expires_at.is_some_and(|end| end <= now) {
-                continue;
-            }
-            tracing::info!(key.id = id, "an API key was revoked");
-            if revoked.len() < REVOKED_REMEMBERED_MAX {
-                revoked.insert(id.clone());
-            }
+        if whole {
+            tell_of_revocations(&before, &live, now);
         }
-        revoked.retain(|id| {
-            let back = after.contains_key(id);
-            if back {
-                tracing::error!(
-                    key.id = id,
-                    "a revoked API key is accepted again; was a backup restored?"
-                );
-            }
-            !back
-        });
+        Ok(())
     }
 
     /// The caller behind a request, with the scope a route needs. `strange` says of a sender whose
@@ -209,6 +192,15 @@ impl KeyTable {
         let used = self.used.lock().map(|mut used| std::mem::take(&mut *used)).unwrap_or_default();
         let used: Vec<(String, Timestamp)> = used.into_iter().collect();
         stored::touch(db, &used).await
+    }
+}
+
+/// Logs which keys were revoked: the log outlives the database, and after a restore of a backup nothing
+/// in it tells which are valid again.
+fn tell_of_revocations(before: &LiveKeys, after: &LiveKeys, now: Timestamp) {
+    let gone = before.iter().filter(|(id, _)| !after.contains_key(*id));
+    for (id, _) in gone.filter(|(_, caller)| caller.expires_at.is_none_or(|end| end > now)) {
+        tracing::info!(key.id = id, "an API key was revoked");
     }
 }
 

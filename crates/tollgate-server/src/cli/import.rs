@@ -64,7 +64,7 @@ fn try_out(context: &Context) -> anyhow::Result<Report> {
                 let place = std::env::temp_dir();
                 format!("the trial on a copy in {} (TMPDIR names another place)", place.display())
             }),
-            () = signals.any() => Err(anyhow::anyhow!("interrupted: nothing was written, the copy is removed")),
+            () = signals.end() => Err(anyhow::anyhow!("interrupted: nothing was written, the copy is removed")),
         };
         bar.0.finish_and_clear();
         if let Some(database) = database {

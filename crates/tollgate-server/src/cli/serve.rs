@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
     block_on(async {
         let mut signals = Signals::listen()?;
         let sockets = Sockets::inherited().context("the sockets handed over cannot be used")?;
-        let options = RunOptions { sockets, ..RunOptions::default() };
+        let options = RunOptions { sockets, tells_of_gaps: true, ..RunOptions::default() };
         let running = tokio::select! {
             started = run::start_with(loaded.config, Clock::System, options) => started?,
             () = signals.stop() => anyhow::bail!("stopped before it had started"),
@@ -155,11 +155,6 @@ impl Signals {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self { terminate, interrupt, hang_up: signal(SignalKind::hangup())? })
-    }
-
-    /// Waits for any of them.
-    pub(super) async fn any(&mut self) {
-        self.next().await;
     }
 
     /// Waits for the next one.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tollgate_domain::Timestamp;
-use tollgate_store::{Db, StoreError, leases};
+use tollgate_store::{Db, StoreError, leases, meta};
 
 use crate::app::App;
 use crate::supervisor::TaskKind;
@@ -21,11 +21,49 @@ const HELD_MS: i64 = 15_000;
 /// Pace of renewing it.
 const BEAT: Duration = Duration::from_secs(5);
 
+/// When a server was last there, in milliseconds; a row that goes with the database into a backup.
+const SERVED_AT: &str = "served_at";
+/// Pace of writing it.
+const SERVED_EVERY_MS: i64 = 60_000;
+/// A database that nobody served for so long may be a backup that was restored.
+const UNSERVED_MS: i64 = 10 * 60_000;
+/// Keys named when that is so.
+const KEYS_NAMED_MAX: usize = 100;
+
+/// Names the keys that are valid where the database may have been restored: of what was revoked after the
+/// backup nothing in it tells. For the start, before it is said that a server is there.
+pub async fn tell_of_a_gap(app: &App) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let served_at = meta::find(&app.engine.db, SERVED_AT).await?;
+    let served_at = served_at.and_then(|text| text.parse().ok()).map(Timestamp::from_millis);
+    let Some(served_at) = served_at.filter(|at| at.plus_ms(UNSERVED_MS) < now) else {
+        return Ok(());
+    };
+    let keys = app.keys.ids();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<&str> = keys.iter().take(KEYS_NAMED_MAX).map(String::as_str).collect();
+    tracing::warn!(
+        served_at = %served_at,
+        keys = keys.len(),
+        key.ids = named.join(" "),
+        "no server was at work on this database since then; if it was restored from a backup, keys \
+         that were revoked after the backup are valid again: these are the valid ones"
+    );
+    Ok(())
+}
+
 /// Says that this server is there.
 pub async fn announce(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     let who = app.intake.instance();
-    leases::be_there(&app.engine.db, PLACE, who, now, now.plus_ms(HELD_MS)).await
+    leases::be_there(&app.engine.db, PLACE, who, now, now.plus_ms(HELD_MS)).await?;
+    let written = meta::find(&app.engine.db, SERVED_AT).await?.and_then(|text| text.parse().ok());
+    if written.is_none_or(|at: i64| at + SERVED_EVERY_MS <= now.millis()) {
+        meta::save(&app.engine.db, SERVED_AT, &now.millis().to_string()).await?;
+    }
+    Ok(())
 }
 
 /// Says so until `stop`.

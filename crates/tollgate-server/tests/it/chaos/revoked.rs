@@ -62,12 +62,12 @@ async fn a_key_revoked_beside_one_server_is_refused_by_every_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revocation_and_its_undoing_by_a_restore_are_logged_with_the_key() {
+async fn a_revocation_is_logged_and_a_restore_names_the_keys_that_are_valid() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (url, folder) = (database.url(), tempfile::tempdir().expect("a temporary folder"));
     let environment = [("LOG_LEVEL", "info")];
-    let launch = Launch { environment: &environment, ..Launch::new(&url, folder.path()) };
-    let server = launch.start().await;
+    let launch = || Launch { environment: &environment, ..Launch::new(&url, folder.path()) };
+    let server = launch().start().await;
     let place = Place::on(&database);
     let made = place.done("keys create --name short --scopes check --json").json();
     let text = |field: &str| made[field].as_str().expect("a text").to_owned();
@@ -75,9 +75,16 @@ async fn a_revocation_and_its_undoing_by_a_restore_are_logged_with_the_key() {
     assert_eq!(check(&server, &key).await, 200);
     place.done(&format!("keys revoke {id}"));
     told(&server, "an API key was revoked", &id).await;
-    // As a restore of a backup from before it does.
+    assert!(server.stop().await);
+    // A restart soon after is none.
+    let server = launch().start().await;
+    assert_eq!(server.logged("no server was at work"), [""; 0]);
+    assert!(server.stop().await);
+    // As a backup of an hour ago is, from before the revocation.
     run_sql_on(&url, "UPDATE api_keys SET revoked_at = NULL").await;
-    told(&server, "a revoked API key is accepted again", &id).await;
+    run_sql_on(&url, "UPDATE meta SET value = CAST(CAST(value AS BIGINT) - 3600000 AS TEXT) WHERE name = 'served_at'").await;
+    let server = launch().start().await;
+    told(&server, "no server was at work on this database", &id).await;
     assert!(server.stop().await);
 }
 
