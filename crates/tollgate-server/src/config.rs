@@ -296,6 +296,8 @@ pub struct IntakeLimits {
 pub struct RetentionConfig {
     /// Bodies of events that are done with.
     pub event_bodies_days: u32,
+    /// Bodies of events that were set aside for want of an owner.
+    pub set_aside_days: u32,
     /// Journal entries.
     pub journal_days: u32,
     /// Billing events.

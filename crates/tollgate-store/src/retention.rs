@@ -36,14 +36,14 @@ statements! {
     PAGE_END = "SELECT received_at FROM webhook_events \
         WHERE received_at >= $1 AND received_at < $2 ORDER BY received_at LIMIT 1 OFFSET $3";
 
-    // What is not done with needs its body, and so does what was set aside: once somebody owns its
-    // object it is worked on. Of the others the key, the outcome and the length stay.
+    // What is not done with needs its body, and so does, for a time of its own, what was set aside: once
+    // somebody owns its object it is worked on. Of the others the key, the outcome and the length stay.
     EMPTY_BODIES = "UPDATE webhook_events SET body = $4, body_codec = $3 \
         WHERE received_at >= $1 AND received_at < $2 AND processed_at IS NOT NULL \
         AND status IN ('processed', 'ignored') AND body_codec <> $3 \
-        AND NOT EXISTS (SELECT 1 FROM event_waits w WHERE w.event_id = webhook_events.event_id \
-            AND w.livemode = webhook_events.livemode \
-            AND w.stripe_account = webhook_events.stripe_account)";
+        AND (received_at < $5 OR NOT EXISTS (SELECT 1 FROM event_waits w \
+            WHERE w.event_id = webhook_events.event_id AND w.livemode = webhook_events.livemode \
+                AND w.stripe_account = webhook_events.stripe_account))";
 }
 
 /// Ages from which on the records of an account are removed; `None`: they are kept.
@@ -66,55 +66,55 @@ pub struct Removed {
     pub billing_events: u64,
     /// Counters.
     pub usage: u64,
+    /// There may be more that is too old.
+    pub more: bool,
 }
 
-/// Removes what is too old of an account. Of a journal the oldest entries go, and its chain goes on from
-/// the last of them.
+/// Removes what is too old of an account, as much as one transaction each may. Of a journal the oldest
+/// entries go, and its chain goes on from the last of them.
 pub async fn remove(db: &Db, account: &AccountId, cutoffs: Cutoffs) -> Result<Removed, StoreError> {
     let mut removed = Removed::default();
     if let Some(before) = cutoffs.journal {
-        while let Some(rows) = remove_journal(db, account, before).await? {
-            removed.journal = removed.journal.saturating_add(rows);
-        }
+        removed.journal = remove_journal(db, account, before).await?;
     }
     if let Some(before) = cutoffs.billing_events {
-        while let Some(rows) = remove_billing_events(db, account, before).await? {
-            removed.billing_events = removed.billing_events.saturating_add(rows);
-        }
+        removed.billing_events = remove_billing_events(db, account, before).await?;
     }
     if let Some(before) = cutoffs.usage {
         let usage = REMOVE_USAGE.on(db.writer()).text(account.as_str()).bigint(before.millis());
         removed.usage = usage.execute().await?;
     }
+    let most = [removed.journal, removed.billing_events].into_iter().max();
+    removed.more = most == u64::try_from(ROWS_MAX).ok();
     Ok(removed)
 }
 
-/// Removes the oldest entries, a limited number; `None` when none is too old. The account is locked: it
+/// Removes the oldest entries, a limited number; returns how many. The account is locked: it
 /// may be removed itself at the same time, and nothing of it must come back.
 async fn remove_journal(
     db: &Db,
     account: &AccountId,
     before: Timestamp,
-) -> Result<Option<u64>, StoreError> {
+) -> Result<u64, StoreError> {
     let first = JOURNAL_START.on(db).text(account.as_str()).bigint(1).fetch().await?;
     if last_old(&first, before)?.is_none() {
-        return Ok(None);
+        return Ok(0);
     }
     db.write(|mut tx| async move {
         let known = accounts::lock(&mut tx, std::slice::from_ref(account)).await?;
         if known.is_empty() {
-            return Ok((tx, None));
+            return Ok((tx, 0));
         }
         let rows = JOURNAL_START.on(&mut tx).text(account.as_str()).bigint(ROWS_MAX);
         let rows = rows.fetch().await?;
-        let Some((sequence, row)) = last_old(&rows, before)? else { return Ok((tx, None)) };
+        let Some((sequence, row)) = last_old(&rows, before)? else { return Ok((tx, 0)) };
         let mut cells = row.cells();
         let _ = (cells.bigint()?, cells.bigint()?);
         let anchor = ANCHOR.on(&mut tx).text(account.as_str()).bigint(sequence);
         anchor.bytes(cells.bytes()?).execute().await?;
         let gone = REMOVE_JOURNAL.on(&mut tx).text(account.as_str()).bigint(sequence);
         let gone = gone.execute().await?;
-        Ok((tx, Some(gone)))
+        Ok((tx, gone))
     })
     .await
 }
@@ -124,7 +124,7 @@ async fn remove_billing_events(
     db: &Db,
     account: &AccountId,
     before: Timestamp,
-) -> Result<Option<u64>, StoreError> {
+) -> Result<u64, StoreError> {
     let mut last = None;
     for most in [1, ROWS_MAX] {
         let rows = BILLING_EVENTS_START.on(db).text(account.as_str()).bigint(most);
@@ -133,9 +133,9 @@ async fn remove_billing_events(
             None => break,
         }
     }
-    let Some(sequence) = last else { return Ok(None) };
+    let Some(sequence) = last else { return Ok(0) };
     let gone = REMOVE_BILLING_EVENTS.on(db.writer()).text(account.as_str()).bigint(sequence);
-    gone.execute().await.map(Some)
+    gone.execute().await
 }
 
 /// The last of the rows, the oldest first, that are all too old.
@@ -162,11 +162,13 @@ pub struct BodiesPage {
 }
 
 /// Removes the bodies of events received from one instant on and before another, of about so many
-/// events; those that are not done with keep theirs. Keys stay: an event that comes again is known.
+/// events; those that are not done with keep theirs, and so do those that were set aside and received
+/// since `set_aside_since`. Keys stay: an event that comes again is known.
 pub async fn empty_bodies(
     db: &Db,
     from: Timestamp,
     before: Timestamp,
+    set_aside_since: Timestamp,
     events: u32,
 ) -> Result<BodiesPage, StoreError> {
     let end = PAGE_END.on(db).bigint(from.millis()).bigint(before.millis());
@@ -177,6 +179,7 @@ pub async fn empty_bodies(
         None => before,
     };
     let empty = EMPTY_BODIES.on(db.writer()).bigint(from.millis()).bigint(until.millis());
-    let removed = empty.bigint(REMOVED).bytes(&[]).execute().await?;
+    let removed =
+        empty.bigint(REMOVED).bytes(&[]).bigint(set_aside_since.millis()).execute().await?;
     Ok(BodiesPage { removed, until })
 }

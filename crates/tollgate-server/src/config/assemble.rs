@@ -94,6 +94,7 @@ impl Values {
             },
             retention: RetentionConfig {
                 event_bodies_days: reader.count("retention.event_bodies_days"),
+                set_aside_days: reader.count("retention.set_aside_days"),
                 journal_days: reader.count("retention.journal_days"),
                 billing_events_days: reader.count("retention.billing_events_days"),
                 usage_days: reader.count("retention.usage_days"),
@@ -191,7 +192,7 @@ impl Values {
     fn check_security_policy(&self, fault: &mut impl FnMut(&str, String, &str)) {
         let key = "server.security_policy";
         let Some(policy) = self.security_policy.as_deref() else { return };
-        if !contact::is_contact(policy) {
+        if !policy.starts_with("https:") || !contact::is_contact(policy) {
             let mend = "write it like https://example.com/security";
             fault(key, format!("{policy:?} is no address of a page"), mend);
         } else if self.security_contacts.is_empty() {

@@ -58,6 +58,8 @@ pub(super) struct Round {
     pub(super) accounts: Vec<AccountId>,
     name: &'static str,
     begun: Timestamp,
+    /// The last account before this round; empty: none.
+    after: String,
 }
 
 /// Does rounds until `stop`, soon one after the other while there is more to do.
@@ -105,10 +107,19 @@ pub(super) async fn next(
     let after = standing.after.as_deref().and_then(|id| AccountId::parse(id).ok());
     let page = accounts::list(db, after.as_ref(), most).await?;
     let accounts = page.into_iter().map(|row| row.account).collect();
-    Ok(Some(Round { accounts, name, begun: standing.begun }))
+    let after = standing.after.unwrap_or_default();
+    Ok(Some(Round { accounts, name, begun: standing.begun, after }))
 }
 
 impl Round {
+    /// Says that the accounts before one of them are done; the next round begins with that one.
+    pub(super) async fn finish_before(self, app: &App, place: usize) -> Result<(), StoreError> {
+        let last = place.checked_sub(1).and_then(|last| self.accounts.get(last));
+        let after = last.map_or(self.after, ToString::to_string);
+        let standing = Standing { begun: self.begun, after: Some(after) };
+        meta::save(&app.engine.db, self.name, &standing.text()).await
+    }
+
     /// Says that the round is done. Returns how many accounts it had; none is the walk's end.
     pub(super) async fn finish(self, app: &App) -> Result<usize, StoreError> {
         let after = self.accounts.last().map(ToString::to_string);

@@ -37,7 +37,8 @@ pub async fn run(app: Arc<App>, stop: watch::Receiver<bool>) {
 pub async fn tick(app: &App) -> Result<bool, StoreError> {
     // A failure of one holds up none of the other.
     let (bodies, records) = (remove_bodies(app).await, remove_records(app).await);
-    Ok(bodies? || records?)
+    let (bodies, records) = (bodies?, records?);
+    Ok(bodies || records)
 }
 
 /// The instant before which something is too old that is kept for so many days; 0 keeps it for ever.
@@ -60,7 +61,9 @@ async fn remove_bodies(app: &App) -> Result<bool, StoreError> {
     if before < from.plus_hours(BODIES_EVERY_HOURS) {
         return Ok(false);
     }
-    let page = retention::empty_bodies(db, from, before, EVENTS_PER_ROUND).await?;
+    let set_aside_since = cutoff(now, app.config.retention.set_aside_days);
+    let set_aside_since = set_aside_since.unwrap_or(Timestamp::MIN);
+    let page = retention::empty_bodies(db, from, before, set_aside_since, EVENTS_PER_ROUND).await?;
     meta::save(db, BODIES, &format!("{} {}", page.until.millis(), begun.millis())).await?;
     count(app, "event_bodies", page.removed);
     Ok(page.until < before)
@@ -75,11 +78,24 @@ async fn remove_records(app: &App) -> Result<bool, StoreError> {
     };
     let round = daily::next(app, ACCOUNTS, ACCOUNTS_PER_ROUND).await?;
     let Some(round) = round else { return Ok(false) };
-    for account in &round.accounts {
-        let removed = retention::remove(&app.engine.db, account, cutoffs).await?;
+    for (place, account) in round.accounts.iter().enumerate() {
+        let removed = match retention::remove(&app.engine.db, account, cutoffs).await {
+            Ok(removed) => removed,
+            Err(error) if error.is_unavailable() => return Err(error),
+            // The others are not held up by one that cannot be read.
+            Err(error) => {
+                tracing::error!(%account, %error, "what is too old of an account is not removed");
+                continue;
+            }
+        };
         count(app, "journal", removed.journal);
         count(app, "billing_events", removed.billing_events);
         count(app, "usage", removed.usage);
+        // Much of one account goes in several rounds, so that others get their turn at the database.
+        if removed.more {
+            round.finish_before(app, place).await?;
+            return Ok(true);
+        }
     }
     Ok(round.finish(app).await? > 0)
 }

@@ -46,6 +46,16 @@ on_both! {
         assert_eq!(other, Verdict::Whole(12), "the other account keeps its own");
     }
 
+    much_goes_in_steps: |db| async {
+        append(db, "acme", 0..2_500).await;
+        let cutoffs = Cutoffs { journal: Some(at(1_000_000)), ..NOTHING };
+        for (removed, more) in [(1_000, true), (1_000, true), (500, false), (0, false)] {
+            let step = retention::remove(db, &account("acme"), cutoffs).await.unwrap();
+            assert_eq!((step.journal, step.more), (removed, more));
+            assert_eq!(verify(db).await, Verdict::Whole(2_500));
+        }
+    }
+
     several_servers_remove_at_once_and_the_journal_stays_whole: |db| async {
         append(db, "acme", 0..240).await;
         let others = [db.reopen().await, db.reopen().await];
@@ -68,14 +78,17 @@ on_both! {
         }
     }
 
-    what_was_set_aside_keeps_its_body: |db| async {
+    what_was_set_aside_keeps_its_body_for_a_time_of_its_own: |db| async {
         let mut foreign = event("evt_foreign", EventStatus::Ignored);
         foreign.outcome.reason = Some("foreign".to_owned());
         crate::inbox::insert(db, std::slice::from_ref(&foreign)).await;
         db.sql("INSERT INTO event_waits (object_id, event_id, livemode, stripe_account) \
             SELECT 'cus_1', event_id, livemode, stripe_account FROM webhook_events").await;
-        let page = retention::empty_bodies(db, at(-1_000_000), at(1_000_000), 10).await.unwrap();
-        assert_eq!(page.removed, 0);
+        for (since, removed) in [(foreign.received_at, 0), (foreign.received_at.plus_ms(1), 1)] {
+            let (from, end) = (at(-1_000_000), at(1_000_000));
+            let page = retention::empty_bodies(db, from, end, since, 10).await.unwrap();
+            assert_eq!(page.removed, removed);
+        }
     }
 
     what_nobody_removed_on_purpose_is_missed: |db| async {
@@ -128,7 +141,7 @@ on_both! {
         crate::inbox::insert(db, &events).await;
         let (mut from, end, mut removed) = (at(0), at(106), 0);
         while from < end {
-            let page = retention::empty_bodies(db, from, end, 2).await.unwrap();
+            let page = retention::empty_bodies(db, from, end, at(0), 2).await.unwrap();
             assert!(page.until > from, "every page gets on");
             (from, removed) = (page.until, removed + page.removed);
         }
@@ -144,7 +157,7 @@ on_both! {
         assert_eq!(inbox::known_now(db, &keys).await.unwrap().len(), 7, "none is taken for new");
         let all = inbox::list(db, &EventFilter::default(), None, 100).await.unwrap();
         assert_eq!(all.0.len(), 7);
-        let again = retention::empty_bodies(db, at(0), end, 100).await.unwrap();
+        let again = retention::empty_bodies(db, at(0), end, at(0), 100).await.unwrap();
         assert_eq!((again.removed, again.until), (0, end));
     }
 }

@@ -322,6 +322,12 @@ pub const SETTINGS: &[Setting] = &[
         "Bodies of events that are done with. Key, type, outcome and length stay for ever, so an event that comes again is known; without its body it cannot be replayed.",
     ),
     number(
+        "retention.set_aside_days",
+        (0, 36_500),
+        "400",
+        "Bodies of events that were set aside because nobody here owns their objects, such as those of another product in the same Stripe account. Until then they are worked on once somebody does. Counts where it is longer than `retention.event_bodies_days`.",
+    ),
+    number(
         "retention.journal_days",
         (0, 36_500),
         "0",
