@@ -12,7 +12,7 @@ use super::context::{Context, block_on};
 use super::http_client::parse_address;
 use super::output::{BAD, FAINT, GOOD, NOTICE, STRONG, one_line, styled};
 use super::{Ending, Outcome};
-use crate::config;
+use crate::config::{self, Config, Faults, Loaded};
 
 mod configuration;
 mod database;
@@ -22,7 +22,8 @@ mod stripe;
 /// A clock before this is wrong: Tollgate did not exist.
 const CLOCK_MIN_SECONDS: i64 = 1_767_225_600;
 
-/// Longest look at one of the database (with Stripe) and the running server; both are looked at at once.
+/// Longest look at one of the database, Stripe and the running server; the last is looked at beside the
+/// others.
 const LOOK_MAX: Duration = Duration::from_secs(10);
 
 /// Clocks that differ by so many seconds are worth a notice, and by so many a fault: the signature of
@@ -90,24 +91,13 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> Outcome {
     }
     findings.extend(block_on(async {
         let own = async {
-            let Ok(loaded) = &loaded else { return Vec::new() };
-            in_time("database", database::look_at_database(context, &loaded.config)).await
+            let mut findings = Vec::new();
+            if let Ok(loaded) = &loaded {
+                look_at_own(context, &loaded.config, &mut findings).await;
+            }
+            findings
         };
-        let running = async {
-            let named = loaded.as_ref().ok().and_then(|one| one.environment.get("TOLLGATE_URL"));
-            let url = match (&args.url, named.map(str::trim).filter(|text| !text.is_empty())) {
-                (Some(url), _) => url.clone(),
-                (None, Some(text)) => match parse_address(text) {
-                    Ok(url) => url,
-                    Err(why) => {
-                        return vec![fault("server", format!("TOLLGATE_URL: {why}"), "correct it")];
-                    }
-                },
-                (None, None) => return Vec::new(),
-            };
-            in_time("server", server::look_at_server(context, &url)).await
-        };
-        let (mut own, running) = tokio::join!(own, running);
+        let (mut own, running) = tokio::join!(own, look_at_running(context, args, &loaded));
         own.extend(running);
         own
     })?);
@@ -125,12 +115,50 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> Outcome {
     Ok(if found == 0 { Ending::Done } else { Ending::Found })
 }
 
-/// What a look finds, or that it took too long.
-async fn in_time(about: &'static str, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
-    tokio::time::timeout(LOOK_MAX, look).await.unwrap_or_else(|_| {
-        let what = format!("no answer within {} s", LOOK_MAX.as_secs());
-        vec![fault(about, what, "see whether it hangs, and what it waits for")]
-    })
+/// The database, and Stripe.
+async fn look_at_own(context: &Context, config: &Config, findings: &mut Vec<Finding>) {
+    let mut database = None;
+    let look = database::look_at_database(context, config, findings, &mut database);
+    if tokio::time::timeout(LOOK_MAX, look).await.is_err() {
+        findings.push(too_slow("database"));
+    }
+    let look = async {
+        match &database {
+            Some(db) => stripe::look_at_key(context, config, db).await,
+            None => stripe::look_at_reach(context, config).await,
+        }
+    };
+    match tokio::time::timeout(LOOK_MAX, look).await {
+        Ok(found) => findings.extend(found),
+        Err(_) => findings.push(too_slow("stripe")),
+    }
+    if let Some(db) = database {
+        tokio::time::timeout(LOOK_MAX, db.close()).await.ok();
+    }
+}
+
+/// The server that is named, if one is.
+async fn look_at_running(
+    context: &Context,
+    args: &DoctorArgs,
+    loaded: &Result<Loaded, Faults>,
+) -> Vec<Finding> {
+    let named = loaded.as_ref().ok().and_then(|one| one.environment.get("TOLLGATE_URL"));
+    let url = match (&args.url, named.map(str::trim).filter(|text| !text.is_empty())) {
+        (Some(url), _) => url.clone(),
+        (None, Some(text)) => match parse_address(text) {
+            Ok(url) => url,
+            Err(why) => return vec![fault("server", format!("TOLLGATE_URL: {why}"), "correct it")],
+        },
+        (None, None) => return Vec::new(),
+    };
+    let look = tokio::time::timeout(LOOK_MAX, server::look_at_server(context, &url));
+    look.await.unwrap_or_else(|_| vec![too_slow("server")])
+}
+
+fn too_slow(about: &'static str) -> Finding {
+    let what = format!("no answer within {} s", LOOK_MAX.as_secs());
+    fault(about, what, "see whether it hangs, and what it waits for")
 }
 
 /// Whether another clock says the same as ours.

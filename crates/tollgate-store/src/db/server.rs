@@ -27,7 +27,7 @@ const ASK: &str = "SELECT pg_is_in_recovery(), current_setting('transaction_read
     current_setting('plan_cache_mode') = 'force_generic_plan', \
     CAST(current_setting('max_connections') AS BIGINT), \
     CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT), \
-    current_database() || ' ' || CAST(pg_postmaster_start_time() AS TEXT)";
+    current_database() || ' ' || CAST(extract(epoch FROM pg_postmaster_start_time()) AS TEXT)";
 
 impl Db {
     /// What the server says of itself; `None` on SQLite, which has none.

@@ -8,7 +8,7 @@ use tollgate_store::findings::FindingFilter;
 use tollgate_store::{Db, DbOptions, Durability, Pooling, ServerStanding, StoreError};
 
 use super::super::context::{Context, sqlite_path};
-use super::{Finding, Severity, fault, fine, look_at_skew, notice, stripe};
+use super::{Finding, Severity, fault, fine, look_at_skew, notice};
 use crate::config::Config;
 use crate::config::load::open_to_others;
 use crate::readiness;
@@ -19,14 +19,19 @@ const SUBJECTS_SHOWN: usize = 3;
 /// Connections that a server keeps for its operators, and others may need.
 const CONNECTIONS_SPARED: i64 = 5;
 
-pub(super) async fn look_at_database(context: &Context, config: &Config) -> Vec<Finding> {
+/// What is found is there even where the look is given up; `usable` is set to a database whose schema is
+/// ours.
+pub(super) async fn look_at_database(
+    context: &Context,
+    config: &Config,
+    findings: &mut Vec<Finding>,
+    usable: &mut Option<Db>,
+) {
     let shown = config.database_url.to_string();
-    let mut findings = Vec::new();
     if let Some(path) = sqlite_path(config.database_url.expose()) {
         if !context.path(&path).exists() {
-            let mut findings = vec![look_at_place(context, &path, &shown)];
-            findings.extend(stripe::look_at_reach(context, config).await);
-            return findings;
+            findings.push(look_at_place(context, &path, &shown));
+            return;
         }
         let mode = open_to_others(&context.path(&path));
         if let Some(mode) = mode.filter(|_| context.path(&path).is_file()) {
@@ -37,29 +42,22 @@ pub(super) async fn look_at_database(context: &Context, config: &Config) -> Vec<
             ));
         }
     }
-    match context.connect(config, false).await {
-        Ok(db) => {
-            findings.push(fine("database", format!("{shown} ({})", db.engine())));
-            findings.extend(look_at_server(context, config, &db).await);
-            let schema = look_at_schema(context, &db).await;
-            let usable = schema.severity == Severity::Fine;
-            findings.push(schema);
-            findings.push(look_at_durability(&db).await);
-            findings.extend(look_at_open_findings(&db).await);
-            findings.extend(if usable {
-                stripe::look_at_key(context, config, &db).await
-            } else {
-                stripe::look_at_reach(context, config).await
-            });
-            db.close().await;
-        }
+    let db = match context.connect(config, false).await {
+        Ok(db) => db,
         Err(error) => {
             let mend = error.downcast_ref().map_or("see what the error says", remedy);
             findings.push(fault("database", format!("{error:#}"), mend));
-            findings.extend(stripe::look_at_reach(context, config).await);
+            return;
         }
-    }
-    findings
+    };
+    findings.push(fine("database", format!("{shown} ({})", db.engine())));
+    findings.extend(look_at_server(context, config, &db).await);
+    let schema = look_at_schema(context, &db).await;
+    let is_ours = schema.severity == Severity::Fine;
+    findings.push(schema);
+    findings.push(look_at_durability(&db).await);
+    findings.extend(look_at_open_findings(&db).await);
+    *usable = is_ours.then_some(db);
 }
 
 /// Where a database will be made.

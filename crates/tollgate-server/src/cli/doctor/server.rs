@@ -24,6 +24,12 @@ struct Answer {
     webhook: Part,
 }
 
+/// A refusal of ours.
+#[derive(Debug, Deserialize)]
+struct Problem {
+    code: String,
+}
+
 #[derive(Debug, Deserialize)]
 struct Part {
     status: String,
@@ -42,6 +48,14 @@ pub(super) async fn look_at_server(context: &Context, url: &Uri) -> Vec<Finding>
             return vec![fault("server", error.to_string(), "is it running? `tollgate serve`")];
         }
     };
+    if let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body) {
+        let what = format!("{url} answers {}: {}", answer.status, one_line(&problem.code));
+        return vec![fault(
+            "server",
+            what,
+            format!("see {}/docs/errors#{}", base.trim_end_matches('/'), one_line(&problem.code)),
+        )];
+    }
     let Ok(health) = serde_json::from_slice::<Answer>(&answer.body) else {
         let text = String::from_utf8_lossy(&answer.body);
         let text: String = one_line(&text).chars().take(SHOWN_CHARS).collect();
