@@ -23,7 +23,7 @@ use crate::lockfile::{self, Locked};
 const SNAPSHOT: &str = "crates/xtask/advisories.tsv";
 /// A snapshot that is older is complained of in every run.
 const WARN_AFTER_DAYS: i32 = 30;
-/// A snapshot that is older says too little: the check fails.
+/// A snapshot that is older says too little to take the place of the live database.
 const REFUSE_AFTER_DAYS: i32 = 365;
 
 #[derive(Args)]
@@ -69,7 +69,7 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
             println!("{SNAPSHOT}: {}", known(&snapshot, today()));
             Ok(())
         }
-        Command::Export { folder } => database::write(&snapshot()?, folder),
+        Command::Export { folder } => export(&snapshot()?, folder, today()),
     }
 }
 
@@ -97,15 +97,21 @@ fn check(snapshot: &Snapshot, lock: &Path, deny: &Path, today: Date) -> anyhow::
         bail!("known faults: {} in what the lock file names ({known})", faults.len());
     }
     println!("advisories: none on the {} packages of the lock file, of {known}", packages.len());
-    if age > REFUSE_AFTER_DAYS {
-        bail!("{SNAPSHOT} is {age} days old, more than {REFUSE_AFTER_DAYS}: renew it{RENEWED_BY}");
-    }
     if age > WARN_AFTER_DAYS {
         println!(
             "WARNING: {SNAPSHOT} is {age} days old: what was found since is not known here{RENEWED_BY}"
         );
     }
     Ok(())
+}
+
+/// Puts the snapshot in the place of the live database, which one that is too old cannot take.
+fn export(snapshot: &Snapshot, folder: &Path, today: Date) -> anyhow::Result<()> {
+    let age = snapshot.age_days(today);
+    if age > REFUSE_AFTER_DAYS {
+        bail!("{SNAPSHOT} is {age} days old, more than {REFUSE_AFTER_DAYS}: renew it{RENEWED_BY}");
+    }
+    database::write(snapshot, folder)
 }
 
 const RENEWED_BY: &str = " (`cargo run -p xtask -- advisories import CHECKOUT`)";

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::environment::Environment;
 use super::fault::{Fault, Origin, Trouble};
 use super::load::open_to_others;
-use super::settings::{SETTINGS, Setting};
+use super::settings::{Kind, SETTINGS, Setting};
 
 /// What a variable that names a file ends in.
 pub(super) const SUFFIX: &str = "_FILE";
@@ -31,7 +31,8 @@ pub(super) fn read(
     faults: &mut Vec<Fault>,
     warnings: &mut Vec<Fault>,
 ) -> Environment {
-    let credentials = environment.get(CREDENTIALS_DIRECTORY).map(PathBuf::from);
+    let credentials = environment.get(CREDENTIALS_DIRECTORY).filter(|folder| !folder.is_empty());
+    let credentials = credentials.map(PathBuf::from);
     for (setting, name) in variables() {
         let names_file = format!("{name}{SUFFIX}");
         let Some((path, origin)) = environment.find(&names_file) else { continue };
@@ -44,7 +45,11 @@ pub(super) fn read(
             origin.clone(),
             Origin::SecretFile { variable: names_file.clone(), path: path.clone(), by_process },
         );
-        match environment.find(&name).map(|(_, plain)| matches!(plain, Origin::Variable(_))) {
+        // A blank one counts as not set, but for a secret, where it is more likely a mistake than a wish.
+        let is_secret = matches!(setting.kind, Kind::Secret(_) | Kind::WebhookSecrets);
+        let plain = environment.find(&name);
+        let plain = plain.filter(|(text, _)| is_secret || !text.trim().is_empty());
+        match plain.map(|(_, origin)| matches!(origin, Origin::Variable(_))) {
             // What the process says goes before `.env`, whichever way it is said.
             Some(plain_by_process) if plain_by_process && !by_process => continue,
             Some(plain_by_process) if plain_by_process == by_process => {

@@ -27,6 +27,7 @@ impl Intake {
             outcome.status = EventStatus::Ignored;
             outcome.reason = Some(ignored::OWNER_UNKNOWN_EXPIRED.to_owned());
             outcome.processed_at = Some(now);
+            outcome.next_attempt_at = None;
             return;
         }
         outcome.reason = Some(match waiting.invalid_claim {
@@ -59,7 +60,8 @@ impl Intake {
     }
 
     /// Lets an event wait until its days end; returns whether it waited for all of them. Waiting is
-    /// no attempt. One that was set aside, given up or replayed begins to wait only now.
+    /// no attempt. One that was set aside, given up or replayed after its days waits as many again, or
+    /// until something it waits for comes about and still tells of no owner.
     fn wait(
         &self,
         outcome: &mut Outcome,

@@ -83,7 +83,9 @@ statements! {
     IGNORED_SINCE = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM webhook_events \
         WHERE received_at >= $1 AND status = 'ignored' AND reason = $2 LIMIT 1) found";
 
-    FIRST = "SELECT created_at, signed_at FROM webhook_events ORDER BY received_at LIMIT 1";
+    // Events that Stripe sent itself, of which each says when it happened.
+    FIRST = "SELECT created_at, signed_at FROM webhook_events \
+        WHERE signed_at IS NOT NULL AND created_at IS NOT NULL ORDER BY received_at LIMIT 1";
 
     COUNT_OPEN = "SELECT status, COUNT(*) FROM webhook_events WHERE processed_at IS NULL \
         GROUP BY status ORDER BY status";

@@ -72,11 +72,16 @@ fn what_was_accepted_with_a_reason_passes() {
 }
 
 #[test]
-fn a_snapshot_that_says_too_little_by_its_age_is_refused() {
-    let copy = Copy::with("", "");
-    let on = |days: i32| copy.check(ours().as_of + days.days());
-    on(WARN_AFTER_DAYS + 1).unwrap();
+fn a_snapshot_that_says_too_little_by_its_age_takes_no_place_of_the_live_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let on = |days: i32| {
+        let into = folder.path().join(days.to_string());
+        super::export(&ours(), &into, ours().as_of + days.days())
+    };
     on(REFUSE_AFTER_DAYS).unwrap();
     let error = on(REFUSE_AFTER_DAYS + 1).unwrap_err().to_string();
     assert!(error.contains("renew it"), "{error}");
+    // What is known of the lock file is checked at any age, and complained of.
+    Copy::with("", "").check(ours().as_of + (WARN_AFTER_DAYS + 1).days()).unwrap();
+    Copy::with("", "").check(ours().as_of + (2 * REFUSE_AFTER_DAYS).days()).unwrap();
 }
