@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 use tollgate_server::clock::Clock;
-use tollgate_server::config::{self, Environment, Flags, Sources};
+use tollgate_server::config::{self, Environment, Flags, Sources, settings};
 use tollgate_stripe::SigningSecret;
 
 use super::process::Process;
@@ -103,6 +103,17 @@ impl Machine {
         let started = self.resolved(self.one("ExecStart"));
         started.split(' ').skip(1).map(str::to_owned).collect()
     }
+}
+
+#[test]
+fn the_sockets_of_the_unit_are_those_the_service_would_open_itself() {
+    let listen: Vec<String> = lines("tollgate.socket")
+        .into_iter()
+        .filter(|(name, _)| name == "ListenStream")
+        .map(|(_, value)| value)
+        .collect();
+    let default = |key: &str| settings::find(key).expect("a setting").default.to_owned();
+    assert_eq!(listen, [default("server.listen"), default("server.metrics_listen")]);
 }
 
 #[test]
