@@ -165,6 +165,17 @@ impl Values {
                 "use the key of that mode, or change stripe.mode; the two worlds share nothing",
             );
         }
+        if let (Some(api), MetricsListen::Apart { address, chosen: true }) =
+            (self.listen, self.metrics_listen)
+            && api == address
+            && api.port() != 0
+        {
+            fault(
+                "server.metrics_listen",
+                format!("{address} is where the API listens (server.listen)"),
+                "give the metrics another port, or `api` to serve them beside the API",
+            );
+        }
         if let Some(account) = self.account.as_deref()
             && !account.starts_with("acct_")
         {

@@ -207,7 +207,10 @@ fn is_older(object: &RawValue, than: Option<Timestamp>) -> bool {
     made.zip(than).is_some_and(|(made, than)| made.created < than.unix_seconds())
 }
 
-async fn take_in(app: &App, showing: &Showing<'_>) -> Result<Option<u64>, ReconcileError> {
+pub(super) async fn take_in(
+    app: &App,
+    showing: &Showing<'_>,
+) -> Result<Option<u64>, ReconcileError> {
     let reply = app.take_fetched(showing).await.map_err(|error| match error {
         TakeError::NoObject | TakeError::NotCommitted(_) => ReconcileError::NotCommitted,
     })?;

@@ -9,7 +9,7 @@ use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::owner::{self, Owner};
 use tollgate_domain::payment::{AdjustmentKind, InvoiceStatus, SessionMode, SessionStatus};
-use tollgate_domain::{Drift, Facts, FetchCause, Observation, Seen, Timestamp};
+use tollgate_domain::{Catalog, Drift, Facts, FetchCause, Observation, Seen, Timestamp};
 use tollgate_store::{StoreError, accounts, facts, links};
 use tollgate_stripe::client::{
     ApiPath, Cursor, Form, KeyMode, Operation, PINNED_VERSION, Page, StripeClient,
@@ -17,7 +17,7 @@ use tollgate_stripe::client::{
 use tollgate_stripe::fetched::{self, FetchedKind, Showing};
 
 use super::run::{Course, Kind};
-use super::settle::{Outcome, Settled, Take, Why, class_of, settle};
+use super::settle::{Outcome, Settled, Take, Why, class_of, settle, take_in};
 use super::{Example, ReconcileError, Step, connected, report};
 
 /// How far back lists are walked that only grow; an import walks them whole.
@@ -115,23 +115,27 @@ async fn compare(
     let mut told = Vec::with_capacity(page.items.len());
     for item in &page.items {
         course.report.objects = course.report.objects.saturating_add(1);
-        match read(client, kind, item, page.date) {
+        let shown = showing(client, kind, item, page.date);
+        match read(&shown) {
             Some(seen) if is_draft(&seen) => {}
-            Some(seen) => told.push(seen),
+            Some(seen) => told.push((seen, shown)),
             None => course.report.unreadable = course.report.unreadable.saturating_add(1),
         }
     }
     let references: Vec<ObjectId> =
-        told.iter().flat_map(|seen| &seen.references).cloned().collect();
+        told.iter().flat_map(|(seen, _)| &seen.references).cloned().collect();
     let links = links::find_now(&course.app.engine.db, &references).await?;
     let mut known: HashMap<AccountId, Facts> = HashMap::new();
-    for mut seen in told {
+    for (mut seen, shown) in told {
         let Some(id) = seen.references.first().cloned() else { continue };
         // In a dry run, what a missed event explains was reported as that event.
         let explained = course.order.dry && course.was_listed(id.as_str());
         course.listed(id.as_str());
         let Owner::Found(owner) = owner::choose(&seen, &links) else {
             course.report.foreign = course.report.foreign.saturating_add(1);
+            if course.order.kind == Kind::Import && is_missed(&seen, &course.app.config.catalog) {
+                take_in(course.app, &Showing { cause: FetchCause::Import, ..shown }).await?;
+            }
             continue;
         };
         if !course.is_about(&owner.account) {
@@ -160,13 +164,30 @@ async fn compare(
     Ok(())
 }
 
-fn read(
-    client: &StripeClient,
+/// Whether somebody should own an object whom an import finds nobody for: a subscription to something of
+/// the catalog that runs, or an object that names an owner in vain. It is taken in as an event would be: it
+/// waits for its owner, and a finding tells of it.
+fn is_missed(seen: &Observation, catalog: &Catalog) -> bool {
+    match &seen.seen {
+        Seen::Subscription(told) => !told.state.status.is_terminal() && seen.sells(catalog),
+        Seen::Customer(told) => !told.deleted && seen.invalid_claim.is_some(),
+        Seen::Schedule(_)
+        | Seen::Session(_)
+        | Seen::Invoice(_)
+        | Seen::InvoicePayment(_)
+        | Seen::Adjustment(_)
+        | Seen::CatalogObject(_)
+        | Seen::EntitlementSummary(_) => false,
+    }
+}
+
+fn showing<'o>(
+    client: &'o StripeClient,
     kind: FetchedKind,
-    object: &RawValue,
+    object: &'o RawValue,
     at: Timestamp,
-) -> Option<Observation> {
-    let showing = Showing {
+) -> Showing<'o> {
+    Showing {
         kind,
         object,
         at,
@@ -175,7 +196,10 @@ fn read(
         api_version: PINNED_VERSION,
         cause: FetchCause::Doubt,
         covers: &[],
-    };
+    }
+}
+
+fn read(showing: &Showing<'_>) -> Option<Observation> {
     fetched::read(&showing.to_body().ok()?)?.told.ok()
 }
 

@@ -160,6 +160,7 @@ fn every_wrong_value_is_refused_with_a_way_out() {
         ("STRIPE_PRODUCT_PRICE_MAP", "{\"premium\": }", "no JSON object"),
         ("TOLLGATE__STRIPE__MODE", "production", "is not one of live, test"),
         ("TOLLGATE__STRIPE__ACCOUNT", "123", "does not begin with acct_"),
+        ("TOLLGATE__SERVER__METRICS_LISTEN", "127.0.0.1:8080", "is where the API listens"),
         ("TOLLGATE__SERVER__LISTEN", "localhost:8080", "no IP address with a port"),
         ("TOLLGATE__SERVER__LISTEN", "8080", "no IP address with a port"),
         ("TOLLGATE__HTTP__TRUSTED_PROXIES", "10.0.0.0/8,ten", "\"ten\" is no range"),

@@ -2,7 +2,7 @@
 
 use tollgate_domain::Timestamp;
 use tollgate_domain::catalog::Interval;
-use tollgate_domain::ids::AccountId;
+use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_sandbox::sandbox::Method;
 use tollgate_sandbox::{ApiVersion, sandbox_price_id};
 use tollgate_server::reconcile::{Kind, Report};
@@ -33,7 +33,12 @@ impl Pair {
     /// Somebody subscribes; that it is `account` stands at the customer alone.
     fn subscribe_by_customer(&self, account: &str, plan: &str) -> String {
         let of = [("metadata[account_id]", account), ("email", "someone@example.org")];
-        let customer = self.id("/v1/customers", &of);
+        self.subscribe_to(&of, plan)
+    }
+
+    /// A new customer of whom this is said subscribes.
+    fn subscribe_to(&self, of: &[(&str, &str)], plan: &str) -> String {
+        let customer = self.id("/v1/customers", of);
         let price = sandbox_price_id(&catalog(), plan, Interval::Month);
         let card = self.id("/v1/payment_methods", &[("type", "card"), ("card[token]", "tok_visa")]);
         self.call(
@@ -88,6 +93,32 @@ on_both! {
         for account in ["acme", "globex", "initech"] {
             assert_eq!(pair.app.check(account, "weekly_digest").await["canAccess"], true, "{account}");
         }
+        pair.stop().await;
+    }
+
+    async fn what_runs_for_nobody_is_told_of_and_waits_for_its_owner(database: &TestDatabase) {
+        let pair = Pair::start(database).await;
+        let id = pair.subscribe_to(&[("email", "someone@example.org")], "premium");
+        pair.id("/v1/customers", &[("metadata[account_id]", "no id at all")]);
+        // Somebody who has nothing here is nobody's matter.
+        pair.id("/v1/customers", &[("email", "stranger@example.org")]);
+        pair.pass(40 * 86_400);
+        let done = pair.try_and_import().await;
+        assert_eq!(done.foreign, 4 + 2, "{done:?}");
+        let mut told = pair.app.open_findings().await;
+        told.sort();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("claim_invalid cus_"), "{told:?}");
+        assert_eq!(told[1], format!("owner_unknown {id}"));
+        let order = tollgate_server::relink::Order {
+            object: ObjectId::parse(&id).unwrap(),
+            to: AccountId::parse("acme").unwrap(),
+            reason: "they wrote to us".to_owned(),
+            by: "ann".to_owned(),
+        };
+        pair.app.app().intake.relink(&order).await.unwrap();
+        pair.app.run_workers().await;
+        assert_eq!(pair.app.check("acme", "weekly_digest").await["canAccess"], true);
         pair.stop().await;
     }
 
