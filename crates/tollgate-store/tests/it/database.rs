@@ -15,6 +15,16 @@ pub(crate) fn start() -> Timestamp {
     Timestamp::parse("2026-11-21T10:00:00Z").unwrap()
 }
 
+/// The password of the roles that tests make: a server may ask everybody for one.
+pub(crate) const ROLE_PASSWORD: &str = "made_by_a_test";
+
+/// The same database as a role that a test made with [`ROLE_PASSWORD`].
+pub(crate) fn as_role(url: &str, role: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let place = rest.split_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{role}:{ROLE_PASSWORD}@{place}")
+}
+
 /// A database with the present schema.
 pub(crate) struct Case {
     db: Db,

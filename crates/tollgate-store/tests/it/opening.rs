@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tollgate_store::{Db, DbOptions, StoreError};
 
-use crate::database::on_empty_postgres;
+use crate::database::{ROLE_PASSWORD, as_role, on_empty_postgres};
 
 async fn refusal(url: &str) -> StoreError {
     let short = Duration::from_millis(300);
@@ -41,11 +41,11 @@ async fn what_postgres_says_is_told_without_the_lines_of_its_source() {
     on_empty_postgres(async |url: &str| {
         let role = format!("full_{}", std::process::id());
         let mut admin = PgConnection::connect(url).await.unwrap();
-        let make = sqlx::AssertSqlSafe(format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 0"));
+        let make = sqlx::AssertSqlSafe(format!(
+            "CREATE ROLE {role} LOGIN CONNECTION LIMIT 0 PASSWORD '{ROLE_PASSWORD}'"
+        ));
         admin.execute(sqlx::raw_sql(make)).await.unwrap();
-        let (scheme, rest) = url.split_once("://").unwrap();
-        let place = rest.split_once('@').map_or(rest, |(_, place)| place);
-        let full = refusal(&format!("{scheme}://{role}@{place}")).await;
+        let full = refusal(&as_role(url, &role)).await;
         let drop = sqlx::AssertSqlSafe(format!("DROP ROLE {role}"));
         admin.execute(sqlx::raw_sql(drop)).await.unwrap();
         let expected = format!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate_store::{Db, DbOptions, Durability, StoreError, migrations};
 
-use crate::database::{on_empty_postgres, start};
+use crate::database::{ROLE_PASSWORD, as_role, on_empty_postgres, start};
 use crate::facts::save;
 use crate::life;
 use crate::sample::account;
@@ -259,12 +259,9 @@ async fn a_table_that_may_not_be_read_is_no_schema_of_ours() {
         let run = async |sql: String| {
             sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&admin).await.unwrap();
         };
-        run(format!("CREATE ROLE {role} LOGIN")).await;
+        run(format!("CREATE ROLE {role} LOGIN PASSWORD '{ROLE_PASSWORD}'")).await;
         run(format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")).await;
-        let (scheme, rest) = url.split_once("://").unwrap();
-        let place = rest.split_once('@').map_or(rest, |(_, place)| place);
-        let reader = format!("{scheme}://{role}@{place}");
-        let reader = Db::open(&reader, &DbOptions::default()).await.unwrap();
+        let reader = Db::open(&as_role(url, &role), &DbOptions::default()).await.unwrap();
         migrations::check(&reader).await.unwrap();
         for table in ["webhook_events", "facts", "journal_anchors"] {
             run(format!("REVOKE SELECT ON {table} FROM {role}")).await;

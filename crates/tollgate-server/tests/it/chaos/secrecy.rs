@@ -12,7 +12,7 @@ use tollgate_stripe::SigningSecret;
 
 use super::process::{Launch, Process};
 use crate::cli::Place;
-use crate::support::{Answer, SECRET, TestDatabase, catalog, send};
+use crate::support::{Answer, SECRET, TestDatabase, catalog, run_sql_on, send};
 
 /// More than a reload takes on a busy machine.
 const RELOADED: Duration = Duration::from_mins(1);
@@ -83,12 +83,13 @@ async fn no_secret_and_no_query_with_a_key_is_in_the_log_of_a_run_at_its_loudest
     let key = made["key"].as_str().expect("a key");
     let (_, key_secret) = key.rsplit_once('_').expect("a secret part");
 
-    // The test's server trusts whoever is on this machine, with any password.
-    let (user, host) = database.url().split_once('@').map_or_else(
-        || panic!("no user in {}", database.url()),
-        |(user, host)| (user.to_owned(), host.to_owned()),
-    );
-    let url = format!("{user}:{PASSWORD}@{host}");
+    // A role of its own, because the test's server may trust everybody or ask for a password.
+    let role = format!("loud_{}", std::process::id());
+    let make = format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{PASSWORD}'");
+    run_sql_on(&database.url(), &make).await;
+    let url = database.url();
+    let (_, host) = url.split_once('@').expect("a user");
+    let url = format!("postgres://{role}:{PASSWORD}@{host}");
     let secrets = format!("{SECRET},{OLD_SECRET}");
     let folder = tempfile::tempdir().expect("a temporary folder");
     for level in ["debug", "trace"] {
@@ -121,6 +122,7 @@ async fn no_secret_and_no_query_with_a_key_is_in_the_log_of_a_run_at_its_loudest
         }
     }
     stripe.shutdown().await;
+    run_sql_on(&database.url(), &format!("DROP ROLE {role}")).await;
 }
 
 /// Uses every secret, rightly and wrongly; returns a signature that was right.
