@@ -187,15 +187,7 @@ impl Act<'_> {
             actor: self.actor,
             occurred_at: self.at,
             details: self.details,
-        });
-        decision.billing.push(BillingEvent {
-            kind: self.billing_kind,
-            occurred_at: self.at,
-            stripe_event: None,
-            summary: self.summary,
-            subscription: None,
-            invoice: None,
-            changes: Vec::new(),
+            billing: Some(BillingEvent::of_account(self.billing_kind, self.summary)),
         });
         decision
     }
@@ -207,24 +199,14 @@ pub(crate) fn begin_account(decision: &mut Decision, facts: &Facts, actor: &Acto
         return;
     }
     decision.changes.push(Change::CreateAccount);
+    let created = BillingEventKind::AccountCreated;
     decision.journal.push(JournalEntry {
-        kind: "account.created",
+        kind: created.as_str(),
         subject: facts.account.to_string(),
         actor: actor.clone(),
         occurred_at: at,
         details: Vec::new(),
-    });
-    decision.billing.push(BillingEvent {
-        kind: BillingEventKind::AccountCreated,
-        occurred_at: at,
-        stripe_event: match actor {
-            Actor::Stripe(event) => Some(event.clone()),
-            Actor::Person(_) | Actor::System => None,
-        },
-        summary: "Account created".to_owned(),
-        subscription: None,
-        invoice: None,
-        changes: Vec::new(),
+        billing: Some(BillingEvent::of_account(created, "Account created".to_owned())),
     });
 }
 

@@ -1,4 +1,4 @@
-//! Changes. Owns: what a decision consists of: changes of facts, journal entries, billing events.
+//! Changes. Owns: what a decision consists of: changes of facts and entries of the account's journal.
 //! Must not know: how any of them is written or published.
 
 use crate::facts::{BoostGrant, Customer, Facts, Grant, Override, Waiver};
@@ -68,7 +68,8 @@ pub enum Actor {
     System,
 }
 
-/// One entry of the journal (the audit log), before it has its place in the account's chain.
+/// One entry of an account's journal, before it has its place there. The journal is both the audit log and
+/// what consumers are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalEntry {
     /// What happened, in the past tense and dotted, such as `subscription.updated`.
@@ -81,6 +82,18 @@ pub struct JournalEntry {
     pub occurred_at: Timestamp,
     /// Named values, sorted by name, without secrets or personal data.
     pub details: Vec<(&'static str, String)>,
+    /// What consumers are told by it; `None`: the entry is for the audit log alone.
+    pub billing: Option<BillingEvent>,
+}
+
+impl JournalEntry {
+    /// The Stripe event that caused it.
+    pub const fn stripe_event(&self) -> Option<&EventId> {
+        match &self.actor {
+            Actor::Stripe(event) => Some(event),
+            Actor::Person(_) | Actor::System => None,
+        }
+    }
 }
 
 /// The types of billing events published to consumers.
@@ -191,15 +204,11 @@ pub struct FieldChange {
     pub to: Option<String>,
 }
 
-/// One billing event, before it has its sequence number in the account.
+/// What an entry of the journal tells consumers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillingEvent {
     /// Its type.
     pub kind: BillingEventKind,
-    /// When it happened.
-    pub occurred_at: Timestamp,
-    /// The Stripe event that caused it.
-    pub stripe_event: Option<EventId>,
     /// One line for people, without personal data.
     pub summary: String,
     /// The subscription it is about; the envelope shows its state after the change.
@@ -215,10 +224,22 @@ pub struct BillingEvent {
 pub struct Decision {
     /// Changes of facts, in order.
     pub changes: Vec<Change>,
-    /// Journal entries, in order; at least one for every decision taken.
+    /// Entries of the journal, in order; at least one for every decision taken.
     pub journal: Vec<JournalEntry>,
-    /// Billing events, in order.
-    pub billing: Vec<BillingEvent>,
+}
+
+impl Decision {
+    /// What consumers are told, in order.
+    pub fn billing(&self) -> impl Iterator<Item = &BillingEvent> {
+        self.journal.iter().filter_map(|entry| entry.billing.as_ref())
+    }
+}
+
+impl BillingEvent {
+    /// One that is about the account itself: about no subscription and no invoice.
+    pub const fn of_account(kind: BillingEventKind, summary: String) -> Self {
+        Self { kind, summary, subscription: None, invoice: None, changes: Vec::new() }
+    }
 }
 
 impl Facts {

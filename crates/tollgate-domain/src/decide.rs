@@ -1,5 +1,5 @@
 //! Decisions about Stripe's events. Owns: what each event does to an account's facts, what the
-//! journal and the consumers are told of it. Must not know: how the owner was found, how a
+//! journal says of it. Must not know: how the owner was found, how a
 //! decision is executed, who is entitled to what.
 //!
 //! Two laws hold for every set of events of an account, in any order and with any repetition
@@ -7,18 +7,16 @@
 //!
 //! 1. The facts come out the same. State is read from the object, never from the event's name;
 //!    each kind of fact has a merge that is commutative, associative and idempotent.
-//! 2. The journal and the consumers are told equally often of the same kinds of things. Every
-//!    event leaves exactly one primary journal entry; a subscription event is one billing event;
-//!    every other billing event is a milestone that facts reach once (see [`milestones`]).
+//! 2. The journal tells equally often of the same kinds of things. Every event leaves exactly one
+//!    primary entry, which consumers are told of if it is about a subscription; every other billing
+//!    event is a milestone that facts reach once (see [`milestones`]).
 
 use crate::act;
 use crate::catalog::Catalog;
-use crate::change::{
-    Actor, BillingEvent, BillingEventKind, Change, Decision, FieldChange, JournalEntry,
-};
+use crate::change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry};
 use crate::entitlement::resolve::GraceWindow;
 use crate::facts::{Customer, Facts};
-use crate::ids::{CustomerId, MemberId, SubscriptionId};
+use crate::ids::{CustomerId, MemberId};
 use crate::note;
 use crate::observation::{Observation, Seen};
 use crate::owner::FoundOwner;
@@ -58,10 +56,9 @@ pub fn decide(
         Seen::Invoice(seen) => invoice::decide(&mut draft, seen),
         Seen::InvoicePayment(seen) => invoice::decide_payment(&mut draft, seen),
         Seen::Adjustment(seen) => adjustment::decide(&mut draft, seen),
-        Seen::CatalogObject(seen) => Primary {
-            subject: seen.id.to_string(),
-            details: vec![("object", seen.object.to_owned())],
-        },
+        Seen::CatalogObject(seen) => {
+            Primary::new(&seen.id, vec![("object", seen.object.to_owned())])
+        }
         Seen::EntitlementSummary(seen) => customer::decide_summary(&mut draft, seen),
     };
     draft.finish(primary)
@@ -90,29 +87,34 @@ pub fn grace_ended(facts: &Facts, window: &GraceWindow, now: Timestamp) -> Optio
     Some(Decision {
         changes: vec![Change::Note(key)],
         journal: vec![JournalEntry {
-            kind: "grace_period.ended",
+            kind: BillingEventKind::GracePeriodEnded.as_str(),
             subject: id.to_string(),
             actor: Actor::System,
             occurred_at: ended_at,
             details,
-        }],
-        billing: vec![BillingEvent {
-            kind: BillingEventKind::GracePeriodEnded,
-            occurred_at: ended_at,
-            stripe_event: None,
-            summary: "Grace period ended without payment".to_owned(),
-            subscription: Some(id.clone()),
-            invoice: invoice.cloned(),
-            changes: Vec::new(),
+            billing: Some(BillingEvent {
+                kind: BillingEventKind::GracePeriodEnded,
+                summary: "Grace period ended without payment".to_owned(),
+                subscription: Some(id.clone()),
+                invoice: invoice.cloned(),
+                changes: Vec::new(),
+            }),
         }],
     })
 }
 
-/// What the primary journal entry says of an event.
+/// What the primary entry of the journal says of an event.
 struct Primary {
     subject: String,
-    /// Sorted by name.
     details: Vec<(&'static str, String)>,
+    billing: Option<BillingEvent>,
+}
+
+impl Primary {
+    /// One that consumers are not told of.
+    fn new(subject: &impl ToString, details: Vec<(&'static str, String)>) -> Self {
+        Self { subject: subject.to_string(), details, billing: None }
+    }
 }
 
 /// A decision in the making.
@@ -201,49 +203,30 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn bill(
-        &mut self,
-        kind: BillingEventKind,
-        summary: String,
-        about: About,
-        changes: Vec<FieldChange>,
-    ) {
-        self.decision.billing.push(BillingEvent {
-            kind,
-            occurred_at: self.observation.at,
-            stripe_event: Some(self.observation.event.clone()),
-            summary,
-            subscription: about.subscription,
-            invoice: about.invoice,
-            changes,
-        });
-    }
-
     fn journal(
         &mut self,
         kind: &'static str,
         subject: String,
-        details: Vec<(&'static str, String)>,
+        mut details: Vec<(&'static str, String)>,
+        billing: Option<BillingEvent>,
     ) {
-        debug_assert!(
-            details.is_sorted_by_key(|(name, _)| *name),
-            "details of {kind} are unsorted"
-        );
+        details.sort_unstable();
         self.decision.journal.push(JournalEntry {
             kind,
             subject,
             actor: Actor::Stripe(self.observation.event.clone()),
             occurred_at: self.observation.at,
             details,
+            billing,
         });
     }
 
     fn finish(mut self, primary: Primary) -> Decision {
-        let Primary { subject, details } = primary;
+        let Primary { subject, mut details, billing } = primary;
         if let Some(claimed) = &self.owner.contradicted {
             let details =
                 vec![("claimed", claimed.to_string()), ("linked", self.owner.account.to_string())];
-            self.journal("owner.contradicted", subject.clone(), details);
+            self.journal("owner.contradicted", subject.clone(), details, None);
         }
         if !self.unknown_prices.is_empty() {
             self.unknown_prices.sort_unstable();
@@ -252,44 +235,33 @@ impl<'a> Draft<'a> {
                 ("catalog", self.catalog.version.clone()),
                 ("prices", self.unknown_prices.join(",")),
             ];
-            self.journal("catalog.price_unknown", subject.clone(), details);
+            self.journal("catalog.price_unknown", subject.clone(), details, None);
         }
-        let mut details = details;
-        if let Some(cause) = self.observation.fetched {
-            details.push(("cause", cause.as_str().to_owned()));
-            details.sort_unstable();
-        }
-        self.journal(self.observation.kind.journal_kind(), subject, details);
-        for (milestone, about) in self.reached() {
-            self.bill(milestone.billing_kind(), milestone.summary(), about, Vec::new());
+        let fetched = self.observation.fetched;
+        details.extend(fetched.map(|cause| ("cause", cause.as_str().to_owned())));
+        let kind = self.observation.kind.journal_kind();
+        self.journal(kind, subject.clone(), details, billing);
+        for told in self.reached() {
+            self.journal(told.kind.as_str(), subject.clone(), Vec::new(), Some(told));
         }
         self.decision
     }
 
     /// Milestones the changes so far have reached.
-    fn reached(&self) -> Vec<(Milestone, About)> {
+    fn reached(&self) -> Vec<BillingEvent> {
         let before = View::before(self.facts);
         let after = View::after(self.facts, &self.decision.changes);
-        let mut reached = Vec::new();
+        let mut reached: Vec<Milestone> = Vec::new();
         for touched in &self.touched {
             let known = milestones::milestones(&before, touched);
             for milestone in milestones::milestones(&after, touched) {
-                let told = reached.iter().any(|(other, _)| *other == milestone);
-                if !told && !known.contains(&milestone) {
-                    let about = milestone.about(&after);
-                    reached.push((milestone, about));
+                if !known.contains(&milestone) && !reached.contains(&milestone) {
+                    reached.push(milestone);
                 }
             }
         }
-        reached
+        reached.iter().map(|milestone| milestone.billing_event(&after)).collect()
     }
-}
-
-/// The objects a billing event is about.
-#[derive(Debug, Default)]
-struct About {
-    subscription: Option<SubscriptionId>,
-    invoice: Option<crate::ids::InvoiceId>,
 }
 
 /// The lesser of what is present: a merge of values that should be equal, free of order.

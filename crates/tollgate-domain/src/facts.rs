@@ -212,6 +212,24 @@ impl Facts {
         about.collect()
     }
 
+    /// Takes in facts that were read later, where they are not known: what is known is as new.
+    pub fn absorb(&mut self, read: Self) {
+        fn fill<K: Ord, V>(known: &mut BTreeMap<K, V>, read: BTreeMap<K, V>) {
+            for (key, value) in read {
+                known.entry(key).or_insert(value);
+            }
+        }
+        fill(&mut self.customers, read.customers);
+        fill(&mut self.subscriptions, read.subscriptions);
+        fill(&mut self.invoices, read.invoices);
+        fill(&mut self.schedules, read.schedules);
+        fill(&mut self.invoice_payments, read.invoice_payments);
+        fill(&mut self.purchases, read.purchases);
+        fill(&mut self.adjustments, read.adjustments);
+        fill(&mut self.findings, read.findings);
+        self.noted.extend(read.noted);
+    }
+
     /// The facts of an account nobody has spoken of yet.
     pub fn unknown(account: AccountId) -> Self {
         Self {

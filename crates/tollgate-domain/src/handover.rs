@@ -45,7 +45,14 @@ fn said(
     at: Timestamp,
 ) -> JournalEntry {
     let details = vec![("reason", reason.to_owned())];
-    JournalEntry { kind, subject: object.to_string(), actor, occurred_at: at, details }
+    JournalEntry {
+        kind,
+        subject: object.to_string(),
+        actor,
+        occurred_at: at,
+        details,
+        billing: None,
+    }
 }
 
 /// What an account decides of whose objects a person says that they are its own, as they are: the
@@ -121,10 +128,10 @@ impl Handover<'_> {
         if matches!(self.actor, Actor::Person(_)) {
             takes.changes.extend(overruled(from, self.objects, &to.account));
         }
-        gives.journal.push(self.entry("object.handed_over", ("to", to.account.as_str())));
-        takes.journal.push(self.entry("object.taken_over", ("from", from.account.as_str())));
-        gives.billing.push(self.told("Objects were handed over to another account"));
-        takes.billing.push(self.told("Objects were taken over from another account"));
+        let told = "Objects were handed over to another account";
+        gives.journal.push(self.entry("object.handed_over", ("to", to.account.as_str()), told));
+        let told = "Objects were taken over from another account";
+        takes.journal.push(self.entry("object.taken_over", ("from", from.account.as_str()), told));
         (gives, takes)
     }
 
@@ -160,22 +167,12 @@ impl Handover<'_> {
         }
     }
 
-    fn told(&self, summary: &str) -> BillingEvent {
-        BillingEvent {
-            kind: BillingEventKind::EntitlementsChanged,
-            occurred_at: self.at,
-            stripe_event: match &self.actor {
-                Actor::Stripe(event) => Some(event.clone()),
-                Actor::Person(_) | Actor::System => None,
-            },
-            summary: summary.to_owned(),
-            subscription: None,
-            invoice: None,
-            changes: Vec::new(),
-        }
-    }
-
-    fn entry(&self, kind: &'static str, (way, account): (&'static str, &str)) -> JournalEntry {
+    fn entry(
+        &self,
+        kind: &'static str,
+        (way, account): (&'static str, &str),
+        summary: &str,
+    ) -> JournalEntry {
         let named = self.objects.iter().take(NAMED_MAX).map(ObjectId::as_str);
         let named: Vec<&str> = named.collect();
         let mut details = vec![
@@ -191,6 +188,10 @@ impl Handover<'_> {
             actor: self.actor.clone(),
             occurred_at: self.at,
             details,
+            billing: Some(BillingEvent::of_account(
+                BillingEventKind::EntitlementsChanged,
+                summary.to_owned(),
+            )),
         }
     }
 }

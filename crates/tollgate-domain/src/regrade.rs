@@ -95,8 +95,9 @@ pub fn regrade(
             actor: actor.clone(),
             occurred_at: now,
             details,
+            billing: None,
         };
-        record(&mut regrade.decision, purchase, fresh, entry);
+        record(&mut regrade.decision, purchase, fresh, &entry);
         regrade.changed.push(moved);
     }
     Ok(regrade)
@@ -117,15 +118,16 @@ pub fn settle(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Decisi
             actor: Actor::System,
             occurred_at: now,
             details: vec![("catalog", catalog.version.clone()), ("sold", sale::listed(&sales))],
+            billing: None,
         };
-        record(&mut decision, purchase, sales, entry);
+        record(&mut decision, purchase, sales, &entry);
     }
     (!decision.changes.is_empty()).then_some(decision)
 }
 
 /// Saves the sales with their entry, and tells of what was not sold before and what is not sold any
 /// more.
-fn record(decision: &mut Decision, purchase: &Purchase, sales: Vec<Sale>, entry: JournalEntry) {
+fn record(decision: &mut Decision, purchase: &Purchase, sales: Vec<Sale>, entry: &JournalEntry) {
     let count = |sales: &[Sale], badge: bool| {
         sales.iter().filter(|sale| (sale.goods == Goods::Badge) == badge).count()
     };
@@ -141,16 +143,16 @@ fn record(decision: &mut Decision, purchase: &Purchase, sales: Vec<Sale>, entry:
     if kinds.is_empty() {
         kinds.push(BillingEventKind::EntitlementsChanged);
     }
-    decision.billing.extend(kinds.into_iter().map(|kind| BillingEvent {
-        kind,
-        occurred_at: entry.occurred_at,
-        stripe_event: None,
-        summary: format!("Purchase {} sells {}", purchase.id, or_nothing(&sale::listed(&sales))),
-        subscription: None,
-        invoice: None,
-        changes: Vec::new(),
+    let summary = format!("Purchase {} sells {}", purchase.id, or_nothing(&sale::listed(&sales)));
+    let mut told = kinds.into_iter().map(|kind| BillingEvent::of_account(kind, summary.clone()));
+    let first = JournalEntry { billing: told.next(), ..entry.clone() };
+    decision.journal.push(first);
+    decision.journal.extend(told.map(|told| JournalEntry {
+        kind: told.kind.as_str(),
+        details: Vec::new(),
+        billing: Some(told),
+        ..entry.clone()
     }));
-    decision.journal.push(entry);
     decision.changes.push(Change::SavePurchase(Purchase { sales, ..purchase.clone() }));
 }
 

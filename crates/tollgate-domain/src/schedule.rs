@@ -10,7 +10,7 @@ use crate::entitlement::stale::overdue_since;
 use crate::facts::Facts;
 use crate::finding;
 use crate::ids::{FactId, SubscriptionId};
-use crate::subscription::{Subscription, SubscriptionStatus};
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 use crate::{boost, decide, feature_override, grant, waiver};
 
@@ -34,7 +34,6 @@ pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
         told.extend(notes.into_iter().cloned());
         whole.changes.extend(one.changes);
         whole.journal.extend(one.journal);
-        whole.billing.extend(one.billing);
     };
     for window in &grace_windows(facts, catalog) {
         add(decide::grace_ended(facts, window, now));
@@ -75,63 +74,41 @@ pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Time
     graces.chain(own).chain(bought).chain(stale).chain(unclear).filter(|end| *end > now).min()
 }
 
-/// By when an account is to be looked at after `changes`, of whose facts only those are given that
-/// the changes touch; `None`: they bring no end. Others may have brought an earlier look, which then
-/// stays: a look too many finds nothing, and finds the exact instant of the next one.
-///
-/// Some ends follow from facts that are not given (when a payment failed first): then it is `now`.
-pub fn look_after(
-    changes: &[Change],
-    facts: &Facts,
-    catalog: &Catalog,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let needs = changes.iter().map(needs).max().unwrap_or(Needs::Nothing);
-    match needs {
-        Needs::Nothing => None,
-        Needs::Given
-            if ended(facts, catalog, now) == Decision::default()
-                && stale(facts, now).is_empty() =>
-        {
-            next_end(facts, catalog, now)
-        }
-        Needs::Given | Needs::Everything => Some(now),
-    }
+/// What has to be done about an account's ends after changes of its facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Look {
+    /// Nothing: the changes bring no end and take none away.
+    None,
+    /// [`ended`] and [`next_end`] of the facts at hand.
+    Here,
+    /// The same of facts that have to be loaded first: objects came from another account or went
+    /// to one.
+    Reload,
 }
 
-/// What has to be known to tell the end that a change may bring.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Needs {
-    /// It brings none.
-    Nothing,
-    /// The facts the change touches.
-    Given,
-    /// All facts of the account.
-    Everything,
+/// What has to be done after `changes`.
+pub fn look_after(changes: &[Change]) -> Look {
+    changes.iter().map(look_after_one).max().unwrap_or(Look::None)
 }
 
-fn needs(change: &Change) -> Needs {
+const fn look_after_one(change: &Change) -> Look {
     match change {
-        Change::SaveSubscription(subscription) => match subscription.state() {
-            Some(state) if state.status == SubscriptionStatus::PastDue => Needs::Everything,
-            Some(_) | None => Needs::Given,
-        },
-        Change::SaveInvoice(invoice) if !invoice.failed_attempts.is_empty() => Needs::Everything,
-        Change::HandOver { .. } | Change::TakeOver { .. } => Needs::Everything,
-        Change::SaveInvoice(_)
+        Change::HandOver { .. } | Change::TakeOver { .. } => Look::Reload,
+        Change::SaveSubscription(_)
+        | Change::SaveInvoice(_)
         | Change::SavePurchase(_)
         | Change::SaveAdjustment(_)
         | Change::SaveWaiver(_)
         | Change::SaveGrant(_)
         | Change::SaveBoost(_)
-        | Change::SaveOverride(_) => Needs::Given,
+        | Change::SaveOverride(_) => Look::Here,
         Change::CreateAccount
         | Change::SaveCustomer(_)
         | Change::AppendSubscriptionState(..)
         | Change::SaveSchedule(_)
         | Change::SaveInvoicePayment(_)
         | Change::SaveFinding(_)
-        | Change::Note(_) => Needs::Nothing,
+        | Change::Note(_) => Look::None,
     }
 }
 

@@ -48,6 +48,7 @@ pub fn changed(facts: &Facts, set: bool, actor: Actor, at: Timestamp) -> Decisio
         actor,
         occurred_at: at,
         details: Vec::new(),
+        billing: None,
     });
     decision
 }

@@ -300,8 +300,6 @@ pub struct RetentionConfig {
     pub set_aside_days: u32,
     /// Journal entries.
     pub journal_days: u32,
-    /// Billing events.
-    pub billing_events_days: u32,
     /// Counters after the end of their period.
     pub usage_days: u32,
 }

@@ -1,7 +1,8 @@
 //! The one envelope of billing events. Owns: its JSON. Must not know: who consumes it.
 //!
 //! It shows our merged state as the decision left it that it tells of, never Stripe's raw object and
-//! never what the next event of the same batch made of it.
+//! never what the next event of the same batch made of it. That state is kept with the journal entry;
+//! everything else in the envelope is the entry's own.
 
 use serde::Serialize;
 use tollgate_domain::change::{BillingEvent, FieldChange};
@@ -11,21 +12,27 @@ use tollgate_domain::payment::usage::BilledUsage;
 use tollgate_domain::subscription::Subscription;
 use tollgate_domain::{Catalog, Facts, Timestamp};
 use tollgate_store::StoreError;
-use tollgate_store::accounts::AccountHead;
+use tollgate_store::journal::JournalRow;
 
+/// What the entry itself has.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
+struct Place<'a> {
     id: String,
     sequence: u64,
     account_id: &'a str,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: &'a str,
     occurred_at: String,
     recorded_at: String,
     revision: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     stripe_event_id: Option<&'a str>,
+}
+
+/// What is kept with the entry.
+#[derive(Serialize)]
+struct State<'a> {
     status: &'a str,
     summary: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,12 +120,11 @@ struct ChangeOut<'a> {
     to: Option<&'a str>,
 }
 
-/// The state of an account as a decision left it: what the envelopes of its billing events show.
+/// The state of an account as a decision left it: what its billing events show.
 #[derive(Debug)]
 pub(crate) struct Shown<'a> {
     facts: &'a Facts,
     catalog: &'a Catalog,
-    now: Timestamp,
     entitlements: EntitlementsOut<'a>,
 }
 
@@ -132,31 +138,19 @@ impl<'a> Shown<'a> {
             in_grace_period: resolution.in_grace,
             valid_until: resolution.valid_until.map(|at| at.to_string()),
         };
-        Self { facts, catalog, now, entitlements }
+        Self { facts, catalog, entitlements }
     }
 }
 
-/// The envelope of an event that has just got its sequence from the head.
-pub(crate) fn render(
-    event: &BillingEvent,
-    head: &AccountHead,
-    shown: &Shown<'_>,
-) -> Result<String, StoreError> {
+/// The state that is kept with the entry of a billing event.
+pub(crate) fn state(event: &BillingEvent, shown: &Shown<'_>) -> Result<String, StoreError> {
     let facts = shown.facts;
     let subscription = event.subscription.as_ref().and_then(|id| facts.subscriptions.get(id));
     let invoice = event.invoice.as_ref().and_then(|id| facts.invoices.get(id));
     let status = invoice
         .map(|invoice| invoice.state.status.as_str())
         .or_else(|| subscription.and_then(Subscription::state).map(|state| state.status.as_str()));
-    let envelope = Envelope {
-        id: format!("{}:{}", head.account, head.sequence),
-        sequence: head.sequence,
-        account_id: head.account.as_str(),
-        kind: event.kind.as_str(),
-        occurred_at: event.occurred_at.to_string(),
-        recorded_at: shown.now.to_string(),
-        revision: head.revision,
-        stripe_event_id: event.stripe_event.as_ref().map(AsRef::as_ref),
+    let state = State {
         status: status.unwrap_or("done"),
         summary: &event.summary,
         subscription: subscription.and_then(|one| subscription_out(one, shown.catalog)),
@@ -169,7 +163,28 @@ pub(crate) fn render(
         entitlements: &shown.entitlements,
         changes: event.changes.iter().map(change_out).collect(),
     };
-    Ok(serde_json::to_string(&envelope)?)
+    Ok(serde_json::to_string(&state)?)
+}
+
+/// The envelope of an entry; `None` for one that consumers are not told of.
+pub fn render(row: &JournalRow) -> Option<String> {
+    let told = row.billing.as_ref()?;
+    let place = Place {
+        id: format!("{}:{}", row.account, row.sequence),
+        sequence: row.sequence,
+        account_id: row.account.as_str(),
+        kind: &told.kind,
+        occurred_at: row.occurred_at.to_string(),
+        recorded_at: row.recorded_at.to_string(),
+        revision: row.revision,
+        stripe_event_id: row.event().map(AsRef::as_ref),
+    };
+    // Both are JSON objects.
+    let mut envelope = serde_json::to_string(&place).ok()?;
+    envelope.pop();
+    envelope.push(',');
+    envelope.push_str(told.state.strip_prefix('{')?);
+    Some(envelope)
 }
 
 fn subscription_out<'a>(

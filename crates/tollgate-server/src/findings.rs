@@ -13,10 +13,10 @@ use tollgate_domain::ids::AccountId;
 use tollgate_domain::{Catalog, Facts, FindingCode, finding, regrade};
 use tollgate_store::{Db, StoreError, accounts, facts, findings, meta};
 
-use crate::acts::ActError;
 use crate::app::App;
 use crate::metrics::CodeLabel;
 use crate::supervisor::TaskKind;
+use crate::unit_of_work::CommandError;
 
 /// Accounts loaded at once.
 const PAGE_ACCOUNTS: u32 = 100;
@@ -143,9 +143,9 @@ async fn review_account(app: &App, account: &AccountId) -> Result<(), StoreError
         let decision = regrade::settle(facts, catalog, now).unwrap_or_default();
         Ok::<_, std::convert::Infallible>(decision)
     };
-    match app.intake.act(account, settle).await {
+    match app.intake.change(account, settle).await {
         Ok(_) => Ok(()),
-        Err(ActError::Store(error)) => Err(error),
-        Err(ActError::Refused(never)) => match never {},
+        Err(CommandError::Store(error)) => Err(error),
+        Err(CommandError::Refused(never)) => match never {},
     }
 }

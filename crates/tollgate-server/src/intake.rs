@@ -9,6 +9,7 @@ mod batch;
 mod dead;
 pub mod delivery;
 pub mod fetched;
+mod guarded;
 mod heard;
 mod inbox_rows;
 pub mod notice;
@@ -42,6 +43,7 @@ use crate::config::{IntakeLimits, Livemode, WorkerLimits};
 use crate::episodes::Episodes;
 use crate::metrics::Metrics;
 use crate::supervisor::{Supervisor, TaskKind, panic_text};
+use crate::unit_of_work::hot::HotAccounts;
 
 /// Everything an event needs on its way into the database.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub struct Intake {
     /// There have been thin events.
     any_thin: AtomicBool,
     wake: WakeUps,
+    /// Accounts as the last batches left them.
+    hot: HotAccounts,
     /// Batches the database did not commit.
     not_committed: Episodes,
 }
@@ -140,6 +144,7 @@ impl Intake {
             mode_is_kept: AtomicBool::new(false),
             any_thin: AtomicBool::new(false),
             wake: WakeUps::default(),
+            hot: HotAccounts::default(),
             not_committed: Episodes::new("events are not committed"),
         }
     }
@@ -151,8 +156,27 @@ impl Intake {
     /// cannot be processed at all is stored as `failed`, to be tried again.
     pub async fn process(&self, deliveries: &[Delivery]) -> Vec<Option<Reply>> {
         let mut replies: Vec<Option<Reply>> = Vec::with_capacity(deliveries.len());
-        let mut pieces: Vec<&[Delivery]> =
-            deliveries.chunks(self.limits.batch_max.max(1)).rev().collect();
+        for piece in deliveries.chunks(self.limits.batch_max.max(1)) {
+            let piece: Vec<&Delivery> = piece.iter().collect();
+            // A defect in it costs nothing: all goes the other way.
+            let guarded = AssertUnwindSafe(self.commit_guarded(&piece)).catch_unwind().await;
+            let mut guarded = guarded.unwrap_or_else(|_| piece.iter().map(|_| None).collect());
+            let open = piece.iter().zip(&guarded).filter(|(_, reply)| reply.is_none());
+            let open: Vec<&Delivery> = open.map(|(delivery, _)| *delivery).collect();
+            let mut others = self.commit_locked(&open).await.into_iter();
+            for reply in guarded.iter_mut().filter(|reply| reply.is_none()) {
+                *reply = others.next().flatten();
+            }
+            replies.extend(guarded);
+        }
+        replies
+    }
+
+    /// Commits deliveries in locked transactions.
+    async fn commit_locked(&self, deliveries: &[&Delivery]) -> Vec<Option<Reply>> {
+        let mut replies: Vec<Option<Reply>> = Vec::with_capacity(deliveries.len());
+        let mut pieces: Vec<&[&Delivery]> = vec![deliveries];
+        pieces.retain(|piece| !piece.is_empty());
         while let Some(piece) = pieces.pop() {
             // A defect must cost one event, not the neighbours it was taken with nor the writer.
             let done = AssertUnwindSafe(self.commit_batch(piece)).catch_unwind().await;
@@ -254,10 +278,26 @@ impl Intake {
         tx: Tx,
         changed: &[(AccountId, u64)],
     ) -> Result<(), StoreError> {
+        self.told(changed, tx.commit()).await
+    }
+
+    /// The same for a commit of another form.
+    async fn told<T>(
+        &self,
+        changed: &[(AccountId, u64)],
+        commit: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let mut outcome = CommitOutcome { intake: self, changed, known: false };
-        let done = tx.commit().await;
+        let done = commit.await;
         outcome.known = done.is_ok();
         done
+    }
+
+    /// Accounts that are changed another way are read anew by the next batch.
+    pub(crate) fn forget(&self, changed: &[(AccountId, u64)]) {
+        for (account, _) in changed {
+            self.hot.take(account);
+        }
     }
 
     /// Tells the retry worker about a commit by which events may have become due.
@@ -277,7 +317,10 @@ impl Intake {
 }
 
 /// A piece in three, the last first: what comes before a place, what is there, and what comes after.
-fn around(piece: &[Delivery], place: usize) -> impl Iterator<Item = &[Delivery]> {
+fn around<'p, 'd>(
+    piece: &'p [&'d Delivery],
+    place: usize,
+) -> impl Iterator<Item = &'p [&'d Delivery]> {
     let (before, rest) = piece.split_at(place.min(piece.len()));
     let (alone, after) = rest.split_at(rest.len().min(1));
     [after, alone, before].into_iter().filter(|part| !part.is_empty())

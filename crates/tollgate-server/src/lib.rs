@@ -1,10 +1,8 @@
 //! Tollgate talks here: HTTP, workers, configuration, command line.
 
-pub mod acts;
 pub mod address_block;
 pub mod api;
 pub mod app;
-pub mod apply;
 pub mod backoff;
 pub mod bench;
 pub mod billing;
@@ -14,7 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
-mod envelope;
+pub mod envelope;
 pub mod episodes;
 pub mod feed;
 pub mod findings;
@@ -36,6 +34,7 @@ pub mod stripe;
 pub mod supervisor;
 pub mod telemetry;
 pub mod trial;
+pub mod unit_of_work;
 pub mod verified_email;
 pub mod visible;
 pub mod what_if;

@@ -9,8 +9,8 @@ use tollgate_domain::ids::AccountId;
 use tollgate_domain::regrade::{self, Regrade, Regraded, Terms};
 use tollgate_store::{StoreError, accounts, facts};
 
-use crate::acts::ActError;
 use crate::app::App;
+use crate::unit_of_work::CommandError;
 
 /// Accounts in memory at once.
 const PAGE_ACCOUNTS: u32 = 100;
@@ -127,14 +127,14 @@ async fn take_page(
         }
         // Decided again under the account's lock: an event may have come in between.
         let mut done = Regrade::default();
-        let acted = app.intake.act_on(&account, Window::ALL, |facts, catalog, now| {
+        let changed = app.intake.change_by(&account, Window::ALL, |facts, catalog, now| {
             done = regrade::regrade(facts, catalog, order.terms, now)?;
             Ok::<_, TermsRefusal>(done.decision.clone())
         });
-        match acted.await {
+        match changed.await {
             Ok(_) => report.take(&account, &done),
-            Err(ActError::Refused(refusal)) => return Err(refusal.into()),
-            Err(ActError::Store(error)) => return Err(error.into()),
+            Err(CommandError::Refused(refusal)) => return Err(refusal.into()),
+            Err(CommandError::Store(error)) => return Err(error.into()),
         }
     }
     Ok(())

@@ -7,17 +7,14 @@
 use std::collections::BTreeSet;
 
 use tollgate_domain::act::TermsRefusal;
-use tollgate_domain::facts::Window;
 use tollgate_domain::handover::{self, Handover};
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::owner::Basis;
 use tollgate_domain::{Actor, Decision, Facts, Link};
-use tollgate_store::accounts::AccountHead;
-use tollgate_store::db::WRITE_ATTEMPTS_MAX;
-use tollgate_store::{StoreError, Tx, accounts, changes, facts, inbox, links};
+use tollgate_store::{StoreError, inbox, links};
 
-use crate::apply::Ledger;
 use crate::intake::Intake;
+use crate::unit_of_work::{AsStoreError, Attempts, UnitOfWork};
 
 /// What is to be moved where.
 #[derive(Debug, Clone)]
@@ -66,35 +63,29 @@ impl Intake {
     /// it. Saying it again changes nothing.
     pub async fn relink(&self, order: &Order) -> Result<Relinked, RelinkError> {
         handover::check(&order.reason, &order.by, self.now())?;
-        let mut attempt = 1;
+        let mut attempts = Attempts::default();
         loop {
             match self.try_relink(order).await {
-                Err(RelinkError::Store(
-                    StoreError::Contention(_) | StoreError::Conflict { .. },
-                )) if attempt < WRITE_ATTEMPTS_MAX => {
-                    attempt += 1;
-                }
+                Err(error) if attempts.again(&error) => {}
                 done => return done,
             }
         }
     }
 
     async fn try_relink(&self, order: &Order) -> Result<Relinked, RelinkError> {
-        let mut tx = self.db().begin().await?;
+        let mut unit = UnitOfWork::begin(self).await?;
         let asked = std::slice::from_ref(&order.object);
-        let found = links::find(&mut tx, asked).await?.remove(&order.object);
-        let Some(link) = found else { return self.link_anew(tx, order).await };
-        let both = [link.account.clone(), order.to.clone()];
-        let mut heads = accounts::lock(&mut tx, &both).await?;
-        if links::find(&mut tx, asked).await?.get(&order.object) != Some(&link) {
+        let found = links::find(&mut unit.tx, asked).await?.remove(&order.object);
+        let Some(link) = found else { return self.link_anew(unit, order).await };
+        unit.lock(&[link.account.clone(), order.to.clone()]).await?;
+        if links::find(&mut unit.tx, asked).await?.get(&order.object) != Some(&link) {
             return Err(StoreError::Conflict { constraint: "stripe_links".to_owned() }.into());
         }
-        let window = Window::at(self.now(), self.now(), self.catalog());
-        let from = facts::load_in(&mut tx, &link.account, window).await?;
-        let roots = self.roots(&mut tx, &link, &from).await?;
-        let mut moved = links::groups(&mut tx, &roots).await?;
+        let from = unit.load(&link.account).await?;
+        let roots = self.roots(&mut unit, &link, &from).await?;
+        let mut moved = links::groups(&mut unit.tx, &roots).await?;
         moved.retain(|_, known| known.account == link.account);
-        let basis = Basis::Relinked { at: self.now() };
+        let basis = Basis::Relinked { at: unit.now() };
         for one in moved.values_mut() {
             one.account = order.to.clone();
             if roots.contains(&one.root) {
@@ -102,38 +93,31 @@ impl Intake {
             }
         }
         let objects: BTreeSet<ObjectId> = moved.keys().cloned().collect();
-        links::update(&mut tx, &moved.values().collect::<Vec<_>>()).await?;
-        let mut ledger = Ledger::new(self.now());
-        let decided = if link.account == order.to {
+        links::update(&mut unit.tx, &moved.values().collect::<Vec<_>>()).await?;
+        let mut decided = if link.account == order.to {
             vec![self.confirm(order, &objects, from)]
         } else {
-            let to = facts::load_in(&mut tx, &order.to, window).await?;
+            let to = unit.load(&order.to).await?;
             self.hand_over(order, (&link, &objects), (from, to)).into()
         };
-        for (mut facts, mut decision) in decided {
-            if decision.changes.is_empty() {
-                continue;
+        for (facts, decision) in &mut decided {
+            if !decision.changes.is_empty() {
+                unit.ledger.decide(std::mem::take(decision), facts)?;
             }
-            decision.apply_to(&mut facts, self.catalog(), self.now());
-            let account = facts.account.clone();
-            let head =
-                heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account));
-            ledger.enter(head, &decision, &facts, self.catalog())?;
         }
-        ledger.keep_heads(&heads);
-        ledger.write(&mut tx).await?;
-        let changed = ledger.changed();
-        changes::append(&mut tx, self.instance(), &changed).await?;
-        self.commit(tx, &changed).await?;
+        // What is linked otherwise counts as a change: whoever keeps an account in memory looks again.
+        unit.ledger.raise(&link.account);
+        unit.ledger.settle_touched(decided.iter_mut().map(|(facts, _)| facts))?;
+        let revisions = unit.commit().await?;
         let objects = objects.into_iter().collect();
-        Ok(Relinked { from: Some(link.account), objects, revisions: changed })
+        Ok(Relinked { from: Some(link.account), objects, revisions })
     }
 
     /// What stands for the groups that go: the object's, and for a customer those of the
     /// subscriptions that the account it leaves has of it.
     async fn roots(
         &self,
-        tx: &mut Tx,
+        unit: &mut UnitOfWork<'_>,
         link: &Link,
         from: &Facts,
     ) -> Result<Vec<ObjectId>, StoreError> {
@@ -141,7 +125,7 @@ impl Intake {
             one.customer.as_ref().is_some_and(|id| id.as_str() == link.object.as_str())
         });
         let ids = of_customer.filter_map(|one| ObjectId::parse(one.id.as_str()).ok());
-        let theirs = links::find(tx, &ids.collect::<Vec<_>>()).await?;
+        let theirs = links::find(&mut unit.tx, &ids.collect::<Vec<_>>()).await?;
         let theirs = theirs.into_values().filter(|one| one.account == link.account);
         let mut roots: Vec<ObjectId> = theirs.map(|one| one.root).collect();
         roots.push(link.root.clone());
@@ -185,34 +169,36 @@ impl Intake {
     }
 
     /// An object that belongs to nobody yet: events that wait for it, or were set aside, run again.
-    async fn link_anew(&self, mut tx: Tx, order: &Order) -> Result<Relinked, RelinkError> {
+    async fn link_anew(
+        &self,
+        mut unit: UnitOfWork<'_>,
+        order: &Order,
+    ) -> Result<Relinked, RelinkError> {
         let link = Link {
             object: order.object.clone(),
             account: order.to.clone(),
             root: order.object.clone(),
-            basis: Basis::Relinked { at: self.now() },
+            basis: Basis::Relinked { at: unit.now() },
             gone_at: None,
         };
-        let mut heads = accounts::lock(&mut tx, std::slice::from_ref(&order.to)).await?;
-        links::insert(&mut tx, &[&link]).await?;
-        if inbox::wake(&mut tx, &[&link]).await? == 0 {
+        unit.lock(std::slice::from_ref(&order.to)).await?;
+        links::insert(&mut unit.tx, &[&link]).await?;
+        if inbox::wake(&mut unit.tx, &[&link]).await? == 0 {
             return Err(RelinkError::ObjectUnknown { object: order.object.clone() });
         }
-        let window = Window::at(self.now(), self.now(), self.catalog());
-        let facts = facts::load_in(&mut tx, &order.to, window).await?;
+        let mut facts = unit.load(&order.to).await?;
         let actor = Actor::Person(order.by.trim().to_owned());
         let reason = order.reason.trim();
-        let decision: Decision = handover::linked(&facts, &order.object, actor, reason, self.now());
-        let head =
-            heads.entry(order.to.clone()).or_insert_with(|| AccountHead::unknown(order.to.clone()));
-        let mut ledger = Ledger::new(self.now());
-        ledger.enter(head, &decision, &facts, self.catalog())?;
-        ledger.keep_heads(&heads);
-        ledger.write(&mut tx).await?;
-        let changed = ledger.changed();
-        changes::append(&mut tx, self.instance(), &changed).await?;
-        self.commit(tx, &changed).await?;
+        let decision = handover::linked(&facts, &order.object, actor, reason, unit.now());
+        unit.ledger.decide(decision, &mut facts)?;
+        let revisions = unit.commit().await?;
         self.after_wake();
-        Ok(Relinked { from: None, objects: vec![order.object.clone()], revisions: changed })
+        Ok(Relinked { from: None, objects: vec![order.object.clone()], revisions })
+    }
+}
+
+impl AsStoreError for RelinkError {
+    fn store_error(&self) -> Option<&StoreError> {
+        if let Self::Store(error) = self { Some(error) } else { None }
     }
 }

@@ -9,9 +9,10 @@ use tollgate_domain::ids::{AccountId, ObjectId};
 
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
+use crate::guarded::HeadChange;
 use crate::inbox::email_key;
 use crate::journal::ChainHash;
-use crate::statement::{Row, Rows, statements};
+use crate::statement::{Cells, Row, Rows, statements};
 use crate::wire;
 
 /// The counters of an account, read and written under its lock.
@@ -23,12 +24,12 @@ pub struct AccountHead {
     pub known: bool,
     /// Number of committed changes of its facts.
     pub revision: u64,
-    /// Sequence of its newest billing event; 0 before the first.
+    /// Number of the newest entry of its journal; 0 before the first.
     pub sequence: u64,
-    /// Sequence of its newest journal entry; 0 before the first.
-    pub journal_sequence: u64,
-    /// Hash of its newest journal entry; [`ChainHash::START`] before the first.
+    /// Hash of that entry; [`ChainHash::START`] before the first.
     pub journal_hash: ChainHash,
+    /// When something of it ends next, or is to be looked at again; `None`: not by itself.
+    pub due_at: Option<Timestamp>,
 }
 
 impl AccountHead {
@@ -39,8 +40,8 @@ impl AccountHead {
             known: false,
             revision: 0,
             sequence: 0,
-            journal_sequence: 0,
             journal_hash: ChainHash::START,
+            due_at: None,
         }
     }
 }
@@ -52,7 +53,7 @@ pub struct AccountRow {
     pub account: AccountId,
     /// Its revision.
     pub revision: u64,
-    /// Sequence of its newest billing event.
+    /// Number of the newest entry of its journal.
     pub sequence: u64,
     /// Verified e-mail given by the application.
     pub email: Option<String>,
@@ -64,28 +65,40 @@ pub struct AccountRow {
 
 statements! {
     LOCK = "WITH {rows:account_id text} \
-        SELECT account_id, revision, sequence, journal_sequence, journal_hash FROM accounts \
+        SELECT account_id, revision, sequence, journal_hash, due_at FROM accounts \
         WHERE account_id IN (SELECT r.account_id FROM r) ORDER BY account_id {lock}";
 
     UPDATE = "WITH {rows:account_id text, revision bigint, sequence bigint, \
-            journal_sequence bigint, journal_hash bytea} \
+            journal_hash bytea, due_at bigint} \
         UPDATE accounts SET revision = r.revision, sequence = r.sequence, \
-            journal_sequence = r.journal_sequence, journal_hash = r.journal_hash, \
+            journal_hash = r.journal_hash, due_at = r.due_at, \
             updated_at = $1 \
         FROM r WHERE accounts.account_id = r.account_id";
 
+    /// Where the account still is as it was read.
+    REPLACE = "WITH {rows:account_id text, revision_read bigint, sequence_read bigint, \
+            revision bigint, sequence bigint, journal_hash bytea, due_at bigint} \
+        UPDATE accounts SET revision = r.revision, sequence = r.sequence, \
+            journal_hash = r.journal_hash, due_at = r.due_at, updated_at = $1 \
+        FROM r WHERE accounts.account_id = r.account_id AND accounts.revision = r.revision_read \
+            AND accounts.sequence = r.sequence_read";
+
+    HEADS = "WITH {rows:account_id text} \
+        SELECT t.account_id, t.revision, t.sequence, t.journal_hash, t.due_at \
+        FROM r CROSS JOIN accounts t WHERE t.account_id = r.account_id";
+
     INSERT = "WITH {rows:account_id text, revision bigint, sequence bigint, \
-            journal_sequence bigint, journal_hash bytea} \
-        INSERT INTO accounts (account_id, revision, sequence, journal_sequence, journal_hash, \
+            journal_hash bytea, due_at bigint} \
+        INSERT INTO accounts (account_id, revision, sequence, journal_hash, due_at, \
             created_at, updated_at) \
-        SELECT account_id, revision, sequence, journal_sequence, journal_hash, \
+        SELECT account_id, revision, sequence, journal_hash, due_at, \
             CAST($1 AS BIGINT), CAST($1 AS BIGINT) \
         FROM r WHERE NOT EXISTS (SELECT 1 FROM accounts t WHERE t.account_id = r.account_id)";
 
     REVISIONS = "WITH {rows:account_id text} SELECT t.account_id, t.revision \
         FROM r CROSS JOIN accounts t WHERE t.account_id = r.account_id";
 
-    FIND_HEAD = "SELECT account_id, revision, sequence, journal_sequence, journal_hash \
+    FIND_HEAD = "SELECT account_id, revision, sequence, journal_hash, due_at \
         FROM accounts WHERE account_id = $1";
 
     LIST = "SELECT account_id, revision, sequence, email, created_at, updated_at FROM accounts \
@@ -110,10 +123,8 @@ statements! {
     REMOVE = "DELETE FROM accounts WHERE account_id = $1";
     REMOVE_LINKS = "DELETE FROM stripe_links WHERE account_id = $1";
     REMOVE_FACTS = "DELETE FROM facts WHERE account_id = $1";
-    REMOVE_SCHEDULE = "DELETE FROM account_schedule WHERE account_id = $1";
-    REMOVE_JOURNAL = "DELETE FROM billing_audit_log WHERE account_id = $1";
+    REMOVE_JOURNAL = "DELETE FROM journal_entries WHERE account_id = $1";
     REMOVE_ANCHOR = "DELETE FROM journal_anchors WHERE account_id = $1";
-    REMOVE_OUTBOX = "DELETE FROM billing_events WHERE account_id = $1";
     REMOVE_KEYS = "DELETE FROM api_keys WHERE account_id = $1";
     REMOVE_USAGE = "DELETE FROM usage_counters WHERE account_id = $1";
     FORGET_IN_INBOX = "UPDATE webhook_events SET account_id = NULL WHERE account_id = $1";
@@ -131,26 +142,51 @@ pub async fn lock(
     let rows = Rows::of(accounts).text(AccountId::as_str);
     let found = LOCK.on(tx).rows(rows).fetch().await?;
     let heads =
-        found.iter().map(read_head).map(|head| head.map(|head| (head.account.clone(), head)));
+        found.iter().map(|row| read_head(&mut row.cells())).map(|head| head.map(|head| (head.account.clone(), head)));
+    heads.collect()
+}
+
+pub(crate) fn replaced_rows(heads: &[HeadChange]) -> Rows<'_, HeadChange> {
+    Rows::of(heads)
+        .text(|one| one.after.account.as_str())
+        .bigint(|one| wire::count(one.revision))
+        .bigint(|one| wire::count(one.sequence))
+        .bigint(|one| wire::count(one.after.revision))
+        .bigint(|one| wire::count(one.after.sequence))
+        .bytes(|one| &one.after.journal_hash.0)
+        .opt_bigint(|one| one.after.due_at.map(Timestamp::millis))
+}
+
+/// The heads of accounts, without a lock; those without a row are absent.
+pub async fn heads(
+    db: &Db,
+    accounts: &[AccountId],
+) -> Result<HashMap<AccountId, AccountHead>, StoreError> {
+    if accounts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = Rows::of(accounts).text(AccountId::as_str);
+    let found = HEADS.on(db).rows(rows).fetch().await?;
+    let heads =
+        found.iter().map(|row| read_head(&mut row.cells())).map(|head| head.map(|head| (head.account.clone(), head)));
     heads.collect()
 }
 
 /// The head of one account, without a lock; `None` when it has no row.
 pub async fn find_head(db: &Db, account: &AccountId) -> Result<Option<AccountHead>, StoreError> {
     let row = FIND_HEAD.on(db).text(account.as_str()).fetch_one().await?;
-    row.as_ref().map(read_head).transpose()
+    row.map(|row| read_head(&mut row.cells())).transpose()
 }
 
-fn read_head(row: &Row) -> Result<AccountHead, StoreError> {
-    let mut cells = row.cells();
+pub(crate) fn read_head(cells: &mut Cells<'_>) -> Result<AccountHead, StoreError> {
     let account = cells.key("accounts")?;
     Ok(AccountHead {
         account,
         known: true,
         revision: wire::uncount(cells.bigint()?),
         sequence: wire::uncount(cells.bigint()?),
-        journal_sequence: wire::uncount(cells.bigint()?),
         journal_hash: ChainHash::read(cells.bytes()?, "accounts")?,
+        due_at: cells.opt_instant()?,
     })
 }
 
@@ -172,13 +208,13 @@ pub async fn save(tx: &mut Tx, heads: &[AccountHead], now: Timestamp) -> Result<
     Ok(())
 }
 
-fn head_rows<'a>(heads: &'a [&'a AccountHead]) -> Rows<'a, &'a AccountHead> {
+pub(crate) fn head_rows<'a>(heads: &'a [&'a AccountHead]) -> Rows<'a, &'a AccountHead> {
     Rows::of(heads)
         .text(|head| head.account.as_str())
         .bigint(|head| wire::count(head.revision))
         .bigint(|head| wire::count(head.sequence))
-        .bigint(|head| wire::count(head.journal_sequence))
         .bytes(|head| &head.journal_hash.0)
+        .opt_bigint(|head| head.due_at.map(Timestamp::millis))
 }
 
 /// The revision of an account; `None` when it has no row.
@@ -281,10 +317,8 @@ pub async fn remove(tx: &mut Tx, account: &AccountId) -> Result<bool, StoreError
     let rest = [
         &REMOVE_LINKS,
         &REMOVE_FACTS,
-        &REMOVE_SCHEDULE,
         &REMOVE_JOURNAL,
         &REMOVE_ANCHOR,
-        &REMOVE_OUTBOX,
         &REMOVE_KEYS,
         &REMOVE_USAGE,
         &FORGET_IN_INBOX,

@@ -12,7 +12,8 @@ use tollgate_domain::ids::AccountId;
 
 use crate::db::{CHANGES_CHANNEL, Db, Tx};
 use crate::error::StoreError;
-use crate::statement::{Row, statements};
+use crate::prose;
+use crate::statement::{Row, Value, statements};
 use crate::wire::{self, KeyCell};
 
 /// What one commit changed.
@@ -63,11 +64,21 @@ pub async fn append(
     if accounts.is_empty() {
         return Ok(());
     }
-    let pairs = accounts.iter().map(|(account, revision)| (KeyCell(account), revision));
-    let json = wire::to_json(&pairs.collect::<Vec<_>>())?;
+    let json = accounts_cell(accounts)?;
     APPEND.on(&mut *tx).prose(instance).text(&json).execute().await?;
     tx.hint_after_commit();
     Ok(())
+}
+
+/// Accounts with their revisions as a row of the feed keeps them.
+pub(crate) fn accounts_cell(accounts: &[(AccountId, u64)]) -> Result<String, StoreError> {
+    let pairs = accounts.iter().map(|(account, revision)| (KeyCell(account), revision));
+    wire::to_json(&pairs.collect::<Vec<_>>())
+}
+
+/// The values of a row of the feed.
+pub(crate) fn feed_values<'v>(instance: &'v str, accounts: &'v str) -> Vec<Value<'v>> {
+    vec![Value::Text(Some(prose::to_column(instance))), Value::Text(Some(accounts.into()))]
 }
 
 /// Rows visible now with an id above the given one, in order, at most [`PAGE_ROWS`]. See

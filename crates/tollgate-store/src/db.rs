@@ -142,6 +142,19 @@ pub struct SqliteDb {
     writes: Writes,
 }
 
+impl SqliteDb {
+    /// What writes on it came to.
+    pub(crate) const fn writes(&self) -> &Writes {
+        &self.writes
+    }
+
+    /// Begins a write transaction.
+    pub(crate) async fn begin(&self) -> Result<sqlx::Transaction<'static, Sqlite>, StoreError> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        self.writes.note(begun.map_err(StoreError::from))
+    }
+}
+
 /// A write transaction. Dropped without [`Tx::commit`] it is rolled back.
 #[derive(Debug)]
 pub enum Tx {
@@ -262,9 +275,7 @@ impl Db {
                 hint: false,
             }),
             Self::Sqlite(db) => {
-                let begun = db.writer.begin_with("BEGIN IMMEDIATE").await;
-                let inner = db.writes.note(begun.map_err(StoreError::from))?;
-                Tx::Sqlite(SqliteTx { inner, writes: db.writes.clone() })
+                Tx::Sqlite(SqliteTx { inner: db.begin().await?, writes: db.writes.clone() })
             }
         })
     }
@@ -385,6 +396,18 @@ impl Db {
             }
             Self::Sqlite(db) => sqlx::query_scalar(question).fetch_one(&db.readers).await?,
         })
+    }
+
+    /// Has other instances told that the change feed may have grown, as the commit of a [`Tx`] does.
+    pub(crate) async fn hint_changes<T>(&self, done: &Result<Option<T>, StoreError>) {
+        let most = match done {
+            Ok(Some(_)) => HINT_MAX,
+            Ok(None) => return,
+            Err(_) => HINT_IN_DOUBT_MAX,
+        };
+        if let Self::Postgres(db) = self {
+            tokio::time::timeout(most, send_hint(&db.pool)).await.ok();
+        }
     }
 
     /// Where a single writing statement runs, a transaction by itself.

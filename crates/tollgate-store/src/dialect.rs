@@ -120,7 +120,7 @@ fn parse_columns(columns: &str) -> Vec<(&str, CellType)> {
 }
 
 /// The greatest `$n` of a template.
-fn scalar_count(template: &str) -> usize {
+pub(crate) fn scalar_count(template: &str) -> usize {
     template.split('$').skip(1).filter_map(|after| leading_number(after).0).max().unwrap_or(0)
 }
 

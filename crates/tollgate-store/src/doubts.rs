@@ -80,17 +80,26 @@ pub struct ClaimedDoubt {
 /// Notes doubts in the transaction of the events that left them. Of several about one object the
 /// first counts, the others add nothing.
 pub async fn raise(tx: &mut Tx, doubts: &[NewDoubt]) -> Result<(), StoreError> {
-    let mut distinct: Vec<&NewDoubt> = doubts.iter().collect();
-    distinct.sort_by(|a, b| a.object.cmp(&b.object));
-    distinct.dedup_by(|later, first| later.object == first.object);
+    let distinct = distinct(doubts);
     if distinct.is_empty() {
         return Ok(());
     }
-    let rows = Rows::of(&distinct)
+    RAISE.on(tx).rows(rows(&distinct)).execute().await.map(|_| ())
+}
+
+/// One for each object, the first, by rising id.
+pub(crate) fn distinct(doubts: &[NewDoubt]) -> Vec<&NewDoubt> {
+    let mut distinct: Vec<&NewDoubt> = doubts.iter().collect();
+    distinct.sort_by(|a, b| a.object.cmp(&b.object));
+    distinct.dedup_by(|later, first| later.object == first.object);
+    distinct
+}
+
+pub(crate) fn rows<'r>(doubts: &'r [&'r NewDoubt]) -> Rows<'r, &'r NewDoubt> {
+    Rows::of(doubts)
         .text(|doubt| doubt.object.as_str())
         .text(|doubt| doubt.reason)
-        .bigint(|doubt| doubt.at.millis());
-    RAISE.on(tx).rows(rows).execute().await.map(|_| ())
+        .bigint(|doubt| doubt.at.millis())
 }
 
 /// Takes due objects, the longest due first, until `lease_until`.

@@ -58,7 +58,24 @@ pub async fn load_touched<S: BuildHasher>(
     heads: &HashMap<AccountId, AccountHead, S>,
     window: Window,
 ) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
-    load::touched(tx, touched, |account| heads.get(account), window).await
+    load::touched(tx.into(), touched, |account| heads.get(account), window).await
+}
+
+/// [`load_touched`] outside a transaction: what is committed meanwhile may be in a part of it, so the
+/// heads must be read before and still be the same when anything that follows from it is written.
+pub async fn load_unlocked<S: BuildHasher>(
+    db: &Db,
+    touched: &Touched,
+    heads: &HashMap<AccountId, AccountHead, S>,
+    window: Window,
+) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
+    load::touched(db.into(), touched, |account| heads.get(account), window).await
+}
+
+/// The objects of one account that events touch, whenever they mattered, with the notes about them. As
+/// for [`load_unlocked`].
+pub async fn load_objects(db: &Db, touched: &Touched) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
+    load::objects(db.into(), touched).await
 }
 
 /// The accounts that know of customers, which are those they pay for or belong to.

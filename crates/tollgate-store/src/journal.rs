@@ -1,5 +1,6 @@
-//! The journal (the audit log): append-only, in a hash chain per account. Owns: rows, the chain
-//! and its check. Must not know: what is worth an entry.
+//! The journal of each account: append-only, numbered without gaps, in a hash chain. It is the audit log
+//! and the feed of billing events in one. Owns: rows, the chain and its check. Must not know: what is
+//! worth an entry, what an envelope holds.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,7 @@ use crate::error::StoreError;
 use crate::statement::{Row, Rows, statements};
 use crate::{prose, wire};
 
-/// SHA-256 of a journal row and of the hash before it.
+/// SHA-256 of a row of the journal and of the hash before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChainHash(pub [u8; 32]);
 
@@ -31,7 +32,7 @@ impl ChainHash {
     }
 }
 
-const TABLE: &str = "billing_audit_log";
+const TABLE: &str = "journal_entries";
 
 /// What the column `actor` begins with for a person.
 const PERSON: &str = "person:";
@@ -56,29 +57,53 @@ pub struct JournalRow {
     pub occurred_at: Timestamp,
     /// When we wrote it.
     pub recorded_at: Timestamp,
+    /// The account's revision that it made or was made with.
+    pub revision: u64,
     /// Named values.
     pub details: Vec<(Cow<'static, str>, String)>,
+    /// What consumers are told by it.
+    pub billing: Option<Billing>,
     /// [`chain`] of the row before and this one.
     pub hash: ChainHash,
 }
 
+/// What an entry tells consumers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Billing {
+    /// Type of the billing event, such as `subscription.canceled`.
+    pub kind: Cow<'static, str>,
+    /// The state of the account as the entry left it, as the envelope needs it; opaque here.
+    pub state: String,
+}
+
 impl JournalRow {
-    /// Gives an entry its place after the head's newest one and moves the head there.
-    pub fn next(head: &mut AccountHead, entry: &JournalEntry, recorded_at: Timestamp) -> Self {
+    /// Gives an entry its place after the head's newest one and moves the head there. `state` is
+    /// that of its billing event, where it has one.
+    pub fn next(
+        head: &mut AccountHead,
+        entry: &JournalEntry,
+        state: Option<String>,
+        recorded_at: Timestamp,
+    ) -> Self {
         let details = entry.details.iter();
         let mut row = Self {
             account: head.account.clone(),
-            sequence: head.journal_sequence + 1,
+            sequence: head.sequence + 1,
             kind: Cow::Borrowed(entry.kind),
             subject: entry.subject.clone(),
             actor: entry.actor.clone(),
             occurred_at: entry.occurred_at,
             recorded_at,
+            revision: head.revision,
             details: details.map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect(),
+            billing: entry.billing.as_ref().map(|told| Billing {
+                kind: Cow::Borrowed(told.kind.as_str()),
+                state: state.unwrap_or_default(),
+            }),
             hash: ChainHash::START,
         };
         row.hash = chain(head.journal_hash, &row);
-        head.journal_sequence = row.sequence;
+        head.sequence = row.sequence;
         head.journal_hash = row.hash;
         row
     }
@@ -97,7 +122,7 @@ impl JournalRow {
 /// that no two rows have the same encoding.
 pub fn chain(before: ChainHash, row: &JournalRow) -> ChainHash {
     let mut hash = Sha256::new();
-    hash.update(b"tollgate journal 1");
+    hash.update(b"tollgate journal 2");
     hash.update(before.0);
     put_text(&mut hash, row.account.as_str());
     hash.update(row.sequence.to_be_bytes());
@@ -107,6 +132,10 @@ pub fn chain(before: ChainHash, row: &JournalRow) -> ChainHash {
     put_text(&mut hash, row.event().map_or("", EventId::as_str));
     hash.update(row.occurred_at.millis().to_be_bytes());
     hash.update(row.recorded_at.millis().to_be_bytes());
+    hash.update(row.revision.to_be_bytes());
+    let billing = row.billing.as_ref();
+    put_text(&mut hash, billing.map_or("", |told| &told.kind));
+    put_text(&mut hash, billing.map_or("", |told| &told.state));
     put_len(&mut hash, row.details.len());
     for (name, value) in &row.details {
         put_text(&mut hash, name);
@@ -126,16 +155,17 @@ fn put_text(hash: &mut Sha256, text: &str) {
 
 statements! {
     APPEND = "WITH {rows:account_id text, sequence bigint, kind text, subject text, actor text, \
-            event_id text, occurred_at bigint, recorded_at bigint, details text, hash bytea} \
-        INSERT INTO billing_audit_log (account_id, sequence, kind, subject, actor, event_id, \
-            occurred_at, recorded_at, details, hash) \
+            event_id text, occurred_at bigint, recorded_at bigint, revision bigint, details text, \
+            billing text, state text, hash bytea} \
+        INSERT INTO journal_entries (account_id, sequence, kind, subject, actor, event_id, \
+            occurred_at, recorded_at, revision, details, billing, state, hash) \
         SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, recorded_at, \
-            details, hash FROM r";
+            revision, details, billing, state, hash FROM r";
 
     /// Newest first, before the place (`$6`, `$7`, `$8`).
     LIST = "SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, \
-            recorded_at, details, hash \
-        FROM billing_audit_log \
+            recorded_at, revision, details, billing, state, hash \
+        FROM journal_entries \
         WHERE recorded_at >= $1 AND recorded_at < $2 \
             AND (CAST($3 AS TEXT) IS NULL OR kind = $3) \
             AND (CAST($4 AS TEXT) IS NULL OR actor = $4) \
@@ -146,17 +176,17 @@ statements! {
 
     /// The same of one account (`$10`), where its sequence alone is the order.
     LIST_ACCOUNT = "SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, \
-            recorded_at, details, hash \
-        FROM billing_audit_log \
+            recorded_at, revision, details, billing, state, hash \
+        FROM journal_entries \
         WHERE account_id = $1 AND sequence < $2 AND recorded_at >= $3 AND recorded_at < $4 \
             AND (CAST($5 AS TEXT) IS NULL OR kind = $5) \
             AND (CAST($6 AS TEXT) IS NULL OR actor = $6) \
             AND (CAST($7 AS TEXT) IS NULL OR subject = $7) \
         ORDER BY sequence DESC LIMIT $8";
 
-    CHAIN = "SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, \
-            recorded_at, details, hash \
-        FROM billing_audit_log WHERE account_id = $1 AND sequence > $2 \
+    AFTER = "SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, \
+            recorded_at, revision, details, billing, state, hash \
+        FROM journal_entries WHERE account_id = $1 AND sequence > $2 \
         ORDER BY sequence LIMIT $3";
 
     ANCHOR = "SELECT sequence, hash FROM journal_anchors WHERE account_id = $1";
@@ -167,12 +197,28 @@ pub async fn append(tx: &mut Tx, rows: &[JournalRow]) -> Result<(), StoreError> 
     if rows.is_empty() {
         return Ok(());
     }
-    let mut sorted: Vec<&JournalRow> = rows.iter().collect();
-    sorted.sort_unstable_by(|a, b| (&a.account, a.sequence).cmp(&(&b.account, b.sequence)));
-    let with_details = |row: &JournalRow| wire::to_json(&Details(&row.details));
-    let details = sorted.iter().map(|row| with_details(row)).collect::<Result<Vec<_>, _>>()?;
-    let sorted: Vec<(&JournalRow, String)> = sorted.into_iter().zip(details).collect();
-    let rows = Rows::of(&sorted)
+    let sorted = with_details(rows)?;
+    APPEND.on(tx).rows(self::rows(&sorted)).execute().await.map(|_| ())
+}
+
+/// Entries with their details as they are kept, by account and number.
+pub(crate) fn with_details(
+    entries: &[JournalRow],
+) -> Result<Vec<(&JournalRow, String)>, StoreError> {
+    let mut sorted = Vec::with_capacity(entries.len());
+    for row in entries {
+        sorted.push((row, wire::to_json(&Details(&row.details))?));
+    }
+    sorted.sort_unstable_by(|(a, _), (b, _)| {
+        (&a.account, a.sequence).cmp(&(&b.account, b.sequence))
+    });
+    Ok(sorted)
+}
+
+pub(crate) fn rows<'r>(
+    entries: &'r [(&'r JournalRow, String)],
+) -> Rows<'r, (&'r JournalRow, String)> {
+    Rows::of(entries)
         .text(|(row, _)| row.account.as_str())
         .bigint(|(row, _)| wire::count(row.sequence))
         .prose(|(row, _)| &row.kind)
@@ -181,9 +227,11 @@ pub async fn append(tx: &mut Tx, rows: &[JournalRow]) -> Result<(), StoreError> 
         .opt_text(|(row, _)| row.event().map(EventId::as_str))
         .bigint(|(row, _)| row.occurred_at.millis())
         .bigint(|(row, _)| row.recorded_at.millis())
+        .bigint(|(row, _)| wire::count(row.revision))
         .text(|(_, details)| details)
-        .bytes(|(row, _)| &row.hash.0);
-    APPEND.on(tx).rows(rows).execute().await.map(|_| ())
+        .opt_prose(|(row, _)| row.billing.as_ref().map(|told| told.kind.as_ref()))
+        .opt_prose(|(row, _)| row.billing.as_ref().map(|told| told.state.as_str()))
+        .bytes(|(row, _)| &row.hash.0)
 }
 
 /// Which rows to list. Empty: all.
@@ -347,8 +395,14 @@ fn read_row(row: &Row) -> Result<JournalRow, StoreError> {
         (text, _) => return Err(bad(format!("no actor is called {text:?}"))),
     };
     let (occurred_at, recorded_at) = (cells.instant()?, cells.instant()?);
+    let revision = wire::uncount(cells.bigint()?);
     let details: DetailCells =
         serde_json::from_str(cells.text()?).map_err(|error| bad(error.to_string()))?;
+    let (kind_told, state) = (cells.opt_prose()?, cells.opt_prose()?);
+    let billing = kind_told.zip(state).map(|(kind, state)| Billing {
+        kind: Cow::Owned(kind.into_owned()),
+        state: state.into_owned(),
+    });
     let hash = ChainHash::read(cells.bytes()?, TABLE)?;
     Ok(JournalRow {
         kind: Cow::Owned(kind),
@@ -359,8 +413,21 @@ fn read_row(row: &Row) -> Result<JournalRow, StoreError> {
         actor,
         occurred_at,
         recorded_at,
+        revision,
+        billing,
         hash,
     })
+}
+
+/// An account's entries after a number, in order, at most `limit`.
+pub async fn after(
+    db: &Db,
+    account: &AccountId,
+    sequence: u64,
+    limit: u32,
+) -> Result<Vec<JournalRow>, StoreError> {
+    let call = AFTER.on(db).text(account.as_str()).bigint(wire::count(sequence));
+    call.bigint(i64::from(limit)).fetch().await?.iter().map(read_row).collect()
 }
 
 /// What the check of a chain found.
@@ -409,7 +476,7 @@ async fn verify_from(
     let head = accounts::find_head(db, account).await?;
     let head = head.unwrap_or_else(|| AccountHead::unknown(account.clone()));
     loop {
-        let page = CHAIN.on(db).text(account.as_str()).bigint(wire::count(sequence));
+        let page = AFTER.on(db).text(account.as_str()).bigint(wire::count(sequence));
         let page = page.bigint(VERIFY_PAGE_ROWS).fetch().await?;
         if page.is_empty() {
             break;
@@ -427,11 +494,11 @@ async fn verify_from(
         }
     }
     // Entries written since the head was read are more than the head says, never fewer.
-    if sequence < head.journal_sequence {
+    if sequence < head.sequence {
         let reason = "the newest entries are missing";
         return Ok(Verdict::Broken { sequence: sequence + 1, reason });
     }
-    if sequence == head.journal_sequence && hash != head.journal_hash {
+    if sequence == head.sequence && hash != head.journal_hash {
         let reason = "the newest entry is not the one the account knows";
         return Ok(Verdict::Broken { sequence, reason });
     }

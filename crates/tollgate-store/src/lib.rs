@@ -19,6 +19,7 @@ pub mod doubts;
 pub mod error;
 pub mod facts;
 pub mod findings;
+pub mod guarded;
 pub mod inbox;
 pub mod journal;
 pub mod keys;
@@ -26,7 +27,6 @@ pub mod leases;
 pub mod links;
 pub mod meta;
 pub mod migrations;
-pub mod outbox;
 mod prose;
 pub mod reconciliation_runs;
 pub mod retention;
@@ -68,7 +68,6 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         links::STATEMENTS,
         meta::STATEMENTS,
         migrations::STATEMENTS,
-        outbox::STATEMENTS,
         reconciliation_runs::STATEMENTS,
         retention::STATEMENTS,
         schedule::STATEMENTS,

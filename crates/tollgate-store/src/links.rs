@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use tollgate_domain::Timestamp;
-use tollgate_domain::ids::{EventId, ObjectId};
+use tollgate_domain::ids::{AccountId, EventId, ObjectId};
 use tollgate_domain::owner::{Basis, Claimed, Link};
 
+use crate::accounts::{AccountHead, read_head};
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
 use crate::statement::{Cells, Handle, Row, Rows, statements};
@@ -27,6 +28,13 @@ statements! {
     FIND = concat!("WITH {rows:object_id text} SELECT ", columns!(), " \
         FROM r CROSS JOIN stripe_links t CROSS JOIN stripe_links g \
         WHERE t.object_id = r.object_id AND g.object_id = t.root_id");
+
+    /// With the heads of their accounts, all of one instant.
+    WITH_HEADS = concat!("WITH {rows:object_id text} SELECT ", columns!(), ", \
+            a.account_id, a.revision, a.sequence, a.journal_hash, a.due_at \
+        FROM r CROSS JOIN stripe_links t CROSS JOIN stripe_links g CROSS JOIN accounts a \
+        WHERE t.object_id = r.object_id AND g.object_id = t.root_id \
+            AND a.account_id = t.account_id");
 
     /// All objects of groups, for moving them.
     GROUPS = concat!("WITH {rows:root_id text} SELECT ", columns!(), " \
@@ -74,6 +82,26 @@ pub async fn find_now(
     objects: &[ObjectId],
 ) -> Result<HashMap<ObjectId, Link>, StoreError> {
     find_on(db.into(), objects).await
+}
+
+/// The links of objects and the heads of their accounts, outside a transaction and of one instant.
+pub async fn find_with_heads(
+    db: &Db,
+    objects: &[ObjectId],
+) -> Result<(HashMap<ObjectId, Link>, HashMap<AccountId, AccountHead>), StoreError> {
+    let (mut links, mut heads) = (HashMap::new(), HashMap::new());
+    if objects.is_empty() {
+        return Ok((links, heads));
+    }
+    let rows = Rows::of(objects).text(ObjectId::as_str);
+    for row in WITH_HEADS.on(db).rows(rows).fetch().await? {
+        let mut cells = row.cells();
+        let (object, link) = read_cells(&mut cells)?;
+        links.insert(object, link);
+        let head = read_head(&mut cells)?;
+        heads.insert(head.account.clone(), head);
+    }
+    Ok((links, heads))
 }
 
 async fn find_on(
@@ -136,7 +164,7 @@ fn sorted<'l>(links: &[&'l Link]) -> Vec<&'l Link> {
     sorted
 }
 
-fn rows<'r>(links: &'r [&'r Link]) -> Rows<'r, &'r Link> {
+pub(crate) fn rows<'r>(links: &'r [&'r Link]) -> Rows<'r, &'r Link> {
     let is_root = |link: &&Link| link.object == link.root;
     Rows::of(links)
         .text(|link| link.object.as_str())
@@ -190,11 +218,14 @@ fn read_basis(text: &str, follows: Option<ObjectId>) -> Option<Basis> {
 }
 
 fn read(row: &Row) -> Result<(ObjectId, Link), StoreError> {
-    let mut cells = row.cells();
+    read_cells(&mut row.cells())
+}
+
+fn read_cells(cells: &mut Cells<'_>) -> Result<(ObjectId, Link), StoreError> {
     let object: ObjectId = cells.key(TABLE)?;
     let account = cells.key(TABLE)?;
     let root = cells.key(TABLE)?;
-    let basis = read_reason(&mut cells, &object)?;
+    let basis = read_reason(cells, &object)?;
     let gone_at = cells.opt_instant()?;
     Ok((object.clone(), Link { object, account, root, basis, gone_at }))
 }

@@ -36,16 +36,10 @@ macro_rules! migration {
 
 /// All steps, in order.
 const MIGRATIONS: &[Migration] = &[
-    migration!(1, "facts", "0001_facts"),
-    migration!(2, "records", "0002_records"),
-    migration!(3, "inbox", "0003_inbox"),
-    migration!(4, "access", "0004_access"),
-    migration!(5, "views", "0005_views"),
-    migration!(6, "buying", "0006_buying"),
-    migration!(7, "reconciliation", "0007_reconciliation"),
-    migration!(8, "usage_spans", "0008_usage_spans"),
-    migration!(9, "connected_accounts", "0009_connected_accounts"),
-    migration!(10, "retention", "0010_retention"),
+    migration!(1, "accounts", "0001_accounts"),
+    migration!(2, "inbox", "0002_inbox"),
+    migration!(3, "operation", "0003_operation"),
+    migration!(4, "views", "0004_views"),
 ];
 
 /// Names the advisory lock of migrations; any number that nobody else uses.
@@ -69,9 +63,9 @@ statements! {
     // such name. It is a parameter, so that the database cannot see it and leave the tables out.
     TABLES = "SELECT CAST(COUNT(*) AS BIGINT) FROM meta WHERE name = $1 \
         AND EXISTS (SELECT 1 FROM accounts) AND EXISTS (SELECT 1 FROM stripe_links) \
-        AND EXISTS (SELECT 1 FROM facts) AND EXISTS (SELECT 1 FROM account_schedule) \
-        AND EXISTS (SELECT 1 FROM billing_audit_log) AND EXISTS (SELECT 1 FROM journal_anchors) \
-        AND EXISTS (SELECT 1 FROM billing_events) AND EXISTS (SELECT 1 FROM change_feed) \
+        AND EXISTS (SELECT 1 FROM facts) \
+        AND EXISTS (SELECT 1 FROM journal_entries) AND EXISTS (SELECT 1 FROM journal_anchors) \
+        AND EXISTS (SELECT 1 FROM change_feed) \
         AND EXISTS (SELECT 1 FROM webhook_events) AND EXISTS (SELECT 1 FROM event_waits) \
         AND EXISTS (SELECT 1 FROM event_wakes) AND EXISTS (SELECT 1 FROM thin_events) \
         AND EXISTS (SELECT 1 FROM body_dictionaries) AND EXISTS (SELECT 1 FROM api_keys) \

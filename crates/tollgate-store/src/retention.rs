@@ -14,7 +14,7 @@ use crate::statement::{Row, statements};
 const ROWS_MAX: i64 = 1_000;
 
 statements! {
-    JOURNAL_START = "SELECT sequence, recorded_at, hash FROM billing_audit_log \
+    JOURNAL_START = "SELECT sequence, recorded_at, hash FROM journal_entries \
         WHERE account_id = $1 ORDER BY sequence LIMIT $2";
 
     // Two servers may remove at once, and the later one may know less.
@@ -22,12 +22,7 @@ statements! {
         ON CONFLICT (account_id) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash \
             WHERE excluded.sequence > journal_anchors.sequence";
 
-    REMOVE_JOURNAL = "DELETE FROM billing_audit_log WHERE account_id = $1 AND sequence <= $2";
-
-    BILLING_EVENTS_START = "SELECT sequence, recorded_at FROM billing_events \
-        WHERE account_id = $1 ORDER BY sequence LIMIT $2";
-
-    REMOVE_BILLING_EVENTS = "DELETE FROM billing_events WHERE account_id = $1 AND sequence <= $2";
+    REMOVE_JOURNAL = "DELETE FROM journal_entries WHERE account_id = $1 AND sequence <= $2";
 
     // Counters from before ends were noted have 0 there; no period is longer than usage is kept.
     REMOVE_USAGE = "DELETE FROM usage_counters WHERE account_id = $1 \
@@ -49,10 +44,8 @@ statements! {
 /// Ages from which on the records of an account are removed; `None`: they are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cutoffs {
-    /// Journal entries recorded before.
+    /// Entries of the journal recorded before.
     pub journal: Option<Timestamp>,
-    /// Billing events recorded before.
-    pub billing_events: Option<Timestamp>,
     /// Counters of periods that ended before and were not used since.
     pub usage: Option<Timestamp>,
 }
@@ -60,10 +53,8 @@ pub struct Cutoffs {
 /// How much was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Journal entries.
+    /// Entries of the journal.
     pub journal: u64,
-    /// Billing events.
-    pub billing_events: u64,
     /// Counters.
     pub usage: u64,
     /// There may be more that is too old.
@@ -77,15 +68,11 @@ pub async fn remove(db: &Db, account: &AccountId, cutoffs: Cutoffs) -> Result<Re
     if let Some(before) = cutoffs.journal {
         removed.journal = remove_journal(db, account, before).await?;
     }
-    if let Some(before) = cutoffs.billing_events {
-        removed.billing_events = remove_billing_events(db, account, before).await?;
-    }
     if let Some(before) = cutoffs.usage {
         let usage = REMOVE_USAGE.on(db.writer()).text(account.as_str()).bigint(before.millis());
         removed.usage = usage.execute().await?;
     }
-    let most = [removed.journal, removed.billing_events].into_iter().max();
-    removed.more = most == u64::try_from(ROWS_MAX).ok();
+    removed.more = Some(removed.journal) == u64::try_from(ROWS_MAX).ok();
     Ok(removed)
 }
 
@@ -117,25 +104,6 @@ async fn remove_journal(
         Ok((tx, gone))
     })
     .await
-}
-
-/// The same for billing events.
-async fn remove_billing_events(
-    db: &Db,
-    account: &AccountId,
-    before: Timestamp,
-) -> Result<u64, StoreError> {
-    let mut last = None;
-    for most in [1, ROWS_MAX] {
-        let rows = BILLING_EVENTS_START.on(db).text(account.as_str()).bigint(most);
-        match last_old(&rows.fetch().await?, before)? {
-            Some((sequence, _)) => last = Some(sequence),
-            None => break,
-        }
-    }
-    let Some(sequence) = last else { return Ok(0) };
-    let gone = REMOVE_BILLING_EVENTS.on(db.writer()).text(account.as_str()).bigint(sequence);
-    gone.execute().await
 }
 
 /// The last of the rows, the oldest first, that are all too old.

@@ -8,7 +8,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, PgConnection, SqliteConnection, SqlitePool};
 
-use self::batch::{Column, Value};
+use self::batch::Column;
 use crate::db::{Lease, PostgresDb, Retry, Writes};
 use crate::dialect::{Dialect, Expanded, Slot, batch_columns, expand};
 use crate::error::StoreError;
@@ -16,8 +16,10 @@ use crate::prose;
 
 mod batch;
 mod cells;
+pub(crate) mod guarded;
+mod placeholders;
 
-pub(crate) use batch::Rows;
+pub(crate) use batch::{Rows, Value};
 pub(crate) use cells::{Cells, Row};
 
 /// Batch sizes on SQLite, falling: a batch is cut into these, so that few texts are prepared and
@@ -79,7 +81,7 @@ impl Statement {
 /// Declares statements and their registry.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $template:expr;)*) => {
-        $($(#[$doc])* static $name: $crate::statement::Statement = $crate::statement::Statement::new(
+        $($(#[$doc])* pub(crate) static $name: $crate::statement::Statement = $crate::statement::Statement::new(
             concat!(module_path!(), "::", stringify!($name)), $template);)*
         /// Every statement of this module.
         pub(crate) static STATEMENTS: &[&$crate::statement::Statement] = &[$(&$name),*];
@@ -236,7 +238,7 @@ impl<'v> Call<'_, 'v> {
         let Self { statement, handle, scalars, columns } = self;
         match handle.place {
             Place::PostgresPool(db) => {
-                let call = for_postgres(statement, scalars, columns, db.keeping())?;
+                let call = PostgresCall::of(statement, scalars, columns, db.keeping())?;
                 let mut retry = Retry::default();
                 loop {
                     let mut lease = Lease::take(db).await?;
@@ -248,7 +250,7 @@ impl<'v> Call<'_, 'v> {
                 }
             }
             Place::Postgres(connection, keeping) => {
-                for_postgres(statement, scalars, columns, keeping)?.execute(connection).await
+                PostgresCall::of(statement, scalars, columns, keeping)?.execute(connection).await
             }
             Place::SqlitePool(pool) => {
                 let mut connection = pool.acquire().await?;
@@ -270,7 +272,7 @@ impl<'v> Call<'_, 'v> {
         let Self { statement, handle, scalars, columns } = self;
         match handle.place {
             Place::PostgresPool(db) => {
-                let call = for_postgres(statement, scalars, columns, db.keeping())?;
+                let call = PostgresCall::of(statement, scalars, columns, db.keeping())?;
                 let mut retry = Retry::default();
                 loop {
                     let mut lease = Lease::take(db).await?;
@@ -282,7 +284,7 @@ impl<'v> Call<'_, 'v> {
                 }
             }
             Place::Postgres(connection, keeping) => {
-                for_postgres(statement, scalars, columns, keeping)?.fetch(connection).await
+                PostgresCall::of(statement, scalars, columns, keeping)?.fetch(connection).await
             }
             Place::SqlitePool(pool) if batch_len(&columns) > 1 => {
                 let mut tx = pool.begin().await?;
@@ -324,6 +326,17 @@ struct PostgresCall {
 }
 
 impl PostgresCall {
+    fn of(
+        statement: &'static Statement,
+        scalars: Vec<Value<'_>>,
+        columns: Vec<Column<'_>>,
+        keeping: Keeping,
+    ) -> Result<Self, StoreError> {
+        let mut arguments = PgArguments::default();
+        for_postgres(&mut arguments, scalars, columns)?;
+        Ok(Self { sql: statement.on_postgres().sql.as_str(), arguments, keeping })
+    }
+
     async fn execute(self, on: &mut PgConnection) -> Result<u64, StoreError> {
         let query = sqlx::query_with(self.sql, self.arguments);
         let query = query.persistent(self.keeping == Keeping::Prepared);
@@ -338,13 +351,12 @@ impl PostgresCall {
     }
 }
 
+/// Adds the values of a statement.
 fn for_postgres(
-    statement: &'static Statement,
+    arguments: &mut PgArguments,
     scalars: Vec<Value<'_>>,
     columns: Vec<Column<'_>>,
-    keeping: Keeping,
-) -> Result<PostgresCall, StoreError> {
-    let mut arguments = PgArguments::default();
+) -> Result<(), StoreError> {
     for value in scalars {
         match value {
             Value::Text(text) => arguments.add(text),
@@ -363,7 +375,7 @@ fn for_postgres(
         }
         .map_err(sqlx::Error::Encode)?;
     }
-    Ok(PostgresCall { sql: statement.on_postgres().sql.as_str(), arguments, keeping })
+    Ok(())
 }
 
 async fn execute_on_sqlite(

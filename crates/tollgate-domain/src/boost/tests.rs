@@ -26,7 +26,7 @@ fn between_one_and_a_hundred_boosts_are_given_at_once() {
     }
     for count in [1, 100] {
         let given = give(&nobody, asked(count), noon()).unwrap();
-        assert_eq!(given.billing.last().unwrap().kind, BillingEventKind::BoostPurchased);
+        assert_eq!(given.billing().last().unwrap().kind, BillingEventKind::BoostPurchased);
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) -> Pri
     if known != Some(&after) {
         draft.change(Change::SaveAdjustment(after));
     }
-    Primary { subject: seen.id.to_string(), details }
+    Primary::new(&seen.id, details)
 }
 
 /// What this one observation proves of its charge, so that refunds are told of by number without

@@ -38,10 +38,7 @@ pub(super) fn decide(draft: &mut Draft<'_>, seen: &SeenCustomer) -> Primary {
     if known != Some(&customer) {
         draft.change(Change::SaveCustomer(customer));
     }
-    Primary {
-        subject: seen.id.to_string(),
-        details: vec![("applied", yes_no(newer)), ("deleted", yes_no(seen.deleted))],
-    }
+    Primary::new(&seen.id, vec![("applied", yes_no(newer)), ("deleted", yes_no(seen.deleted))])
 }
 
 /// What an account decides that a deleted customer pays for although it belongs to another: that it
@@ -69,6 +66,7 @@ pub(super) fn gone_entry(gone: &Customer, observation: &Observation) -> JournalE
         actor: Actor::Stripe(observation.event.clone()),
         occurred_at: observation.at,
         details: at.into_iter().collect(),
+        billing: None,
     }
 }
 
@@ -84,8 +82,6 @@ pub(super) fn decide_summary(draft: &mut Draft<'_>, seen: &SeenEntitlementSummar
     draft.meet_customer();
     let mut features: Vec<&str> = seen.lookup_keys.iter().map(AsRef::as_ref).collect();
     features.sort_unstable();
-    Primary {
-        subject: draft.observation.customer.as_ref().map_or_else(String::new, ToString::to_string),
-        details: vec![("features", features.join(","))],
-    }
+    let customer = draft.observation.customer.as_ref().map_or("", AsRef::as_ref);
+    Primary::new(&customer, vec![("features", features.join(","))])
 }

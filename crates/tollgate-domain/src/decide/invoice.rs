@@ -24,7 +24,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenInvoice) -> Primar
     if known != Some(&after) {
         draft.change(Change::SaveInvoice(after));
     }
-    Primary { subject: seen.id.to_string(), details: details(seen, applied) }
+    Primary::new(&seen.id, details(seen, applied))
 }
 
 /// Remembers which payments paid an invoice.
@@ -75,5 +75,5 @@ fn details(seen: &SeenInvoice, applied: bool) -> Vec<(&'static str, String)> {
 /// concern the invoice.
 pub(super) fn decide_payment(draft: &mut Draft<'_>, seen: &SeenInvoicePayment) -> Primary {
     pay(draft, &seen.invoice, &seen.payments);
-    Primary { subject: seen.invoice.to_string(), details: Vec::new() }
+    Primary::new(&seen.invoice, Vec::new())
 }

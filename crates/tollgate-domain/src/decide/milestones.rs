@@ -7,8 +7,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use super::About;
-use crate::change::{BillingEventKind, Change};
+use crate::change::{BillingEvent, BillingEventKind, Change};
 use crate::facts::Facts;
 use crate::ids::{AdjustmentId, InvoiceId, ObjectId, SessionId, SubscriptionId};
 use crate::note;
@@ -101,21 +100,20 @@ impl Milestone {
         }
     }
 
-    pub(super) fn about(&self, view: &View<'_>) -> About {
-        match self {
+    /// What consumers are told of it.
+    pub(super) fn billing_event(&self, view: &View<'_>) -> BillingEvent {
+        let (subscription, invoice) = match self {
             Self::InvoiceFinalized(id)
             | Self::InvoiceUncollectible(id)
             | Self::InvoiceSettled(id)
             | Self::InvoicePaid(id)
             | Self::AttemptFailed(id, _)
             | Self::ActionRequired(id, _)
-            | Self::GraceStarted(id) => About {
-                subscription: view.invoice(id).and_then(|invoice| invoice.subscription.clone()),
-                invoice: Some(id.clone()),
-            },
-            Self::BoostPurchased(id) | Self::BoostCanceled(id) => {
-                About { subscription: Some(id.clone()), invoice: None }
+            | Self::GraceStarted(id) => {
+                let subscription = view.invoice(id).and_then(|one| one.subscription.clone());
+                (subscription, Some(id.clone()))
             }
+            Self::BoostPurchased(id) | Self::BoostCanceled(id) => (Some(id.clone()), None),
             Self::PurchasePaid(_)
             | Self::PurchaseFailed(_)
             | Self::BadgePurchased(..)
@@ -123,7 +121,14 @@ impl Milestone {
             | Self::GrantCreated(..)
             | Self::GrantRevoked(..)
             | Self::Refunded(..)
-            | Self::Disputed(_) => About::default(),
+            | Self::Disputed(_) => (None, None),
+        };
+        BillingEvent {
+            kind: self.billing_kind(),
+            summary: self.summary(),
+            subscription,
+            invoice,
+            changes: Vec::new(),
         }
     }
 }

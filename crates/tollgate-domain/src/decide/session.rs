@@ -7,8 +7,8 @@
 //!
 //! What a paid session sold is recorded with it, so that a later catalog takes nothing of it back.
 
-use super::{About, Draft, Primary, milestones::Touched, yes_no};
-use crate::change::{BillingEventKind, Change};
+use super::{Draft, Primary, milestones::Touched, yes_no};
+use crate::change::{BillingEvent, BillingEventKind, Change};
 use crate::observation::{EventKind, SeenSession};
 use crate::own_claim::OwnClaim;
 use crate::payment::{Goods, Purchase, PurchaseKind, Sale};
@@ -40,7 +40,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primar
     if known != Some(&after) {
         draft.change(Change::SavePurchase(after));
     }
-    Primary { subject: seen.id.to_string(), details }
+    Primary::new(&seen.id, details)
 }
 
 /// Tells that lines took back what a claim had seemed to buy. No milestone: where the lines are known
@@ -55,7 +55,8 @@ fn tell_of_less(draft: &mut Draft<'_>, known: Option<&Purchase>, after: &Purchas
         };
         for _ in count(&after.sales)..count(before) {
             let summary = format!("Purchase {} is of other prices than it claimed", after.id);
-            draft.bill(kind, summary, About::default(), Vec::new());
+            let told = BillingEvent::of_account(kind, summary);
+            draft.journal(kind.as_str(), after.id.to_string(), Vec::new(), Some(told));
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use super::{About, Draft, Primary, least, least_member, milestones::Touched, yes_no};
+use super::{Draft, Primary, least, least_member, milestones::Touched, yes_no};
 use crate::catalog::{Catalog, PlanIndex, PriceTarget};
-use crate::change::{BillingEventKind, Change, FieldChange};
+use crate::change::{BillingEvent, BillingEventKind, Change, FieldChange};
 use crate::note;
 use crate::observation::{EventKind, SeenSchedule, SeenSubscription};
 use crate::own_claim::OwnClaim;
@@ -36,16 +36,14 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
     });
     look_at_prices(draft, seen);
     let details = details(seen, applied);
-    draft.bill(
-        billing_kind(draft.observation.kind, seen),
-        format!(
-            "Subscription {} is {}",
-            seen.id,
-            after_state.map_or("unknown", |state| state.status.as_str())
-        ),
-        About { subscription: Some(seen.id.clone()), invoice: None },
+    let status = after_state.map_or("unknown", |state| state.status.as_str());
+    let billing = BillingEvent {
+        kind: billing_kind(draft.observation.kind, seen),
+        summary: format!("Subscription {} is {status}", seen.id),
+        subscription: Some(seen.id.clone()),
+        invoice: None,
         changes,
-    );
+    };
     if changed {
         draft.change(Change::SaveSubscription(after));
     }
@@ -53,7 +51,7 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
     if let Some(schedule) = &seen.schedule {
         take_schedule(draft, schedule);
     }
-    Primary { subject: seen.id.to_string(), details }
+    Primary { subject: seen.id.to_string(), details, billing: Some(billing) }
 }
 
 pub(super) fn decide_schedule(draft: &mut Draft<'_>, seen: &SeenSchedule) -> Primary {
@@ -61,7 +59,7 @@ pub(super) fn decide_schedule(draft: &mut Draft<'_>, seen: &SeenSchedule) -> Pri
     let applied = take_schedule(draft, seen);
     let mut details = vec![("applied", yes_no(applied)), ("over", yes_no(seen.over))];
     details.extend(seen.subscription.as_ref().map(|id| ("subscription", id.to_string())));
-    Primary { subject: seen.id.to_string(), details }
+    Primary::new(&seen.id, details)
 }
 
 /// Takes in what is planned; returns whether that is news.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalog::builtin;
-use crate::ids::{AccountId, EventId, ObjectId, PriceId};
+use crate::ids::{AccountId, EventId, ObjectId, PriceId, SubscriptionId};
 use crate::observation::{EventKind, SeenSubscription};
 use crate::subscription::{
     LifecycleRank, SubscriptionItem, SubscriptionState, SubscriptionStatus, Version,

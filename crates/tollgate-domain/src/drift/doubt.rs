@@ -167,6 +167,6 @@ fn about_invoice(seen: &SeenInvoice, facts: &Facts) -> Vec<(ObjectId, Doubt)> {
 
 /// A state that follows none changes the status from nothing.
 fn was_unknown(decision: &Decision) -> bool {
-    let mut changed = decision.billing.iter().flat_map(|told| &told.changes);
+    let mut changed = decision.billing().flat_map(|told| &told.changes);
     changed.any(|change| change.field == "status" && change.from.is_none())
 }

@@ -67,7 +67,7 @@ fn an_override_is_removed_once() {
     let facts = applied(facts.clone(), &set(&facts, on, &catalog, noon()).unwrap());
     let id = FactId::parse("ov_1").unwrap();
     let removed = remove(&facts, &id, "paul", None, noon()).unwrap();
-    assert_eq!(removed.billing[0].kind, BillingEventKind::OverrideRemoved);
+    assert_eq!(removed.billing().next().unwrap().kind, BillingEventKind::OverrideRemoved);
     let facts = applied(facts, &removed);
     let again = remove(&facts, &id, "paul", None, noon());
     assert!(matches!(again, Err(RevokeRefusal::AlreadyRevoked { .. })));

@@ -31,7 +31,7 @@ fn a_grant_is_given_taken_back_and_told_of() {
     let catalog = builtin("levels").unwrap();
     let nobody = Facts::unknown(AccountId::parse("acme").unwrap());
     let given = give(&nobody, asked(), &catalog, time("0d")).unwrap();
-    assert_eq!(given.billing.last().unwrap().kind, BillingEventKind::GrantCreated);
+    assert_eq!(given.billing().last().unwrap().kind, BillingEventKind::GrantCreated);
     let facts = applied(nobody.clone(), &given);
     assert_eq!(facts.grants[0].plan.as_str(), "pro");
 
@@ -55,8 +55,8 @@ fn the_end_of_a_bought_grant_is_told_once() {
     let purchase = facts.purchases.values().next().unwrap();
     assert_eq!(bought_expired(&facts, purchase, &catalog, time("364d")), []);
     let ended = bought_expired(&facts, purchase, &catalog, time("370d")).remove(0);
-    assert_eq!(ended.billing[0].kind, BillingEventKind::GrantExpired);
-    assert_eq!(ended.billing[0].occurred_at, time("365d"));
+    assert_eq!(ended.billing().next().unwrap().kind, BillingEventKind::GrantExpired);
+    assert_eq!(ended.journal[0].occurred_at, time("365d"));
     let facts = applied(facts.clone(), &ended);
     assert_eq!(bought_expired(&facts, purchase, &catalog, time("370d")), []);
 }

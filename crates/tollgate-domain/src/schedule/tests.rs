@@ -3,25 +3,24 @@
 use super::*;
 use crate::entitlement::scenario::{read, text, time};
 
-/// When to look after a change of everything in the scenario, by the facts in it.
+/// When an account is looked at again: at once while something is to be told or asked, else when
+/// the next end comes.
+fn next_look(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
+    let due = ended(facts, catalog, now) != Decision::default() || !stale(facts, now).is_empty();
+    if due { Some(now) } else { next_end(facts, catalog, now) }
+}
+
 fn looks(scenario: &str, now: &str) -> String {
     let (catalog, facts) = read(scenario);
-    let subscriptions = facts.subscriptions.values().cloned().map(Change::SaveSubscription);
-    let invoices = facts.invoices.values().cloned().map(Change::SaveInvoice);
-    let purchases = facts.purchases.values().cloned().map(Change::SavePurchase);
-    let adjustments = facts.adjustments.values().cloned().map(Change::SaveAdjustment);
-    let grants = facts.grants.iter().cloned().map(Change::SaveGrant);
-    let changes: Vec<Change> =
-        subscriptions.chain(invoices).chain(purchases).chain(adjustments).chain(grants).collect();
-    look_after(&changes, &facts, &catalog, time(now)).map_or_else(|| "-".to_owned(), text)
+    next_look(&facts, &catalog, time(now)).map_or_else(|| "-".to_owned(), text)
 }
 
 #[test]
 fn an_account_is_looked_at_when_something_of_it_ends() {
     for (scenario, now, expected) in [
-        // A grace needs the failures of all invoices.
-        ("sub s premium past_due @3d", "3d", "3d"),
-        ("invoice i s open fails=3d", "3d", "3d"),
+        // A grace, and one of which another invoice's failure says that it is over.
+        ("sub s premium past_due @3d", "3d", "4d"),
+        ("sub s premium past_due @3d\ninvoice i s open fails=2d", "3d", "3d"),
         // After a trial its grace.
         ("sub s premium trialing @0d trial=7d", "0d", "8d"),
         ("sub s premium trialing @0d trial=7d", "9d", "9d"),
@@ -48,11 +47,26 @@ fn an_account_is_looked_at_when_something_of_it_ends() {
 #[test]
 fn what_was_told_needs_no_look() {
     let (catalog, mut facts) = read("sub s premium trialing @0d trial=7d");
-    let change = Change::SaveSubscription(facts.subscriptions["s"].clone());
     for told in &ended(&facts.clone(), &catalog, time("9d")).changes {
         facts.apply(told);
     }
-    let look = |at: &str| look_after(std::slice::from_ref(&change), &facts, &catalog, time(at));
+    let look = |at: &str| next_look(&facts, &catalog, time(at));
     // News are overdue three days after the trial; from then on they are asked for.
     assert_eq!((look("9d"), look("10d")), (Some(time("10d")), Some(time("10d"))));
+}
+
+#[test]
+fn what_changes_hands_is_looked_at_with_all_facts() {
+    let (to, objects) = (crate::ids::AccountId::parse("b").unwrap(), Vec::new());
+    let (_, facts) = read("sub s premium active @0d period=0d..30d");
+    let saved = Change::SaveSubscription(facts.subscriptions["s"].clone());
+    let moved = Change::HandOver { to, objects };
+    let noted = Change::Note("expired:g".to_owned());
+    for (changes, look) in [
+        (vec![noted.clone()], Look::None),
+        (vec![noted, saved.clone()], Look::Here),
+        (vec![moved, saved], Look::Reload),
+    ] {
+        assert_eq!(look_after(&changes), look, "{changes:?}");
+    }
 }

@@ -160,7 +160,7 @@ impl World {
         for entry in decision.journal.iter().filter(told) {
             *self.journal.entry(entry.kind).or_default() += 1;
         }
-        for event in &decision.billing {
+        for event in decision.billing() {
             *self.billing.entry(event.kind.as_str()).or_default() += 1;
         }
     }

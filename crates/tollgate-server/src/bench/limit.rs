@@ -21,10 +21,10 @@ use super::figures::{CpuUsed, Figure};
 use super::load::Lives;
 use super::place::Place;
 use super::{Bench, process};
-use crate::apply::Ledger;
 use crate::clock::Clock;
 use crate::config::StripeConfig;
 use crate::intake::{Content, read, squeeze};
+use crate::unit_of_work::ledger::{Effects, Ledger};
 
 /// Events in one transaction.
 const BATCH: usize = 200;
@@ -52,9 +52,8 @@ struct Side {
 /// One transaction, ready to be written.
 struct Batch {
     links: Vec<Link>,
-    ledger: Ledger,
+    effects: Effects,
     events: Vec<NewEvent<'static>>,
-    changed: Vec<(AccountId, u64)>,
 }
 
 impl Limit {
@@ -114,9 +113,9 @@ async fn write_side(db: &Db, batches: Vec<Batch>, end: Instant) -> Result<Vec<u3
         // still written, only not counted.
         let mut tx = db.begin().await?;
         links::insert(&mut tx, &batch.links.iter().collect::<Vec<_>>()).await?;
-        batch.ledger.write(&mut tx).await?;
+        batch.effects.write(&mut tx).await?;
         inbox::insert(&mut tx, &batch.events).await?;
-        changes::append(&mut tx, INSTANCE, &batch.changed).await?;
+        changes::append(&mut tx, INSTANCE, &batch.effects.changed).await?;
         tx.commit().await?;
         if begun < end {
             let us = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
@@ -132,7 +131,8 @@ impl Side {
     }
 
     fn prepare(&mut self, catalog: &Catalog, now: Timestamp) -> Batch {
-        let mut ledger = Ledger::new(now);
+        let mut ledger = Ledger::new(catalog, false, now);
+        ledger.heads = std::mem::take(&mut self.heads);
         let (mut links, mut events) = (Vec::new(), Vec::with_capacity(BATCH));
         while events.len() < BATCH {
             let Some(event) = self.lives.next() else { break };
@@ -143,9 +143,9 @@ impl Side {
                 now,
             ));
         }
-        ledger.keep_heads(&self.heads);
-        let changed = ledger.changed();
-        Batch { links, ledger, events, changed }
+        let effects = ledger.finish();
+        self.heads = ledger.heads;
+        Batch { links, effects, events }
     }
 
     /// Decides about one event as the intake would. `None` for one without an owner, which the
@@ -154,7 +154,7 @@ impl Side {
         &mut self,
         body: &[u8],
         catalog: &Catalog,
-        (ledger, links): (&mut Ledger, &mut Vec<Link>),
+        (ledger, links): (&mut Ledger<'_>, &mut Vec<Link>),
         now: Timestamp,
     ) -> Option<NewEvent<'static>> {
         let ours = StripeConfig::default();
@@ -175,11 +175,7 @@ impl Side {
         links.extend(new.cloned());
         self.links.apply(&owner.links);
         let account = owner.account;
-        let head = self
-            .heads
-            .entry(account.clone())
-            .or_insert_with(|| AccountHead::unknown(account.clone()));
-        ledger.enter(head, &decision, facts, catalog).ok()?;
+        ledger.enter(&decision, facts).ok()?;
         let outcome = Outcome {
             status: EventStatus::Processed,
             account: Some(account),

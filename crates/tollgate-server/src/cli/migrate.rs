@@ -11,7 +11,7 @@ use super::{Ending, Outcome, Usage};
 use crate::workers::presence;
 
 /// The schema version from which on it can be told whether a server is running.
-const LEASES_SINCE: u32 = 7;
+const LEASES_SINCE: u32 = 3;
 
 /// What to do with the schema.
 #[derive(Debug, Subcommand)]

@@ -96,7 +96,6 @@ impl Values {
                 event_bodies_days: reader.count("retention.event_bodies_days"),
                 set_aside_days: reader.count("retention.set_aside_days"),
                 journal_days: reader.count("retention.journal_days"),
-                billing_events_days: reader.count("retention.billing_events_days"),
                 usage_days: reader.count("retention.usage_days"),
             },
             workers: read_workers(reader),

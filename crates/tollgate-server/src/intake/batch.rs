@@ -12,13 +12,10 @@ use std::sync::atomic::Ordering;
 
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::{Catalog, Decision, Facts, Timestamp, drift};
-use tollgate_store::accounts::AccountHead;
+use tollgate_domain::{Decision, Facts, Timestamp, drift};
 use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, Outcome};
-use tollgate_store::{
-    StoreError, Tx, accounts, changes, connected_objects, doubts, facts, inbox, links,
-};
+use tollgate_store::{StoreError, Tx, accounts, connected_objects, doubts, facts, inbox, links};
 
 use super::delivery::{Content, Delivery, Reply};
 use super::inbox_rows::{InboxRows, new_event, write_inbox};
@@ -27,14 +24,12 @@ use super::read::ignored;
 use super::replies::{log, replies};
 use super::work::{Known, Undecided, Verdict, Work};
 use super::{Intake, dead, heard};
-use crate::apply::Ledger;
 use crate::backoff;
 use crate::config::Livemode;
 use crate::metrics::EventLabels;
 use crate::stripe::binding;
+use crate::unit_of_work::{Attempts, UnitOfWork};
 
-/// Most runs of one batch when others get in the way, the first included.
-const ATTEMPTS_MAX: u32 = 8;
 /// A doubt that can wait is asked about after so long: a burst of events is then one request, and
 /// the second in which they tie is over.
 const DOUBT_WAIT_MS: i64 = 2_000;
@@ -51,7 +46,6 @@ struct Committed {
     woken: bool,
     /// What events of the batch began to wait for.
     awaited: Vec<ObjectId>,
-    doubts: bool,
 }
 
 /// Why a batch was not committed.
@@ -71,8 +65,8 @@ impl From<StoreError> for NotDone {
 
 impl Intake {
     /// Commits a batch, again and again while other transactions get in the way.
-    pub(super) async fn commit_batch(&self, batch: &[Delivery]) -> Result<Vec<Reply>, NotDone> {
-        let mut attempt = 1;
+    pub(super) async fn commit_batch(&self, batch: &[&Delivery]) -> Result<Vec<Reply>, NotDone> {
+        let mut attempts = Attempts::default();
         loop {
             match self.try_batch(batch).await {
                 Ok(done) => {
@@ -80,35 +74,29 @@ impl Intake {
                         self.after_wake();
                     }
                     self.look_back(&done.awaited).await;
-                    if done.doubts {
-                        self.after_doubt();
-                    }
                     self.count(batch, &done.replies);
                     return Ok(done.replies);
                 }
-                Err(NotDone::Store(error)) if is_race(&error) && attempt < ATTEMPTS_MAX => {
-                    attempt += 1;
-                }
+                Err(NotDone::Store(error)) if attempts.again(&error) => {}
                 Err(why) => return Err(why),
             }
         }
     }
 
-    async fn try_batch(&self, batch: &[Delivery]) -> Result<Committed, NotDone> {
-        let now = self.clock.now();
-        let mut tx = self.db.begin().await?;
-        let known = self.known(&mut tx, batch).await?;
+    async fn try_batch(&self, batch: &[&Delivery]) -> Result<Committed, NotDone> {
+        let mut unit = UnitOfWork::begin(self).await?;
+        let now = unit.now();
+        let known = self.known(&mut unit.tx, batch).await?;
         let keys: Vec<EventKey> = batch.iter().map(|delivery| delivery.key.clone()).collect();
         let livemode = known.livemode;
         let mut work = Work::new(batch, known.clone(), now);
-        let mut heads = accounts::lock(&mut tx, &work.accounts()).await?;
-        check_links(&mut tx, batch, &known).await?;
-        let events = inbox::known(&mut tx, &keys).await?;
-        let mut facts = self.facts(&mut tx, &work, &heads, now).await?;
-        let mut ledger = Ledger::new(now);
-        let mut enter = |decision: &Decision, facts: &Facts| {
-            enter(decision, facts, &self.catalog, &mut heads, &mut ledger)
-        };
+        unit.lock(&work.accounts()).await?;
+        check_links(&mut unit.tx, batch, &known).await?;
+        let events = inbox::known(&mut unit.tx, &keys).await?;
+        let window = Window::at(now, now, &self.catalog);
+        let touched = work.touched();
+        let mut facts = facts::load_touched(&mut unit.tx, &touched, &unit.ledger.heads, window).await?;
+        let mut enter = |decision: &Decision, facts: &Facts| unit.ledger.enter(decision, facts);
         let verdicts = match work.decide(&events, &mut facts, &self.catalog, &mut enter) {
             Ok(verdicts) => verdicts,
             Err(Undecided::Store(error)) => return Err(error.into()),
@@ -116,8 +104,9 @@ impl Intake {
                 return Err(NotDone::Alone(place));
             }
             Err(Undecided::NeedsGroups { roots, .. }) => {
-                let links = links::groups(&mut tx, &roots).await?;
+                let links = links::groups(&mut unit.tx, &roots).await?;
                 work = Work::new(batch, known.with_groups(links), now);
+                let mut enter = |decision: &Decision, facts: &Facts| unit.ledger.enter(decision, facts);
                 let decided = work.decide(&events, &mut facts, &self.catalog, &mut enter);
                 decided.map_err(|undecided| match undecided {
                     Undecided::Store(error) => error,
@@ -125,29 +114,28 @@ impl Intake {
                 })?
             }
         };
-        ledger.keep_heads(&heads);
-        let doubts = if self.asks { new_doubts(batch, &verdicts, &facts, now) } else { Vec::new() };
-        let rows = self.inbox_rows(batch, &verdicts, &events, now);
-        let replies = replies(&verdicts, &heads, &rows.outcomes);
-        let links = work.link_writes();
-        links::insert(&mut tx, &links.new).await?;
-        links::update(&mut tx, &links.changed).await?;
-        connected_objects::note(&mut tx, &connected(batch, &verdicts)).await?;
-        ledger.write(&mut tx).await?;
-        write_inbox(&mut tx, &rows).await?;
-        heard::save(&mut tx, batch, &verdicts, &events, now).await?;
-        let any_thin = notice::save(&mut tx, batch, &verdicts).await?;
-        dead::save(&mut tx, &events, rows.outcomes(), now).await?;
-        notice::tell_of(&mut tx, batch, &verdicts, (self.asks, now)).await?;
-        let told = heard::told_of(batch, &verdicts, &events);
-        let woken =
-            inbox::wake(&mut tx, &links.new).await? + inbox::wake_untold(&mut tx, &told).await? > 0;
-        doubts::raise(&mut tx, &doubts).await?;
-        let changed = ledger.changed();
-        if !changed.is_empty() {
-            changes::append(&mut tx, &self.instance, &changed).await?;
+        unit.ledger.settle_touched(facts.values_mut())?;
+        if self.asks {
+            unit.ledger.doubt(new_doubts(batch, &verdicts, &facts, now));
         }
-        self.commit(tx, &changed).await?;
+        let rows = self.inbox_rows(batch, &verdicts, &events, now);
+        let replies = replies(&verdicts, &unit.ledger.heads, &rows.outcomes);
+        let links = work.link_writes();
+        for link in &links.changed {
+            unit.ledger.raise(&link.account);
+        }
+        links::insert(&mut unit.tx, &links.new).await?;
+        links::update(&mut unit.tx, &links.changed).await?;
+        connected_objects::note(&mut unit.tx, &connected(batch, &verdicts)).await?;
+        let tx = &mut unit.tx;
+        write_inbox(tx, &rows).await?;
+        heard::save(tx, batch, &verdicts, &events, now).await?;
+        let any_thin = notice::save(tx, batch, &verdicts).await?;
+        dead::save(tx, &events, rows.outcomes(), now).await?;
+        notice::tell_of(tx, batch, &verdicts, (self.asks, now)).await?;
+        let told = heard::told_of(batch, &verdicts, &events);
+        let woken = inbox::wake(tx, &links.new).await? + inbox::wake_untold(tx, &told).await? > 0;
+        unit.commit().await?;
         if any_thin {
             self.heed_thin_events();
         }
@@ -155,13 +143,12 @@ impl Intake {
             .intake_batch
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         self.heed_mode(livemode, batch);
-        let doubts = !doubts.is_empty();
         let awaited = rows.waits.into_iter().flat_map(|(_, objects)| objects).collect();
-        Ok(Committed { replies, woken, awaited, doubts })
+        Ok(Committed { replies, woken, awaited })
     }
 
     /// Takes in what was kept of the mode by the transaction that is committed now.
-    fn heed_mode(&self, livemode: Option<bool>, batch: &[Delivery]) {
+    fn heed_mode(&self, livemode: Option<bool>, batch: &[&Delivery]) {
         let Some(livemode) = livemode else { return };
         self.livemode.get_or_init(|| livemode);
         if first_telling(batch, Some(Livemode::of(livemode))).is_some() {
@@ -171,7 +158,7 @@ impl Intake {
 
     /// The mode of this deployment: as configured, else the first one seen. The mode of the first
     /// event that is taken is kept. What a transaction keeps counts for all as soon as it is committed.
-    async fn livemode(&self, tx: &mut Tx, batch: &[Delivery]) -> Result<Option<bool>, StoreError> {
+    async fn livemode(&self, tx: &mut Tx, batch: &[&Delivery]) -> Result<Option<bool>, StoreError> {
         let known = self.livemode.get().copied();
         if known.is_some() && self.mode_is_kept.load(Ordering::Acquire) {
             return Ok(known);
@@ -182,7 +169,7 @@ impl Intake {
     }
 
     /// What the database knows of the objects and people of a batch.
-    async fn known(&self, tx: &mut Tx, batch: &[Delivery]) -> Result<Known, StoreError> {
+    async fn known(&self, tx: &mut Tx, batch: &[&Delivery]) -> Result<Known, StoreError> {
         let links = links::find(tx, &Work::references(batch)).await?;
         let emails = if self.match_email {
             accounts::by_email(tx, &Work::emails(batch)).await?
@@ -207,20 +194,9 @@ impl Intake {
         })
     }
 
-    async fn facts(
+    pub(super) fn inbox_rows<'a>(
         &self,
-        tx: &mut Tx,
-        work: &Work<'_>,
-        heads: &HashMap<AccountId, AccountHead>,
-        now: Timestamp,
-    ) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
-        let window = Window::at(now, now, &self.catalog);
-        facts::load_touched(tx, &work.touched(), heads, window).await
-    }
-
-    fn inbox_rows<'a>(
-        &self,
-        batch: &'a [Delivery],
+        batch: &'a [&'a Delivery],
         verdicts: &[Verdict],
         known: &HashMap<EventKey, KnownEvent>,
         now: Timestamp,
@@ -327,7 +303,7 @@ impl Intake {
         let mut tx = self.db.begin().await?;
         let known = inbox::known(&mut tx, std::slice::from_ref(&delivery.key)).await?;
         let verdicts = [failed];
-        let batch = std::slice::from_ref(delivery);
+        let batch = &[delivery];
         let rows = self.inbox_rows(batch, &verdicts, &known, now);
         write_inbox(&mut tx, &rows).await?;
         dead::save(&mut tx, &known, rows.outcomes(), now).await?;
@@ -339,7 +315,7 @@ impl Intake {
         Ok(replies.remove(0))
     }
 
-    fn count(&self, batch: &[Delivery], replies: &[Reply]) {
+    pub(super) fn count(&self, batch: &[&Delivery], replies: &[Reply]) {
         for (delivery, reply) in batch.iter().zip(replies) {
             let event_type = match &delivery.content {
                 Content::Ignored(_) | Content::NoEvent(_) => "other".to_owned(),
@@ -355,8 +331,8 @@ impl Intake {
 }
 
 /// What the batch's events leave in doubt, and when to ask Stripe about it.
-fn new_doubts(
-    batch: &[Delivery],
+pub(super) fn new_doubts(
+    batch: &[&Delivery],
     verdicts: &[Verdict],
     facts: &BTreeMap<AccountId, Facts>,
     now: Timestamp,
@@ -383,7 +359,7 @@ fn new_doubts(
 
 /// The objects that events of connected accounts tell of and that are somebody's here, with their
 /// Stripe account: whatever asks for one of them later has to name it.
-fn connected<'b>(batch: &'b [Delivery], verdicts: &[Verdict]) -> BTreeMap<&'b ObjectId, &'b str> {
+fn connected<'b>(batch: &'b [&'b Delivery], verdicts: &[Verdict]) -> BTreeMap<&'b ObjectId, &'b str> {
     let mut objects = BTreeMap::new();
     for (delivery, verdict) in batch.iter().zip(verdicts) {
         let account = delivery.key.stripe_account.as_str();
@@ -397,23 +373,6 @@ fn connected<'b>(batch: &'b [Delivery], verdicts: &[Verdict]) -> BTreeMap<&'b Ob
     objects
 }
 
-/// Gives a decision its place in its account's journal and feed, with the facts as it left them.
-fn enter(
-    decision: &Decision,
-    facts: &Facts,
-    catalog: &Catalog,
-    heads: &mut HashMap<AccountId, AccountHead>,
-    ledger: &mut Ledger,
-) -> Result<(), StoreError> {
-    let account = &facts.account;
-    let head =
-        heads.entry(account.clone()).or_insert_with(|| AccountHead::unknown(account.clone()));
-    if decision.changes.is_empty() && decision.journal.is_empty() {
-        return Ok(());
-    }
-    ledger.enter(head, decision, facts, catalog)
-}
-
 /// Groups that are not among those that were asked for: somebody else has joined them meanwhile.
 fn groups_unknown() -> StoreError {
     StoreError::Conflict { constraint: "stripe_links groups".to_owned() }
@@ -421,21 +380,16 @@ fn groups_unknown() -> StoreError {
 
 /// The mode of the first event of a batch that is ours to know, and of the mode of this deployment
 /// where that is known.
-fn first_telling(batch: &[Delivery], ours: Option<Livemode>) -> Option<Livemode> {
+fn first_telling(batch: &[&Delivery], ours: Option<Livemode>) -> Option<Livemode> {
     let telling = batch.iter().filter(|one| one.content.tells());
     let mut modes = telling.map(|one| Livemode::of(one.key.livemode));
     modes.find(|mode| ours.is_none_or(|ours| ours == *mode))
 }
 
-/// A lost race: the same work, done again, sees what the winner wrote.
-fn is_race(error: &StoreError) -> bool {
-    matches!(error, StoreError::Contention(_) | StoreError::Conflict { .. })
-}
-
 /// Links read before the accounts were locked must still be so: what changes hands does so under
 /// the locks, and whoever first names a customer locks the account it belongs to. On SQLite nobody
 /// else writes meanwhile.
-async fn check_links(tx: &mut Tx, batch: &[Delivery], known: &Known) -> Result<(), StoreError> {
+async fn check_links(tx: &mut Tx, batch: &[&Delivery], known: &Known) -> Result<(), StoreError> {
     if tx.writes_alone() {
         return Ok(());
     }

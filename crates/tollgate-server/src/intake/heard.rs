@@ -21,7 +21,7 @@ const NO_PRICE: &str = "unknown price";
 /// Opens and closes the findings of a batch, in its transaction.
 pub(super) async fn save(
     tx: &mut Tx,
-    batch: &[Delivery],
+    batch: &[&Delivery],
     verdicts: &[Verdict],
     known: &HashMap<EventKey, KnownEvent>,
     now: Timestamp,
@@ -98,8 +98,8 @@ pub(super) fn sells(seen: &Observation, sold: &HashMap<String, bool>, catalog: &
 }
 
 /// The subscriptions of a batch's checkouts and invoices that do not say themselves what they sell.
-pub(super) fn untold(batch: &[Delivery]) -> Vec<ObjectId> {
-    let seen = batch.iter().filter_map(effect);
+pub(super) fn untold(batch: &[&Delivery]) -> Vec<ObjectId> {
+    let seen = batch.iter().copied().filter_map(effect);
     let ids = seen.filter_map(|seen| ObjectId::parse(seen.sold_by_subscription()?.as_str()).ok());
     ids.collect()
 }
@@ -107,7 +107,7 @@ pub(super) fn untold(batch: &[Delivery]) -> Vec<ObjectId> {
 /// The subscriptions of which events without an owner tell for the first time what they sell, and
 /// whether that is something of the catalog.
 pub(super) fn told_of(
-    batch: &[Delivery],
+    batch: &[&Delivery],
     verdicts: &[Verdict],
     known: &HashMap<EventKey, KnownEvent>,
 ) -> Vec<Told> {

@@ -70,7 +70,7 @@ impl Standing {
     /// snapshots.
     pub(super) async fn load(
         tx: &mut Tx,
-        batch: &[Delivery],
+        batch: &[&Delivery],
         any_thin: bool,
     ) -> Result<Self, StoreError> {
         let mut standing = Self::default();
@@ -132,7 +132,7 @@ fn told(notice: &Notice, account: Option<AccountId>) -> Verdict {
 }
 
 /// Thin events whose snapshot events are decided in the same batch are told by those.
-pub(super) fn match_snapshots(batch: &[Delivery], verdicts: &mut [Verdict]) {
+pub(super) fn match_snapshots(batch: &[&Delivery], verdicts: &mut [Verdict]) {
     if !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unread)) {
         return;
     }
@@ -155,7 +155,7 @@ pub(super) fn match_snapshots(batch: &[Delivery], verdicts: &mut [Verdict]) {
 /// sold or sells no more.
 pub(super) async fn tell_of(
     tx: &mut Tx,
-    batch: &[Delivery],
+    batch: &[&Delivery],
     verdicts: &[Verdict],
     (asks, now): (bool, Timestamp),
 ) -> Result<(), StoreError> {
@@ -189,7 +189,7 @@ pub(super) async fn tell_of(
 /// not show is forgotten when it is set aside, so that a replay asks for it anew.
 pub(super) async fn save(
     tx: &mut Tx,
-    batch: &[Delivery],
+    batch: &[&Delivery],
     verdicts: &[Verdict],
 ) -> Result<bool, StoreError> {
     let kept = rows(batch, verdicts);
@@ -206,8 +206,8 @@ pub(super) async fn save(
 }
 
 /// The rows by which the batch's thin events are kept.
-fn rows(batch: &[Delivery], verdicts: &[Verdict]) -> Vec<ThinRow> {
-    let row = |(delivery, verdict): (&Delivery, &Verdict)| {
+fn rows(batch: &[&Delivery], verdicts: &[Verdict]) -> Vec<ThinRow> {
+    let row = |(delivery, verdict): (&&Delivery, &Verdict)| {
         let notice = notice(delivery)?;
         let end = match verdict {
             Verdict::Read(end) => Some(end.clone()),
@@ -238,7 +238,7 @@ fn rows(batch: &[Delivery], verdicts: &[Verdict]) -> Vec<ThinRow> {
 
 /// What has to be asked for because of the batch's thin events.
 pub(super) fn asked_for<'b>(
-    batch: &'b [Delivery],
+    batch: &'b [&'b Delivery],
     verdicts: &'b [Verdict],
 ) -> impl Iterator<Item = &'b ObjectId> {
     let unread =

@@ -26,7 +26,7 @@ pub(super) fn observation(delivery: &Delivery) -> Option<&Observation> {
 
 /// For each delivery the accounts it may belong to or concern: the one it claims, those its
 /// references are linked to, those a customer pays for that it shows deleted, and those that other events of the batch connect it with.
-pub(super) fn candidates(deliveries: &[Delivery], known: &Known) -> Vec<Vec<AccountId>> {
+pub(super) fn candidates(deliveries: &[&Delivery], known: &Known) -> Vec<Vec<AccountId>> {
     let stored = &known.links;
     let mut by_object: HashMap<&ObjectId, Vec<AccountId>> = HashMap::new();
     let mut all: Vec<Vec<AccountId>> = vec![Vec::new(); deliveries.len()];

@@ -138,7 +138,7 @@ pub(super) struct LinkWrites<'w> {
 /// One batch.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
-    deliveries: &'a [Delivery],
+    deliveries: &'a [&'a Delivery],
     known: Known,
     links: Links,
     /// The accounts each delivery may turn out to belong to.
@@ -151,29 +151,29 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// All objects whose links the batch needs.
-    pub(super) fn references(deliveries: &[Delivery]) -> Vec<ObjectId> {
+    pub(super) fn references(deliveries: &[&Delivery]) -> Vec<ObjectId> {
         let all: HashSet<&ObjectId> =
-            deliveries.iter().filter_map(observation).flat_map(|seen| &seen.references).collect();
+            deliveries.iter().copied().filter_map(observation).flat_map(|seen| &seen.references).collect();
         all.into_iter().cloned().collect()
     }
 
     /// All e-mails the batch names, in lower case.
-    pub(super) fn emails(deliveries: &[Delivery]) -> Vec<String> {
-        let named = deliveries.iter().filter_map(observation);
+    pub(super) fn emails(deliveries: &[&Delivery]) -> Vec<String> {
+        let named = deliveries.iter().copied().filter_map(observation);
         let all: BTreeSet<String> =
             named.filter_map(|seen| Some(seen.email.as_ref()?.to_lowercase())).collect();
         all.into_iter().collect()
     }
 
     /// The customers the batch shows deleted.
-    pub(super) fn deleted_customers(deliveries: &[Delivery]) -> Vec<CustomerId> {
-        let deleted = deliveries.iter().filter_map(observation).filter_map(deleted_customer);
+    pub(super) fn deleted_customers(deliveries: &[&Delivery]) -> Vec<CustomerId> {
+        let deleted = deliveries.iter().copied().filter_map(observation).filter_map(deleted_customer);
         let all: BTreeSet<&CustomerId> = deleted.collect();
         all.into_iter().cloned().collect()
     }
 
     /// A batch of which this is known.
-    pub(super) fn new(deliveries: &'a [Delivery], known: Known, now: Timestamp) -> Self {
+    pub(super) fn new(deliveries: &'a [&'a Delivery], known: Known, now: Timestamp) -> Self {
         let candidates = candidates(deliveries, &known);
         let links = known.links.values().cloned().collect();
         Self { deliveries, known, links, candidates, replayed: HashSet::new(), now }
@@ -260,7 +260,7 @@ impl<'a> Work<'a> {
         catalog: &Catalog,
         enter: &mut Enter<'_>,
     ) -> Result<Verdict, Undecided> {
-        let deliveries: &'a [Delivery] = self.deliveries;
+        let deliveries: &'a [&'a Delivery] = self.deliveries;
         let Some(delivery) = deliveries.get(place) else {
             return Ok(Verdict::Failed("no delivery".to_owned()));
         };
@@ -299,7 +299,6 @@ impl<'a> Work<'a> {
             } else if self.known.standing.was_told(&delivery.key) {
                 // A thin event told of the same happening, and its object was newer.
                 decision.journal.clear();
-                decision.billing.clear();
             }
         }
         decision.apply_to(facts, catalog, self.now);

@@ -71,11 +71,8 @@ async fn remove_bodies(app: &App) -> Result<bool, StoreError> {
 
 async fn remove_records(app: &App) -> Result<bool, StoreError> {
     let (kept, now) = (&app.config.retention, app.clock.now());
-    let cutoffs = Cutoffs {
-        journal: cutoff(now, kept.journal_days),
-        billing_events: cutoff(now, kept.billing_events_days),
-        usage: cutoff(now, kept.usage_days),
-    };
+    let cutoffs =
+        Cutoffs { journal: cutoff(now, kept.journal_days), usage: cutoff(now, kept.usage_days) };
     let round = daily::next(app, ACCOUNTS, ACCOUNTS_PER_ROUND).await?;
     let Some(round) = round else { return Ok(false) };
     for (place, account) in round.accounts.iter().enumerate() {
@@ -89,7 +86,6 @@ async fn remove_records(app: &App) -> Result<bool, StoreError> {
             }
         };
         count(app, "journal", removed.journal);
-        count(app, "billing_events", removed.billing_events);
         count(app, "usage", removed.usage);
         // Much of one account goes in several rounds, so that others get their turn at the database.
         if removed.more {

@@ -15,7 +15,6 @@ use tollgate_domain::ids::AccountId;
 use tollgate_store::StoreError;
 use tollgate_store::schedule::{self, Due};
 
-use crate::acts::ActError;
 use crate::app::App;
 use crate::backoff;
 use crate::metrics::ReasonLabel;
@@ -70,36 +69,40 @@ fn count_error(app: &App) {
 pub async fn tick(app: &App, failures: &mut Failures) -> Result<usize, StoreError> {
     let db = &app.engine.db;
     let due = schedule::due(db, app.clock.now(), ACCOUNTS_PER_ROUND).await?;
-    let count = due.len();
-    for Due { row, account } in due {
+    let accounts: Vec<AccountId> =
+        due.iter().filter_map(|due| due.account.as_ref().ok()).cloned().collect();
+    // One that cannot be looked at keeps none of the others waiting: then each is looked at alone.
+    if accounts.len() == due.len() && settle(app, &accounts).await?.is_none() {
+        for due in &due {
+            failures.0.remove(&due.row);
+        }
+        return Ok(due.len());
+    }
+    for Due { row, account } in &due {
         let trouble = match account {
-            Ok(account) => settle(app, &account).await?,
+            Ok(account) => settle(app, std::slice::from_ref(account)).await?,
             Err(error) => Some(error.to_string()),
         };
         let Some(trouble) = trouble else {
-            failures.0.remove(&row);
+            failures.0.remove(row);
             continue;
         };
         let now = app.clock.now();
-        let until = backoff::next_of_many(&app.config.workers, failures.add(&row), now);
+        let until = backoff::next_of_many(&app.config.workers, failures.add(row), now);
         count_error(app);
         tracing::error!(account = row, trouble, %until, "the ends of an account cannot be told");
-        schedule::postpone(db, &row, until, now).await?;
+        schedule::postpone(db, row, until, now).await?;
     }
-    Ok(count)
+    Ok(due.len())
 }
 
-/// Tells of every end of one account that has come; the act notes when the next one comes. Returns
-/// what is wrong with this account, if anything; an error is everybody's.
-async fn settle(app: &App, account: &AccountId) -> Result<Option<String>, StoreError> {
-    let act = app.intake.act(account, |facts, catalog, now| {
-        Ok::<_, std::convert::Infallible>(tollgate_domain::schedule::ended(facts, catalog, now))
-    });
-    match AssertUnwindSafe(act).catch_unwind().await {
-        Ok(Ok(_)) => Ok(None),
-        Ok(Err(ActError::Store(error))) if error.is_unavailable() => Err(error),
-        Ok(Err(ActError::Store(error))) => Ok(Some(error.to_string())),
-        Ok(Err(ActError::Refused(never))) => match never {},
+/// Tells of every end of these accounts that has come, and notes when the next one comes. Returns what
+/// is wrong with one of them, if anything: then nothing was done. An error is everybody's.
+async fn settle(app: &App, accounts: &[AccountId]) -> Result<Option<String>, StoreError> {
+    match AssertUnwindSafe(app.intake.settle(accounts)).catch_unwind().await {
+        Ok(Ok(())) => Ok(None),
+        Ok(Err(error)) if error.is_unavailable() => Err(error),
+        Ok(Err(error)) => Ok(Some(error.to_string())),
         Err(panic) => Ok(Some(format!("a defect: {}", panic_text(panic.as_ref())))),
     }
 }

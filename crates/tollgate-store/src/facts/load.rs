@@ -260,14 +260,14 @@ pub(super) async fn whole(
 }
 
 pub(super) async fn touched<'h>(
-    tx: &mut Tx,
+    mut handle: Handle<'_>,
     touched: &Touched,
     head_of: impl Fn(&AccountId) -> Option<&'h AccountHead>,
     within: Window,
 ) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
     let known: Vec<AccountId> =
         touched.accounts.keys().filter(|account| head_of(account).is_some()).cloned().collect();
-    let mut all = window((&mut *tx).into(), &known, within).await?;
+    let mut all = window(handle.reborrow(), &known, within).await?;
     for account in touched.accounts.keys() {
         let facts = all.entry(account.clone()).or_insert_with(|| Facts::unknown(account.clone()));
         if let Some(head) = head_of(account) {
@@ -275,7 +275,17 @@ pub(super) async fn touched<'h>(
             facts.revision = head.revision;
         }
     }
-    add_touched(tx.into(), touched, &mut all).await?;
+    add_touched(handle, touched, &mut all).await?;
+    Ok(all)
+}
+
+/// The touched objects alone, with the notes about them.
+pub(super) async fn objects(
+    handle: Handle<'_>,
+    touched: &Touched,
+) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
+    let mut all = empty(touched.accounts.keys());
+    add_touched(handle, touched, &mut all).await?;
     Ok(all)
 }
 

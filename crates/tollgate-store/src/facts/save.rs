@@ -81,12 +81,31 @@ pub(super) async fn changes(
     tx: &mut Tx,
     all: &[(&AccountId, &[Change])],
 ) -> Result<(), StoreError> {
-    let (mut facts, mut once) = (Keyed::new(), Keyed::new());
     for (account, changes) in all {
         for change in *changes {
             if let Change::HandOver { to, objects } = change {
                 hand_over(&mut *tx, account, to, objects).await?;
             }
+        }
+    }
+    let (facts, once) = rows(all)?;
+    if !facts.is_empty() {
+        FACTS.on(&mut *tx).rows(batch(&facts)).execute().await?;
+    }
+    if !once.is_empty() {
+        ONCE.on(tx).rows(batch(&once)).execute().await?;
+    }
+    Ok(())
+}
+
+/// The rows that changes write: those that replace what is there, and those that do not. For one fact
+/// the last change counts, or the first.
+pub(crate) fn rows<'a>(
+    all: &[(&'a AccountId, &'a [Change])],
+) -> Result<(Vec<FactRow<'a>>, Vec<FactRow<'a>>), StoreError> {
+    let (mut facts, mut once) = (Keyed::new(), Keyed::new());
+    for (account, changes) in all {
+        for change in *changes {
             let Some(row) = row::of(account.as_str(), change)? else { continue };
             let key = (row.account, row.kind, row.id.clone());
             if row.once {
@@ -96,15 +115,7 @@ pub(super) async fn changes(
             }
         }
     }
-    let facts: Vec<FactRow<'_>> = facts.into_values().collect();
-    if !facts.is_empty() {
-        FACTS.on(&mut *tx).rows(batch(&facts)).execute().await?;
-    }
-    let once: Vec<FactRow<'_>> = once.into_values().collect();
-    if !once.is_empty() {
-        ONCE.on(tx).rows(batch(&once)).execute().await?;
-    }
-    Ok(())
+    Ok((facts.into_values().collect(), once.into_values().collect()))
 }
 
 pub(crate) fn batch<'r>(rows: &'r [FactRow<'r>]) -> Rows<'r, FactRow<'r>> {

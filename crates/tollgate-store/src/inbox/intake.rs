@@ -126,7 +126,11 @@ pub async fn insert(tx: &mut Tx, events: &[NewEvent<'_>]) -> Result<u64, StoreEr
     }
     let mut sorted: Vec<&NewEvent<'_>> = events.iter().collect();
     sorted.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    let rows = Rows::of(&sorted)
+    INSERT.on(tx).rows(new_rows(&sorted)).execute().await
+}
+
+pub(crate) fn new_rows<'r>(events: &'r [&'r NewEvent<'r>]) -> Rows<'r, &'r NewEvent<'r>> {
+    Rows::of(events)
         .text(|event| event.key.event.as_str())
         .boolean(|event| event.key.livemode)
         .prose(|event| &event.key.stripe_account)
@@ -145,8 +149,7 @@ pub async fn insert(tx: &mut Tx, events: &[NewEvent<'_>]) -> Result<u64, StoreEr
         .bigint(|event| i64::from(event.outcome.attempts))
         .opt_bigint(|event| event.outcome.next_attempt_at.map(Timestamp::millis))
         .opt_bigint(|event| event.outcome.processed_at.map(Timestamp::millis))
-        .opt_bigint(|event| event.outcome.duration_us.map(wire::count));
-    INSERT.on(tx).rows(rows).execute().await
+        .opt_bigint(|event| event.outcome.duration_us.map(wire::count))
 }
 
 /// Writes outcomes of events whose rows exist, and ends their leases. A final row is never
@@ -174,20 +177,30 @@ pub async fn finish(tx: &mut Tx, finished: &[Finished]) -> Result<u64, StoreErro
 
 /// Counts one more delivery for each event given (repetitions count).
 pub async fn count_duplicates(tx: &mut Tx, keys: &[EventKey]) -> Result<(), StoreError> {
+    let deliveries = counted(keys);
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    COUNT_DUPLICATES.on(tx).rows(counted_rows(&deliveries)).execute().await.map(|_| ())
+}
+
+/// How often each key is there.
+pub(crate) fn counted(keys: &[EventKey]) -> Vec<(&EventKey, i64)> {
     let mut deliveries: BTreeMap<&EventKey, i64> = BTreeMap::new();
     for key in keys {
         *deliveries.entry(key).or_default() += 1;
     }
-    let deliveries: Vec<(&EventKey, i64)> = deliveries.into_iter().collect();
-    if deliveries.is_empty() {
-        return Ok(());
-    }
-    let rows = Rows::of(&deliveries)
+    deliveries.into_iter().collect()
+}
+
+pub(crate) fn counted_rows<'r>(
+    deliveries: &'r [(&'r EventKey, i64)],
+) -> Rows<'r, (&'r EventKey, i64)> {
+    Rows::of(deliveries)
         .text(|(key, _)| key.event.as_str())
         .boolean(|(key, _)| key.livemode)
         .prose(|(key, _)| &key.stripe_account)
-        .bigint(|(_, count)| *count);
-    COUNT_DUPLICATES.on(tx).rows(rows).execute().await.map(|_| ())
+        .bigint(|(_, count)| *count)
 }
 
 /// Notes which objects' links the events wait for.

@@ -54,7 +54,7 @@ statements! {
 
     /// Of one account: those its journal names, and the open ones.
     LIST_ACCOUNT = concat!("WITH mine AS ( \
-            SELECT event_id FROM billing_audit_log \
+            SELECT event_id FROM journal_entries \
             WHERE account_id = $8 AND event_id IS NOT NULL \
             UNION SELECT event_id FROM webhook_events \
             WHERE account_id = $8 AND processed_at IS NULL) \

@@ -8,7 +8,7 @@ use crate::prose;
 
 /// One value.
 #[derive(Debug, Clone)]
-pub(super) enum Value<'v> {
+pub(crate) enum Value<'v> {
     Text(Option<Cow<'v, str>>),
     Bigint(Option<i64>),
     Boolean(bool),
@@ -17,7 +17,7 @@ pub(super) enum Value<'v> {
 
 /// One column of a batch.
 #[derive(Debug)]
-pub(super) enum Column<'v> {
+pub(crate) enum Column<'v> {
     Text(Vec<Option<Cow<'v, str>>>),
     Bigint(Vec<Option<i64>>),
     Boolean(Vec<bool>),

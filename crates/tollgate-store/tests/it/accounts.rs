@@ -2,36 +2,22 @@
 
 use tollgate_domain::change::{Actor, Change, JournalEntry};
 use tollgate_domain::entitlement::MeterSpan;
-use tollgate_domain::ids::{AccountId, EventId, FeatureKey};
+use tollgate_domain::ids::{AccountId, FeatureKey};
 use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::inbox::EventStatus;
 use tollgate_store::journal::JournalRow;
 use tollgate_store::keys::{self, ApiKey};
-use tollgate_store::outbox::{self, OutboxRow};
 use tollgate_store::{facts, inbox, journal, links, schedule, usage};
 
 use crate::database::write;
 use crate::sample::{self, Source, account, at, head};
-
-pub(crate) fn billing_event(sequence: u64) -> OutboxRow {
-    OutboxRow {
-        account: account("acme"),
-        sequence,
-        kind: "subscription.updated".into(),
-        occurred_at: at(-1),
-        recorded_at: at(0),
-        revision: 3,
-        stripe_event: EventId::parse("evt_1").ok(),
-        payload: "{\"odd\":\"\0\u{1a}\"}".to_owned(),
-    }
-}
 
 on_both! {
     heads_are_locked_and_replaced: |db| async {
         let ids = [account("b"), account("a"), account("none")];
         let first = [head("b"), AccountHead { sequence: 7, ..head("a") }];
         write(db, async |tx| accounts::save(tx, &first, at(0)).await).await.unwrap();
-        let second = AccountHead { revision: 2, journal_sequence: 9, ..first[0].clone() };
+        let second = AccountHead { revision: 2, sequence: 9, ..first[0].clone() };
         write(db, async |tx| {
             let heads = accounts::lock(tx, &ids).await?;
             assert_eq!(heads.len(), 2);
@@ -83,22 +69,20 @@ on_both! {
         event.outcome.account = Some(id.clone());
         let entry = JournalEntry {
             kind: "subscription.updated", subject: "sub_1".into(), actor: Actor::System,
-            occurred_at: at(0), details: Vec::new(),
+            occurred_at: at(0), details: Vec::new(), billing: None,
         };
         write(db, async |tx| {
-            let mut head = head("acme");
-            let row = JournalRow::next(&mut head, &entry, at(0));
+            let mut head = AccountHead { due_at: Some(at(9)), ..head("acme") };
+            let row = JournalRow::next(&mut head, &entry, None, at(0));
             accounts::save(tx, &[head], at(0)).await?;
             facts::save(tx, &[(&id, &changes)]).await?;
             links::insert(tx, &[&sample::link("cus_1", "acme")]).await?;
             journal::append(tx, &[row]).await?;
-            outbox::append(tx, &[billing_event(1)]).await?;
-            schedule::save(tx, &[(id.clone(), Some(at(9)))].into()).await?;
             inbox::insert(tx, std::slice::from_ref(&event)).await.map(|_| ())
         }).await.unwrap();
         let tables = [
-            "accounts", "stripe_links", "facts", "account_schedule", "billing_audit_log",
-            "billing_events", "api_keys", "usage_counters", "webhook_events",
+            "accounts", "stripe_links", "facts", "journal_entries",
+            "api_keys", "usage_counters", "webhook_events",
         ];
         let count = async |table: &str| {
             db.number(&format!("SELECT COUNT(*) FROM {table} WHERE account_id = 'acme'")).await
@@ -114,25 +98,15 @@ on_both! {
         assert!(!write(db, async |tx| accounts::remove(tx, &id).await).await.unwrap());
     }
 
-    billing_events_are_listed_after_a_sequence: |db| async {
-        let rows: Vec<OutboxRow> = (1..=5).map(billing_event).collect();
-        let shuffled = [&rows[3..], &rows[..3]].concat();
-        write(db, async |tx| outbox::append(tx, &shuffled).await).await.unwrap();
-        assert_eq!(outbox::list(db, &account("acme"), 0, 100).await.unwrap(), rows);
-        assert_eq!(outbox::list(db, &account("acme"), 2, 2).await.unwrap(), rows[2..4]);
-        assert!(outbox::list(db, &account("other"), 0, 9).await.unwrap().is_empty());
-        let twice = write(db, async |tx| outbox::append(tx, &rows[..1]).await).await.unwrap_err();
-        assert!(matches!(twice, tollgate_store::StoreError::Conflict { .. }), "{twice}");
-    }
-
     accounts_are_due_at_their_instant: |db| async {
         let ids: Vec<AccountId> = ["a", "b", "c"].map(account).into();
-        let save = async |all: &[(AccountId, Option<tollgate_domain::Timestamp>)]| {
-            let all = all.iter().cloned().collect();
-            write(db, async |tx| schedule::save(tx, &all).await).await.unwrap();
+        let save = async |one: &AccountId, due_at| {
+            let head = AccountHead { due_at, ..head(one.as_str()) };
+            write(db, async |tx| accounts::save(tx, &[head], at(0)).await).await.unwrap();
         };
-        save(&[(ids[0].clone(), Some(at(20))), (ids[1].clone(), Some(at(10)))]).await;
-        save(&[(ids[2].clone(), Some(at(30)))]).await;
+        for (one, due_at) in ids.iter().zip([20, 10, 30]) {
+            save(one, Some(at(due_at))).await;
+        }
         let due = async |now, limit| {
             let due = schedule::due(db, at(now), limit).await.unwrap();
             due.into_iter().map(|due| due.account.unwrap()).collect::<Vec<_>>()
@@ -140,26 +114,25 @@ on_both! {
         assert!(due(9, 10).await.is_empty());
         assert_eq!(due(30, 10).await, [&ids[1], &ids[0], &ids[2]].map(Clone::clone));
         assert_eq!(due(30, 1).await, [ids[1].clone()]);
-        save(&[(ids[1].clone(), None), (ids[0].clone(), Some(at(40)))]).await;
+        save(&ids[1], None).await;
+        save(&ids[0], Some(at(40))).await;
         assert_eq!(due(30, 10).await, [ids[2].clone()]);
-        let sooner = [(0, 50), (1, 25), (2, 20)].map(|(one, due)| (ids[one].clone(), at(due)));
-        let sooner = sooner.into_iter().collect();
-        write(db, async |tx| schedule::bring_forward(tx, &sooner).await).await.unwrap();
-        assert_eq!(due(39, 10).await, [ids[2].clone(), ids[1].clone()]);
-        assert_eq!(due(40, 10).await.len(), 3, "a later look moves nothing");
     }
 
     an_account_is_due_later_and_what_was_set_meanwhile_stays: |db| async {
+        let save = async |one: &str, seconds| {
+            let head = AccountHead { due_at: Some(at(seconds)), ..head(one) };
+            write(db, async |tx| accounts::save(tx, &[head], at(0)).await).await.unwrap();
+        };
         for one in ["a", "b"] {
-            let due = [(account(one), Some(at(10)))].into();
-            write(db, async |tx| schedule::save(tx, &due).await).await.unwrap();
+            save(one, 10).await;
         }
-        db.sql("INSERT INTO account_schedule (account_id, due_at) VALUES ('no id', 0)").await;
+        save("x", 0).await;
+        db.sql("UPDATE accounts SET account_id = 'no id' WHERE account_id = 'x'").await;
         let due = schedule::due(db, at(10), 10).await.unwrap();
         assert_eq!(due.iter().map(|due| due.row.as_str()).collect::<Vec<_>>(), ["no id", "a", "b"]);
         assert!(due[0].account.is_err() && due[1].account.is_ok());
-        let meanwhile = [(account("b"), Some(at(25)))].into();
-        write(db, async |tx| schedule::save(tx, &meanwhile).await).await.unwrap();
+        save("b", 25).await;
         for one in &due {
             schedule::postpone(db, &one.row, at(60), at(10)).await.unwrap();
         }

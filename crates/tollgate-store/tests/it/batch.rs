@@ -64,8 +64,9 @@ async fn attempt(tx: &mut tollgate_store::Tx, batch: &[Delivery]) -> Result<(), 
             actor: Actor::Stripe(EventId::parse(event).unwrap()),
             occurred_at: at(0),
             details: Vec::new(),
+            billing: None,
         };
-        rows.push(JournalRow::next(head, &entry, at(0)));
+        rows.push(JournalRow::next(head, &entry, None, at(0)));
         links.push(sample::link(&format!("cus_{event}"), id.as_str()));
     }
     let changed: Vec<AccountHead> = heads.into_values().collect();
@@ -106,7 +107,7 @@ on_both! {
         }
         let count = async |sql: &str| db.number(sql).await;
         assert_eq!(count("SELECT COUNT(*) FROM webhook_events").await, 600);
-        assert_eq!(count("SELECT COUNT(*) FROM billing_audit_log").await, 600);
+        assert_eq!(count("SELECT COUNT(*) FROM journal_entries").await, 600);
         assert_eq!(count("SELECT COUNT(*) FROM stripe_links").await, 600);
         assert_eq!(count("SELECT CAST(SUM(revision) AS BIGINT) FROM accounts").await, 600);
         for row in accounts::list(db, None, 100).await.unwrap() {

@@ -38,7 +38,7 @@ on_both! {
         // Again, backwards and later: nothing is different but revisions and times of writing.
         fill(db, (0..120).rev(), 500).await;
         let acme = account("acct-000");
-        let raised = AccountHead { revision: 77, sequence: 5, journal_sequence: 5, ..head("acct-000") };
+        let raised = AccountHead { revision: 77, sequence: 5, ..head("acct-000") };
         save(db, &acme, &[Change::Note("grace_ended:in_1".to_owned())], raised, 900).await;
         assert_eq!(digest::state(db).await.unwrap(), first);
     }

@@ -163,10 +163,11 @@ on_both! {
             actor: tollgate_domain::change::Actor::Stripe(events[0].key.event.clone()),
             occurred_at: at(0),
             details: Vec::new(),
+            billing: None,
         };
         write(db, async |tx| {
             let mut head = head("acme");
-            let row = journal::JournalRow::next(&mut head, &entry, at(0));
+            let row = journal::JournalRow::next(&mut head, &entry, None, at(0));
             accounts::save(tx, &[head], at(0)).await?;
             journal::append(tx, &[row]).await?;
             inbox::insert(tx, &events).await

@@ -1,7 +1,7 @@
 //! The journal and its chain.
 
 use proptest::prelude::*;
-use tollgate_domain::change::{Actor, JournalEntry};
+use tollgate_domain::change::{Actor, BillingEvent, BillingEventKind, JournalEntry};
 use tollgate_domain::ids::EventId;
 use tollgate_store::Db;
 use tollgate_store::accounts::{self, AccountHead};
@@ -22,7 +22,15 @@ fn entry(number: i64) -> JournalEntry {
         actor,
         occurred_at: at(number),
         details: vec![("plan", "pro \"x\"\0".to_owned()), ("status", "\u{1a}".to_owned())],
+        billing: (number % 2 == 1).then(|| {
+            BillingEvent::of_account(BillingEventKind::EntitlementsChanged, String::new())
+        }),
     }
+}
+
+/// The state that a billing event keeps, opaque to the store.
+fn state(entry: &JournalEntry) -> Option<String> {
+    entry.billing.as_ref().map(|_| "{\"odd\":\"\0\u{1a}\"}".to_owned())
 }
 
 /// Writes entries of an account; returns them in their places.
@@ -33,7 +41,10 @@ pub(crate) async fn append(db: &Db, id: &str, numbers: std::ops::Range<i64>) -> 
             heads.get(&account(id)).cloned().unwrap_or_else(|| AccountHead::unknown(account(id)));
         let rows: Vec<JournalRow> = numbers
             .clone()
-            .map(|number| JournalRow::next(&mut head, &entry(number), at(100 + number / 3)))
+            .map(|number| {
+                let entry = entry(number);
+                JournalRow::next(&mut head, &entry, state(&entry), at(100 + number / 3))
+            })
             .collect();
         journal::append(tx, &rows).await?;
         accounts::save(tx, &[head], at(0)).await?;
@@ -57,6 +68,15 @@ async fn all(db: &Db, filter: &JournalFilter, page: u32) -> Vec<JournalRow> {
 }
 
 on_both! {
+    entries_are_listed_after_a_number: |db| async {
+        let rows = append(db, "acme", 0..5).await;
+        assert_eq!(journal::after(db, &account("acme"), 0, 100).await.unwrap(), rows);
+        assert_eq!(journal::after(db, &account("acme"), 2, 2).await.unwrap(), rows[2..4]);
+        assert!(journal::after(db, &account("other"), 0, 9).await.unwrap().is_empty());
+        let twice = write(db, async |tx| journal::append(tx, &rows[..1]).await).await.unwrap_err();
+        assert!(matches!(twice, tollgate_store::StoreError::Conflict { .. }), "{twice}");
+    }
+
     entries_come_back_newest_first_on_every_page: |db| async {
         let mut acme = append(db, "acme", 0..10).await;
         acme.extend(append(db, "acme", 10..14).await);
@@ -98,16 +118,20 @@ on_both! {
 
     every_alteration_is_found: |db| async {
         let alterations = [
-            "UPDATE billing_audit_log SET details = '{}' WHERE sequence = 4",
-            "UPDATE billing_audit_log SET kind = 'nothing' WHERE sequence = 4",
-            "UPDATE billing_audit_log SET subject = '' WHERE sequence = 4",
-            "UPDATE billing_audit_log SET actor = 'system', event_id = NULL WHERE sequence = 4",
-            "UPDATE billing_audit_log SET event_id = 'evt_x' WHERE sequence = 4",
-            "UPDATE billing_audit_log SET occurred_at = occurred_at + 1 WHERE sequence = 4",
-            "UPDATE billing_audit_log SET recorded_at = recorded_at - 1 WHERE sequence = 4",
-            "UPDATE billing_audit_log SET actor = 'nobody' WHERE sequence = 4",
-            "DELETE FROM billing_audit_log WHERE sequence = 4",
-            "UPDATE billing_audit_log SET sequence = 99 WHERE sequence = 4",
+            "UPDATE journal_entries SET details = '{}' WHERE sequence = 4",
+            "UPDATE journal_entries SET kind = 'nothing' WHERE sequence = 4",
+            "UPDATE journal_entries SET subject = '' WHERE sequence = 4",
+            "UPDATE journal_entries SET actor = 'system', event_id = NULL WHERE sequence = 4",
+            "UPDATE journal_entries SET event_id = 'evt_x' WHERE sequence = 4",
+            "UPDATE journal_entries SET occurred_at = occurred_at + 1 WHERE sequence = 4",
+            "UPDATE journal_entries SET recorded_at = recorded_at - 1 WHERE sequence = 4",
+            "UPDATE journal_entries SET actor = 'nobody' WHERE sequence = 4",
+            "UPDATE journal_entries SET revision = revision + 1 WHERE sequence = 4",
+            "UPDATE journal_entries SET billing = 'nothing' WHERE sequence = 4",
+            "UPDATE journal_entries SET state = '{}' WHERE sequence = 4",
+            "UPDATE journal_entries SET billing = NULL, state = NULL WHERE sequence = 4",
+            "DELETE FROM journal_entries WHERE sequence = 4",
+            "UPDATE journal_entries SET sequence = 99 WHERE sequence = 4",
         ];
         for (number, alteration) in alterations.into_iter().enumerate() {
             let id = format!("acme-{number}");
@@ -117,7 +141,7 @@ on_both! {
             assert!(matches!(verdict, Verdict::Broken { sequence: 4, .. }), "{alteration}: {verdict:?}");
         }
         append(db, "cut", 0..9).await;
-        db.sql("DELETE FROM billing_audit_log WHERE sequence > 7 AND account_id = 'cut'").await;
+        db.sql("DELETE FROM journal_entries WHERE sequence > 7 AND account_id = 'cut'").await;
         let cut = journal::verify(db, &account("cut")).await.unwrap();
         assert!(matches!(cut, Verdict::Broken { sequence: 8, .. }), "{cut:?}");
     }
@@ -133,7 +157,9 @@ fn row(subject: &str, details: &[(String, String)]) -> JournalRow {
         actor: Actor::System,
         occurred_at: at(0),
         recorded_at: at(0),
+        revision: 0,
         details: details.map(|(name, value)| (name.clone().into(), value.clone())).collect(),
+        billing: None,
         hash: ChainHash::START,
     }
 }

@@ -4,14 +4,12 @@ use tollgate_domain::Timestamp;
 use tollgate_store::inbox::{self, BodyCodec, EventFilter, EventStatus};
 use tollgate_store::journal::{self, JournalFilter, Verdict};
 use tollgate_store::retention::{self, Cutoffs, Removed};
-use tollgate_store::{Db, outbox, usage};
+use tollgate_store::{Db, usage};
 
-use crate::accounts::billing_event;
-use crate::database::write;
 use crate::journal::append;
 use crate::sample::{account, at, event};
 
-const NOTHING: Cutoffs = Cutoffs { journal: None, billing_events: None, usage: None };
+const NOTHING: Cutoffs = Cutoffs { journal: None, usage: None };
 
 async fn remove_journal(db: &Db, before: Timestamp) -> u64 {
     let cutoffs = Cutoffs { journal: Some(before), ..NOTHING };
@@ -94,22 +92,10 @@ on_both! {
     what_nobody_removed_on_purpose_is_missed: |db| async {
         append(db, "acme", 0..12).await;
         remove_journal(db, at(102)).await;
-        db.sql("DELETE FROM billing_audit_log WHERE account_id = 'acme' AND sequence = 7").await;
+        db.sql("DELETE FROM journal_entries WHERE account_id = 'acme' AND sequence = 7").await;
         assert!(matches!(verify(db).await, Verdict::Broken { sequence: 7, .. }));
         db.sql("DELETE FROM journal_anchors").await;
         assert!(matches!(verify(db).await, Verdict::Broken { sequence: 1, .. }));
-    }
-
-    billing_events_keep_their_numbers: |db| async {
-        let rows: Vec<_> = (1..=5).map(billing_event).collect();
-        write(db, async |tx| outbox::append(tx, &rows).await).await.unwrap();
-        let middle = rows[2].recorded_at;
-        let cutoffs = Cutoffs { billing_events: Some(middle), ..NOTHING };
-        let removed = retention::remove(db, &account("acme"), cutoffs).await.unwrap();
-        let left = outbox::list(db, &account("acme"), 0, 100).await.unwrap();
-        let old = rows.iter().take_while(|row| row.recorded_at < middle).count();
-        assert_eq!(removed.billing_events, u64::try_from(old).unwrap());
-        assert_eq!(left, rows[old..]);
     }
 
     counters_go_when_their_period_is_long_over: |db| async {

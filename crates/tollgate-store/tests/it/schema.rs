@@ -90,7 +90,7 @@ on_both! {
             "inbox::wake::DONE",
             "inbox::read::FIND", "inbox::read::LIST", "inbox::read::STATS", "inbox::read::COUNT_OPEN",
             "inbox::read::IGNORED_SINCE", "journal::",
-            "outbox::", "changes::", "schedule::", "usage::",
+            "changes::", "schedule::", "usage::",
             "retention::", "checkout_attempts::", "customer_claims::", "stripe_requests::", "thin_events::NOTE",
             "thin_events::ENDED", "thin_events::LOOKED", "thin_events::TWINS", "thin_events::OPEN",
             "thin_events::SETTLE", "thin_events::ASK_INSTEAD", "thin_events::MAKE_DUE",

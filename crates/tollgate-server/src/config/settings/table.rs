@@ -331,13 +331,7 @@ pub const SETTINGS: &[Setting] = &[
         "retention.journal_days",
         (0, 36_500),
         "0",
-        "Entries of the journal (the audit log). Its hash chain goes on from the last entry that was removed.",
-    ),
-    number(
-        "retention.billing_events_days",
-        (0, 36_500),
-        "30",
-        "Billing events (the table `billing_events`). Their numbers go on.",
+        "Entries of the journal: the audit log, and the billing events that consumers can still be sent. Its numbers and its hash chain go on from the last entry that was removed.",
     ),
     number(
         "retention.usage_days",

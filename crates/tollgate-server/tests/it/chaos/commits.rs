@@ -77,13 +77,13 @@ async fn grant(app: &TestApp, account: &AccountId, id: &str) -> bool {
     let act = app
         .app()
         .intake
-        .act(account, |facts, catalog, now| waiver::grant(facts, new.clone(), catalog, now));
+        .change(account, |facts, catalog, now| waiver::grant(facts, new.clone(), catalog, now));
     act.await.is_ok()
 }
 
 async fn revoke(app: &TestApp, account: &AccountId, id: &str) -> bool {
     let id = FactId::parse(id).expect("an id");
-    let act = app.app().intake.act(account, |facts, _, now| {
+    let act = app.app().intake.change(account, |facts, _, now| {
         waiver::revoke(facts, &id, "ann", Some("no partner any more"), now)
     });
     act.await.is_ok()

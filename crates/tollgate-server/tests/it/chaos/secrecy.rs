@@ -145,6 +145,15 @@ async fn run_with_secrets(process: &Process, key: &str) -> String {
     assert_eq!(answer.status, 401);
     assert_eq!(ask(process, "POST", "/api/v1/feature-check", &json_headers, key).await.status, 400);
 
+    // Before any event: the objects of the events below are not in the sandbox that the key opens.
+    let buy = json!({
+        "accountId": "buyer", "tier": "premium", "email": "ann@example.com",
+        "successUrl": "http://localhost:3000/done", "cancelUrl": "http://localhost:3000/plans",
+    });
+    let bought =
+        ask(process, "POST", "/api/v1/billing/checkout", &json_headers, &buy.to_string()).await;
+    assert_eq!(bought.status, 200, "{}", bought.text);
+
     let account = AccountId::parse("acme").expect("an id");
     let options = ScenarioOptions::new(account, Clock::System.now());
     let events = Scenario::build("checkout", &catalog(), &options).expect("a scenario");
@@ -157,12 +166,5 @@ async fn run_with_secrets(process: &Process, key: &str) -> String {
         let answer = ask(process, "POST", "/webhooks/stripe", &with, body).await;
         assert_eq!(answer.status, status, "{}", answer.text);
     }
-    let buy = json!({
-        "accountId": "buyer", "tier": "premium", "email": "ann@example.com",
-        "successUrl": "http://localhost:3000/done", "cancelUrl": "http://localhost:3000/plans",
-    });
-    let bought =
-        ask(process, "POST", "/api/v1/billing/checkout", &json_headers, &buy.to_string()).await;
-    assert_eq!(bought.status, 200, "{}", bought.text);
     signature.to_owned()
 }

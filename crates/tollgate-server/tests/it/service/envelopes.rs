@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::StripeEvent;
+use tollgate_server::envelope;
 use tollgate_server::intake::{Delivery, read, squeeze};
 use tollgate_server::scope::Scope;
 
@@ -32,7 +33,7 @@ fn delivery(app: &TestApp, event: &StripeEvent) -> Delivery {
 async fn shown(app: &TestApp, account: &str) -> BTreeMap<u64, Value> {
     let account = AccountId::parse(account).expect("an id");
     let db = &app.app().engine.db;
-    let rows = tollgate_store::outbox::list(db, &account, 0, 1_000).await.expect("an outbox");
+    let rows = tollgate_store::journal::after(db, &account, 0, 1_000).await.expect("a journal");
     let read = |payload: &str| {
         let mut envelope: Value = serde_json::from_str(payload).expect("an envelope");
         let fields = envelope.as_object_mut().expect("an object");
@@ -41,7 +42,8 @@ async fn shown(app: &TestApp, account: &str) -> BTreeMap<u64, Value> {
         }
         envelope
     };
-    rows.iter().map(|row| (row.sequence, read(&row.payload))).collect()
+    let told = rows.iter().filter_map(|row| Some((row.sequence, envelope::render(row)?)));
+    told.map(|(sequence, payload)| (sequence, read(&payload))).collect()
 }
 
 /// A line that bills uses of a metered price in November.
@@ -137,7 +139,7 @@ async fn an_envelope_shows_the_plan_and_what_the_account_has_with_its_other_sour
         expires_at: None,
         internal_notes: None,
     };
-    let given = app.app().intake.act(&account, |facts, catalog, now| {
+    let given = app.app().intake.change(&account, |facts, catalog, now| {
         tollgate_domain::waiver::grant(facts, new.clone(), catalog, now)
     });
     given.await.expect("a waiver is given");

@@ -173,7 +173,7 @@ on_both! {
         // A journal is altered by hand, and the plan that was sold is taken out of the catalog.
         let postgres = database.url().starts_with("postgres");
         if postgres {
-            let alter = "UPDATE billing_audit_log SET subject = 'altered' \
+            let alter = "UPDATE journal_entries SET subject = 'altered' \
                          WHERE account_id = 'twice' AND sequence = 2";
             run_sql_on(&database.url(), alter).await;
         }

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::StripeEvent;
-use tollgate_store::journal::JournalFilter;
 use tollgate_stripe::SigningSecret;
 
 on_both! {
@@ -195,7 +194,8 @@ on_both! {
                 again["data"]["previous_attributes"] = json!({"description": null});
                 assert_eq!(app.deliver(&again.to_string()).await.status, 200);
                 app.run_workers().await;
-                let told = tollgate_store::outbox::list(&app.app().engine.db, &account, 0, 1000).await.unwrap();
+                let entries = tollgate_store::journal::after(&app.app().engine.db, &account, 0, 1000).await.unwrap();
+                let told: Vec<_> = entries.iter().filter_map(|entry| entry.billing.as_ref()).collect();
                 let ended = told.iter().filter(|event| event.kind == "grace_period.ended").count();
                 assert_eq!(ended, 1, "{:?}", told.iter().map(|e| e.kind.clone()).collect::<Vec<_>>());
             }
@@ -214,11 +214,10 @@ on_both! {
             let db = &app.app().engine.db;
             let told = async || {
                 app.run_workers().await;
-                let filter = JournalFilter { account: Some(account.clone()), ..JournalFilter::default() };
-                let (journal, _) = tollgate_store::journal::list(db, &filter, None, 1_000).await.unwrap();
-                let events = tollgate_store::outbox::list(db, &account, 0, 1_000).await.unwrap();
+                let journal = tollgate_store::journal::after(db, &account, 0, 1_000).await.unwrap();
                 let entries = journal.iter().filter(|entry| entry.kind == kind).count();
-                (entries, events.iter().filter(|event| event.kind == kind).count())
+                let events = journal.iter().filter_map(|entry| entry.billing.as_ref());
+                (entries, events.filter(|event| event.kind == kind).count())
             };
             // Only time passes from here on, from one end to the next.
             loop {

@@ -27,11 +27,11 @@ async fn grant(app: &TestApp, account: &AccountId) -> u64 {
         expires_at: None,
         internal_notes: None,
     };
-    let act = app
+    let change = app
         .app()
         .intake
-        .act(account, |facts, catalog, now| waiver::grant(facts, new.clone(), catalog, now));
-    act.await.expect("a waiver is given").revision
+        .change(account, |facts, catalog, now| waiver::grant(facts, new.clone(), catalog, now));
+    change.await.expect("a waiver is given")
 }
 
 on_both! {

@@ -19,8 +19,10 @@ async fn an_account_that_cannot_be_read_keeps_no_other_one_waiting() {
     let url = database.url();
     run_sql_on(&url, "UPDATE accounts SET journal_hash = '\\x00' WHERE account_id = 'poison'")
         .await;
-    run_sql_on(&url, "UPDATE account_schedule SET due_at = 0").await;
-    run_sql_on(&url, "INSERT INTO account_schedule VALUES ('no id at all', 0)").await;
+    run_sql_on(&url, "UPDATE accounts SET due_at = 0").await;
+    let unreadable = "INSERT INTO accounts (account_id, revision, sequence, journal_hash, due_at, created_at, updated_at) \
+        VALUES ('no id at all', 0, 0, '', 0, 0, 0)";
+    run_sql_on(&url, unreadable).await;
 
     let mut failures = Failures::default();
     let looked_at = schedule::tick(app.app(), &mut failures).await.expect("a round");
@@ -53,7 +55,7 @@ async fn a_journal_that_was_altered_is_a_finding_until_it_is_mended() {
     let url = database.url();
     let alter = |from: &str, to: &str| {
         format!(
-            "UPDATE billing_audit_log SET subject = '{to}' || substr(subject, {}) \
+            "UPDATE journal_entries SET subject = '{to}' || substr(subject, {}) \
              WHERE account_id = 'altered' AND sequence = 2",
             from.len() + 1
         )

@@ -73,8 +73,10 @@ impl Pair {
         let account = AccountId::parse("acme").unwrap();
         let db = &self.app.app().engine.db;
         let mut told = BTreeMap::new();
-        for event in tollgate_store::outbox::list(db, &account, 0, 1_000).await.unwrap() {
-            *told.entry(event.kind.into_owned()).or_default() += 1;
+        for entry in tollgate_store::journal::after(db, &account, 0, 1_000).await.unwrap() {
+            if let Some(event) = entry.billing {
+                *told.entry(event.kind.into_owned()).or_default() += 1;
+            }
         }
         told
     }

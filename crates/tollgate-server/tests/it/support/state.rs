@@ -86,19 +86,13 @@ impl State {
             matches!(verdict, tollgate_store::journal::Verdict::Whole(_)),
             "{account}: {verdict:?}"
         );
-        let filter = tollgate_store::journal::JournalFilter {
-            account: Some(account.clone()),
-            ..Default::default()
-        };
-        let (rows, _) =
-            tollgate_store::journal::list(db, &filter, None, 1_000).await.expect("a journal");
-        for row in rows {
+        let rows = tollgate_store::journal::after(db, account, 0, 1_000).await;
+        for (place, row) in (1_u64..).zip(rows.expect("a journal")) {
+            assert_eq!(row.sequence, place, "{account} has a gap in its journal");
             *self.journal.entry(row.kind.into_owned()).or_default() += 1;
-        }
-        let events = tollgate_store::outbox::list(db, account, 0, 1_000).await.expect("an outbox");
-        for (place, event) in (1_u64..).zip(events) {
-            assert_eq!(event.sequence, place, "{account} has a gap in its feed");
-            *self.billing.entry(event.kind.into_owned()).or_default() += 1;
+            if let Some(told) = row.billing {
+                *self.billing.entry(told.kind.into_owned()).or_default() += 1;
+            }
         }
     }
 }

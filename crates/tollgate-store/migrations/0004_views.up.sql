@@ -1,7 +1,7 @@
 -- For people: the same rows with readable times.
 
 CREATE VIEW v_accounts AS
-SELECT account_id, revision, sequence, journal_sequence, email,
+SELECT account_id, revision, sequence, email,
     {instant:created_at} AS created_at, {instant:updated_at} AS updated_at
 FROM accounts;
 
@@ -161,12 +161,12 @@ FROM facts WHERE kind = 'finding';
 CREATE VIEW v_billing_audit_log AS
 SELECT account_id, sequence, kind, subject, actor, event_id,
     {instant:occurred_at} AS occurred_at, {instant:recorded_at} AS recorded_at, details
-FROM billing_audit_log;
+FROM journal_entries;
 
 CREATE VIEW v_billing_events AS
-SELECT account_id, sequence, kind, {instant:occurred_at} AS occurred_at,
-    {instant:recorded_at} AS recorded_at, revision, stripe_event_id, payload
-FROM billing_events;
+SELECT account_id, sequence, billing AS kind, {instant:occurred_at} AS occurred_at,
+    {instant:recorded_at} AS recorded_at, revision, event_id AS stripe_event_id, state
+FROM journal_entries WHERE billing IS NOT NULL;
 
 CREATE VIEW v_webhook_events AS
 SELECT event_id, livemode, stripe_account, event_type, api_version, status, reason, attempts,

@@ -1,3 +1,48 @@
+-- Keys, single values of the deployment, work of its servers, and what is being bought.
+
+CREATE TABLE api_keys (
+    id           {text} PRIMARY KEY,
+    name         {text} NOT NULL,
+    secret_hash  {bytes} NOT NULL,
+    scopes       {text} NOT NULL,
+    account_id   {text},
+    expires_at   BIGINT,
+    created_at   BIGINT NOT NULL,
+    revoked_at   BIGINT,
+    last_used_at BIGINT
+);
+
+CREATE TABLE meta (
+    name  {text} PRIMARY KEY,
+    value {text} NOT NULL
+);
+
+-- Work that only one instance does at a time. generation is raised whenever a lease changes hands.
+CREATE TABLE leases (
+    name       {text} PRIMARY KEY,
+    owner      {text} NOT NULL,
+    held_until BIGINT NOT NULL,
+    generation BIGINT NOT NULL
+) {updated_in_place};
+
+-- status: running, done, failed. A running one whose lease has ended is gone on with from its
+-- progress (JSON, opaque to SQL, as is its report).
+CREATE TABLE reconciliation_runs (
+    run_id      {text} PRIMARY KEY,
+    kind        {text} NOT NULL,
+    account_id  {text},
+    dry_run     BOOLEAN NOT NULL,
+    status      {text} NOT NULL,
+    progress    {text} NOT NULL,
+    report      {text} NOT NULL,
+    error       {text},
+    started_at  BIGINT NOT NULL,
+    updated_at  BIGINT NOT NULL,
+    finished_at BIGINT
+) {updated_in_place};
+
+CREATE INDEX reconciliation_runs_started ON reconciliation_runs (started_at);
+
 -- Calls that create or change something at Stripe, noted before they are made, and what they are
 -- made for.
 

@@ -1,3 +1,5 @@
+DROP TABLE doubtful_objects;
+DROP TABLE thin_events;
 DROP TABLE body_dictionaries;
 DROP TABLE event_wakes;
 DROP TABLE event_waits;

@@ -1,0 +1,135 @@
+//! Accounts in memory between two batches. Owns: what a batch left of the accounts it decided about,
+//! which events were done, and who owned an object last. Must not know: what is decided.
+//!
+//! Nothing in here is believed: a batch decided by it takes effect only if the database still has the
+//! head that is kept here, and everything that changes an account changes its head.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tollgate_domain::ids::{AccountId, ObjectId};
+use tollgate_domain::{Facts, Link};
+use tollgate_store::accounts::AccountHead;
+use tollgate_store::inbox::EventKey;
+
+/// Accounts of each of the two generations.
+const ACCOUNTS_MAX: usize = 2_000;
+/// Owners of objects of each generation.
+const OWNERS_MAX: usize = 40_000;
+/// Events of each generation.
+const EVENTS_MAX: usize = 40_000;
+/// An account of more objects is read anew at its next event, so that it does not grow for ever.
+const OBJECTS_MAX: usize = 400;
+
+/// What is known of one account.
+#[derive(Debug)]
+pub struct HotAccount {
+    /// Its head, as it is in the database.
+    pub head: AccountHead,
+    /// At least what can matter now, and what of it `covered` names.
+    pub facts: Facts,
+    /// Links of objects to it.
+    pub links: HashMap<ObjectId, Link>,
+    /// Objects whose facts were read, where there are any.
+    pub covered: HashSet<Box<str>>,
+}
+
+/// The least recently used go first, a generation at a time.
+#[derive(Debug)]
+struct Generations<K, V> {
+    most: usize,
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+impl<K: Eq + Hash, V> Generations<K, V> {
+    fn new(most: usize) -> Self {
+        Self { most, young: HashMap::new(), old: HashMap::new() }
+    }
+
+    fn put(&mut self, key: K, value: V) {
+        if self.young.len() >= self.most && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    fn take<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.young.remove(key).or_else(|| self.old.remove(key))
+    }
+}
+
+/// What is in memory.
+#[derive(Debug)]
+pub struct HotAccounts(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    accounts: Generations<AccountId, HotAccount>,
+    owners: Generations<ObjectId, AccountId>,
+    events: Generations<EventKey, ()>,
+}
+
+impl Default for HotAccounts {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            accounts: Generations::new(ACCOUNTS_MAX),
+            owners: Generations::new(OWNERS_MAX),
+            events: Generations::new(EVENTS_MAX),
+        }))
+    }
+}
+
+impl HotAccounts {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an account out: whoever has it puts it back when its batch is committed.
+    pub fn take(&self, account: &AccountId) -> Option<HotAccount> {
+        self.state().accounts.take(account)
+    }
+
+    /// Keeps an account as a committed batch left it.
+    pub fn put(&self, hot: HotAccount) {
+        let mut state = self.state();
+        for object in hot.links.keys() {
+            if state.owners.young.get(object) != Some(&hot.head.account) {
+                state.owners.put(object.clone(), hot.head.account.clone());
+            }
+        }
+        if hot.covered.len().max(hot.links.len()) <= OBJECTS_MAX {
+            state.accounts.put(hot.head.account.clone(), hot);
+        }
+    }
+
+    /// Who owned an object last, as far as it is remembered.
+    pub fn owner(&self, object: &ObjectId) -> Option<AccountId> {
+        self.state().owners.get(object).cloned()
+    }
+
+    /// Remembers events that are done.
+    pub fn done<'k>(&self, keys: impl IntoIterator<Item = &'k EventKey>) {
+        let mut state = self.state();
+        for key in keys {
+            state.events.put(key.clone(), ());
+        }
+    }
+
+    /// Those of these events that are done; of others it is not known.
+    pub fn known<'k>(&self, keys: impl IntoIterator<Item = &'k EventKey>) -> HashSet<&'k EventKey> {
+        let state = self.state();
+        keys.into_iter().filter(|key| state.events.get(*key).is_some()).collect()
+    }
+}

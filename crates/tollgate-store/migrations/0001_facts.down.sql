@@ -1,4 +1,0 @@
-DROP TABLE account_schedule;
-DROP TABLE facts;
-DROP TABLE stripe_links;
-DROP TABLE accounts;

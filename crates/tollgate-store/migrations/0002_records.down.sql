@@ -1,3 +1,0 @@
-DROP TABLE change_feed;
-DROP TABLE billing_events;
-DROP TABLE billing_audit_log;

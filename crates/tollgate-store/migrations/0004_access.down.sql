@@ -1,3 +1,0 @@
-DROP TABLE meta;
-DROP TABLE usage_counters;
-DROP TABLE api_keys;

@@ -1,3 +1,0 @@
-DROP TABLE checkout_attempts;
-DROP TABLE customer_claims;
-DROP TABLE stripe_requests;

@@ -1,0 +1,156 @@
+//! Several writing statements as one, which takes effect only where every count is as expected. Owns:
+//! how that is said to either database. Must not know: any table.
+//!
+//! On PostgreSQL it is one statement and a transaction by itself: no `BEGIN`, no `COMMIT`, one round
+//! trip. Each part is a common table expression that returns a row for each row it wrote; the whole
+//! divides by zero where a count is another one, which takes everything back. On SQLite, where a
+//! statement costs no round trip, the parts run one after the other in a transaction.
+
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+use sqlx::Row as _;
+use sqlx::postgres::PgArguments;
+
+use super::batch::{Column, Rows, Value};
+use super::{Statement, batch_len, execute_on_sqlite, fetch_on_sqlite, for_postgres, placeholders};
+use crate::db::{Db, Lease, PostgresDb, SqliteDb};
+use crate::dialect::scalar_count;
+use crate::error::StoreError;
+
+/// One of the statements, with its values.
+#[derive(Debug)]
+pub(crate) struct Part<'v> {
+    statement: &'static Statement,
+    scalars: Vec<Value<'v>>,
+    columns: Vec<Column<'v>>,
+    expected: Option<u64>,
+}
+
+impl<'v> Part<'v> {
+    /// A statement on the rows of a batch, which may have none.
+    pub(crate) fn of<T>(statement: &'static Statement, rows: Rows<'v, T>) -> Self {
+        Self { statement, scalars: Vec::new(), columns: rows.columns, expected: None }
+    }
+
+    /// A statement without a batch.
+    pub(crate) const fn alone(statement: &'static Statement, scalars: Vec<Value<'v>>) -> Self {
+        Self { statement, scalars, columns: Vec::new(), expected: None }
+    }
+
+    /// With scalars, `$1` first.
+    pub(crate) fn with(mut self, scalars: Vec<Value<'v>>) -> Self {
+        self.scalars = scalars;
+        self
+    }
+
+    /// It must write, or find, a row for each row of its batch.
+    pub(crate) fn each(mut self) -> Self {
+        self.expected = u64::try_from(batch_len(&self.columns)).ok();
+        self
+    }
+
+    /// Whether it can be left out: its batch has no row.
+    fn is_idle(&self) -> bool {
+        !self.columns.is_empty() && batch_len(&self.columns) == 0
+    }
+
+    fn reads(&self) -> bool {
+        self.statement.template.contains("SELECT 1 FROM r")
+    }
+}
+
+/// Runs the parts as one. Returns how many rows each wrote or found; `None` where a count is not the
+/// expected one or another transaction got in the way: then nothing was written. `text` keeps the text
+/// for PostgreSQL; the parts must be the same statements in the same order at every call with it.
+pub(crate) async fn run(
+    db: &Db,
+    text: &'static OnceLock<String>,
+    parts: Vec<Part<'_>>,
+) -> Result<Option<Vec<u64>>, StoreError> {
+    let done = match db {
+        Db::Postgres(db) => on_postgres(db, text, parts).await,
+        Db::Sqlite(db) => on_sqlite(db, &parts).await,
+    };
+    match done {
+        Err(StoreError::Contention(_) | StoreError::Conflict { .. }) => Ok(None),
+        done => done,
+    }
+}
+
+async fn on_postgres(
+    db: &PostgresDb,
+    text: &'static OnceLock<String>,
+    parts: Vec<Part<'_>>,
+) -> Result<Option<Vec<u64>>, StoreError> {
+    let sql = text.get_or_init(|| one_text(&parts)).as_str();
+    let expected: Vec<Option<i64>> =
+        parts.iter().map(|part| part.expected.and_then(|count| i64::try_from(count).ok())).collect();
+    let mut arguments = PgArguments::default();
+    for part in parts {
+        for_postgres(&mut arguments, part.scalars, part.columns)?;
+    }
+    sqlx::Arguments::add(&mut arguments, expected).map_err(sqlx::Error::Encode)?;
+    let mut lease = Lease::take(db).await?;
+    let query = sqlx::query_with(sql, arguments).persistent(db.keeping() == super::Keeping::Prepared);
+    let done = query.fetch_one(lease.connection()).await.map_err(StoreError::from);
+    let row = db.writes().note(lease.end(done).await)?;
+    db.writes().committed();
+    let counts: Vec<i64> = row.try_get(0)?;
+    Ok(Some(counts.into_iter().map(|count| u64::try_from(count).unwrap_or(0)).collect()))
+}
+
+/// The text of all parts for PostgreSQL.
+fn one_text(parts: &[Part<'_>]) -> String {
+    let mut sql = String::from("WITH ");
+    let mut offset = 0;
+    for (place, part) in parts.iter().enumerate() {
+        let own = &part.statement.on_postgres().sql;
+        let returning = if part.reads() { "" } else { " RETURNING 1" };
+        let _ = write!(sql, "w{place} AS ({}{returning}), ", placeholders::shifted(own, offset));
+        offset += scalar_count(part.statement.template) + part.columns.len();
+    }
+    let expected = offset + 1;
+    sql.push_str("c AS MATERIALIZED (SELECT ARRAY[");
+    for place in 0..parts.len() {
+        let comma = if place == 0 { "" } else { ", " };
+        let _ = write!(sql, "{comma}(SELECT COUNT(*) FROM w{place})");
+    }
+    sql.push_str("] AS counts) SELECT counts FROM c WHERE 1 = 1 / (CASE WHEN ");
+    for place in 1..=parts.len() {
+        let and = if place == 1 { "" } else { " AND " };
+        let _ = write!(
+            sql,
+            "{and}counts[{place}] = COALESCE((${expected}::bigint[])[{place}], counts[{place}])"
+        );
+    }
+    sql.push_str(" THEN 1 ELSE 0 END)");
+    sql
+}
+
+async fn on_sqlite(db: &SqliteDb, parts: &[Part<'_>]) -> Result<Option<Vec<u64>>, StoreError> {
+    let mut tx = db.begin().await?;
+    let mut counts = Vec::with_capacity(parts.len());
+    for part in parts {
+        if part.is_idle() {
+            counts.push(0);
+            continue;
+        }
+        let (statement, scalars, columns) = (part.statement, &part.scalars, &part.columns);
+        let done = if part.reads() {
+            let found = fetch_on_sqlite(&mut tx, statement, scalars, columns).await;
+            found.map(|rows| u64::try_from(rows.len()).unwrap_or(u64::MAX))
+        } else {
+            execute_on_sqlite(&mut tx, statement, scalars, columns).await
+        };
+        let count = db.writes().note(done)?;
+        if part.expected.is_some_and(|expected| expected != count) {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        counts.push(count);
+    }
+    db.writes().note(tx.commit().await.map_err(StoreError::from))?;
+    db.writes().committed();
+    Ok(Some(counts))
+}
