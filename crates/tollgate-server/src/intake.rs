@@ -362,6 +362,9 @@ pub enum NotCommitted {
     Stopping,
 }
 
+/// How often a writer looks again for more before it begins a batch.
+const GATHERING_MAX: u32 = 16;
+
 /// What the writers share.
 type Receiver = Arc<Mutex<mpsc::Receiver<Queued>>>;
 
@@ -454,7 +457,26 @@ async fn write(
     }
 }
 
-/// Waits for the first delivery and takes all that are there with it.
+/// Waits for the first delivery and takes all that are there with it, and those that tasks which are
+/// ready to run bring meanwhile: a batch costs the same for one event as for ten. Nothing waits for
+/// time to pass.
 async fn take(receiver: &Receiver, taken: &mut Vec<Queued>, most: usize) -> usize {
-    receiver.lock().await.recv_many(taken, most).await
+    let mut receiver = receiver.lock().await;
+    let mut count = receiver.recv_many(taken, most).await;
+    for _ in 0..GATHERING_MAX {
+        if count == 0 || count >= most {
+            break;
+        }
+        tokio::task::yield_now().await;
+        let before = count;
+        while count < most {
+            let Ok(one) = receiver.try_recv() else { break };
+            taken.push(one);
+            count += 1;
+        }
+        if count == before {
+            break;
+        }
+    }
+    count
 }

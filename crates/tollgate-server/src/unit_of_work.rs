@@ -62,9 +62,9 @@ impl<'i> UnitOfWork<'i> {
         if self.written.is_none() {
             self.write().await?;
         }
-        let (changed, doubts) = self.written.map_or_else(Default::default, |effects| {
-            (effects.changed, !effects.doubts.is_empty())
-        });
+        let (changed, doubts) = self
+            .written
+            .map_or_else(Default::default, |effects| (effects.changed, !effects.doubts.is_empty()));
         changes::append(&mut self.tx, self.intake.instance(), &changed).await?;
         self.intake.forget(&changed);
         self.intake.commit(self.tx, &changed).await?;

@@ -141,8 +141,10 @@ pub async fn lock(
     }
     let rows = Rows::of(accounts).text(AccountId::as_str);
     let found = LOCK.on(tx).rows(rows).fetch().await?;
-    let heads =
-        found.iter().map(|row| read_head(&mut row.cells())).map(|head| head.map(|head| (head.account.clone(), head)));
+    let heads = found
+        .iter()
+        .map(|row| read_head(&mut row.cells()))
+        .map(|head| head.map(|head| (head.account.clone(), head)));
     heads.collect()
 }
 
@@ -167,8 +169,10 @@ pub async fn heads(
     }
     let rows = Rows::of(accounts).text(AccountId::as_str);
     let found = HEADS.on(db).rows(rows).fetch().await?;
-    let heads =
-        found.iter().map(|row| read_head(&mut row.cells())).map(|head| head.map(|head| (head.account.clone(), head)));
+    let heads = found
+        .iter()
+        .map(|row| read_head(&mut row.cells()))
+        .map(|head| head.map(|head| (head.account.clone(), head)));
     heads.collect()
 }
 

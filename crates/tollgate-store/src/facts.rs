@@ -74,7 +74,10 @@ pub async fn load_unlocked<S: BuildHasher>(
 
 /// The objects of one account that events touch, whenever they mattered, with the notes about them. As
 /// for [`load_unlocked`].
-pub async fn load_objects(db: &Db, touched: &Touched) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
+pub async fn load_objects(
+    db: &Db,
+    touched: &Touched,
+) -> Result<BTreeMap<AccountId, Facts>, StoreError> {
     load::objects(db.into(), touched).await
 }
 

@@ -107,7 +107,9 @@ pub async fn commit(db: &Db, mut batch: Guarded<'_>) -> Result<Done, StoreError>
     let counts = run(db, &TEXT, parts).await;
     db.hint_changes(&counts).await;
     Ok(match counts? {
-        Some(counts) => Done::Committed { woken: counts.get(woken).is_some_and(|count| *count > 0) },
+        Some(counts) => {
+            Done::Committed { woken: counts.get(woken).is_some_and(|count| *count > 0) }
+        }
         None => Done::Overtaken,
     })
 }

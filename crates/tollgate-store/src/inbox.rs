@@ -16,7 +16,8 @@ pub(crate) mod wake;
 pub(crate) mod work;
 
 pub use intake::{
-    clear_waits, count_duplicates, finish, insert, is_stuck, known, known_now, set_waits,
+    clear_waits, count_duplicates, count_duplicates_now, finish, insert, is_stuck, known,
+    known_now, set_waits,
 };
 pub use read::{
     body, count_open, find, first_delivered_at, is_cursor, list, stats, was_ignored_since,

@@ -209,9 +209,8 @@ pub(crate) fn with_details(
     for row in entries {
         sorted.push((row, wire::to_json(&Details(&row.details))?));
     }
-    sorted.sort_unstable_by(|(a, _), (b, _)| {
-        (&a.account, a.sequence).cmp(&(&b.account, b.sequence))
-    });
+    sorted
+        .sort_unstable_by(|(a, _), (b, _)| (&a.account, a.sequence).cmp(&(&b.account, b.sequence)));
     Ok(sorted)
 }
 

@@ -17,7 +17,7 @@ use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, Outcome};
 use tollgate_store::{StoreError, Tx, accounts, connected_objects, doubts, facts, inbox, links};
 
-use super::delivery::{Content, Delivery, Reply};
+use super::delivery::{Content, Delivery, Reply, ReplyStatus};
 use super::inbox_rows::{InboxRows, new_event, write_inbox};
 use super::notice::{self, Standing};
 use super::read::ignored;
@@ -75,6 +75,10 @@ impl Intake {
                     }
                     self.look_back(&done.awaited).await;
                     self.count(batch, &done.replies);
+                    let done_with = batch.iter().zip(&done.replies).filter(|(_, reply)| {
+                        matches!(reply.status, ReplyStatus::Processed | ReplyStatus::Duplicate)
+                    });
+                    self.hot.done(done_with.map(|(delivery, _)| &delivery.key));
                     return Ok(done.replies);
                 }
                 Err(NotDone::Store(error)) if attempts.again(&error) => {}
@@ -95,7 +99,8 @@ impl Intake {
         let events = inbox::known(&mut unit.tx, &keys).await?;
         let window = Window::at(now, now, &self.catalog);
         let touched = work.touched();
-        let mut facts = facts::load_touched(&mut unit.tx, &touched, &unit.ledger.heads, window).await?;
+        let mut facts =
+            facts::load_touched(&mut unit.tx, &touched, &unit.ledger.heads, window).await?;
         let mut enter = |decision: &Decision, facts: &Facts| unit.ledger.enter(decision, facts);
         let verdicts = match work.decide(&events, &mut facts, &self.catalog, &mut enter) {
             Ok(verdicts) => verdicts,
@@ -106,7 +111,8 @@ impl Intake {
             Err(Undecided::NeedsGroups { roots, .. }) => {
                 let links = links::groups(&mut unit.tx, &roots).await?;
                 work = Work::new(batch, known.with_groups(links), now);
-                let mut enter = |decision: &Decision, facts: &Facts| unit.ledger.enter(decision, facts);
+                let mut enter =
+                    |decision: &Decision, facts: &Facts| unit.ledger.enter(decision, facts);
                 let decided = work.decide(&events, &mut facts, &self.catalog, &mut enter);
                 decided.map_err(|undecided| match undecided {
                     Undecided::Store(error) => error,
@@ -359,7 +365,10 @@ pub(super) fn new_doubts(
 
 /// The objects that events of connected accounts tell of and that are somebody's here, with their
 /// Stripe account: whatever asks for one of them later has to name it.
-fn connected<'b>(batch: &'b [&'b Delivery], verdicts: &[Verdict]) -> BTreeMap<&'b ObjectId, &'b str> {
+fn connected<'b>(
+    batch: &'b [&'b Delivery],
+    verdicts: &[Verdict],
+) -> BTreeMap<&'b ObjectId, &'b str> {
     let mut objects = BTreeMap::new();
     for (delivery, verdict) in batch.iter().zip(verdicts) {
         let account = delivery.key.stripe_account.as_str();

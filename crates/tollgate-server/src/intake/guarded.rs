@@ -15,7 +15,7 @@ use tollgate_domain::{Decision, Facts, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::guarded::{self, Done, Guarded, HeadChange};
-use tollgate_store::inbox::{EventKey, EventStatus, KnownEvent};
+use tollgate_store::inbox::{self, EventKey};
 use tollgate_store::{StoreError, accounts, facts, links};
 
 use super::Intake;
@@ -23,7 +23,7 @@ use super::batch::new_doubts;
 use super::delivery::{Content, Delivery, Reply};
 use super::reach::{deleted_customer, observation};
 use super::read::ignored;
-use super::replies::replies;
+use super::replies::{duplicate, replies};
 use super::work::{Known, Verdict, Work};
 use crate::unit_of_work::hot::HotAccount;
 use crate::unit_of_work::ledger::{Effects, Ledger};
@@ -39,33 +39,72 @@ struct Reach {
     unlinked: HashSet<ObjectId>,
 }
 
+/// How a delivery can be committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// With others in one guarded statement.
+    Guarded,
+    /// It is done and only counted.
+    Again,
+    /// In a locked transaction.
+    Locked,
+}
+
 impl Intake {
     /// Commits what can be committed without locks, in order. A delivery without a reply is to go the
     /// other way; nothing of it was written, or it is known there.
     pub(super) async fn commit_guarded(&self, batch: &[&Delivery]) -> Vec<Option<Reply>> {
-        let mut replies: Vec<Option<Reply>> = batch.iter().map(|_| None).collect();
-        let fit: Vec<&Delivery> =
-            batch.iter().filter(|delivery| self.is_fit(delivery)).copied().collect();
-        if fit.is_empty() || !self.mode_is_kept.load(Ordering::Acquire) || self.heeds_thin_events() {
-            return replies;
+        let ways = self.ways(batch);
+        let of = |way: Way| batch.iter().zip(&ways).filter(move |(_, one)| **one == way);
+        let fit: Vec<&Delivery> = of(Way::Guarded).map(|(delivery, _)| *delivery).collect();
+        let again: Vec<EventKey> =
+            of(Way::Again).map(|(delivery, _)| delivery.key.clone()).collect();
+        let mut written = None;
+        if !fit.is_empty() && self.mode_is_kept.load(Ordering::Acquire) && !self.heeds_thin_events()
+        {
+            written = self.try_guarded(&fit, &again).await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "a batch without locks was not committed");
+                None
+            });
         }
-        match self.try_guarded(&fit).await {
-            Ok(done) => {
-                let places = batch.iter().zip(&mut replies);
-                let places = places.filter(|(delivery, _)| self.is_fit(delivery));
-                for ((_, reply), done) in places.zip(done) {
-                    *reply = done;
-                }
+        let counted =
+            written.is_some() || inbox::count_duplicates_now(&self.db, &again).await.is_ok();
+        let mut written = written.into_iter().flatten();
+        let mut replies = Vec::with_capacity(batch.len());
+        for (delivery, way) in batch.iter().zip(ways) {
+            let reply = match way {
+                Way::Guarded => written.next().flatten(),
+                Way::Again => counted.then(duplicate),
+                Way::Locked => None,
+            };
+            if let Some(reply) = &reply {
+                self.count(&[*delivery], std::slice::from_ref(reply));
             }
-            Err(error) => tracing::debug!(%error, "a batch without locks was not committed"),
+            replies.push(reply);
         }
         replies
     }
 
+    /// How each delivery can be committed.
+    fn ways(&self, batch: &[&Delivery]) -> Vec<Way> {
+        let known = self.hot.known(batch.iter().map(|delivery| &delivery.key));
+        let way = |delivery: &&Delivery| {
+            if delivery.lease_generation.is_some() {
+                Way::Locked
+            } else if known.contains(&delivery.key) {
+                Way::Again
+            } else if self.is_fit(delivery) {
+                Way::Guarded
+            } else {
+                Way::Locked
+            }
+        };
+        batch.iter().map(way).collect()
+    }
+
     /// Whether nothing but its own account has to be known of a delivery.
     fn is_fit(&self, delivery: &Delivery) -> bool {
-        delivery.lease_generation.is_none()
-            && delivery.key.stripe_account.is_empty()
+        delivery.key.stripe_account.is_empty()
             && match &delivery.content {
                 Content::Effect(seen) => {
                     deleted_customer(seen).is_none() && !(self.match_email && seen.email.is_some())
@@ -75,9 +114,13 @@ impl Intake {
             }
     }
 
-    async fn try_guarded(&self, batch: &[&Delivery]) -> Result<Vec<Option<Reply>>, StoreError> {
+    /// One batch. `None`: nothing was written; a delivery without a reply was left out.
+    async fn try_guarded(
+        &self,
+        batch: &[&Delivery],
+        again: &[EventKey],
+    ) -> Result<Option<Vec<Option<Reply>>>, StoreError> {
         let now = self.clock.now();
-        let nothing = || batch.iter().map(|_| None).collect();
         let mut reach = self.reach(batch).await?;
         let known = Known {
             links: reach.links.clone(),
@@ -90,10 +133,10 @@ impl Intake {
         let mut facts = self.read_facts(&mut reach, &work, now).await?;
         let mut ledger = Ledger::new(&self.catalog, self.asks, now);
         ledger.heads = reach.heads.clone();
-        let events = self.known_duplicates(batch);
+        let events = HashMap::new();
         let mut enter = |decision: &Decision, facts: &Facts| ledger.enter(decision, facts);
         let Ok(verdicts) = work.decide(&events, &mut facts, &self.catalog, &mut enter) else {
-            return Ok(nothing());
+            return Ok(None);
         };
         let links = work.link_writes();
         ledger.settle_touched(facts.values_mut())?;
@@ -102,7 +145,7 @@ impl Intake {
         }
         let effects = ledger.finish();
         if !links.changed.is_empty() || effects.changed.is_empty() || hands_over(&effects) {
-            return Ok(nothing());
+            return Ok(None);
         }
         let settled = settled(batch, &verdicts);
         let of_settled = |key: &EventKey| {
@@ -110,8 +153,8 @@ impl Intake {
         };
         let rows = self.inbox_rows(batch, &verdicts, &events, now);
         let new = rows.new.iter().filter(|event| of_settled(&event.key)).collect();
-        let duplicates: Vec<EventKey> =
-            rows.duplicates.iter().filter(|key| of_settled(key)).cloned().collect();
+        let repeated = rows.duplicates.iter().filter(|key| of_settled(key));
+        let duplicates: Vec<EventKey> = repeated.chain(again).cloned().collect();
         let (heads, new_heads) = split_heads(&reach.heads, &ledger.heads, &effects);
         let guarded = Guarded {
             instance: &self.instance,
@@ -127,7 +170,7 @@ impl Intake {
             changed: &effects.changed,
         };
         let done = self.told(&effects.changed, guarded::commit(&self.db, guarded)).await?;
-        let Done::Committed { woken } = done else { return Ok(nothing()) };
+        let Done::Committed { woken } = done else { return Ok(None) };
         let heads = std::mem::take(&mut ledger.heads);
         let replies = replies(&verdicts, &heads, &rows.outcomes);
         for link in links.new {
@@ -145,21 +188,8 @@ impl Intake {
         self.metrics
             .intake_batch
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
-        let mut answered = Vec::with_capacity(batch.len());
-        for ((reply, settled), delivery) in replies.into_iter().zip(settled).zip(batch) {
-            if settled {
-                self.count(&[delivery], std::slice::from_ref(&reply));
-            }
-            answered.push(settled.then_some(reply));
-        }
-        Ok(answered)
-    }
-
-    /// Those of a batch that are known to be done.
-    fn known_duplicates(&self, batch: &[&Delivery]) -> HashMap<EventKey, KnownEvent> {
-        let done = self.hot.known(batch.iter().map(|delivery| &delivery.key));
-        let known = KnownEvent { status: EventStatus::Processed, attempts: 1, account: None };
-        done.into_iter().map(|key| (key.clone(), known.clone())).collect()
+        let answered = replies.into_iter().zip(settled);
+        Ok(Some(answered.map(|(reply, settled)| settled.then_some(reply)).collect()))
     }
 
     /// The links of what a batch names: of accounts in memory from there, all others by one look-up,
@@ -285,7 +315,8 @@ impl Intake {
         heads: HashMap<AccountId, AccountHead>,
         mut facts: BTreeMap<AccountId, Facts>,
     ) {
-        let mut links: HashMap<AccountId, HashMap<ObjectId, tollgate_domain::Link>> = HashMap::new();
+        let mut links: HashMap<AccountId, HashMap<ObjectId, tollgate_domain::Link>> =
+            HashMap::new();
         for (object, link) in reach.links {
             links.entry(link.account.clone()).or_default().insert(object, link);
         }

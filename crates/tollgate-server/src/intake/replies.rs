@@ -17,14 +17,6 @@ pub(super) fn replies(
     heads: &HashMap<AccountId, AccountHead>,
     outcomes: &[Option<(EventStatus, u32)>],
 ) -> Vec<Reply> {
-    let reply = |status, message: &str| Reply {
-        status,
-        message: message.to_owned(),
-        account: None,
-        revision: None,
-        attempts: 0,
-        dead: false,
-    };
     let mut replies: Vec<Reply> = Vec::with_capacity(verdicts.len());
     for (verdict, outcome) in verdicts.iter().zip(outcomes) {
         let mut made = match verdict {
@@ -33,11 +25,11 @@ pub(super) fn replies(
                 revision: heads.get(account).map(|head| head.revision),
                 ..reply(ReplyStatus::Processed, "its effects are committed")
             },
-            Verdict::Duplicate => reply(ReplyStatus::Duplicate, "it was processed before"),
+            Verdict::Duplicate => duplicate(),
             // The second of two in one batch stands as the first does, unless that one is done.
             Verdict::Repeats(first) => match replies.get(*first) {
                 Some(first) if first.status != ReplyStatus::Processed => first.clone(),
-                _ => reply(ReplyStatus::Duplicate, "it was processed before"),
+                _ => duplicate(),
             },
             Verdict::Ignored(reason) => reply(ReplyStatus::Ignored, reason),
             Verdict::Foreign(_) => reply(
@@ -68,6 +60,22 @@ pub(super) fn replies(
         replies.push(made);
     }
     replies
+}
+
+/// The reply to an event that is done.
+pub(super) fn duplicate() -> Reply {
+    reply(ReplyStatus::Duplicate, "it was processed before")
+}
+
+fn reply(status: ReplyStatus, message: &str) -> Reply {
+    Reply {
+        status,
+        message: message.to_owned(),
+        account: None,
+        revision: None,
+        attempts: 0,
+        dead: false,
+    }
 }
 
 /// One line for each event, whatever came of it.

@@ -152,8 +152,12 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     /// All objects whose links the batch needs.
     pub(super) fn references(deliveries: &[&Delivery]) -> Vec<ObjectId> {
-        let all: HashSet<&ObjectId> =
-            deliveries.iter().copied().filter_map(observation).flat_map(|seen| &seen.references).collect();
+        let all: HashSet<&ObjectId> = deliveries
+            .iter()
+            .copied()
+            .filter_map(observation)
+            .flat_map(|seen| &seen.references)
+            .collect();
         all.into_iter().cloned().collect()
     }
 
@@ -167,7 +171,8 @@ impl<'a> Work<'a> {
 
     /// The customers the batch shows deleted.
     pub(super) fn deleted_customers(deliveries: &[&Delivery]) -> Vec<CustomerId> {
-        let deleted = deliveries.iter().copied().filter_map(observation).filter_map(deleted_customer);
+        let deleted =
+            deliveries.iter().copied().filter_map(observation).filter_map(deleted_customer);
         let all: BTreeSet<&CustomerId> = deleted.collect();
         all.into_iter().cloned().collect()
     }

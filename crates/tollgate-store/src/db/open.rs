@@ -30,7 +30,7 @@ const ROWS_AHEAD: usize = 2_048;
 const SQLITE_CACHE_KIB: &str = "-32000";
 
 /// Settings of every transaction on PostgreSQL.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 9] = [
     ("idle_in_transaction_session_timeout", "15000"),
     // Every statement finds its rows by a key. A plan made while a table was small must not scan it
     // once it is large, and no statement needs a plan per call.
@@ -39,6 +39,9 @@ const SETTINGS: [(&str, &str); 8] = [
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    // Else what is relevant of all accounts is read and kept, to be compared with those asked for,
+    // while no statistics tell that there are many.
+    ("enable_material", "off"),
     ("jit", "off"),
     // Starting a worker process takes longer than any statement of the product.
     ("max_parallel_workers_per_gather", "0"),

@@ -184,6 +184,16 @@ pub async fn count_duplicates(tx: &mut Tx, keys: &[EventKey]) -> Result<(), Stor
     COUNT_DUPLICATES.on(tx).rows(counted_rows(&deliveries)).execute().await.map(|_| ())
 }
 
+/// [`count_duplicates`] outside a transaction.
+pub async fn count_duplicates_now(db: &Db, keys: &[EventKey]) -> Result<(), StoreError> {
+    let deliveries = counted(keys);
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let call = COUNT_DUPLICATES.on(db.writer()).rows(counted_rows(&deliveries));
+    call.execute().await.map(|_| ())
+}
+
 /// How often each key is there.
 pub(crate) fn counted(keys: &[EventKey]) -> Vec<(&EventKey, i64)> {
     let mut deliveries: BTreeMap<&EventKey, i64> = BTreeMap::new();

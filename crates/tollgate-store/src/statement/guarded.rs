@@ -84,15 +84,18 @@ async fn on_postgres(
     parts: Vec<Part<'_>>,
 ) -> Result<Option<Vec<u64>>, StoreError> {
     let sql = text.get_or_init(|| one_text(&parts)).as_str();
-    let expected: Vec<Option<i64>> =
-        parts.iter().map(|part| part.expected.and_then(|count| i64::try_from(count).ok())).collect();
+    let expected: Vec<Option<i64>> = parts
+        .iter()
+        .map(|part| part.expected.and_then(|count| i64::try_from(count).ok()))
+        .collect();
     let mut arguments = PgArguments::default();
     for part in parts {
         for_postgres(&mut arguments, part.scalars, part.columns)?;
     }
     sqlx::Arguments::add(&mut arguments, expected).map_err(sqlx::Error::Encode)?;
     let mut lease = Lease::take(db).await?;
-    let query = sqlx::query_with(sql, arguments).persistent(db.keeping() == super::Keeping::Prepared);
+    let query =
+        sqlx::query_with(sql, arguments).persistent(db.keeping() == super::Keeping::Prepared);
     let done = query.fetch_one(lease.connection()).await.map_err(StoreError::from);
     let row = db.writes().note(lease.end(done).await)?;
     db.writes().committed();
