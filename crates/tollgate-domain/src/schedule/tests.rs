@@ -10,9 +10,9 @@ fn looks(scenario: &str, now: &str) -> String {
     let invoices = facts.invoices.values().cloned().map(Change::SaveInvoice);
     let purchases = facts.purchases.values().cloned().map(Change::SavePurchase);
     let adjustments = facts.adjustments.values().cloned().map(Change::SaveAdjustment);
-    let grants = facts.grants.iter().cloned().map(Change::SaveGrant);
+    let given = facts.operator_facts.values().cloned().map(Change::SaveOperatorFact);
     let changes: Vec<Change> =
-        subscriptions.chain(invoices).chain(purchases).chain(adjustments).chain(grants).collect();
+        subscriptions.chain(invoices).chain(purchases).chain(adjustments).chain(given).collect();
     look_after(&changes, &facts, &catalog, time(now)).map_or_else(|| "-".to_owned(), text)
 }
 
@@ -55,4 +55,38 @@ fn what_was_told_needs_no_look() {
     let look = |at: &str| look_after(std::slice::from_ref(&change), &facts, &catalog, time(at));
     // News are overdue three days after the trial; from then on they are asked for.
     assert_eq!((look("9d"), look("10d")), (Some(time("10d")), Some(time("10d"))));
+}
+
+#[test]
+fn the_end_of_a_bought_grant_is_told_once() {
+    let (catalog, mut facts) = read("catalog levels\nbuy c1 pro paid=0d amount=19000");
+    let told = |facts: &Facts, at: &str| ended(facts, &catalog, time(at));
+    assert_eq!(told(&facts, "364d"), Decision::default());
+    let decision = told(&facts, "370d");
+    let kinds: Vec<_> =
+        decision.billing.iter().map(|event| (event.kind, event.occurred_at)).collect();
+    assert_eq!(kinds, [(BillingEventKind::GrantExpired, time("365d"))]);
+    for change in &decision.changes {
+        facts.apply(change);
+    }
+    assert_eq!(told(&facts, "370d"), Decision::default());
+}
+
+#[test]
+fn what_people_gave_is_told_of_in_the_order_of_its_ends() {
+    let (catalog, facts) = read(
+        "
+        waiver a elite @0d until=3d
+        boosts b 3 @0d until=2d
+        grant c elite @0d until=1d
+        override d white_label on @0d until=4d
+        grant e elite @0d until=1d revoked=1h
+        ",
+    );
+    let told = |at: &str| -> Vec<String> {
+        let journal = ended(&facts, &catalog, time(at)).journal;
+        journal.iter().map(|entry| format!("{} {}", entry.kind, entry.subject)).collect()
+    };
+    assert_eq!(told("23h"), [""; 0]);
+    assert_eq!(told("3d"), ["grant.expired c", "boost.expired b", "waiver.expired a"]);
 }

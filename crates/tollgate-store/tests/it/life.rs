@@ -8,14 +8,13 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tollgate_domain::change::Change;
-use tollgate_domain::facts::{
-    BoostGrant, Customer, Grant, Override, OverrideEffect, Revocation, Waiver,
-};
+use tollgate_domain::facts::Customer;
 use tollgate_domain::ids::{
     AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, PlanId, PriceId, SessionId,
     SubscriptionId,
 };
 use tollgate_domain::money::{Currency, Money};
+use tollgate_domain::operator_fact::{Effect, OperatorFact, OverrideEffect, Revocation, Terms};
 use tollgate_domain::payment::{
     Adjustment, AdjustmentKind, FailedAttempt, Goods, Invoice, InvoiceLine, InvoiceLines,
     InvoicePayment, InvoiceState, InvoiceStatus, Purchase, PurchaseKind, Sale, SessionMode,
@@ -368,51 +367,25 @@ fn given(days: i64) -> impl Strategy<Value = Given> {
 fn of_person(number: usize, (kind, second, lasts, held, plan): Given) -> Change {
     let id = FactId::parse(&format!("own_{number}")).unwrap();
     let plan = PlanId::parse(PLANS[plan]).unwrap();
-    let (reason, granted_by) = ("a partner of ours".to_owned(), "ann".to_owned());
-    let (granted_at, expires_at) = (at(second), lasts.map(|lasts| at(second + lasts)));
-    let revoked =
-        held.map(|held| Revocation { at: at(second + held), by: "ann".into(), reason: None });
-    match kind {
-        0 => Change::SaveWaiver(Waiver {
-            id,
-            plan,
-            reason,
-            granted_by,
-            granted_at,
-            expires_at,
-            internal_notes: None,
-            revoked,
-        }),
-        1 => Change::SaveGrant(Grant {
-            id,
-            plan,
-            reason,
-            granted_by,
-            granted_at,
-            expires_at,
-            revoked,
-        }),
-        2 => Change::SaveBoost(BoostGrant {
-            id,
-            member: None,
-            count: 8,
-            reason,
-            granted_by,
-            granted_at,
-            expires_at,
-            revoked,
-        }),
-        _ => Change::SaveOverride(Override {
-            id,
+    let effect = match kind {
+        0 => Effect::Waiver { plan },
+        1 => Effect::Grant { plan },
+        2 => Effect::Boost { member: None, count: 8 },
+        _ => Effect::Override {
             feature: FeatureKey::parse("max_members").unwrap(),
-            effect: OverrideEffect::Limit(Some(7)),
-            reason,
-            granted_by,
-            granted_at,
-            expires_at,
-            revoked,
-        }),
-    }
+            what: OverrideEffect::Limit(Some(7)),
+        },
+    };
+    let terms = Terms {
+        reason: "a partner of ours".to_owned(),
+        granted_by: "ann".to_owned(),
+        granted_at: at(second),
+        expires_at: lasts.map(|lasts| at(second + lasts)),
+        internal_notes: None,
+    };
+    let revocation =
+        held.map(|held| Revocation { at: at(second + held), by: "ann".into(), reason: None });
+    Change::SaveOperatorFact(OperatorFact { id, effect, terms, revocation })
 }
 
 fn planned(days: i64) -> impl Strategy<Value = Schedule> {
