@@ -113,18 +113,16 @@ impl Facts {
     /// The waiver in force at an instant, and its plan.
     pub fn waiver_in_force(&self, at: Timestamp) -> Option<(&OperatorFact, &PlanId)> {
         self.operator_facts.values().filter(|fact| fact.in_force(at)).find_map(|fact| {
-            match &fact.effect {
-                Effect::Waiver { plan } => Some((fact, plan)),
-                _ => None,
-            }
+            let Effect::Waiver { plan } = &fact.effect else { return None };
+            Some((fact, plan))
         })
     }
 
     /// Every override, with its feature and what becomes of it.
     pub fn overrides(&self) -> impl Iterator<Item = (&OperatorFact, &FeatureKey, OverrideEffect)> {
-        self.operator_facts.values().filter_map(|fact| match &fact.effect {
-            Effect::Override { feature, what } => Some((fact, feature, *what)),
-            _ => None,
+        self.operator_facts.values().filter_map(|fact| {
+            let Effect::Override { feature, what } = &fact.effect else { return None };
+            Some((fact, feature, *what))
         })
     }
 

@@ -1,7 +1,7 @@
 //! Facts as they were. Owns: taking away what was not known yet at an instant. Must not know: who
 //! asks, what the facts entitle to.
 //!
-//! Stripe's observations count from Stripe's time of their event, our own facts from their
+//! Stripe's observations count from Stripe's time of their event, operator facts from their
 //! granting. An invoice keeps its greatest state only; where that came later, what it was before
 //! is put together from the instants it keeps (made, failed, paid).
 

@@ -31,7 +31,7 @@ const DAY: i64 = 86_400;
 const PLANS: [&str; 3] = ["basic", "premium", "exclusive"];
 
 /// A life of so many days: in most a subscription with many observations; invoices of it and of one of which
-/// nothing else is known, with what paid and refunded them, purchases, our own facts, plans for later.
+/// nothing else is known, with what paid and refunded them, purchases, operator facts, plans for later.
 pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
     let parts = (option::of(told(days)), vec(billed(days), 0..14), vec(bought(days), 0..6));
     let own = (vec(given(days), 0..4), option::of(planned(days)), option::of(0..days * DAY));
@@ -356,7 +356,7 @@ fn of_purchase(number: usize, (second, days, money, plan): Bought) -> Vec<Change
     all
 }
 
-/// One of our own facts: its kind, since when, until when, taken back when.
+/// An operator fact: its kind, since when, until when, taken back when.
 type Given = (u8, i64, Option<i64>, Option<i64>, usize);
 
 fn given(days: i64) -> impl Strategy<Value = Given> {
