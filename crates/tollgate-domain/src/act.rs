@@ -2,9 +2,7 @@
 //! act's decision shares. Must not know: which act it is, how a person was identified.
 
 use crate::change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry};
-use crate::facts::{Facts, Revocation};
-use crate::ids::FactId;
-use crate::note;
+use crate::facts::Facts;
 use crate::time::Timestamp;
 
 /// Fewest characters of a reason.
@@ -57,36 +55,6 @@ pub enum TermsRefusal {
     },
 }
 
-/// Why something cannot be taken back.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RevokeRefusal {
-    /// The account has none with this id.
-    #[error("the account has no {id}")]
-    NotFound {
-        /// The id.
-        id: String,
-    },
-    /// It was taken back before.
-    #[error("{id} was taken back at {at} already")]
-    AlreadyRevoked {
-        /// The id.
-        id: String,
-        /// When.
-        at: Timestamp,
-    },
-    /// It ended by itself before.
-    #[error("{id} ended at {at} already")]
-    AlreadyEnded {
-        /// The id.
-        id: String,
-        /// When.
-        at: Timestamp,
-    },
-    /// Who or why is not acceptable.
-    #[error(transparent)]
-    Terms(#[from] TermsRefusal),
-}
-
 /// Whether whoever acts is named, says why, and sets an end that is still to come.
 pub fn check_terms(
     reason: &str,
@@ -110,57 +78,13 @@ pub(crate) fn check_notes(notes: Option<&str>) -> Result<(), TermsRefusal> {
     if chars > NOTES_CHARS_MAX { Err(TermsRefusal::Notes { chars }) } else { Ok(()) }
 }
 
-fn check_actor(by: &str) -> Result<(), TermsRefusal> {
+pub(crate) fn check_actor(by: &str) -> Result<(), TermsRefusal> {
     let chars = by.trim().chars().count();
     if (1..=ACTOR_CHARS_MAX).contains(&chars) { Ok(()) } else { Err(TermsRefusal::Actor { chars }) }
 }
 
 pub(crate) fn check_id_free(taken: bool, id: &impl ToString) -> Result<(), TermsRefusal> {
     if taken { Err(TermsRefusal::IdTaken { id: id.to_string() }) } else { Ok(()) }
-}
-
-/// Checks that something can be taken back and says how; the reason is optional.
-pub(crate) fn revocation(
-    id: &impl ToString,
-    (revoked, expires_at): (Option<&Revocation>, Option<Timestamp>),
-    by: &str,
-    reason: Option<&str>,
-    now: Timestamp,
-) -> Result<Revocation, RevokeRefusal> {
-    if let Some(revoked) = revoked {
-        return Err(RevokeRefusal::AlreadyRevoked { id: id.to_string(), at: revoked.at });
-    }
-    if let Some(at) = expires_at.filter(|at| *at <= now) {
-        return Err(RevokeRefusal::AlreadyEnded { id: id.to_string(), at });
-    }
-    check_actor(by)?;
-    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
-    let chars = reason.map_or(0, |reason| reason.chars().count());
-    if chars > REASON_CHARS_MAX {
-        return Err(TermsRefusal::Reason { chars }.into());
-    }
-    Ok(Revocation { at: now, by: by.trim().to_owned(), reason: reason.map(str::to_owned) })
-}
-
-/// Whether one of our own facts is in force.
-pub(crate) fn in_force(
-    revoked: Option<&Revocation>,
-    expires_at: Option<Timestamp>,
-    now: Timestamp,
-) -> bool {
-    revoked.is_none() && expires_at.is_none_or(|end| now < end)
-}
-
-/// The end of one of our own facts that was reached and not told of yet.
-pub(crate) fn ended(
-    facts: &Facts,
-    id: &FactId,
-    revoked: Option<&Revocation>,
-    expires_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let end = expires_at.filter(|end| *end <= now && revoked.is_none())?;
-    (!facts.noted.contains(&note::expired(id))).then_some(end)
 }
 
 /// One act on one of our own facts, as journal and billing event tell it.
@@ -208,9 +132,4 @@ pub(crate) fn begin_account(decision: &mut Decision, facts: &Facts, actor: &Acto
         details: Vec::new(),
         billing: Some(BillingEvent::of_account(created, "Account created".to_owned())),
     });
-}
-
-/// How a detail of the journal writes an optional end.
-pub(crate) fn end_text(expires_at: Option<Timestamp>) -> String {
-    expires_at.map_or_else(|| "never".to_owned(), |end| end.to_string())
 }

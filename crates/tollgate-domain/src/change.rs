@@ -1,9 +1,10 @@
 //! Changes. Owns: what a decision consists of: changes of facts and entries of the account's journal.
 //! Must not know: how any of them is written or published.
 
-use crate::facts::{BoostGrant, Customer, Facts, Grant, Override, Waiver};
+use crate::facts::{Customer, Facts};
 use crate::finding::Finding;
 use crate::ids::{AccountId, EventId, InvoiceId, ObjectId, SubscriptionId};
+use crate::operator_fact::OperatorFact;
 use crate::payment::{Adjustment, Invoice, InvoicePayment, Purchase};
 use crate::subscription::{Schedule, Subscription, SubscriptionState};
 use crate::time::Timestamp;
@@ -43,14 +44,8 @@ pub enum Change {
     SavePurchase(Purchase),
     /// A refund, dispute or refund total.
     SaveAdjustment(Adjustment),
-    /// A waiver, new or revoked.
-    SaveWaiver(Waiver),
-    /// A grant, new or revoked.
-    SaveGrant(Grant),
-    /// Boosts given, new or revoked.
-    SaveBoost(BoostGrant),
-    /// An override, new or revoked.
-    SaveOverride(Override),
+    /// What a person gave, new or revoked.
+    SaveOperatorFact(OperatorFact),
     /// A finding, opened or closed.
     SaveFinding(Finding),
     /// Something that happened once is remembered under this key (see [`crate::note`]).
@@ -282,10 +277,9 @@ impl Facts {
             Change::SaveAdjustment(adjustment) => {
                 self.adjustments.insert(adjustment.id.clone(), adjustment.clone());
             }
-            Change::SaveWaiver(waiver) => replace(&mut self.waivers, waiver, |w| &w.id),
-            Change::SaveGrant(grant) => replace(&mut self.grants, grant, |g| &g.id),
-            Change::SaveBoost(boost) => replace(&mut self.boosts, boost, |b| &b.id),
-            Change::SaveOverride(set) => replace(&mut self.overrides, set, |o| &o.id),
+            Change::SaveOperatorFact(fact) => {
+                self.operator_facts.insert(fact.id.clone(), fact.clone());
+            }
             Change::SaveFinding(finding) => {
                 self.findings.insert(finding.key(), finding.clone());
             }
@@ -293,12 +287,5 @@ impl Facts {
                 self.noted.insert(key.clone());
             }
         }
-    }
-}
-
-fn replace<T: Clone, K: PartialEq>(all: &mut Vec<T>, one: &T, key: impl Fn(&T) -> &K) {
-    match all.iter_mut().find(|known| key(known) == key(one)) {
-        Some(known) => *known = one.clone(),
-        None => all.push(one.clone()),
     }
 }

@@ -18,7 +18,7 @@ pub mod forecast;
 pub mod grace;
 #[cfg(test)]
 mod laws;
-mod own;
+mod operator_fact;
 mod paid;
 mod period;
 mod purchase;

@@ -10,6 +10,7 @@ use crate::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId,
     ObjectId, PlanId, SessionId, SubscriptionId,
 };
+use crate::operator_fact::{Effect, OperatorFact, OverrideEffect};
 use crate::own_claim::OwnClaim;
 use crate::payment::{Adjustment, Invoice, InvoicePayment, Purchase};
 use crate::subscription::{Schedule, Subscription};
@@ -47,122 +48,6 @@ pub struct Customer {
     pub own_claim: Option<OwnClaim>,
 }
 
-/// A plan given without charge (a fee waiver). At most one is active per account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiver {
-    /// Our id, `wv_…`.
-    pub id: FactId,
-    /// The plan given.
-    pub plan: PlanId,
-    /// Why, 10 to 500 characters.
-    pub reason: String,
-    /// Who gave it.
-    pub granted_by: String,
-    /// Since when.
-    pub granted_at: Timestamp,
-    /// Until when; `None` without end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// Notes for operators, at most 1000 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub internal_notes: Option<String>,
-    /// Taken back early.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<Revocation>,
-}
-
-/// Who took one of our own facts back, when and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revocation {
-    /// When.
-    pub at: Timestamp,
-    /// Who.
-    pub by: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// A plan for a span of time, given by a person (bought grants are purchases).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// Our id, `gr_…`.
-    pub id: FactId,
-    /// The plan given.
-    pub plan: PlanId,
-    /// Why.
-    pub reason: String,
-    /// Who gave it.
-    pub granted_by: String,
-    /// Since when.
-    pub granted_at: Timestamp,
-    /// Until when; `None` without end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// Taken back early.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<Revocation>,
-}
-
-/// Boosts given by a person (bought boosts are subscriptions).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BoostGrant {
-    /// Our id, `bo_…`.
-    pub id: FactId,
-    /// In whose name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub member: Option<MemberId>,
-    /// How many, 1 to 100.
-    pub count: u32,
-    /// Why.
-    pub reason: String,
-    /// Who gave them.
-    pub granted_by: String,
-    /// Since when.
-    pub granted_at: Timestamp,
-    /// Until when; `None` without end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// Taken back early.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<Revocation>,
-}
-
-/// What an override does to its feature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OverrideEffect {
-    /// The feature is on whatever the plan says.
-    On,
-    /// The feature is off whatever the plan says.
-    Off,
-    /// The feature is on with this limit; `None` is unlimited.
-    Limit(Option<u64>),
-}
-
-/// One feature of one account decided by a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Override {
-    /// Our id, `ov_…`.
-    pub id: FactId,
-    /// The feature.
-    pub feature: FeatureKey,
-    /// What it does.
-    pub effect: OverrideEffect,
-    /// Why.
-    pub reason: String,
-    /// Who set it.
-    pub granted_by: String,
-    /// Since when.
-    pub granted_at: Timestamp,
-    /// Until when; `None` without end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// Taken back early.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<Revocation>,
-}
-
 /// Everything known about one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -186,14 +71,8 @@ pub struct Facts {
     pub purchases: BTreeMap<SessionId, Purchase>,
     /// Refunds, disputes and refund totals.
     pub adjustments: BTreeMap<AdjustmentId, Adjustment>,
-    /// Waivers, past ones included.
-    pub waivers: Vec<Waiver>,
-    /// Grants given by people, past ones included.
-    pub grants: Vec<Grant>,
-    /// Boosts given by people, past ones included.
-    pub boosts: Vec<BoostGrant>,
-    /// Overrides, past ones included.
-    pub overrides: Vec<Override>,
+    /// What people gave, past ones included.
+    pub operator_facts: BTreeMap<FactId, OperatorFact>,
     /// Keys of what happened once and is not to be reported again (see [`crate::note`]).
     pub noted: BTreeSet<String>,
     /// Open findings, and closed ones that were loaded, by [`Finding::key`].
@@ -227,6 +106,7 @@ impl Facts {
         fill(&mut self.purchases, read.purchases);
         fill(&mut self.adjustments, read.adjustments);
         fill(&mut self.findings, read.findings);
+        fill(&mut self.operator_facts, read.operator_facts);
         self.noted.extend(read.noted);
     }
 
@@ -243,13 +123,26 @@ impl Facts {
             invoice_payments: BTreeMap::new(),
             purchases: BTreeMap::new(),
             adjustments: BTreeMap::new(),
-            waivers: Vec::new(),
-            grants: Vec::new(),
-            boosts: Vec::new(),
-            overrides: Vec::new(),
+            operator_facts: BTreeMap::new(),
             noted: BTreeSet::new(),
             findings: BTreeMap::new(),
         }
+    }
+
+    /// The waiver in force at an instant, and its plan.
+    pub fn waiver_in_force(&self, at: Timestamp) -> Option<(&OperatorFact, &PlanId)> {
+        self.operator_facts.values().filter(|fact| fact.in_force(at)).find_map(|fact| {
+            let Effect::Waiver { plan } = &fact.effect else { return None };
+            Some((fact, plan))
+        })
+    }
+
+    /// Every override, with its feature and what becomes of it.
+    pub fn overrides(&self) -> impl Iterator<Item = (&OperatorFact, &FeatureKey, OverrideEffect)> {
+        self.operator_facts.values().filter_map(|fact| {
+            let Effect::Override { feature, what } = &fact.effect else { return None };
+            Some((fact, feature, *what))
+        })
     }
 
     /// The member who bought a subscription: named by its own events, else by the checkout that

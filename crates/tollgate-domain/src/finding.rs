@@ -116,9 +116,8 @@ fn closed(known: &Finding, now: Timestamp) -> Change {
 fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, Finding> {
     let claims = contradictions(facts, now);
     let mut all: BTreeMap<_, _> = claims.map(|finding| (finding.key(), finding)).collect();
-    let given = facts.grants.is_empty() && facts.waivers.is_empty();
     let bought = facts.invoices.is_empty() && facts.purchases.is_empty();
-    if facts.subscriptions.is_empty() && bought && given {
+    if facts.subscriptions.is_empty() && bought && facts.operator_facts.is_empty() {
         return all;
     }
     let considered = resolve(facts, catalog, now).considered;

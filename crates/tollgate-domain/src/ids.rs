@@ -130,7 +130,7 @@ id!(/** A Stripe price, `price_…`, or a legacy plan id. */ PriceId, check_stri
 id!(/** A Stripe product, `prod_…` or an id its maker chose. */ ProductId, check_stripe);
 id!(/** A Stripe refund, dispute or charge: `re_…`, `dp_…`, `ch_…`. */ AdjustmentId, check_stripe);
 id!(/** Any Stripe object that can lead to its owner: customer, subscription, session, payment intent, charge. */ ObjectId, check_stripe);
-id!(/** One of our own facts (waiver, grant, override, boost): `wv_…`, `gr_…`, `ov_…`, `bo_…`. */ FactId, check_stripe);
+id!(/** An operator fact (waiver, grant, override, boosts): `wv_…`, `gr_…`, `ov_…`, `bo_…`. */ FactId, check_stripe);
 
 /// A Stripe price as an object shows it, for asking what it sells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 #![deny(missing_docs)]
 
 pub mod act;
-pub mod boost;
 pub mod buying;
 pub mod catalog;
 pub mod change;
@@ -14,14 +13,13 @@ pub mod drift;
 pub mod duplicates;
 pub mod entitlement;
 pub mod facts;
-pub mod feature_override;
 pub mod finding;
-pub mod grant;
 pub mod handover;
 pub mod ids;
 pub mod money;
 pub mod note;
 pub mod observation;
+pub mod operator_fact;
 pub mod own_claim;
 pub mod owner;
 pub mod payment;
@@ -31,7 +29,6 @@ pub mod schedule;
 pub mod subscription;
 pub mod time;
 pub mod verified_email;
-pub mod waiver;
 pub mod what_if;
 
 pub use catalog::Catalog;

@@ -3,19 +3,20 @@
 
 use std::collections::BTreeSet;
 
+use crate::act::Act;
 use crate::catalog::Catalog;
-use crate::change::{Change, Decision};
+use crate::change::{Actor, BillingEventKind, Change, Decision};
 use crate::entitlement::resolve::{grace_windows, grant_ends};
 use crate::entitlement::stale::overdue_since;
 use crate::facts::Facts;
-use crate::finding;
 use crate::ids::{FactId, SubscriptionId};
+use crate::payment::Purchase;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
-use crate::{boost, decide, feature_override, grant, waiver};
+use crate::{decide, finding, note, operator_fact};
 
-/// Everything to be told of at an instant: ended graces, and bought grants and our own facts that
-/// ran out. Each is told once; an empty decision when there is nothing.
+/// Everything to be told of at an instant: ended graces, and bought grants and operator facts
+/// that ran out. Each is told once; an empty decision when there is nothing.
 pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
     let mut whole = Decision::default();
     // Two windows may share one note; the second must see what the first one noted.
@@ -39,17 +40,14 @@ pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
         add(decide::grace_ended(facts, window, now));
     }
     for purchase in facts.purchases.values() {
-        for one in grant::bought_expired(facts, purchase, catalog, now) {
+        for one in bought_expired(facts, purchase, catalog, now) {
             add(Some(one));
         }
     }
-    for (id, kind) in expired(facts, now) {
-        add(match kind {
-            Kind::Waiver => waiver::expired(facts, &id, now),
-            Kind::Grant => grant::expired(facts, &id, now),
-            Kind::Boost => boost::expired(facts, &id, now),
-            Kind::Override => feature_override::expired(facts, &id, now),
-        });
+    let mut given: Vec<(Timestamp, &FactId)> = given_ends(facts).collect();
+    given.sort_unstable();
+    for (_, id) in given {
+        add(operator_fact::expire(facts, id, now));
     }
     whole
 }
@@ -65,13 +63,13 @@ pub fn stale(facts: &Facts, now: Timestamp) -> Vec<&SubscriptionId> {
 /// only a new fact can bring one.
 pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Timestamp> {
     let graces = grace_windows(facts, catalog).into_iter().map(|window| window.ends_at);
-    let own = own_ends(facts).map(|(_, end, _)| end);
+    let given = given_ends(facts).map(|(end, _)| end);
     let bought = facts.purchases.values().flat_map(|purchase| grant_ends(purchase, facts, catalog));
     let stale = facts.subscriptions.values().filter_map(|one| overdue_since(one, facts));
     let unclear = facts.subscriptions.values().filter_map(Subscription::unclear_since);
     let unheard = facts.purchases.values().filter_map(|one| finding::unheard_since(one, facts));
     let unclear = unclear.chain(unheard);
-    graces.chain(own).chain(bought).chain(stale).chain(unclear).filter(|end| *end > now).min()
+    graces.chain(given).chain(bought).chain(stale).chain(unclear).filter(|end| *end > now).min()
 }
 
 /// What has to be done about an account's ends after changes of its facts.
@@ -98,10 +96,7 @@ const fn look_after_one(change: &Change) -> Look {
         | Change::SaveInvoice(_)
         | Change::SavePurchase(_)
         | Change::SaveAdjustment(_)
-        | Change::SaveWaiver(_)
-        | Change::SaveGrant(_)
-        | Change::SaveBoost(_)
-        | Change::SaveOverride(_) => Look::Here,
+        | Change::SaveOperatorFact(_) => Look::Here,
         Change::CreateAccount
         | Change::SaveCustomer(_)
         | Change::AppendSubscriptionState(..)
@@ -112,41 +107,34 @@ const fn look_after_one(change: &Change) -> Look {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Waiver,
-    Grant,
-    Boost,
-    Override,
+/// The ends of operator facts, of those that were not revoked.
+fn given_ends(facts: &Facts) -> impl Iterator<Item = (Timestamp, &FactId)> {
+    facts.operator_facts.values().filter_map(|fact| Some((fact.ends_at()?, &fact.id)))
 }
 
-fn expired(facts: &Facts, now: Timestamp) -> impl Iterator<Item = (FactId, Kind)> + '_ {
-    own_ends(facts).filter(move |(_, end, _)| *end <= now).map(|(id, _, kind)| (id.clone(), kind))
-}
-
-/// The ends of our own facts that nobody took back early.
-fn own_ends(facts: &Facts) -> impl Iterator<Item = (&FactId, Timestamp, Kind)> {
-    let waivers = facts
-        .waivers
-        .iter()
-        .filter(|fact| fact.revoked.is_none())
-        .filter_map(|fact| fact.expires_at.map(|end| (&fact.id, end, Kind::Waiver)));
-    let grants = facts
-        .grants
-        .iter()
-        .filter(|fact| fact.revoked.is_none())
-        .filter_map(|fact| fact.expires_at.map(|end| (&fact.id, end, Kind::Grant)));
-    let boosts = facts
-        .boosts
-        .iter()
-        .filter(|fact| fact.revoked.is_none())
-        .filter_map(|fact| fact.expires_at.map(|end| (&fact.id, end, Kind::Boost)));
-    let overrides = facts
-        .overrides
-        .iter()
-        .filter(|fact| fact.revoked.is_none())
-        .filter_map(|fact| fact.expires_at.map(|end| (&fact.id, end, Kind::Override)));
-    waivers.chain(grants).chain(boosts).chain(overrides)
+/// Tells, once for each plan a purchase sold, that it reached its end: empty when the purchase gives
+/// no plan, was undone before, has not ended, or was told of already.
+fn bought_expired(
+    facts: &Facts,
+    purchase: &Purchase,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Vec<Decision> {
+    let ends = grant_ends(purchase, facts, catalog).into_iter().enumerate();
+    let expired = ends.filter(|(_, end)| *end <= now).filter_map(|(place, end)| {
+        let key = note::bought_expired(&purchase.id, place);
+        let act = Act {
+            journal_kind: "grant.expired",
+            billing_kind: BillingEventKind::GrantExpired,
+            subject: purchase.id.as_str(),
+            actor: Actor::System,
+            at: end,
+            details: vec![("bought", "yes".to_owned())],
+            summary: "Bought grant expired".to_owned(),
+        };
+        (!facts.noted.contains(&key)).then(|| act.decide(facts, Change::Note(key)))
+    });
+    expired.collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Reading Stripe as the truth. Owns: asking for objects, comparing them with what we know, and
 //! runs that do so for everything: events that never came, then every object that may differ. Must
 //! not know: what an object means; differences are found and repaired by deciding
-//! (`tollgate_domain::drift`), through the intake like any event. Our own facts (waivers, grants,
+//! (`tollgate_domain::drift`), through the intake like any event. Operator facts (waivers, grants,
 //! boosts, overrides) are nobody's but ours: nothing here can touch them.
 //!
 //! A list says no more than which objects look different; each of those is then asked for by

@@ -6,6 +6,7 @@ DROP VIEW overrides;
 DROP VIEW boosts;
 DROP VIEW grants;
 DROP VIEW fee_waivers;
+DROP VIEW operator_facts;
 DROP VIEW payment_adjustments;
 DROP VIEW purchases;
 DROP VIEW subscription_invoices;

@@ -94,59 +94,44 @@ SELECT account_id,
     {instant_field:body.effective_at} AS effective_at
 FROM facts WHERE kind = 'adjustment';
 
+-- What people gave, of every kind, and each kind under its own name.
+
+CREATE VIEW operator_facts AS
+SELECT account_id, fact_id,
+    {field:body.effect.kind} AS kind,
+    {field:body.effect.plan} AS plan,
+    {field:body.effect.member} AS member_id,
+    CAST({field:body.effect.count} AS BIGINT) AS boost_count,
+    {field:body.effect.feature} AS feature,
+    {field:body.effect.what} AS effect,
+    {field:body.terms.reason} AS reason,
+    {field:body.terms.granted_by} AS granted_by,
+    {instant_field:body.terms.granted_at} AS granted_at,
+    {instant_field:body.terms.expires_at} AS expires_at,
+    {instant_field:body.revocation.at} AS revoked_at,
+    {field:body.revocation.by} AS revoked_by,
+    {field:body.revocation.reason} AS revoke_reason
+FROM facts WHERE kind = 'operator';
+
 CREATE VIEW fee_waivers AS
-SELECT account_id,
-    fact_id AS waiver_id,
-    {field:body.plan} AS plan,
-    {field:body.reason} AS reason,
-    {field:body.granted_by} AS granted_by,
-    {instant_field:body.granted_at} AS granted_at,
-    {instant_field:body.expires_at} AS expires_at,
-    {instant_field:body.revoked.at} AS revoked_at,
-    {field:body.revoked.by} AS revoked_by,
-    {field:body.revoked.reason} AS revoke_reason
-FROM facts WHERE kind = 'waiver';
+SELECT account_id, fact_id AS waiver_id, plan, reason, granted_by, granted_at, expires_at,
+    revoked_at, revoked_by, revoke_reason
+FROM operator_facts WHERE kind = 'waiver';
 
 CREATE VIEW grants AS
-SELECT account_id,
-    fact_id AS grant_id,
-    {field:body.plan} AS plan,
-    {field:body.reason} AS reason,
-    {field:body.granted_by} AS granted_by,
-    {instant_field:body.granted_at} AS granted_at,
-    {instant_field:body.expires_at} AS expires_at,
-    {instant_field:body.revoked.at} AS revoked_at,
-    {field:body.revoked.by} AS revoked_by,
-    {field:body.revoked.reason} AS revoke_reason
-FROM facts WHERE kind = 'grant';
+SELECT account_id, fact_id AS grant_id, plan, reason, granted_by, granted_at, expires_at,
+    revoked_at, revoked_by, revoke_reason
+FROM operator_facts WHERE kind = 'grant';
 
 CREATE VIEW boosts AS
-SELECT account_id,
-    fact_id AS boost_id,
-    {field:body.member} AS member_id,
-    CAST({field:body.count} AS BIGINT) AS boost_count,
-    {field:body.reason} AS reason,
-    {field:body.granted_by} AS granted_by,
-    {instant_field:body.granted_at} AS granted_at,
-    {instant_field:body.expires_at} AS expires_at,
-    {instant_field:body.revoked.at} AS revoked_at,
-    {field:body.revoked.by} AS revoked_by,
-    {field:body.revoked.reason} AS revoke_reason
-FROM facts WHERE kind = 'boost';
+SELECT account_id, fact_id AS boost_id, member_id, boost_count, reason, granted_by, granted_at,
+    expires_at, revoked_at, revoked_by, revoke_reason
+FROM operator_facts WHERE kind = 'boost';
 
 CREATE VIEW overrides AS
-SELECT account_id,
-    fact_id AS override_id,
-    {field:body.feature} AS feature,
-    {field:body.effect} AS effect,
-    {field:body.reason} AS reason,
-    {field:body.granted_by} AS granted_by,
-    {instant_field:body.granted_at} AS granted_at,
-    {instant_field:body.expires_at} AS expires_at,
-    {instant_field:body.revoked.at} AS revoked_at,
-    {field:body.revoked.by} AS revoked_by,
-    {field:body.revoked.reason} AS revoke_reason
-FROM facts WHERE kind = 'override';
+SELECT account_id, fact_id AS override_id, feature, effect, reason, granted_by, granted_at,
+    expires_at, revoked_at, revoked_by, revoke_reason
+FROM operator_facts WHERE kind = 'override';
 
 CREATE VIEW findings AS
 SELECT NULLIF(account_id, '') AS account_id,

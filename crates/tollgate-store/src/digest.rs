@@ -91,10 +91,7 @@ impl Canonical {
             self.put("purchase", &without_catalog(one))?;
         }
         self.put_all("adjustment", facts.adjustments.values())?;
-        self.put_all("waiver", &facts.waivers)?;
-        self.put_all("grant", &facts.grants)?;
-        self.put_all("boost", &facts.boosts)?;
-        self.put_all("override", &facts.overrides)
+        self.put_all("operator", facts.operator_facts.values())
     }
 }
 

@@ -17,6 +17,7 @@ use super::subscription::earlier;
 use super::{Absence, Considered, SourceKind, Standing};
 use crate::catalog::{BoostProgram, Catalog, CollectionPauseAccess, StalePolicy};
 use crate::facts::Facts;
+use crate::operator_fact::Effect;
 use crate::subscription::order::latest;
 use crate::subscription::{Subscription, SubscriptionState, SubscriptionStatus};
 use crate::time::Timestamp;
@@ -99,11 +100,11 @@ fn boosts(
     for subscription in facts.subscriptions.values() {
         bought(&Buyer { subscription, facts, catalog }, forgotten, &mut spans);
     }
-    for given in &facts.boosts {
-        let revoked = given.revoked.as_ref().map(|revoked| revoked.at);
-        let until = revoked.map(|at| earlier(at, given.expires_at)).or(given.expires_at);
-        let what = u64::from(given.count);
-        spans.push(Held { from: given.granted_at, until, what });
+    for given in facts.operator_facts.values() {
+        let Effect::Boost { count, .. } = given.effect else { continue };
+        let (from, end) = (given.terms.granted_at, given.terms.expires_at);
+        let revoked = given.revocation.as_ref().map(|revocation| earlier(revocation.at, end));
+        spans.push(Held { from, until: revoked.or(end), what: u64::from(count) });
     }
     spans.retain(|span| {
         span.what > 0 && span.until.is_none_or(|until| until > forgotten && until > span.from)

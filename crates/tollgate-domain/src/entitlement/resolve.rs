@@ -1,6 +1,6 @@
 //! The one function everything rests on: which plan an account has at an instant, and why. Owns:
 //! precedence among sources and the exact end of the outcome. Must not know: how each source
-//! works (`subscription`, `boost`, `purchase`, `own`), caches, usage.
+//! works (`subscription`, `boost`, `purchase`, `operator_fact`), caches, usage.
 //!
 //! The highest plan offered by any source in force wins; at equal plans waiver, subscription,
 //! boost, grant, default in this order; then what is not in grace, then the later end. Overrides
@@ -21,7 +21,8 @@ pub use super::subscription::UNKNOWN_STATUS_HOLD_HOURS;
 
 use super::stale::stale_since;
 use super::{
-    Considered, Counted, Resolution, SourceKind, Standing, boost, own, paid, purchase, subscription,
+    Considered, Counted, Resolution, SourceKind, Standing, boost, operator_fact, paid, purchase,
+    subscription,
 };
 use crate::catalog::{Allowance, Catalog, Plan, PlanIndex};
 use crate::facts::Facts;
@@ -44,7 +45,7 @@ pub fn resolve(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Resolution {
     let bought = Units::of(&considered, plan);
     let given = catalog.plan(plan).map(|plan| plan.allowances_for(bought.units));
     let overridden =
-        own::override_features(&given.unwrap_or_default(), &facts.overrides, catalog, at);
+        operator_fact::override_features(&given.unwrap_or_default(), facts, catalog, at);
     let counted = catalog.plan(plan).map_or_else(BTreeMap::new, |plan| bought.counted(plan));
     let ends = until.into_iter().chain(bought.until.filter(|_| !counted.is_empty()));
     Resolution {
@@ -114,10 +115,9 @@ fn told_until(facts: &Facts, considered: &[Considered], at: Timestamp) -> Option
 }
 
 fn consider_all(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Vec<Considered> {
-    let mut all = Vec::with_capacity(
-        facts.waivers.len() + facts.subscriptions.len() + facts.grants.len() + 2,
-    );
-    all.extend(facts.waivers.iter().map(|waiver| own::consider_waiver(waiver, catalog, at)));
+    let mut all = Vec::with_capacity(facts.operator_facts.len() + facts.subscriptions.len() + 2);
+    let given = facts.operator_facts.values();
+    all.extend(given.filter_map(|fact| operator_fact::consider(fact, catalog, at)));
     let one = |known: &Subscription| subscription::consider(known, facts, catalog, at);
     all.extend(facts.subscriptions.values().filter_map(one));
     let paid = paid::without_subscription(facts).into_iter();
@@ -125,7 +125,6 @@ fn consider_all(facts: &Facts, catalog: &Catalog, at: Timestamp) -> Vec<Consider
         subscription::consider_unknown(id, customer, facts, catalog, at)
     }));
     all.extend(boost::consider(facts, catalog, at));
-    all.extend(facts.grants.iter().map(|grant| own::consider_grant(grant, catalog, at)));
     let bought = facts.purchases.values();
     all.extend(bought.flat_map(|bought| purchase::consider(bought, facts, catalog, at)));
     all.push(Considered {

@@ -35,14 +35,13 @@ use super::{Resolution, Standing};
 use crate::catalog::parse::parse;
 use crate::catalog::{BUILTIN_NAMES, Catalog, builtin, builtin_text};
 use crate::change::Change;
-use crate::facts::{
-    BoostGrant, Customer, Facts, Grant, Override, OverrideEffect, Revocation, Waiver,
-};
+use crate::facts::{Customer, Facts};
 use crate::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId,
     ObjectId, PlanId, PriceId, ProductId, SessionId, SubscriptionId,
 };
 use crate::money::{Currency, Money};
+use crate::operator_fact::{Effect, OperatorFact, OverrideEffect, Revocation, Terms};
 use crate::payment::{
     Adjustment, AdjustmentKind, InvoicePayment, Purchase, PurchaseKind, PurchaseLine, SessionMode,
     SessionStatus,
@@ -187,13 +186,20 @@ pub(crate) fn read(scenario: &str) -> (Catalog, Facts) {
                     at: line.at,
                 }));
             }
-            ["waiver", id, plan, ..] => facts.apply(&Change::SaveWaiver(line.waiver(id, plan))),
-            ["grant", id, plan, ..] => facts.apply(&Change::SaveGrant(line.grant(id, plan))),
-            ["boosts", id, count, ..] => {
-                facts.apply(&Change::SaveBoost(line.boosts(id, count.parse().unwrap())));
+            ["waiver", id, plan, ..] => {
+                let plan = PlanId::parse(plan).unwrap();
+                facts.apply(&line.given(id, Effect::Waiver { plan }));
             }
-            ["override", id, feature, effect, ..] => {
-                facts.apply(&Change::SaveOverride(line.set_override(id, feature, effect)));
+            ["grant", id, plan, ..] => {
+                let plan = PlanId::parse(plan).unwrap();
+                facts.apply(&line.given(id, Effect::Grant { plan }));
+            }
+            ["boosts", id, count, ..] => {
+                let count = count.parse().unwrap();
+                facts.apply(&line.given(id, Effect::Boost { member: None, count }));
+            }
+            ["override", id, feature, what, ..] => {
+                facts.apply(&line.given(id, line.set_override(feature, what)));
             }
             ["buy", id, plan, ..] => {
                 let purchase = line.purchase(id, plan);
@@ -235,11 +241,6 @@ impl<'l> Line<'l> {
 
     fn event(&self) -> EventId {
         EventId::parse(&format!("evt_{:03}", self.number)).unwrap()
-    }
-
-    fn revoked(&self) -> Option<Revocation> {
-        let at = self.time("revoked")?;
-        Some(Revocation { at, by: "ann".to_owned(), reason: None })
     }
 
     fn observe(&self, facts: &mut Facts, id: &str, items: &str, status: &str) {
@@ -308,60 +309,31 @@ impl<'l> Line<'l> {
         facts.apply(&Change::SaveCustomer(customer));
     }
 
-    fn waiver(&self, id: &str, plan: &str) -> Waiver {
-        Waiver {
+    fn given(&self, id: &str, effect: Effect) -> Change {
+        let revoked = self.time("revoked");
+        Change::SaveOperatorFact(OperatorFact {
             id: FactId::parse(id).unwrap(),
-            plan: PlanId::parse(plan).unwrap(),
-            reason: "a partner".to_owned(),
-            granted_by: "ann".to_owned(),
-            granted_at: self.at,
-            expires_at: self.time("until"),
-            internal_notes: None,
-            revoked: self.revoked(),
-        }
-    }
-
-    fn grant(&self, id: &str, plan: &str) -> Grant {
-        Grant {
-            id: FactId::parse(id).unwrap(),
-            plan: PlanId::parse(plan).unwrap(),
-            reason: "a gift".to_owned(),
-            granted_by: "ann".to_owned(),
-            granted_at: self.at,
-            expires_at: self.time("until"),
-            revoked: self.revoked(),
-        }
-    }
-
-    fn boosts(&self, id: &str, count: u32) -> BoostGrant {
-        BoostGrant {
-            id: FactId::parse(id).unwrap(),
-            member: None,
-            count,
-            reason: "a gift".to_owned(),
-            granted_by: "ann".to_owned(),
-            granted_at: self.at,
-            expires_at: self.time("until"),
-            revoked: self.revoked(),
-        }
-    }
-
-    fn set_override(&self, id: &str, feature: &str, effect: &str) -> Override {
-        Override {
-            id: FactId::parse(id).unwrap(),
-            feature: FeatureKey::parse(feature).unwrap(),
-            effect: match effect {
-                "on" => OverrideEffect::On,
-                "off" => OverrideEffect::Off,
-                "unlimited" => OverrideEffect::Limit(None),
-                _ => OverrideEffect::Limit(Some(self.values["limit"].parse().unwrap())),
+            effect,
+            terms: Terms {
+                reason: "a partner".to_owned(),
+                granted_by: "ann".to_owned(),
+                granted_at: self.at,
+                expires_at: self.time("until"),
+                internal_notes: None,
             },
-            reason: "a promise".to_owned(),
-            granted_by: "ann".to_owned(),
-            granted_at: self.at,
-            expires_at: self.time("until"),
-            revoked: self.revoked(),
-        }
+            revocation: revoked.map(|at| Revocation { at, by: "ann".to_owned(), reason: None }),
+        })
+    }
+
+    fn set_override(&self, feature: &str, what: &str) -> Effect {
+        let feature = FeatureKey::parse(feature).unwrap();
+        let what = match what {
+            "on" => OverrideEffect::On,
+            "off" => OverrideEffect::Off,
+            "unlimited" => OverrideEffect::Limit(None),
+            _ => OverrideEffect::Limit(Some(self.values["limit"].parse().unwrap())),
+        };
+        Effect::Override { feature, what }
     }
 
     fn money(&self, key: &str) -> Option<Money> {

@@ -1,11 +1,12 @@
 //! Facts as they were. Owns: taking away what was not known yet at an instant. Must not know: who
 //! asks, what the facts entitle to.
 //!
-//! Stripe's observations count from Stripe's time of their event, our own facts from their
+//! Stripe's observations count from Stripe's time of their event, operator facts from their
 //! granting. An invoice keeps its greatest state only; where that came later, what it was before
 //! is put together from the instants it keeps (made, failed, paid).
 
-use crate::facts::{Facts, Revocation};
+use crate::facts::Facts;
+use crate::operator_fact::OperatorFact;
 use crate::payment::{Adjustment, AdjustmentKind, Invoice, InvoiceStatus, Purchase};
 use crate::subscription::{Subscription, SubscriptionState};
 use crate::time::Timestamp;
@@ -34,14 +35,8 @@ impl Facts {
         past.purchases.extend(purchases.map(|one| (one.id.clone(), one)));
         let adjustments = self.adjustments.values().filter_map(|one| one.as_of(at));
         past.adjustments.extend(adjustments.map(|one| (one.id.clone(), one)));
-        past.waivers = self.waivers.iter().filter(|one| one.granted_at <= at).cloned().collect();
-        past.grants = self.grants.iter().filter(|one| one.granted_at <= at).cloned().collect();
-        past.boosts = self.boosts.iter().filter(|one| one.granted_at <= at).cloned().collect();
-        past.overrides =
-            self.overrides.iter().filter(|one| one.granted_at <= at).cloned().collect();
-        for revoked in past.revocations_mut() {
-            *revoked = revoked.take().filter(|revoked| revoked.at <= at);
-        }
+        let given = self.operator_facts.values().filter_map(|one| one.as_of(at));
+        past.operator_facts.extend(given.map(|one| (one.id.clone(), one)));
         past
     }
 
@@ -69,31 +64,14 @@ impl Facts {
             instants.push(adjustment.at);
             instants.extend(adjustment.effective_at);
         }
-        instants.extend(self.waivers.iter().map(|one| one.granted_at));
-        instants.extend(self.grants.iter().map(|one| one.granted_at));
-        instants.extend(self.boosts.iter().map(|one| one.granted_at));
-        instants.extend(self.overrides.iter().map(|one| one.granted_at));
-        instants.extend(self.revocations().flatten().map(|revoked| revoked.at));
+        for fact in self.operator_facts.values() {
+            instants.push(fact.terms.granted_at);
+            instants.extend(fact.revocation.as_ref().map(|revocation| revocation.at));
+        }
         instants.retain(|instant| from < *instant && *instant <= to);
         instants.sort_unstable();
         instants.dedup();
         instants
-    }
-
-    fn revocations(&self) -> impl Iterator<Item = Option<&Revocation>> {
-        let waivers = self.waivers.iter().map(|one| one.revoked.as_ref());
-        let grants = self.grants.iter().map(|one| one.revoked.as_ref());
-        let boosts = self.boosts.iter().map(|one| one.revoked.as_ref());
-        let overrides = self.overrides.iter().map(|one| one.revoked.as_ref());
-        waivers.chain(grants).chain(boosts).chain(overrides)
-    }
-
-    fn revocations_mut(&mut self) -> impl Iterator<Item = &mut Option<Revocation>> {
-        let waivers = self.waivers.iter_mut().map(|one| &mut one.revoked);
-        let grants = self.grants.iter_mut().map(|one| &mut one.revoked);
-        let boosts = self.boosts.iter_mut().map(|one| &mut one.revoked);
-        let overrides = self.overrides.iter_mut().map(|one| &mut one.revoked);
-        waivers.chain(grants).chain(boosts).chain(overrides)
     }
 }
 
@@ -166,6 +144,14 @@ impl Adjustment {
             AdjustmentKind::ChargeRefunds => "full",
         };
         Some(Self { at: effective, status: status.into(), ..self.clone() })
+    }
+}
+
+impl OperatorFact {
+    /// The fact as it was at `at`; `None` when it was not granted yet.
+    fn as_of(&self, at: Timestamp) -> Option<Self> {
+        let revocation = self.revocation.clone().filter(|revocation| revocation.at <= at);
+        (self.terms.granted_at <= at).then(|| Self { revocation, ..self.clone() })
     }
 }
 

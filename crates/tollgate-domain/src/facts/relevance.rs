@@ -12,9 +12,10 @@
 //! What a fact is needed for beyond its end depends on the catalog (a grace, a sustain), which may
 //! change after the fact was stored. So it is part of the window, not of the fact.
 
-use super::{BoostGrant, Customer, Facts, Grant, Override, Waiver};
+use super::{Customer, Facts};
 use crate::catalog::Catalog;
 use crate::ids::SubscriptionId;
+use crate::operator_fact::OperatorFact;
 use crate::payment::{
     Adjustment, Goods, Invoice, InvoicePayment, InvoiceStatus, Purchase, PurchaseKind, SessionMode,
     SessionStatus,
@@ -264,14 +265,9 @@ impl Adjustment {
     }
 }
 
-macro_rules! operator_facts {
-    ($($name:ident),*) => {$(
-        impl $name {
-            /// When it can matter: one that is over explains a denial for ever.
-            pub const fn relevance(&self) -> Relevance {
-                Relevance::since(self.granted_at)
-            }
-        }
-    )*};
+impl OperatorFact {
+    /// When it can matter: one that is over explains a denial for ever.
+    pub const fn relevance(&self) -> Relevance {
+        Relevance::since(self.terms.granted_at)
+    }
 }
-operator_facts!(Waiver, Grant, BoostGrant, Override);

@@ -70,3 +70,40 @@ fn what_changes_hands_is_looked_at_with_all_facts() {
         assert_eq!(look_after(&changes), look, "{changes:?}");
     }
 }
+
+#[test]
+fn the_end_of_a_bought_grant_is_told_once() {
+    let (catalog, mut facts) = read("catalog levels\nbuy c1 pro paid=0d amount=19000");
+    let told_at = |facts: &Facts, at: &str| ended(facts, &catalog, time(at));
+    assert_eq!(told_at(&facts, "364d"), Decision::default());
+    let decision = told_at(&facts, "370d");
+    let told = decision
+        .journal
+        .iter()
+        .filter_map(|one| Some((one.billing.as_ref()?.kind, one.occurred_at)));
+    let kinds: Vec<_> = told.collect();
+    assert_eq!(kinds, [(BillingEventKind::GrantExpired, time("365d"))]);
+    for change in &decision.changes {
+        facts.apply(change);
+    }
+    assert_eq!(told_at(&facts, "370d"), Decision::default());
+}
+
+#[test]
+fn what_people_gave_is_told_of_in_the_order_of_its_ends() {
+    let (catalog, facts) = read(
+        "
+        waiver a elite @0d until=3d
+        boosts b 3 @0d until=2d
+        grant c elite @0d until=1d
+        override d white_label on @0d until=4d
+        grant e elite @0d until=1d revoked=1h
+        ",
+    );
+    let told = |at: &str| -> Vec<String> {
+        let journal = ended(&facts, &catalog, time(at)).journal;
+        journal.iter().map(|entry| format!("{} {}", entry.kind, entry.subject)).collect()
+    };
+    assert_eq!(told("23h"), [""; 0]);
+    assert_eq!(told("3d"), ["grant.expired c", "boost.expired b", "waiver.expired a"]);
+}

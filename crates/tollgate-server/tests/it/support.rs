@@ -10,8 +10,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use tollgate_domain::Timestamp;
-use tollgate_domain::ids::AccountId;
+use tollgate_domain::ids::{AccountId, FactId};
+use tollgate_domain::operator_fact::{Effect, NewOperatorFact};
+use tollgate_domain::{Catalog, Timestamp};
 use tollgate_sandbox::{Scenario, ScenarioOptions, StripeEvent};
 use tollgate_server::app::App;
 use tollgate_server::clock::Clock;
@@ -34,6 +35,18 @@ pub(crate) use state::State;
 pub(crate) const SECRET: &str = "whsec_tollgate_tests_only_0123456789";
 /// When every test begins.
 pub(crate) const NOW: &str = "2026-11-21T10:00:00Z";
+
+/// A waiver of the highest plan, without end.
+pub(crate) fn waiver(id: &str, catalog: &Catalog) -> NewOperatorFact {
+    NewOperatorFact {
+        id: FactId::parse(id).expect("an id"),
+        effect: Effect::waiver(None, catalog).expect("a plan"),
+        reason: "a partner of ours".to_owned(),
+        granted_by: "ann".to_owned(),
+        expires_at: None,
+        internal_notes: None,
+    }
+}
 
 /// An answer, read whole.
 #[derive(Debug)]

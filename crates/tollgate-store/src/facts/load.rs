@@ -214,7 +214,6 @@ pub(super) async fn window(
     let call = CLASS_MS.iter().fold(call, |call, length| call.bigint(*length));
     take_rows(&call.rows(rows).fetch().await?, &mut all)?;
     add_replaced(handle, window, &mut all).await?;
-    all.values_mut().for_each(sort);
     Ok(all)
 }
 
@@ -255,7 +254,6 @@ pub(super) async fn whole(
     }
     let rows = Rows::of(&sorted).text(|account| account.as_str());
     take_rows(&WHOLE.on(handle).rows(rows).fetch().await?, &mut all)?;
-    all.values_mut().for_each(sort);
     Ok(all)
 }
 
@@ -314,7 +312,6 @@ pub(super) async fn add_touched(
         TOUCHED.on(handle).rows(rows).fetch().await?
     };
     take_rows(&found, all)?;
-    all.values_mut().for_each(sort);
     Ok(())
 }
 
@@ -396,14 +393,6 @@ fn empty<'a>(accounts: impl Iterator<Item = &'a AccountId>) -> BTreeMap<AccountI
     accounts.map(|account| (account.clone(), Facts::unknown(account.clone()))).collect()
 }
 
-/// Puts lists in their order: our own facts by age.
-fn sort(facts: &mut Facts) {
-    facts.waivers.sort_unstable_by(|a, b| (a.granted_at, &a.id).cmp(&(b.granted_at, &b.id)));
-    facts.grants.sort_unstable_by(|a, b| (a.granted_at, &a.id).cmp(&(b.granted_at, &b.id)));
-    facts.boosts.sort_unstable_by(|a, b| (a.granted_at, &a.id).cmp(&(b.granted_at, &b.id)));
-    facts.overrides.sort_unstable_by(|a, b| (a.granted_at, &a.id).cmp(&(b.granted_at, &b.id)));
-}
-
 /// A row of a batch of [`TOUCHED`]: kind, account, key.
 type Asked<'a> = (&'static str, &'a str, &'a str);
 
@@ -448,10 +437,7 @@ fn ask_notes<'a>(all: &mut BTreeSet<Asked<'a>>, account: &'a str, facts: &'a Fac
         .chain(newest.map(Key::text))
         .chain(due.map(|one| one.id.text()))
         .chain(facts.purchases.values().filter(|one| !timeless(one)).map(|one| one.id.text()))
-        .chain(facts.waivers.iter().map(|one| one.id.as_str()))
-        .chain(facts.grants.iter().map(|one| one.id.as_str()))
-        .chain(facts.boosts.iter().map(|one| one.id.as_str()))
-        .chain(facts.overrides.iter().map(|one| one.id.as_str()));
+        .chain(facts.operator_facts.keys().map(Key::text));
     all.extend(subjects.map(|subject| (kind::NOTE, account, note::subject_of(subject))));
 }
 

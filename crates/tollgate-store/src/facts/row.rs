@@ -34,10 +34,7 @@ pub(super) mod kind {
     pub(crate) const INVOICE_PAYMENT: &str = "invoice_payment";
     pub(crate) const PURCHASE: &str = "purchase";
     pub(crate) const ADJUSTMENT: &str = "adjustment";
-    pub(crate) const WAIVER: &str = "waiver";
-    pub(crate) const GRANT: &str = "grant";
-    pub(crate) const BOOST: &str = "boost";
-    pub(crate) const OVERRIDE: &str = "override";
+    pub(crate) const OPERATOR: &str = "operator";
     pub(crate) const FINDING: &str = "finding";
     pub(crate) const NOTE: &str = "note";
 }
@@ -160,17 +157,8 @@ pub(super) fn of<'a>(
         Change::SaveAdjustment(one) => {
             by_reference(kind::ADJUSTMENT, one.id.as_str(), one.reference(), encode(one)?)
         }
-        Change::SaveWaiver(one) => {
-            row(kind::WAIVER, one.id.as_str(), None, one.relevance(), encode(one)?)
-        }
-        Change::SaveGrant(one) => {
-            row(kind::GRANT, one.id.as_str(), None, one.relevance(), encode(one)?)
-        }
-        Change::SaveBoost(one) => {
-            row(kind::BOOST, one.id.as_str(), None, one.relevance(), encode(one)?)
-        }
-        Change::SaveOverride(one) => {
-            row(kind::OVERRIDE, one.id.as_str(), None, one.relevance(), encode(one)?)
+        Change::SaveOperatorFact(one) => {
+            row(kind::OPERATOR, one.id.as_str(), None, one.relevance(), encode(one)?)
         }
         Change::SaveFinding(one) => finding(account, one)?,
         Change::Note(key) => note_of(account, key),
@@ -298,10 +286,10 @@ impl StoredRow<'_> {
                 let one: tollgate_domain::payment::Adjustment = self.fact()?;
                 facts.adjustments.insert(one.id.clone(), one);
             }
-            kind::WAIVER => push(&mut facts.waivers, self.fact()?),
-            kind::GRANT => push(&mut facts.grants, self.fact()?),
-            kind::BOOST => push(&mut facts.boosts, self.fact()?),
-            kind::OVERRIDE => push(&mut facts.overrides, self.fact()?),
+            kind::OPERATOR => {
+                let one: tollgate_domain::operator_fact::OperatorFact = self.fact()?;
+                facts.operator_facts.insert(one.id.clone(), one);
+            }
             kind::FINDING => {
                 let one: Finding = self.fact()?;
                 facts.findings.insert(one.key(), one);
@@ -338,13 +326,6 @@ impl StoredRow<'_> {
         let id: String = self.id.chars().take(80).collect();
         let row = format!("{} {} {id}", self.account, self.kind);
         StoreError::Corrupt { table: "facts", row, reason }
-    }
-}
-
-/// Adds a fact once: two branches of a statement may bring the same row.
-fn push<T: PartialEq>(all: &mut Vec<T>, one: T) {
-    if !all.contains(&one) {
-        all.push(one);
     }
 }
 

@@ -55,7 +55,11 @@ on_both! {
         save(db, &id, &[], head("acme"), 0).await;
         let mut kinds = std::collections::BTreeSet::new();
         for change in changes {
-            let kind = format!("{change:?}").split(['(', ' ']).next().unwrap().to_owned();
+            let kind = match &change {
+                Change::SaveOperatorFact(fact) => format!("{:?}", fact.effect),
+                other => format!("{other:?}"),
+            };
+            let kind = kind.split(['(', ' ']).next().unwrap().to_owned();
             save(db, &id, std::slice::from_ref(&change), head("acme"), 0).await;
             let after = digest::state(db).await.unwrap();
             assert_ne!(before, after, "{change:?}");

@@ -8,14 +8,13 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tollgate_domain::change::Change;
-use tollgate_domain::facts::{
-    BoostGrant, Customer, Grant, Override, OverrideEffect, Revocation, Waiver,
-};
+use tollgate_domain::facts::Customer;
 use tollgate_domain::ids::{
     AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, PlanId, PriceId, SessionId,
     SubscriptionId,
 };
 use tollgate_domain::money::{Currency, Money};
+use tollgate_domain::operator_fact::{Effect, OperatorFact, OverrideEffect, Revocation, Terms};
 use tollgate_domain::payment::{
     Adjustment, AdjustmentKind, FailedAttempt, Goods, Invoice, InvoiceLine, InvoiceLines,
     InvoicePayment, InvoiceState, InvoiceStatus, Purchase, PurchaseKind, Sale, SessionMode,
@@ -32,7 +31,7 @@ const DAY: i64 = 86_400;
 const PLANS: [&str; 3] = ["basic", "premium", "exclusive"];
 
 /// A life of so many days: in most a subscription with many observations; invoices of it and of one of which
-/// nothing else is known, with what paid and refunded them, purchases, our own facts, plans for later.
+/// nothing else is known, with what paid and refunded them, purchases, operator facts, plans for later.
 pub(crate) fn life(days: i64) -> impl Strategy<Value = Vec<Change>> {
     let parts = (option::of(told(days)), vec(billed(days), 0..14), vec(bought(days), 0..6));
     let own = (vec(given(days), 0..4), option::of(planned(days)), option::of(0..days * DAY));
@@ -357,7 +356,7 @@ fn of_purchase(number: usize, (second, days, money, plan): Bought) -> Vec<Change
     all
 }
 
-/// One of our own facts: its kind, since when, until when, taken back when.
+/// An operator fact: its kind, since when, until when, taken back when.
 type Given = (u8, i64, Option<i64>, Option<i64>, usize);
 
 fn given(days: i64) -> impl Strategy<Value = Given> {
@@ -368,51 +367,25 @@ fn given(days: i64) -> impl Strategy<Value = Given> {
 fn of_person(number: usize, (kind, second, lasts, held, plan): Given) -> Change {
     let id = FactId::parse(&format!("own_{number}")).unwrap();
     let plan = PlanId::parse(PLANS[plan]).unwrap();
-    let (reason, granted_by) = ("a partner of ours".to_owned(), "ann".to_owned());
-    let (granted_at, expires_at) = (at(second), lasts.map(|lasts| at(second + lasts)));
-    let revoked =
-        held.map(|held| Revocation { at: at(second + held), by: "ann".into(), reason: None });
-    match kind {
-        0 => Change::SaveWaiver(Waiver {
-            id,
-            plan,
-            reason,
-            granted_by,
-            granted_at,
-            expires_at,
-            internal_notes: None,
-            revoked,
-        }),
-        1 => Change::SaveGrant(Grant {
-            id,
-            plan,
-            reason,
-            granted_by,
-            granted_at,
-            expires_at,
-            revoked,
-        }),
-        2 => Change::SaveBoost(BoostGrant {
-            id,
-            member: None,
-            count: 8,
-            reason,
-            granted_by,
-            granted_at,
-            expires_at,
-            revoked,
-        }),
-        _ => Change::SaveOverride(Override {
-            id,
+    let effect = match kind {
+        0 => Effect::Waiver { plan },
+        1 => Effect::Grant { plan },
+        2 => Effect::Boost { member: None, count: 8 },
+        _ => Effect::Override {
             feature: FeatureKey::parse("max_members").unwrap(),
-            effect: OverrideEffect::Limit(Some(7)),
-            reason,
-            granted_by,
-            granted_at,
-            expires_at,
-            revoked,
-        }),
-    }
+            what: OverrideEffect::Limit(Some(7)),
+        },
+    };
+    let terms = Terms {
+        reason: "a partner of ours".to_owned(),
+        granted_by: "ann".to_owned(),
+        granted_at: at(second),
+        expires_at: lasts.map(|lasts| at(second + lasts)),
+        internal_notes: None,
+    };
+    let revocation =
+        held.map(|held| Revocation { at: at(second + held), by: "ann".into(), reason: None });
+    Change::SaveOperatorFact(OperatorFact { id, effect, terms, revocation })
 }
 
 fn planned(days: i64) -> impl Strategy<Value = Schedule> {

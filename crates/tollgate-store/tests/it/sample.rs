@@ -9,14 +9,13 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use tollgate_domain::change::Change;
-use tollgate_domain::facts::{
-    BoostGrant, Customer, Grant, Override, OverrideEffect, Revocation, Waiver,
-};
+use tollgate_domain::facts::Customer;
 use tollgate_domain::ids::{
     AccountId, AdjustmentId, CustomerId, EventId, FactId, FeatureKey, InvoiceId, MemberId,
     ObjectId, PlanId, PriceId, ProductId, SessionId, SubscriptionId,
 };
 use tollgate_domain::money::{Currency, Money};
+use tollgate_domain::operator_fact::{Effect, OperatorFact, OverrideEffect, Revocation, Terms};
 use tollgate_domain::own_claim::OwnClaim;
 use tollgate_domain::{Facts, Timestamp};
 use tollgate_store::accounts::AccountHead;
@@ -193,78 +192,41 @@ fn customer() -> impl Strategy<Value = Customer> {
     )
 }
 
-fn revocation() -> impl Strategy<Value = Revocation> {
-    (instant(), text(), option::of(text())).prop_map(|(at, by, reason)| Revocation {
-        at,
-        by,
-        reason,
-    })
-}
-
-/// What all our own facts have: id, reason, by, at, until, revoked.
-type Own = (FactId, String, String, Timestamp, Option<Timestamp>, Option<Revocation>);
-
-fn own() -> impl Strategy<Value = Own> {
-    (fact_id(), text(), text(), instant(), option::of(instant()), option::of(revocation()))
-}
-
-fn waiver() -> impl Strategy<Value = Waiver> {
-    (own(), plan_id(), option::of(text())).prop_map(|(own, plan, internal_notes)| Waiver {
-        id: own.0,
-        plan,
-        reason: own.1,
-        granted_by: own.2,
-        granted_at: own.3,
-        expires_at: own.4,
-        internal_notes,
-        revoked: own.5,
-    })
-}
-
-fn grant() -> impl Strategy<Value = Grant> {
-    (own(), plan_id()).prop_map(|(own, plan)| Grant {
-        id: own.0,
-        plan,
-        reason: own.1,
-        granted_by: own.2,
-        granted_at: own.3,
-        expires_at: own.4,
-        revoked: own.5,
-    })
-}
-
-fn boost() -> impl Strategy<Value = BoostGrant> {
-    (own(), option::of(member_id()), any::<u32>()).prop_map(|(own, member, count)| BoostGrant {
-        id: own.0,
-        member,
-        count,
-        reason: own.1,
-        granted_by: own.2,
-        granted_at: own.3,
-        expires_at: own.4,
-        revoked: own.5,
-    })
-}
-
-fn feature_override() -> impl Strategy<Value = Override> {
-    let effects = prop_oneof![
+fn effect() -> impl Strategy<Value = Effect> {
+    let what = prop_oneof![
         Just(OverrideEffect::On),
         Just(OverrideEffect::Off),
         option::of(any::<u64>()).prop_map(OverrideEffect::Limit),
     ];
-    (own(), plan_id(), effects).prop_map(|(own, feature, effect)| Override {
-        id: own.0,
-        feature: FeatureKey::parse(feature.as_str()).unwrap(),
-        effect,
-        reason: own.1,
-        granted_by: own.2,
-        granted_at: own.3,
-        expires_at: own.4,
-        revoked: own.5,
-    })
+    prop_oneof![
+        plan_id().prop_map(|plan| Effect::Waiver { plan }),
+        plan_id().prop_map(|plan| Effect::Grant { plan }),
+        (option::of(member_id()), any::<u32>())
+            .prop_map(|(member, count)| Effect::Boost { member, count }),
+        (plan_id(), what).prop_map(|(feature, what)| Effect::Override {
+            feature: FeatureKey::parse(feature.as_str()).unwrap(),
+            what,
+        }),
+    ]
 }
 
-/// Changes of every kind, as they may come for one account; at most one waiver is active.
+pub(crate) fn operator_fact() -> impl Strategy<Value = OperatorFact> {
+    let terms = (text(), text(), instant(), option::of(instant()), option::of(text())).prop_map(
+        |(reason, granted_by, granted_at, expires_at, internal_notes)| Terms {
+            reason,
+            granted_by,
+            granted_at,
+            expires_at,
+            internal_notes,
+        },
+    );
+    let revocation = (instant(), text(), option::of(text()))
+        .prop_map(|(at, by, reason)| Revocation { at, by, reason });
+    (fact_id(), effect(), terms, option::of(revocation))
+        .prop_map(|(id, effect, terms, revocation)| OperatorFact { id, effect, terms, revocation })
+}
+
+/// Changes of every kind, as they may come for one account.
 pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
     let stripe = (
         vec(customer(), 0..3),
@@ -275,13 +237,7 @@ pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
         vec(schedule(), 0..3),
         vec(invoice_payment(), 0..3),
     );
-    let ours = (
-        option::of(waiver()),
-        vec(grant(), 0..3),
-        vec(boost(), 0..3),
-        vec(feature_override(), 0..3),
-        vec(text(), 0..3),
-    );
+    let ours = (vec(operator_fact(), 0..9), vec(text(), 0..3));
     (stripe, ours).prop_map(|(stripe, ours)| {
         let mut all = vec![Change::CreateAccount];
         all.extend(stripe.0.into_iter().map(Change::SaveCustomer));
@@ -296,26 +252,19 @@ pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
         all.extend(stripe.4.into_iter().map(Change::SaveAdjustment));
         all.extend(stripe.5.into_iter().map(Change::SaveSchedule));
         all.extend(stripe.6.into_iter().map(Change::SaveInvoicePayment));
-        all.extend(ours.0.into_iter().map(Change::SaveWaiver));
-        all.extend(ours.1.into_iter().map(Change::SaveGrant));
-        all.extend(ours.2.into_iter().map(Change::SaveBoost));
-        all.extend(ours.3.into_iter().map(Change::SaveOverride));
-        all.extend(ours.4.into_iter().map(Change::Note));
+        all.extend(ours.0.into_iter().map(Change::SaveOperatorFact));
+        all.extend(ours.1.into_iter().map(Change::Note));
         all
     })
 }
 
-/// The facts that changes lead to, with lists in the order in which the store hands them out.
+/// The facts that changes lead to.
 pub(crate) fn facts(account: &AccountId, changes: &[Change]) -> Facts {
     let mut facts = Facts::unknown(account.clone());
     for change in changes {
         facts.apply(change);
     }
     facts.revision = 1;
-    facts.waivers.sort_by_key(|one| (one.granted_at, one.id.clone()));
-    facts.grants.sort_by_key(|one| (one.granted_at, one.id.clone()));
-    facts.boosts.sort_by_key(|one| (one.granted_at, one.id.clone()));
-    facts.overrides.sort_by_key(|one| (one.granted_at, one.id.clone()));
     facts
 }
 

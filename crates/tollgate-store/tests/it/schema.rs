@@ -1,13 +1,18 @@
 //! The schema and its migrations.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proptest::collection::vec;
+use tollgate_domain::change::Change;
+use tollgate_domain::ids::FactId;
+use tollgate_domain::operator_fact::{Effect, OperatorFact, OverrideEffect};
 use tollgate_store::{Db, DbOptions, Durability, StoreError, migrations};
 
 use crate::database::{ROLE_PASSWORD, as_role, on_empty_postgres, start};
 use crate::facts::save;
 use crate::life;
-use crate::sample::account;
+use crate::sample::{self, Source, account};
 
 /// Whether a line of a plan reads a table from one end to the other. In SQLite's plans what is
 /// scanned may also be the batch (`r`) or a subquery.
@@ -203,10 +208,39 @@ on_both! {
     the_views_can_be_read: |db| async {
         for view in [
             "v_accounts", "customers", "subscriptions", "subscription_states",
-            "subscription_invoices", "purchases", "payment_adjustments", "fee_waivers", "grants",
-            "boosts", "overrides", "v_billing_audit_log", "v_billing_events", "v_webhook_events",
+            "subscription_invoices", "purchases", "payment_adjustments", "operator_facts",
+            "fee_waivers", "grants", "boosts", "overrides", "v_billing_audit_log", "v_billing_events", "v_webhook_events",
         ] {
             db.sql(&format!("SELECT * FROM {view}")).await;
+        }
+    }
+
+    each_kind_of_operator_fact_has_a_view: |db| async {
+        let drawn = Source::new().draw(&vec(sample::operator_fact(), 40));
+        let given: BTreeMap<FactId, OperatorFact> =
+            drawn.into_iter().map(|fact| (fact.id.clone(), fact)).collect();
+        let mut changes = vec![Change::Note("told:once".to_owned())];
+        changes.extend(given.values().cloned().map(Change::SaveOperatorFact));
+        save(db, &[(account("acme"), changes)]).await.unwrap();
+        for (view, is_shown) in [
+            ("operator_facts", (|_| true) as fn(&Effect) -> bool),
+            ("fee_waivers WHERE plan <> ''", |effect| matches!(effect, Effect::Waiver { .. })),
+            ("grants WHERE plan <> ''", |effect| matches!(effect, Effect::Grant { .. })),
+            ("boosts WHERE boost_count >= 0", |effect| matches!(effect, Effect::Boost { .. })),
+            ("overrides WHERE feature <> ''", |effect| matches!(effect, Effect::Override { .. })),
+            (
+                "overrides WHERE effect = 'on'",
+                |effect| matches!(effect, Effect::Override { what: OverrideEffect::On, .. }),
+            ),
+        ] {
+            let shown = given.values().filter(|fact| is_shown(&fact.effect)).count();
+            assert!(shown > 0, "{view}");
+            let counted = db.number(&format!("SELECT COUNT(*) FROM {view}")).await;
+            assert_eq!(counted, i64::try_from(shown).unwrap(), "{view}");
+        }
+        for column in ["reason", "granted_by", "granted_at", "expires_at", "revoked_at", "revoked_by"] {
+            let filled = format!("SELECT COUNT(*) FROM operator_facts WHERE {column} IS NOT NULL");
+            assert!(db.number(&filled).await > 0, "{column}");
         }
     }
 }

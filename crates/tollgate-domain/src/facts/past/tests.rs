@@ -52,27 +52,20 @@ fn an_invoice_is_put_together_from_the_instants_it_keeps() {
 }
 
 #[test]
-fn our_own_facts_begin_with_their_granting_and_lose_later_revocations() {
+fn operator_facts_begin_with_their_granting_and_lose_later_revocations() {
     let story = "
         waiver w elite @2d revoked=4d
         grant g elite @2d revoked=4d
         boosts b 2 @2d revoked=4d
         override o white_label on @2d revoked=4d
     ";
-    let count = |facts: &Facts| {
-        facts.waivers.len() + facts.grants.len() + facts.boosts.len() + facts.overrides.len()
+    let revoked = |at| -> Vec<bool> {
+        let facts = as_of(story, at);
+        facts.operator_facts.values().map(|one| one.revocation.is_some()).collect()
     };
-    let revoked = |facts: &Facts| {
-        [
-            facts.waivers.iter().any(|one| one.revoked.is_some()),
-            facts.grants.iter().any(|one| one.revoked.is_some()),
-            facts.boosts.iter().any(|one| one.revoked.is_some()),
-            facts.overrides.iter().any(|one| one.revoked.is_some()),
-        ]
-    };
-    assert_eq!(count(&as_of(story, "1d")), 0);
-    assert_eq!((count(&as_of(story, "3d")), revoked(&as_of(story, "3d"))), (4, [false; 4]));
-    assert_eq!(revoked(&as_of(story, "4d")), [true; 4]);
+    assert_eq!(revoked("1d"), []);
+    assert_eq!(revoked("3d"), [false; 4]);
+    assert_eq!(revoked("4d"), [true; 4]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tollgate_domain::entitlement::{Resolution, SourceKind, forecast};
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::payment::InvoiceStatus;
 use tollgate_domain::subscription::{Subscription, SubscriptionState};
-use tollgate_domain::{Catalog, Facts, waiver};
+use tollgate_domain::{Catalog, Facts};
 
 use super::{account, answer, caller, interval, plan, quantity, read};
 use crate::api::client_address::Head;
@@ -381,10 +381,10 @@ fn shown(
         grace_until: resolution.grace_until.map(|at| at.to_string()),
         features: resolution.allowances.iter().filter_map(on).collect(),
         subscription: base.zip(state).map(|(one, state)| stripe_out(one, state, catalog)),
-        waiver: waiver::active(facts, resolution.at).map(|waiver| WaiverOut {
+        waiver: facts.waiver_in_force(resolution.at).map(|(waiver, plan)| WaiverOut {
             id: waiver.id.to_string(),
-            tier: waiver.plan.to_string(),
-            expires_at: waiver.expires_at.map(|at| at.to_string()),
+            tier: plan.to_string(),
+            expires_at: waiver.terms.expires_at.map(|at| at.to_string()),
         }),
         boost: boost.map(|boost| BoostOut {
             tier: boost.plan.map_or_else(String::new, |plan| plan_id(catalog, plan)),

@@ -7,11 +7,11 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tollgate_domain::ids::{AccountId, FactId};
-use tollgate_domain::waiver::{self, NewWaiver};
+use tollgate_domain::operator_fact;
 use tollgate_store::accounts;
 
 use super::proxy::Wire;
-use crate::support::{Settings, TestApp, TestDatabase, on_both};
+use crate::support::{Settings, TestApp, TestDatabase, on_both, waiver};
 
 fn live() -> Settings {
     Settings { background: true, ..Settings::default() }
@@ -61,30 +61,17 @@ async fn a_batch_whose_answer_to_commit_is_lost_is_answered_from_the_database() 
     other.stop().await;
 }
 
-fn waiver(id: &str) -> NewWaiver {
-    NewWaiver {
-        id: FactId::parse(id).expect("an id"),
-        plan: None,
-        reason: "a partner of ours".to_owned(),
-        granted_by: "ann".to_owned(),
-        expires_at: None,
-        internal_notes: None,
-    }
-}
-
 async fn grant(app: &TestApp, account: &AccountId, id: &str) -> bool {
-    let new = waiver(id);
-    let act = app
-        .app()
-        .intake
-        .change(account, |facts, catalog, now| waiver::grant(facts, new.clone(), catalog, now));
+    let act = app.app().intake.change(account, |facts, catalog, now| {
+        operator_fact::grant(facts, waiver(id, catalog), catalog, now)
+    });
     act.await.is_ok()
 }
 
 async fn revoke(app: &TestApp, account: &AccountId, id: &str) -> bool {
     let id = FactId::parse(id).expect("an id");
     let act = app.app().intake.change(account, |facts, _, now| {
-        waiver::revoke(facts, &id, "ann", Some("no partner any more"), now)
+        operator_fact::revoke(facts, &id, "ann", Some("no partner any more"), now)
     });
     act.await.is_ok()
 }

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::operator_fact;
 use tollgate_sandbox::StripeEvent;
 use tollgate_server::envelope;
 use tollgate_server::intake::{Delivery, read, squeeze};
 use tollgate_server::scope::Scope;
 
-use crate::support::{Settings, TestApp, TestDatabase, on_both};
+use crate::support::{Settings, TestApp, TestDatabase, on_both, waiver};
 
 fn delivery(app: &TestApp, event: &StripeEvent) -> Delivery {
     let reading = read::read(event.body.as_bytes(), &app.app().config.stripe);
@@ -131,16 +132,8 @@ async fn an_envelope_shows_the_plan_and_what_the_account_has_with_its_other_sour
     assert_eq!(entitlements["inGracePeriod"], false, "{bought}");
 
     // A waiver is none of what the next event touches, and decides all the same.
-    let new = tollgate_domain::waiver::NewWaiver {
-        id: tollgate_domain::ids::FactId::parse("wv_1").expect("an id"),
-        plan: None,
-        reason: "a partner of ours".to_owned(),
-        granted_by: "ann".to_owned(),
-        expires_at: None,
-        internal_notes: None,
-    };
     let given = app.app().intake.change(&account, |facts, catalog, now| {
-        tollgate_domain::waiver::grant(facts, new.clone(), catalog, now)
+        operator_fact::grant(facts, waiver("wv_1", catalog), catalog, now)
     });
     given.await.expect("a waiver is given");
     app.deliver_all(&app.scenario("cancel", "acme")).await;

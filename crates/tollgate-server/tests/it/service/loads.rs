@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tollgate_domain::ids::{AccountId, FactId};
-use tollgate_domain::waiver::{self, NewWaiver};
+use tollgate_domain::ids::AccountId;
+use tollgate_domain::operator_fact;
 use tollgate_server::engine::{ReadAt, ReadError};
 
-use crate::support::{Settings, TestApp, TestDatabase, on_both};
+use crate::support::{Settings, TestApp, TestDatabase, on_both, waiver};
 
 fn live() -> Settings {
     Settings { background: true, ..Settings::default() }
@@ -19,19 +19,10 @@ fn loads(app: &TestApp) -> u64 {
 }
 
 async fn grant(app: &TestApp, account: &AccountId) -> u64 {
-    let new = NewWaiver {
-        id: FactId::parse("wv_1").expect("an id"),
-        plan: None,
-        reason: "a partner of ours".to_owned(),
-        granted_by: "ann".to_owned(),
-        expires_at: None,
-        internal_notes: None,
-    };
-    let change = app
-        .app()
-        .intake
-        .change(account, |facts, catalog, now| waiver::grant(facts, new.clone(), catalog, now));
-    change.await.expect("a waiver is given")
+    let act = app.app().intake.change(account, |facts, catalog, now| {
+        operator_fact::grant(facts, waiver("wv_1", catalog), catalog, now)
+    });
+    act.await.expect("a waiver is given")
 }
 
 on_both! {
