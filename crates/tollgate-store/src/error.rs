@@ -232,8 +232,9 @@ fn reading(error: &dyn DatabaseError) -> Reading {
         return Reading::Unavailable;
     }
     match code.as_ref() {
-        // serialization_failure, deadlock_detected
-        "40001" | "40P01" => Reading::Contention,
+        // serialization_failure, deadlock_detected; division_by_zero, with which a guarded batch says
+        // that something is not as it was read
+        "40001" | "40P01" | "22012" => Reading::Contention,
         // lock_not_available, read_only_sql_transaction (a demoted primary), transaction timeouts
         "55P03" | "25006" | "25P03" | "25P04" => Reading::Unavailable,
         // connection exceptions, insufficient resources (disk full, too many connections),

@@ -36,6 +36,7 @@ mod database;
 mod digest;
 mod facts;
 mod full;
+mod guarded;
 mod inbox;
 mod journal;
 mod keys;
