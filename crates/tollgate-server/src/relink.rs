@@ -108,7 +108,7 @@ impl Intake {
         // What is linked otherwise counts as a change: whoever keeps an account in memory looks again.
         unit.ledger.raise(&link.account);
         unit.ledger.settle_touched(decided.iter_mut().map(|(facts, _)| facts))?;
-        let revisions = unit.commit().await?;
+        let revisions = unit.complete().await?;
         let objects = objects.into_iter().collect();
         Ok(Relinked { from: Some(link.account), objects, revisions })
     }
@@ -191,7 +191,7 @@ impl Intake {
         let reason = order.reason.trim();
         let decision = handover::linked(&facts, &order.object, actor, reason, unit.now());
         unit.ledger.decide(decision, &mut facts)?;
-        let revisions = unit.commit().await?;
+        let revisions = unit.complete().await?;
         self.after_wake();
         Ok(Relinked { from: None, objects: vec![order.object.clone()], revisions })
     }

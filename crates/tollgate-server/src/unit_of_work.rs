@@ -16,7 +16,7 @@ use ledger::{Effects, Ledger};
 /// Most runs of one unit of work, the first included.
 const ATTEMPTS_MAX: u32 = 8;
 
-/// One transaction that changes accounts. Dropped without [`UnitOfWork::commit`] it changes nothing.
+/// One transaction that changes accounts. Dropped without [`UnitOfWork::complete`] it changes nothing.
 pub(crate) struct UnitOfWork<'i> {
     intake: &'i Intake,
     pub(crate) tx: Tx,
@@ -58,7 +58,7 @@ impl<'i> UnitOfWork<'i> {
 
     /// Writes, where that is not done, and commits. Returns the accounts whose facts changed, with
     /// their revisions. Caches are told whatever comes of the commit.
-    pub(crate) async fn commit(mut self) -> Result<Vec<(AccountId, u64)>, StoreError> {
+    pub(crate) async fn complete(mut self) -> Result<Vec<(AccountId, u64)>, StoreError> {
         if self.written.is_none() {
             self.write().await?;
         }
@@ -168,7 +168,7 @@ impl Intake {
         unit.ledger.decide(decision, &mut facts).map_err(store)?;
         unit.ledger.settle_ends(&mut facts).map_err(store)?;
         let revision = unit.ledger.revision(account);
-        unit.commit().await.map_err(store)?;
+        unit.complete().await.map_err(store)?;
         Ok(revision)
     }
 
@@ -193,6 +193,6 @@ impl Intake {
         for mut facts in all.into_values() {
             unit.ledger.settle_ends(&mut facts)?;
         }
-        unit.commit().await.map(|_| ())
+        unit.complete().await.map(|_| ())
     }
 }

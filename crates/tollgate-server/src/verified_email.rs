@@ -49,7 +49,7 @@ impl Intake {
         accounts::set_email(&mut unit.tx, account, email).await?;
         let came_and_left: Vec<&str> = email.into_iter().chain(known.as_deref()).collect();
         inbox::wake_for_emails(&mut unit.tx, &came_and_left).await?;
-        unit.commit().await?;
+        unit.complete().await?;
         self.after_wake();
         Ok(revision)
     }

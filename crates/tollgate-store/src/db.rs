@@ -14,6 +14,7 @@ use crate::statement::{Handle, Keeping, Statement, statements};
 
 pub(crate) mod copy;
 mod explain;
+mod hints;
 mod lease;
 mod open;
 mod server;
@@ -182,12 +183,6 @@ pub struct SqliteTx {
 
 /// Channel of the hints that the change feed has grown.
 pub(crate) const CHANGES_CHANNEL: &str = "tollgate_changes";
-
-/// Longest time spent on telling others of a commit; they find it by polling at the latest.
-const HINT_MAX: Duration = Duration::from_secs(1);
-
-/// The same for a commit that may have taken effect.
-const HINT_IN_DOUBT_MAX: Duration = Duration::from_millis(200);
 
 /// Most runs of one write, the first included.
 pub const WRITE_ATTEMPTS_MAX: u32 = 5;
@@ -398,18 +393,6 @@ impl Db {
         })
     }
 
-    /// Has other instances told that the change feed may have grown, as the commit of a [`Tx`] does.
-    pub(crate) async fn hint_changes<T>(&self, done: &Result<Option<T>, StoreError>) {
-        let most = match done {
-            Ok(Some(_)) => HINT_MAX,
-            Ok(None) => return,
-            Err(_) => HINT_IN_DOUBT_MAX,
-        };
-        if let Self::Postgres(db) = self {
-            tokio::time::timeout(most, send_hint(&db.pool)).await.ok();
-        }
-    }
-
     /// Where a single writing statement runs, a transaction by itself.
     pub(crate) fn writer(&self) -> Handle<'_> {
         match self {
@@ -454,9 +437,9 @@ impl Tx {
                 let done = db.writes.note(inner.commit().await.map_err(StoreError::from));
                 // After an error too: it may have been committed, and whoever keeps answers from
                 // before has to look.
-                let most = if done.is_ok() { HINT_MAX } else { HINT_IN_DOUBT_MAX };
+                let most = if done.is_ok() { hints::SEND_MAX } else { hints::SEND_IN_DOUBT_MAX };
                 if hint {
-                    tokio::time::timeout(most, send_hint(&db.pool)).await.ok();
+                    tokio::time::timeout(most, hints::send(&db.pool)).await.ok();
                 }
                 done?;
                 db.writes.committed();
@@ -506,15 +489,5 @@ impl Tx {
             Self::Sqlite(tx) => script.execute(&mut *tx.inner).await.map(|_| ())?,
         }
         Ok(())
-    }
-}
-
-/// Tells listeners after the commit, not in it: a transaction that notifies holds a lock of the
-/// whole database until its commit is on disk. A hint that is lost does no harm.
-async fn send_hint(pool: &PgPool) {
-    let notify = sqlx::AssertSqlSafe(format!("NOTIFY {CHANGES_CHANNEL}"));
-    let sent = sqlx::raw_sql(notify).execute(pool).await;
-    if let Err(error) = sent {
-        tracing::debug!(%error, "other instances were not told of a change; they will poll");
     }
 }

@@ -57,7 +57,7 @@ impl Engine {
         for entry in &decision.journal {
             *self.told.entry(("journal", entry.kind)).or_default() += 1;
         }
-        for event in &decision.billing {
+        for event in decision.billing() {
             *self.told.entry(("consumers", event.kind.as_str())).or_default() += 1;
         }
         self.processed.insert(observation.event.clone());

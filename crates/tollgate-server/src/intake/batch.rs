@@ -141,7 +141,7 @@ impl Intake {
         notice::tell_of(tx, batch, &verdicts, (self.asks, now)).await?;
         let told = heard::told_of(batch, &verdicts, &events);
         let woken = inbox::wake(tx, &links.new).await? + inbox::wake_untold(tx, &told).await? > 0;
-        unit.commit().await?;
+        unit.complete().await?;
         if any_thin {
             self.heed_thin_events();
         }

@@ -148,14 +148,12 @@ impl Intake {
             return Ok(None);
         }
         let settled = settled(batch, &verdicts);
-        let of_settled = |key: &EventKey| {
-            batch.iter().zip(&settled).any(|(one, settled)| *settled && one.key == *key)
-        };
         let rows = self.inbox_rows(batch, &verdicts, &events, now);
-        let new = rows.new.iter().filter(|event| of_settled(&event.key)).collect();
-        let repeated = rows.duplicates.iter().filter(|key| of_settled(key));
-        let duplicates: Vec<EventKey> = repeated.chain(again).cloned().collect();
         let (heads, new_heads) = split_heads(&reach.heads, &ledger.heads, &effects);
+        let done = batch.iter().zip(&settled).filter(|(_, settled)| **settled);
+        let done: HashSet<&EventKey> = done.map(|(delivery, _)| &delivery.key).collect();
+        let repeated = rows.duplicates.iter().filter(|key| done.contains(key));
+        let duplicates: Vec<EventKey> = repeated.chain(again).cloned().collect();
         let guarded = Guarded {
             instance: &self.instance,
             now,
@@ -164,32 +162,35 @@ impl Intake {
             links: links.new.clone(),
             changes: effects.changes.iter().map(|(one, all)| (one, all.as_slice())).collect(),
             journal: &effects.journal,
-            events: new,
+            events: rows.new.iter().filter(|event| done.contains(&event.key)).collect(),
             duplicates: &duplicates,
             doubts: &effects.doubts,
             changed: &effects.changed,
         };
-        let done = self.told(&effects.changed, guarded::commit(&self.db, guarded)).await?;
-        let Done::Committed { woken } = done else { return Ok(None) };
-        let heads = std::mem::take(&mut ledger.heads);
-        let replies = replies(&verdicts, &heads, &rows.outcomes);
-        for link in links.new {
-            reach.links.insert(link.object.clone(), link.clone());
-        }
-        self.keep(reach, heads, facts);
+        let Done::Committed { woken } =
+            self.told(&effects.changed, guarded::commit(&self.db, guarded)).await?
+        else {
+            return Ok(None);
+        };
+        let replies = replies(&verdicts, &ledger.heads, &rows.outcomes);
+        self.hot.done(done);
+        reach.links.extend(links.new.into_iter().map(|link| (link.object.clone(), link.clone())));
+        self.keep(reach, ledger.heads, facts);
+        self.wake_after(woken, !effects.doubts.is_empty(), batch.len());
+        let answered = replies.into_iter().zip(settled);
+        Ok(Some(answered.map(|(reply, settled)| settled.then_some(reply)).collect()))
+    }
+
+    /// Tells those who have something to do after a batch.
+    fn wake_after(&self, woken: bool, doubts: bool, events: usize) {
         if woken {
             self.after_wake();
         }
-        if !effects.doubts.is_empty() {
+        if doubts {
             self.after_doubt();
         }
-        let done = batch.iter().zip(&settled).filter(|(_, settled)| **settled);
-        self.hot.done(done.map(|(delivery, _)| &delivery.key));
-        self.metrics
-            .intake_batch
-            .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
-        let answered = replies.into_iter().zip(settled);
-        Ok(Some(answered.map(|(reply, settled)| settled.then_some(reply)).collect()))
+        let events = f64::from(u32::try_from(events).unwrap_or(u32::MAX));
+        self.metrics.intake_batch.observe(events);
     }
 
     /// The links of what a batch names: of accounts in memory from there, all others by one look-up,
