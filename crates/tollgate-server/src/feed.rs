@@ -79,6 +79,7 @@ async fn turn(
             tracing::warn!("changes may have been missed: every answer kept in memory is dropped");
             app.metrics.feed_gaps.inc();
             app.engine.cache.clear();
+            app.intake.forget_all();
         }
         for (account, revision) in polled.rows.iter().flat_map(|row| &row.accounts) {
             app.engine.cache.raise_to(account.as_str(), *revision);

@@ -296,7 +296,25 @@ impl Intake {
     /// Accounts that are changed another way are read anew by the next batch.
     pub(crate) fn forget(&self, changed: &[(AccountId, u64)]) {
         for (account, _) in changed {
-            self.hot.take(account);
+            self.hot.forget(account);
+        }
+    }
+
+    /// Forgets every account and event: the database may have been set back.
+    pub(crate) fn forget_all(&self) {
+        self.hot.clear();
+    }
+
+    /// Wakes what waits for objects that a commit has linked. Where that cannot be done, the net does
+    /// so later.
+    async fn wake_linked(&self, objects: &[ObjectId]) {
+        if objects.is_empty() {
+            return;
+        }
+        match inbox::wake_linked(&self.db, objects).await {
+            Ok(0) => {}
+            Ok(_) => self.after_wake(),
+            Err(error) => tracing::warn!(%error, "waking what waits for new links"),
         }
     }
 

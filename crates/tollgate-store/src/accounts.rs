@@ -77,11 +77,12 @@ statements! {
 
     /// Where the account still is as it was read.
     REPLACE = "WITH {rows:account_id text, revision_read bigint, sequence_read bigint, \
-            revision bigint, sequence bigint, journal_hash bytea, due_at bigint} \
+            hash_read bytea, due_read bigint, revision bigint, sequence bigint, journal_hash bytea, due_at bigint} \
         UPDATE accounts SET revision = r.revision, sequence = r.sequence, \
             journal_hash = r.journal_hash, due_at = r.due_at, updated_at = $1 \
         FROM r WHERE accounts.account_id = r.account_id AND accounts.revision = r.revision_read \
-            AND accounts.sequence = r.sequence_read";
+            AND accounts.sequence = r.sequence_read AND accounts.journal_hash = r.hash_read \
+            AND accounts.due_at IS NOT DISTINCT FROM r.due_read";
 
     HEADS = "WITH {rows:account_id text} \
         SELECT t.account_id, t.revision, t.sequence, t.journal_hash, t.due_at \
@@ -151,8 +152,10 @@ pub async fn lock(
 pub(crate) fn replaced_rows(heads: &[HeadChange]) -> Rows<'_, HeadChange> {
     Rows::of(heads)
         .text(|one| one.after.account.as_str())
-        .bigint(|one| wire::count(one.revision))
-        .bigint(|one| wire::count(one.sequence))
+        .bigint(|one| wire::count(one.read.revision))
+        .bigint(|one| wire::count(one.read.sequence))
+        .bytes(|one| &one.read.journal_hash.0)
+        .opt_bigint(|one| one.read.due_at.map(Timestamp::millis))
         .bigint(|one| wire::count(one.after.revision))
         .bigint(|one| wire::count(one.after.sequence))
         .bytes(|one| &one.after.journal_hash.0)

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use tollgate_domain::Timestamp;
 use tollgate_domain::change::Change;
-use tollgate_domain::ids::{AccountId, ObjectId};
+use tollgate_domain::ids::AccountId;
 use tollgate_domain::owner::Link;
 
 use crate::accounts::{self, AccountHead};
@@ -20,17 +20,15 @@ use crate::error::StoreError;
 use crate::facts::save;
 use crate::inbox::{self, EventKey, NewEvent};
 use crate::journal::{self, JournalRow};
+use crate::statement::Value;
 use crate::statement::guarded::{Part, run};
-use crate::statement::{Rows, Value};
 use crate::{changes, links};
 
 /// A head that was read, and what takes its place.
 #[derive(Debug, Clone)]
 pub struct HeadChange {
-    /// Revision that was read.
-    pub revision: u64,
-    /// Sequence that was read.
-    pub sequence: u64,
+    /// As it was read.
+    pub read: AccountHead,
     /// The new head; the same where nothing of the account changes.
     pub after: AccountHead,
 }
@@ -54,7 +52,7 @@ pub struct Guarded<'b> {
     pub journal: &'b [JournalRow],
     /// New events.
     pub events: Vec<&'b NewEvent<'b>>,
-    /// Events that were delivered again, once for each delivery.
+    /// Events that were done before, once for each delivery.
     pub duplicates: &'b [EventKey],
     /// What Stripe is to be asked about.
     pub doubts: &'b [NewDoubt],
@@ -65,11 +63,9 @@ pub struct Guarded<'b> {
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
-    /// It is committed.
-    Committed {
-        /// Events that waited for one of the new links are to run again.
-        woken: bool,
-    },
+    /// It is committed. What waits for one of the new links is woken after it (see
+    /// [`crate::inbox::wake_linked`]).
+    Committed,
     /// Something was not as it was read any more: nothing was written.
     Overtaken,
 }
@@ -89,27 +85,19 @@ pub async fn commit(db: &Db, mut batch: Guarded<'_>) -> Result<Done, StoreError>
     let new_heads: Vec<&AccountHead> = batch.new_heads.iter().collect();
     let feed = changes::accounts_cell(batch.changed)?;
     let now = || vec![Value::Bigint(Some(batch.now.millis()))];
-    let objects = Rows::of(&batch.links).text(|link: &&Link| ObjectId::as_str(&link.object));
     let parts = vec![
         Part::of(&accounts::REPLACE, accounts::replaced_rows(&batch.heads)).with(now()).each(),
-        Part::of(&accounts::INSERT, accounts::head_rows(&new_heads)).with(now()).each(),
+        Part::of(&links::INSERT, links::rows(&batch.links)).each(),
         Part::of(&inbox::intake::INSERT, inbox::intake::new_rows(&batch.events)).each(),
-        Part::of(&inbox::intake::COUNT_DUPLICATES, inbox::intake::counted_rows(&duplicates)),
+        Part::of(&inbox::intake::COUNT_DUPLICATES, inbox::intake::counted_rows(&duplicates)).each(),
+        Part::of(&accounts::INSERT, accounts::head_rows(&new_heads)).with(now()).each(),
         Part::of(&save::FACTS, save::batch(&facts)),
         Part::of(&save::ONCE, save::batch(&once)),
         Part::of(&journal::APPEND, journal::rows(&entries)).each(),
-        Part::of(&links::INSERT, links::rows(&batch.links)).each(),
-        Part::of(&inbox::wake::WAKE, objects),
         Part::of(&doubts::RAISE, doubts::rows(&doubts)),
         Part::alone(&changes::APPEND, changes::feed_values(batch.instance, &feed)),
     ];
-    let woken = 8;
-    let counts = run(db, &TEXT, parts).await;
-    db.hint_changes(&counts).await;
-    Ok(match counts? {
-        Some(counts) => {
-            Done::Committed { woken: counts.get(woken).is_some_and(|count| *count > 0) }
-        }
-        None => Done::Overtaken,
-    })
+    let done = run(db, &TEXT, parts).await;
+    db.hint_changes(&done).await;
+    Ok(if done?.is_some() { Done::Committed } else { Done::Overtaken })
 }

@@ -24,7 +24,7 @@ pub use read::{
 };
 pub use wake::{
     FOREIGN, OWNER_UNKNOWN_EXPIRED, Told, email_key, look_back, look_back_at_all, run_wakes,
-    set_aside, sold, wake, wake_for, wake_for_emails, wake_untold,
+    set_aside, sold, wake, wake_for, wake_for_emails, wake_linked, wake_untold,
 };
 pub use work::{claim, discard, set_for_replay, set_ids_for_replay};
 

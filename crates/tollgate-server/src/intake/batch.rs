@@ -46,6 +46,8 @@ struct Committed {
     woken: bool,
     /// What events of the batch began to wait for.
     awaited: Vec<ObjectId>,
+    /// Objects that have a link now.
+    linked: Vec<ObjectId>,
 }
 
 /// Why a batch was not committed.
@@ -74,6 +76,7 @@ impl Intake {
                         self.after_wake();
                     }
                     self.look_back(&done.awaited).await;
+                    self.wake_linked(&done.linked).await;
                     self.count(batch, &done.replies);
                     let done_with = batch.iter().zip(&done.replies).filter(|(_, reply)| {
                         matches!(reply.status, ReplyStatus::Processed | ReplyStatus::Duplicate)
@@ -141,6 +144,9 @@ impl Intake {
         notice::tell_of(tx, batch, &verdicts, (self.asks, now)).await?;
         let told = heard::told_of(batch, &verdicts, &events);
         let woken = inbox::wake(tx, &links.new).await? + inbox::wake_untold(tx, &told).await? > 0;
+        // On SQLite nobody else began to wait meanwhile.
+        let linked = if tx.writes_alone() { &[][..] } else { &links.new[..] };
+        let linked = linked.iter().map(|link| link.object.clone()).collect();
         unit.complete().await?;
         if any_thin {
             self.heed_thin_events();
@@ -150,7 +156,7 @@ impl Intake {
             .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         self.heed_mode(livemode, batch);
         let awaited = rows.waits.into_iter().flat_map(|(_, objects)| objects).collect();
-        Ok(Committed { replies, woken, awaited })
+        Ok(Committed { replies, woken, awaited, linked })
     }
 
     /// Takes in what was kept of the mode by the transaction that is committed now.

@@ -11,7 +11,8 @@ use std::sync::atomic::Ordering;
 use tollgate_domain::change::Change;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::{Decision, Facts, Timestamp};
+use tollgate_domain::subscription::{Subscription, SubscriptionStatus};
+use tollgate_domain::{Decision, Facts, Link, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::guarded::{self, Done, Guarded, HeadChange};
@@ -25,7 +26,7 @@ use super::reach::{deleted_customer, observation};
 use super::read::ignored;
 use super::replies::{duplicate, replies};
 use super::work::{Known, Verdict, Work};
-use crate::unit_of_work::hot::HotAccount;
+use crate::unit_of_work::hot::{Covered, HotAccount};
 use crate::unit_of_work::ledger::{Effects, Ledger};
 
 /// What is known of the accounts a batch may reach.
@@ -34,7 +35,7 @@ struct Reach {
     /// Those that were in memory, without their facts.
     hot: HashMap<AccountId, HotAccount>,
     heads: HashMap<AccountId, AccountHead>,
-    links: HashMap<ObjectId, tollgate_domain::Link>,
+    links: HashMap<ObjectId, Link>,
     /// Objects that were looked up and have no link.
     unlinked: HashSet<ObjectId>,
 }
@@ -67,8 +68,12 @@ impl Intake {
                 None
             });
         }
-        let counted =
-            written.is_some() || inbox::count_duplicates_now(&self.db, &again).await.is_ok();
+        let counted = written.is_some()
+            || inbox::count_duplicates_now(&self.db, &again).await.unwrap_or(false);
+        if !counted {
+            // The database may have been set back, and has not all of them.
+            self.hot.undone(&again);
+        }
         let mut written = written.into_iter().flatten();
         let mut replies = Vec::with_capacity(batch.len());
         for (delivery, way) in batch.iter().zip(ways) {
@@ -109,7 +114,11 @@ impl Intake {
                 Content::Effect(seen) => {
                     deleted_customer(seen).is_none() && !(self.match_email && seen.email.is_some())
                 }
-                Content::Ignored(reason) => *reason != ignored::OTHER_MODE,
+                // Of these an operator has to hear.
+                Content::Ignored(reason) => {
+                    ![ignored::OTHER_MODE, ignored::BILLING_V2, ignored::BILLING_V2_ENDED]
+                        .contains(reason)
+                }
                 Content::Thin(_) | Content::NoEvent(_) | Content::Garbled(_) => false,
             }
     }
@@ -121,7 +130,7 @@ impl Intake {
         again: &[EventKey],
     ) -> Result<Option<Vec<Option<Reply>>>, StoreError> {
         let now = self.clock.now();
-        let mut reach = self.reach(batch).await?;
+        let mut reach = self.reach(batch, now).await?;
         let known = Known {
             links: reach.links.clone(),
             match_email: self.match_email,
@@ -129,7 +138,7 @@ impl Intake {
             ..Known::default()
         };
         let mut work = Work::new(batch, known, now);
-        self.read_heads(&mut reach, &work.accounts()).await?;
+        self.read_heads(&mut reach, &work.accounts(), now).await?;
         let mut facts = self.read_facts(&mut reach, &work, now).await?;
         let mut ledger = Ledger::new(&self.catalog, self.asks, now);
         ledger.heads = reach.heads.clone();
@@ -152,8 +161,6 @@ impl Intake {
         let (heads, new_heads) = split_heads(&reach.heads, &ledger.heads, &effects);
         let done = batch.iter().zip(&settled).filter(|(_, settled)| **settled);
         let done: HashSet<&EventKey> = done.map(|(delivery, _)| &delivery.key).collect();
-        let repeated = rows.duplicates.iter().filter(|key| done.contains(key));
-        let duplicates: Vec<EventKey> = repeated.chain(again).cloned().collect();
         let guarded = Guarded {
             instance: &self.instance,
             now,
@@ -163,39 +170,32 @@ impl Intake {
             changes: effects.changes.iter().map(|(one, all)| (one, all.as_slice())).collect(),
             journal: &effects.journal,
             events: rows.new.iter().filter(|event| done.contains(&event.key)).collect(),
-            duplicates: &duplicates,
+            duplicates: again,
             doubts: &effects.doubts,
             changed: &effects.changed,
         };
-        let Done::Committed { woken } =
-            self.told(&effects.changed, guarded::commit(&self.db, guarded)).await?
-        else {
+        let done_with = self.told(&effects.changed, guarded::commit(&self.db, guarded)).await?;
+        if done_with == Done::Overtaken {
             return Ok(None);
-        };
+        }
         let replies = replies(&verdicts, &ledger.heads, &rows.outcomes);
         self.hot.done(done);
+        let linked: Vec<ObjectId> = links.new.iter().map(|link| link.object.clone()).collect();
         reach.links.extend(links.new.into_iter().map(|link| (link.object.clone(), link.clone())));
-        self.keep(reach, ledger.heads, facts);
-        self.wake_after(woken, !effects.doubts.is_empty(), batch.len());
+        self.keep(reach, (ledger.heads, facts), &effects);
+        self.wake_linked(&linked).await;
+        if !effects.doubts.is_empty() {
+            self.after_doubt();
+        }
+        let events = f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        self.metrics.intake_batch.observe(events);
         let answered = replies.into_iter().zip(settled);
         Ok(Some(answered.map(|(reply, settled)| settled.then_some(reply)).collect()))
     }
 
-    /// Tells those who have something to do after a batch.
-    fn wake_after(&self, woken: bool, doubts: bool, events: usize) {
-        if woken {
-            self.after_wake();
-        }
-        if doubts {
-            self.after_doubt();
-        }
-        let events = f64::from(u32::try_from(events).unwrap_or(u32::MAX));
-        self.metrics.intake_batch.observe(events);
-    }
-
     /// The links of what a batch names: of accounts in memory from there, all others by one look-up,
     /// which brings the heads of their accounts of the same instant.
-    async fn reach(&self, batch: &[&Delivery]) -> Result<Reach, StoreError> {
+    async fn reach(&self, batch: &[&Delivery], now: Timestamp) -> Result<Reach, StoreError> {
         let mut reach = Reach::default();
         let references = Work::references(batch);
         let claims = batch.iter().filter_map(|one| observation(one)?.claim.as_ref());
@@ -203,7 +203,7 @@ impl Intake {
         let accounts: HashSet<AccountId> =
             owners.chain(claims.map(|claim| claim.account.clone())).collect();
         for account in accounts {
-            reach.hot.extend(self.hot.take(&account).map(|hot| (account, hot)));
+            reach.hot.extend(self.hot.take(&account, now).map(|hot| (account, hot)));
         }
         let mut missing = Vec::new();
         for object in references {
@@ -218,7 +218,7 @@ impl Intake {
         let (found, heads) = links::find_with_heads(&self.db, &missing).await?;
         for (account, head) in heads {
             if !reach.hot.contains_key(&account) {
-                reach.hot.extend(self.hot.take(&account).map(|hot| (account.clone(), hot)));
+                reach.hot.extend(self.hot.take(&account, now).map(|hot| (account.clone(), hot)));
             }
             // What is in memory is older than the link that was just read.
             if reach.hot.get(&account).is_some_and(|hot| !is_same(&hot.head, &head)) {
@@ -237,10 +237,11 @@ impl Intake {
         &self,
         reach: &mut Reach,
         accounts: &[AccountId],
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         for account in accounts {
             if !reach.hot.contains_key(account) && !reach.heads.contains_key(account) {
-                reach.hot.extend(self.hot.take(account).map(|hot| (account.clone(), hot)));
+                reach.hot.extend(self.hot.take(account, now).map(|hot| (account.clone(), hot)));
             }
         }
         for (account, hot) in &reach.hot {
@@ -270,8 +271,8 @@ impl Intake {
                     cold.accounts.insert(account, objects);
                 }
                 Some(hot) => {
-                    let unread = uncovered(&objects, &hot.covered, &reach.unlinked);
-                    hot.covered.extend(named(&objects));
+                    let unread = uncovered(&objects, hot, &reach.unlinked);
+                    cover(&mut hot.covered, &objects);
                     if unread {
                         missing.accounts.insert(account, objects);
                     }
@@ -298,26 +299,23 @@ impl Intake {
         }
         for (account, objects) in cold.accounts {
             let head = reach.heads.get(&account).cloned();
-            let hot = HotAccount {
-                head: head.unwrap_or_else(|| AccountHead::unknown(account.clone())),
-                facts: Facts::unknown(account.clone()),
-                links: HashMap::new(),
-                covered: named(&objects).collect(),
-            };
+            let head = head.unwrap_or_else(|| AccountHead::unknown(account.clone()));
+            let mut hot = HotAccount::read(head, now);
+            cover(&mut hot.covered, &objects);
             reach.hot.insert(account, hot);
         }
         Ok(all)
     }
 
-    /// Keeps the accounts as the batch left them.
+    /// Keeps the accounts as the batch left them, where that is all that matters of them.
     fn keep(
         &self,
         mut reach: Reach,
-        heads: HashMap<AccountId, AccountHead>,
-        mut facts: BTreeMap<AccountId, Facts>,
+        (heads, mut facts): (HashMap<AccountId, AccountHead>, BTreeMap<AccountId, Facts>),
+        effects: &Effects,
     ) {
-        let mut links: HashMap<AccountId, HashMap<ObjectId, tollgate_domain::Link>> =
-            HashMap::new();
+        let window = Window::at(effects.now, effects.now, &self.catalog);
+        let mut links: HashMap<AccountId, HashMap<ObjectId, Link>> = HashMap::new();
         for (object, link) in reach.links {
             links.entry(link.account.clone()).or_default().insert(object, link);
         }
@@ -327,16 +325,30 @@ impl Intake {
             else {
                 continue;
             };
+            let mut changes = effects.changes.iter().filter(|(changed, _)| *changed == account);
+            if changes.any(|(_, all)| all.iter().any(|one| needs_more(one, hot.batches, window)))
+                || facts.missing_before(window).next().is_some()
+            {
+                continue;
+            }
             head.known = true;
             (facts.known, facts.revision) = (true, head.revision);
             hot.links.extend(links.remove(&account).unwrap_or_default());
+            hot.batches = hot.batches.saturating_add(1);
             self.hot.put(HotAccount { head, facts, ..hot });
         }
     }
 }
 
+/// Whether after a change facts may matter that were not read: what came before that which an old
+/// invoice proves.
+fn needs_more(change: &Change, batches: u32, window: Window) -> bool {
+    let Change::SaveInvoice(invoice) = change else { return false };
+    batches > 0 && invoice.proves_from().is_some_and(|from| from < window.from)
+}
+
 fn is_same(a: &AccountHead, b: &AccountHead) -> bool {
-    (a.revision, a.sequence) == (b.revision, b.sequence)
+    (a.revision, a.sequence, a.journal_hash) == (b.revision, b.sequence, b.journal_hash)
 }
 
 /// Of which deliveries the guarded statement says all there is to say.
@@ -346,8 +358,9 @@ fn settled(batch: &[&Delivery], verdicts: &[Verdict]) -> Vec<bool> {
         settled.push(match verdict {
             Verdict::Decided(..) | Verdict::Duplicate => true,
             Verdict::Ignored(_) => matches!(delivery.content, Content::Ignored(_)),
-            Verdict::Repeats(first) => settled.get(*first).copied().unwrap_or(false),
-            Verdict::Foreign(_)
+            // It is counted where its first one is a row already.
+            Verdict::Repeats(_)
+            | Verdict::Foreign(_)
             | Verdict::Waiting(_)
             | Verdict::Dead(_)
             | Verdict::Failed(_)
@@ -372,40 +385,48 @@ fn split_heads(
     let mut heads = Vec::with_capacity(after.len());
     for (account, after) in after {
         if let Some(read) = read.get(account) {
-            let (revision, sequence) = (read.revision, read.sequence);
-            heads.push(HeadChange { revision, sequence, after: after.clone() });
+            heads.push(HeadChange { read: read.clone(), after: after.clone() });
         }
     }
     let new = effects.heads.iter().filter(|head| !read.contains_key(&head.account));
     (heads, new.cloned().collect())
 }
 
-/// The ids of objects.
-fn named(objects: &TouchedObjects) -> impl Iterator<Item = Box<str>> + '_ {
-    ids(objects).map(Box::from)
+/// Objects by what is read of them, as the store does.
+fn objects_by_kind(objects: &TouchedObjects) -> impl Iterator<Item = (&'static str, &str)> {
+    fn of<'o, T: AsRef<str>>(
+        kind: &'static str,
+        all: &'o [T],
+    ) -> impl Iterator<Item = (&'static str, &'o str)> {
+        all.iter().map(move |one| (kind, one.as_ref()))
+    }
+    of("customer", &objects.customers)
+        .chain(of("subscription", &objects.subscriptions))
+        .chain(of("invoice", &objects.invoices))
+        .chain(of("schedule", &objects.schedules))
+        .chain(of("purchase", &objects.purchases))
+        .chain(of("adjustment", &objects.adjustments))
+        .chain(of("payment", &objects.payment_intents))
+        .chain(of(NOTE, &objects.noted))
 }
 
-fn ids(objects: &TouchedObjects) -> impl Iterator<Item = &str> {
-    let customers = objects.customers.iter().map(AsRef::as_ref);
-    let subscriptions = objects.subscriptions.iter().map(AsRef::as_ref);
-    let invoices = objects.invoices.iter().map(AsRef::as_ref);
-    let purchases = objects.purchases.iter().map(AsRef::as_ref);
-    let adjustments = objects.adjustments.iter().map(AsRef::as_ref);
-    let others = objects.schedules.iter().chain(&objects.payment_intents).chain(&objects.noted);
-    customers
-        .chain(subscriptions)
-        .chain(invoices)
-        .chain(purchases)
-        .chain(adjustments)
-        .chain(others.map(AsRef::as_ref))
+/// What notes are read by.
+const NOTE: &str = "note";
+
+fn cover(covered: &mut Covered, objects: &TouchedObjects) {
+    for (kind, id) in objects_by_kind(objects) {
+        covered.add(kind, id);
+    }
 }
 
 /// Whether facts of one of these objects may be in the database and not in memory. An object without
-/// a link was never told of.
-fn uncovered(
-    objects: &TouchedObjects,
-    covered: &HashSet<Box<str>>,
-    unlinked: &HashSet<ObjectId>,
-) -> bool {
-    ids(objects).any(|id| !covered.contains(id) && !unlinked.contains(id))
+/// a link was never told of; only the end of a grace is noted under an invoice that no event may have
+/// named.
+fn uncovered(objects: &TouchedObjects, hot: &HotAccount, unlinked: &HashSet<ObjectId>) -> bool {
+    let states = hot.facts.subscriptions.values().filter_map(Subscription::state);
+    let dunned = states.into_iter().any(|state| state.status == SubscriptionStatus::PastDue);
+    objects_by_kind(objects).any(|(kind, id)| {
+        let never_told = unlinked.contains(id) && !(kind == NOTE && dunned);
+        !hot.covered.has(kind, id) && !never_told
+    })
 }

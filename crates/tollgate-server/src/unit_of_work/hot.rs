@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::{Facts, Link};
+use tollgate_domain::{Facts, Link, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::inbox::EventKey;
 
@@ -19,8 +19,10 @@ const ACCOUNTS_MAX: usize = 2_000;
 const OWNERS_MAX: usize = 40_000;
 /// Events of each generation.
 const EVENTS_MAX: usize = 40_000;
-/// An account of more objects is read anew at its next event, so that it does not grow for ever.
-const OBJECTS_MAX: usize = 400;
+/// After so many batches an account is read anew, so that it does not grow for ever.
+const BATCHES_MAX: u32 = 64;
+/// After so long, too: what matters moves with time.
+const AGE_MAX_MS: i64 = 600_000;
 
 /// What is known of one account.
 #[derive(Debug)]
@@ -31,8 +33,43 @@ pub struct HotAccount {
     pub facts: Facts,
     /// Links of objects to it.
     pub links: HashMap<ObjectId, Link>,
-    /// Objects whose facts were read, where there are any.
-    pub covered: HashSet<Box<str>>,
+    /// Objects that were read, where there is anything of them.
+    pub covered: Covered,
+    /// When it was read.
+    pub read_at: Timestamp,
+    /// How many batches have used it since.
+    pub batches: u32,
+}
+
+impl HotAccount {
+    /// One that was just read.
+    pub fn read(head: AccountHead, read_at: Timestamp) -> Self {
+        let facts = Facts::unknown(head.account.clone());
+        let (links, covered) = (HashMap::new(), Covered::default());
+        Self { head, facts, links, covered, read_at, batches: 0 }
+    }
+
+    /// Whether it may be used for one more batch.
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let age = now.millis().saturating_sub(self.read_at.millis());
+        self.batches < BATCHES_MAX && (0..AGE_MAX_MS).contains(&age)
+    }
+}
+
+/// Objects by what was read of them: one that was only asked for notes was not read as an invoice.
+#[derive(Debug, Default)]
+pub struct Covered(HashMap<&'static str, HashSet<Box<str>>>);
+
+impl Covered {
+    /// Whether this was read.
+    pub fn has(&self, kind: &'static str, id: &str) -> bool {
+        self.0.get(kind).is_some_and(|ids| ids.contains(id))
+    }
+
+    /// It was read.
+    pub fn add(&mut self, kind: &'static str, id: &str) {
+        self.0.entry(kind).or_default().insert(id.into());
+    }
 }
 
 /// The least recently used go first, a generation at a time.
@@ -71,7 +108,7 @@ impl<K: Eq + Hash, V> Generations<K, V> {
 }
 
 /// What is in memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HotAccounts(Mutex<State>);
 
 #[derive(Debug)]
@@ -81,13 +118,13 @@ struct State {
     events: Generations<EventKey, ()>,
 }
 
-impl Default for HotAccounts {
+impl Default for State {
     fn default() -> Self {
-        Self(Mutex::new(State {
+        Self {
             accounts: Generations::new(ACCOUNTS_MAX),
             owners: Generations::new(OWNERS_MAX),
             events: Generations::new(EVENTS_MAX),
-        }))
+        }
     }
 }
 
@@ -97,8 +134,18 @@ impl HotAccounts {
     }
 
     /// Takes an account out: whoever has it puts it back when its batch is committed.
-    pub fn take(&self, account: &AccountId) -> Option<HotAccount> {
-        self.state().accounts.take(account)
+    pub fn take(&self, account: &AccountId, now: Timestamp) -> Option<HotAccount> {
+        self.state().accounts.take(account).filter(|hot| hot.is_fresh(now))
+    }
+
+    /// The account was changed another way.
+    pub fn forget(&self, account: &AccountId) {
+        self.state().accounts.take(account);
+    }
+
+    /// Forgets everything: the database may have been set back.
+    pub fn clear(&self) {
+        *self.state() = State::default();
     }
 
     /// Keeps an account as a committed batch left it.
@@ -109,9 +156,7 @@ impl HotAccounts {
                 state.owners.put(object.clone(), hot.head.account.clone());
             }
         }
-        if hot.covered.len().max(hot.links.len()) <= OBJECTS_MAX {
-            state.accounts.put(hot.head.account.clone(), hot);
-        }
+        state.accounts.put(hot.head.account.clone(), hot);
     }
 
     /// Who owned an object last, as far as it is remembered.
@@ -124,6 +169,14 @@ impl HotAccounts {
         let mut state = self.state();
         for key in keys {
             state.events.put(key.clone(), ());
+        }
+    }
+
+    /// Forgets events that the database does not know.
+    pub fn undone<'k>(&self, keys: impl IntoIterator<Item = &'k EventKey>) {
+        let mut state = self.state();
+        for key in keys {
+            state.events.take(key);
         }
     }
 

@@ -14,6 +14,7 @@ mod evidence;
 mod fetched;
 mod findings;
 mod hostile;
+mod hot;
 mod import;
 mod intake;
 mod loads;

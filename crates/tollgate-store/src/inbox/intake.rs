@@ -184,14 +184,15 @@ pub async fn count_duplicates(tx: &mut Tx, keys: &[EventKey]) -> Result<(), Stor
     COUNT_DUPLICATES.on(tx).rows(counted_rows(&deliveries)).execute().await.map(|_| ())
 }
 
-/// [`count_duplicates`] outside a transaction.
-pub async fn count_duplicates_now(db: &Db, keys: &[EventKey]) -> Result<(), StoreError> {
+/// [`count_duplicates`] outside a transaction. Returns whether all of them are there.
+pub async fn count_duplicates_now(db: &Db, keys: &[EventKey]) -> Result<bool, StoreError> {
     let deliveries = counted(keys);
     if deliveries.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let call = COUNT_DUPLICATES.on(db.writer()).rows(counted_rows(&deliveries));
-    call.execute().await.map(|_| ())
+    let found = call.execute().await?;
+    Ok(u64::try_from(deliveries.len()) == Ok(found))
 }
 
 /// How often each key is there.

@@ -154,6 +154,13 @@ pub async fn wake_for(db: &Db, keys: &[ObjectId]) -> Result<u64, StoreError> {
     on_objects(&WAKE, db.writer(), keys).await
 }
 
+/// Wakes what waits for objects that were linked by a commit, after it: an event that began to wait
+/// while the commit was under way saw no link, and the commit did not see that it waits. Returns for how
+/// many objects something waits.
+pub async fn wake_linked(db: &Db, objects: &[ObjectId]) -> Result<u64, StoreError> {
+    on_objects(&WAKE, db.writer(), objects).await
+}
+
 /// Notes that verified e-mails came to an account or left it, in the transaction that says so: one
 /// that several accounts had may be another one's alone now. Returns for how many events wait.
 pub async fn wake_for_emails(tx: &mut Tx, emails: &[&str]) -> Result<u64, StoreError> {

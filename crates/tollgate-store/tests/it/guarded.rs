@@ -5,8 +5,8 @@ use tollgate_domain::change::{Actor, Change, JournalEntry};
 use tollgate_domain::ids::AccountId;
 use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::guarded::{self, Done, Guarded, HeadChange};
-use tollgate_store::inbox::{self, EventStatus};
-use tollgate_store::journal::{self, JournalRow, Verdict};
+use tollgate_store::inbox::{self, EventKey, EventStatus};
+use tollgate_store::journal::{self, ChainHash, JournalRow, Verdict};
 use tollgate_store::{Db, StoreError, links};
 
 use crate::database::{Case, write};
@@ -20,6 +20,7 @@ struct Batch {
     link: tollgate_domain::Link,
     changes: Vec<Change>,
     journal: Vec<JournalRow>,
+    again: Vec<EventKey>,
 }
 
 impl Batch {
@@ -43,19 +44,18 @@ impl Batch {
             link: sample::link(&format!("in_{event}"), id.as_str()),
             changes: vec![Change::Note(format!("expired:{event}"))],
             journal,
+            again: Vec::new(),
         }
     }
 
     async fn commit(&self, db: &Db) -> Result<Done, StoreError> {
         let new = event(&self.event, EventStatus::Processed);
         let id = &self.after.account;
-        let head = self.read.as_ref().map(|read| HeadChange {
-            revision: read.revision,
-            sequence: read.sequence,
-            after: self.after.clone(),
-        });
+        let head = self
+            .read
+            .as_ref()
+            .map(|read| HeadChange { read: read.clone(), after: self.after.clone() });
         let begins = self.read.is_none().then(|| self.after.clone());
-        let again = key("evt_known");
         guarded::commit(
             db,
             Guarded {
@@ -67,7 +67,7 @@ impl Batch {
                 changes: vec![(id, &self.changes)],
                 journal: &self.journal,
                 events: vec![&new],
-                duplicates: &[again.clone(), again],
+                duplicates: &self.again,
                 doubts: &[],
                 changed: &[(id.clone(), self.after.revision)],
             },
@@ -76,7 +76,7 @@ impl Batch {
     }
 }
 
-const COMMITTED: Done = Done::Committed { woken: false };
+const COMMITTED: Done = Done::Committed;
 
 async fn head(db: &Db, id: &AccountId) -> Option<AccountHead> {
     accounts::find_head(db, id).await.unwrap()
@@ -99,13 +99,14 @@ on_both! {
         crate::inbox::insert(db, &[event("evt_known", EventStatus::Processed)]).await;
         assert_eq!(Batch::of(&id, None, "evt_1").commit(db).await.unwrap(), COMMITTED);
         let first = head(db, &id).await.unwrap();
-        let second = Batch::of(&id, Some(first), "evt_2");
+        let mut second = Batch::of(&id, Some(first), "evt_2");
+        second.again = vec![key("evt_known"), key("evt_known"), key("evt_1")];
         assert_eq!(second.commit(db).await.unwrap(), COMMITTED);
         assert_eq!(head(db, &id).await, Some(AccountHead { known: true, ..second.after.clone() }));
         assert_eq!(rows(db).await, [1, 2, 2, 2, 3, 2]);
         assert_eq!(journal::verify(db, &id).await.unwrap(), Verdict::Whole(2));
         let counted = "SELECT duplicates FROM webhook_events WHERE event_id = 'evt_known'";
-        assert_eq!(db.number(counted).await, 4, "twice in each batch");
+        assert_eq!(db.number(counted).await, 2);
     }
 
     nothing_is_written_where_something_is_not_as_it_was_read: |db| async {
@@ -115,11 +116,16 @@ on_both! {
         let fresh = |event: &str| Batch::of(&id, Some(now.clone()), event);
         let mut linked = fresh("evt_2");
         linked.link = sample::link("in_evt_1", "acme");
+        let mut lost = fresh("evt_2");
+        lost.again = vec![key("evt_1"), key("evt_of_another_history")];
         let of_old = |old: AccountHead| Batch::of(&id, Some(old), "evt_2");
         let before = rows(db).await;
         for (why, batch) in [
             ("another revision", of_old(AccountHead { revision: 0, ..now.clone() })),
             ("another number", of_old(AccountHead { sequence: 0, ..now.clone() })),
+            ("another hash", of_old(AccountHead { journal_hash: ChainHash([7; 32]), ..now.clone() })),
+            ("another instant", of_old(AccountHead { due_at: Some(at(9)), ..now.clone() })),
+            ("an event that was done is not there", lost),
             ("the account is there", Batch::of(&id, None, "evt_2")),
             ("no such account", Batch::of(&account("none"), Some(sample::head("none")), "evt_2")),
             ("the event is known", fresh("evt_1")),
@@ -137,7 +143,9 @@ on_both! {
         let waits = [(key("evt_0"), vec![sample::object("in_evt_1")])];
         write(db, async |tx| inbox::set_waits(tx, &waits).await).await.unwrap();
         let batch = Batch::of(&id, None, "evt_1");
-        assert_eq!(batch.commit(db).await.unwrap(), Done::Committed { woken: true });
+        assert_eq!(batch.commit(db).await.unwrap(), COMMITTED);
+        let linked = [sample::object("in_evt_1"), sample::object("in_evt_2")];
+        assert_eq!(inbox::wake_linked(db, &linked).await.unwrap(), 1);
         assert_eq!(db.number("SELECT COUNT(*) FROM event_wakes").await, 1);
     }
 

@@ -1,0 +1,145 @@
+//! Accounts in memory: whoever else changes them, and whatever the database has lost since.
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tollgate_server::clock::Clock;
+use tollgate_server::intake::{Delivery, ReplyStatus, read, squeeze};
+
+use crate::support::{Settings, State, TestApp, TestDatabase, on_both, run_sql_on};
+
+/// Events of one account's life, as they are delivered.
+fn lives(app: &TestApp) -> Vec<(String, String)> {
+    let mut events = Vec::new();
+    for name in ["checkout", "dunning", "upgrade", "cancel", "badge", "boost", "trial"] {
+        for event in app.scenario(name, &format!("of-{name}")) {
+            events.push((event.id.clone(), event.body.clone()));
+        }
+    }
+    events
+}
+
+fn delivery(app: &TestApp, body: &str) -> Delivery {
+    let reading = read::read(body.as_bytes(), &app.app().config.stripe);
+    Delivery {
+        key: reading.key,
+        event_type: reading.event_type,
+        api_version: reading.api_version,
+        created_at: reading.created_at,
+        signed_at: None,
+        received_at: app.now(),
+        object: reading.object,
+        body: squeeze::squeeze(body.as_bytes()),
+        content: reading.content,
+        lease_generation: None,
+        begun: Instant::now(),
+    }
+}
+
+/// An event about an object that names `acme`.
+fn event(id: &str, kind: &str, object: &Value) -> String {
+    json!({
+        "id": id, "object": "event", "type": kind, "api_version": "2026-10-28.endive",
+        "created": 1_795_255_200, "livemode": false, "data": {"object": object},
+    })
+    .to_string()
+}
+
+on_both! {
+    async fn two_servers_that_take_turns_leave_what_one_would(database: &TestDatabase) {
+        let one = TestApp::start(database).await;
+        one.clock.set(Clock::System.now());
+        let events = lives(&one);
+        let untroubled = State::of_untroubled_run(&events).await;
+        let two = TestApp::start_at(&database.url(), Settings::default()).await;
+        two.clock.set(Clock::System.now());
+        // Neither keeps what it knows of an account for longer than until the other's next event.
+        for (place, (_, body)) in events.iter().enumerate() {
+            let app = if place % 3 == 1 { &two } else { &one };
+            assert_eq!(app.deliver(body).await.status, 200);
+        }
+        // Each knows the events that the other has taken.
+        for (place, (_, body)) in events.iter().enumerate() {
+            let app = if place % 2 == 0 { &two } else { &one };
+            assert_eq!(app.deliver(body).await.field("status"), "duplicate");
+        }
+        one.run_workers().await;
+        one.stop().await;
+        two.stop().await;
+        assert_eq!(State::settled(&database.url()).await, untroubled);
+    }
+
+    async fn an_object_that_was_only_named_is_read_when_it_is_told_of(database: &TestDatabase) {
+        let one = TestApp::start(database).await;
+        let two = TestApp::start_at(&database.url(), Settings::default()).await;
+        let metadata = json!({"account_id": "acme"});
+        let invoice = json!({
+            "id": "in_1", "object": "invoice", "status": "paid", "customer": "cus_1",
+            "amount_due": 700, "amount_paid": 700, "currency": "usd", "attempt_count": 1,
+            "billing_reason": "manual", "created": 1_795_255_200, "metadata": metadata,
+            "lines": {"object": "list", "has_more": false, "data": []},
+        });
+        let session = json!({
+            "id": "cs_1", "object": "checkout.session", "mode": "payment", "status": "complete",
+            "payment_status": "paid", "amount_total": 700, "currency": "usd", "customer": "cus_1",
+            "payment_intent": "pi_1", "invoice": "in_1", "metadata": metadata,
+            "created": 1_795_255_200,
+        });
+        let customer = json!({"id": "cus_1", "object": "customer", "metadata": metadata});
+        for (app, body) in [
+            (&two, event("evt_1", "customer.created", &customer)),
+            (&two, event("evt_2", "invoice.paid", &invoice)),
+            (&one, event("evt_3", "checkout.session.completed", &session)),
+            (&one, event("evt_4", "invoice.payment_succeeded", &invoice)),
+        ] {
+            let answer = app.deliver(&body).await;
+            assert_eq!(answer.field("status"), "processed", "{}", answer.text);
+        }
+        let account = tollgate_domain::ids::AccountId::parse("acme").expect("an id");
+        let entries = tollgate_store::journal::after(&one.app().engine.db, &account, 0, 100).await;
+        let entries = entries.expect("a journal");
+        let told = entries.iter().filter_map(|entry| entry.billing.as_ref());
+        let updates = told.filter(|told| told.kind == "invoice.updated").count();
+        assert_eq!(updates, 2, "finalized and settled, once each: {entries:?}");
+        one.stop().await;
+        two.stop().await;
+    }
+
+    async fn what_an_operator_has_to_hear_of_is_told_whatever_comes_with_it(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        app.deliver_all(&app.scenario("checkout", "acme")).await;
+        let renewal = app.scenario("renewal", "acme");
+        let sold = json!({
+            "id": "evt_v2", "object": "v2.core.event", "livemode": false,
+            "type": "v2.billing.pricing_plan_subscription.servicing_activated",
+            "created": "2026-11-21T10:00:00.000Z",
+            "related_object": {"id": "bpps_1", "type": "v2.billing.pricing_plan_subscription", "url": "/v2/x"},
+        });
+        let mut batch: Vec<Delivery> =
+            renewal.iter().map(|event| delivery(&app, &event.body)).collect();
+        batch.push(delivery(&app, &sold.to_string()));
+        let replies = app.app().intake.process(&batch).await;
+        assert!(replies.iter().all(Option::is_some), "{replies:?}");
+        let open = tollgate_store::findings::count_open(&app.app().engine.db).await;
+        let open = open.expect("findings");
+        assert_eq!(open.get(&tollgate_domain::FindingCode::BillingV2), Some(&1), "{open:?}");
+        app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_the_database_has_lost_is_taken_again() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let app = TestApp::start(&database).await;
+    let events = app.scenario("checkout", "acme");
+    app.deliver_all(&events).await;
+    let last = events.last().expect("an event");
+    assert_eq!(app.deliver(&last.body).await.field("status"), "duplicate");
+    let lost = format!("DELETE FROM webhook_events WHERE event_id = '{}'", last.id);
+    run_sql_on(&database.url(), &lost).await;
+    let again = [delivery(&app, &last.body)];
+    let replies = app.app().intake.process(&again).await;
+    let status = replies[0].as_ref().map(|reply| reply.status);
+    assert_eq!(status, Some(ReplyStatus::Processed), "{replies:?}");
+    assert_eq!(app.deliver(&last.body).await.field("status"), "duplicate");
+    app.stop().await;
+}
