@@ -55,7 +55,7 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\
     version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)";
 
 statements! {
-    APPLIED = "SELECT version, applied_at FROM schema_migrations ORDER BY version";
+    APPLIED = "SELECT version, applied_at, name FROM schema_migrations ORDER BY version";
     NOTE = "INSERT INTO schema_migrations (version, name, applied_at) VALUES ($1, $2, $3)";
     FORGET = "DELETE FROM schema_migrations WHERE version = $1";
 
@@ -148,9 +148,27 @@ async fn applied(handle: Handle<'_>) -> Result<Vec<(u32, Timestamp)>, StoreError
     let rows = APPLIED.on(handle).fetch().await?;
     let read = |row: &crate::statement::Row| {
         let mut cells = row.cells();
-        Ok((wire::small(cells.bigint()?), cells.instant()?))
+        let (version, at) = (wire::small(cells.bigint()?), cells.instant()?);
+        is_ours(version, cells.text()?).map(|()| (version, at))
     };
     rows.iter().map(read).collect()
+}
+
+/// Refuses a migration that has another name here: development versions before the first release
+/// numbered theirs otherwise.
+fn is_ours(version: u32, name: &str) -> Result<(), StoreError> {
+    match MIGRATIONS.iter().find(|step| step.version == version) {
+        Some(step) if step.name != name => Err(StoreError::Corrupt {
+            table: "schema_migrations",
+            reason: format!(
+                "migration {version} is called {name} and not {}: a development version made this \
+                 database, which cannot be brought up; begin with an empty one",
+                step.name
+            ),
+            row: version.to_string(),
+        }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// What is applied, also in a database where nothing ever was.

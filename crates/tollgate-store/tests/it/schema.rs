@@ -86,9 +86,20 @@ on_both! {
         }
     }
 
+    a_database_of_a_development_version_is_refused: |db| async {
+        db.sql("UPDATE schema_migrations SET name = 'facts' WHERE version = 1").await;
+        for refusal in [
+            migrations::check(db).await.unwrap_err(),
+            migrations::up(db, start()).await.unwrap_err(),
+        ] {
+            let told = refusal.to_string();
+            assert!(told.contains("begin with an empty one"), "{told}");
+        }
+    }
+
     no_statement_of_the_intake_reads_a_whole_table: |db| async {
         let wanted = [
-            "accounts::LOCK", "accounts::UPDATE", "accounts::INSERT", "accounts::REVISIONS", "accounts::BY_EMAIL",
+            "accounts::LOCK", "accounts::UPDATE", "accounts::REPLACE", "accounts::HEADS", "accounts::INSERT", "accounts::REVISIONS", "accounts::BY_EMAIL",
             "links::",
             "facts::load::", "facts::save::",
             "inbox::intake::", "inbox::work::CLAIM", "inbox::wake::WAKE", "inbox::wake::RUN",
