@@ -1,6 +1,5 @@
-//! Intake: from a verified event to its committed effects. Owns: the queue in front of the
-//! database and the one function through which every event passes, whether it was delivered,
-//! retried or replayed. Must not know: HTTP, signatures.
+//! Intake: from a verified event to its committed effects. Owns: the one function through which every
+//! event passes, whether it was delivered, retried or replayed. Must not know: HTTP, signatures.
 //!
 //! Deliveries that arrive together are committed together: a writer takes what is there, never
 //! lingers, and answers after the commit.
@@ -13,6 +12,7 @@ mod guarded;
 mod heard;
 mod inbox_rows;
 pub mod notice;
+mod queue;
 mod reach;
 pub mod read;
 mod replies;
@@ -23,10 +23,9 @@ mod work;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
+use tokio::sync::Notify;
 use tollgate_domain::Catalog;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_store::{Db, StoreError, Tx, inbox};
@@ -35,6 +34,7 @@ use batch::NotDone;
 
 pub use dead::DiscardError;
 pub use delivery::{Content, Delivery, Reply, ReplyStatus};
+pub use queue::{NotCommitted, Queue};
 pub use reach::touch;
 
 use crate::cache::EntitlementCache;
@@ -42,7 +42,7 @@ use crate::clock::Clock;
 use crate::config::{IntakeLimits, Livemode, WorkerLimits};
 use crate::episodes::Episodes;
 use crate::metrics::Metrics;
-use crate::supervisor::{Supervisor, TaskKind, panic_text};
+use crate::supervisor::panic_text;
 use crate::unit_of_work::hot::HotAccounts;
 
 /// Everything an event needs on its way into the database.
@@ -360,141 +360,4 @@ impl Drop for CommitOutcome<'_> {
             self.intake.wake.commit.notify_one();
         }
     }
-}
-
-/// A delivery in the queue, with who waits for its reply.
-#[derive(Debug)]
-struct Queued {
-    delivery: Delivery,
-    reply: oneshot::Sender<Option<Reply>>,
-}
-
-/// Why a delivery was not committed.
-#[derive(Debug)]
-pub enum NotCommitted {
-    /// The queue is full.
-    Full,
-    /// The database did not commit in time, or is away.
-    Unavailable,
-    /// The engine is stopping.
-    Stopping,
-}
-
-/// How often a writer looks again for more before it begins a batch.
-const GATHERING_MAX: u32 = 16;
-
-/// What the writers share.
-type Receiver = Arc<Mutex<mpsc::Receiver<Queued>>>;
-
-/// The queue in front of the writers.
-#[derive(Debug, Clone)]
-pub struct Queue {
-    sender: mpsc::Sender<Queued>,
-    receiver: Receiver,
-    ack_timeout: Duration,
-    metrics: Arc<Metrics>,
-}
-
-impl Queue {
-    /// An empty queue that nobody takes from yet.
-    pub fn new(intake: &Intake) -> Self {
-        let (sender, receiver) = mpsc::channel(intake.limits.queue_max.max(1));
-        Self {
-            sender,
-            receiver: Arc::new(Mutex::new(receiver)),
-            ack_timeout: Duration::from_millis(intake.limits.ack_timeout_ms),
-            metrics: Arc::clone(&intake.metrics),
-        }
-    }
-
-    /// Starts the writers. At the stop each ends after the batch it is at.
-    pub fn write(
-        &self,
-        intake: &Arc<Intake>,
-        supervisor: &Supervisor,
-        stop: &watch::Receiver<bool>,
-    ) -> Vec<tokio::task::JoinHandle<()>> {
-        let writers = 0..intake.limits.writers.max(1);
-        writers
-            .map(|_| {
-                let (intake, receiver) = (Arc::clone(intake), Arc::clone(&self.receiver));
-                let (watch, stopped) = (supervisor.clone(), stop.clone());
-                supervisor.spawn(TaskKind::Writer, stop.clone(), move || {
-                    let (intake, receiver) = (Arc::clone(&intake), Arc::clone(&receiver));
-                    write(intake, receiver, watch.clone(), stopped.clone())
-                })
-            })
-            .collect()
-    }
-
-    /// Hands a delivery to the writers and waits for its commit, within the deadline.
-    pub async fn submit(&self, delivery: Delivery) -> Result<Reply, NotCommitted> {
-        let (reply, answered) = oneshot::channel();
-        self.sender.try_send(Queued { delivery, reply }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotCommitted::Full,
-            mpsc::error::TrySendError::Closed(_) => NotCommitted::Stopping,
-        })?;
-        self.metrics.intake_queue.inc();
-        match tokio::time::timeout(self.ack_timeout, answered).await {
-            Ok(Ok(Some(reply))) => Ok(reply),
-            // Timed out, refused, or the writer is gone: nothing may be acknowledged.
-            Ok(Ok(None) | Err(_)) | Err(_) => Err(NotCommitted::Unavailable),
-        }
-    }
-}
-
-/// One writer: takes what is there, commits it, answers. Should it panic, those whose deliveries it
-/// holds get no reply, which is 503, and send them again.
-async fn write(
-    intake: Arc<Intake>,
-    receiver: Receiver,
-    supervisor: Supervisor,
-    mut stop: watch::Receiver<bool>,
-) {
-    let batch_max = intake.limits.batch_max.max(1);
-    loop {
-        let mut taken = Vec::new();
-        let count = tokio::select! {
-            count = take(&receiver, &mut taken, batch_max) => count,
-            _ = stop.wait_for(|stopped| *stopped) => return,
-        };
-        if count == 0 {
-            return;
-        }
-        intake.metrics.intake_queue.dec_by(i64::try_from(count).unwrap_or(i64::MAX));
-        supervisor.turn(TaskKind::Writer);
-        // Whoever has given up waiting gets 503 and sends again; committing it anyway is right too,
-        // but costs time that those who still wait do not have.
-        taken.retain(|queued| !queued.reply.is_closed());
-        let (deliveries, waiting): (Vec<_>, Vec<_>) =
-            taken.into_iter().map(|queued| (queued.delivery, queued.reply)).unzip();
-        let replies = intake.process(&deliveries).await;
-        for (reply, waiting) in replies.into_iter().zip(waiting) {
-            waiting.send(reply).ok();
-        }
-    }
-}
-
-/// Waits for the first delivery and takes all that are there with it, and those that tasks which are
-/// ready to run bring meanwhile: a batch costs the same for one event as for ten. Nothing waits for
-/// time to pass.
-async fn take(receiver: &Receiver, taken: &mut Vec<Queued>, most: usize) -> usize {
-    let mut receiver = receiver.lock().await;
-    let mut count = receiver.recv_many(taken, most).await;
-    for _ in 0..GATHERING_MAX {
-        if count == 0 || count >= most {
-            break;
-        }
-        tokio::task::yield_now().await;
-        let before = count;
-        while count < most {
-            let Ok(one) = receiver.try_recv() else { break };
-            taken.push(one);
-            count += 1;
-        }
-        if count == before {
-            break;
-        }
-    }
-    count
 }
