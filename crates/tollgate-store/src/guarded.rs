@@ -2,9 +2,9 @@
 //! was when the batch was decided. Must not know: how a decision is made.
 //!
 //! Whoever decides reads without a lock; the batch takes effect only if every account still has the
-//! head that was read, every event and every link is new, and the links that were relied on are as
-//! they were. Everything that changes an account raises its revision or numbers an entry of its
-//! journal, so an unchanged head means unchanged facts.
+//! head that was read, every event and every link is new, and every event called done is there.
+//! Everything that changes an account raises its revision or numbers an entry of its journal, so an
+//! unchanged head means unchanged facts and links.
 
 use std::sync::OnceLock;
 
@@ -99,5 +99,5 @@ pub async fn commit(db: &Db, mut batch: Guarded<'_>) -> Result<Done, StoreError>
     ];
     let done = run(db, &TEXT, parts).await;
     db.hint_changes(&done).await;
-    Ok(if done?.is_some() { Done::Committed } else { Done::Overtaken })
+    Ok(if done? { Done::Committed } else { Done::Overtaken })
 }

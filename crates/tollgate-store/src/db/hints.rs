@@ -15,10 +15,10 @@ pub(super) const SEND_IN_DOUBT_MAX: Duration = Duration::from_millis(200);
 
 impl Db {
     /// Has other instances told that the change feed may have grown, as the commit of a transaction does.
-    pub(crate) async fn hint_changes<T>(&self, done: &Result<Option<T>, StoreError>) {
+    pub(crate) async fn hint_changes(&self, done: &Result<bool, StoreError>) {
         let most = match done {
-            Ok(Some(_)) => SEND_MAX,
-            Ok(None) => return,
+            Ok(true) => SEND_MAX,
+            Ok(false) => return,
             Err(_) => SEND_IN_DOUBT_MAX,
         };
         if let Self::Postgres(db) = self {

@@ -9,11 +9,10 @@
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
-use sqlx::Row as _;
 use sqlx::postgres::PgArguments;
 
 use super::batch::{Column, Rows, Value};
-use super::{Statement, batch_len, execute_on_sqlite, fetch_on_sqlite, for_postgres, placeholders};
+use super::{Statement, batch_len, execute_on_sqlite, for_postgres, placeholders};
 use crate::db::{Db, Lease, PostgresDb, SqliteDb};
 use crate::dialect::scalar_count;
 use crate::error::StoreError;
@@ -44,7 +43,7 @@ impl<'v> Part<'v> {
         self
     }
 
-    /// It must write, or find, a row for each row of its batch.
+    /// It must write a row for each row of its batch.
     pub(crate) fn each(mut self) -> Self {
         self.expected = u64::try_from(batch_len(&self.columns)).ok();
         self
@@ -54,26 +53,22 @@ impl<'v> Part<'v> {
     fn is_idle(&self) -> bool {
         !self.columns.is_empty() && batch_len(&self.columns) == 0
     }
-
-    fn reads(&self) -> bool {
-        self.statement.template.contains("SELECT 1 FROM r")
-    }
 }
 
-/// Runs the parts as one. Returns how many rows each wrote or found; `None` where a count is not the
-/// expected one or another transaction got in the way: then nothing was written. `text` keeps the text
-/// for PostgreSQL; the parts must be the same statements in the same order at every call with it.
+/// Runs the parts as one. Returns whether they were written; not where a count is not the expected one
+/// or another transaction got in the way: then nothing was. `text` keeps the text for PostgreSQL; the
+/// parts must be the same statements in the same order at every call with it.
 pub(crate) async fn run(
     db: &Db,
     text: &'static OnceLock<String>,
     parts: Vec<Part<'_>>,
-) -> Result<Option<Vec<u64>>, StoreError> {
+) -> Result<bool, StoreError> {
     let done = match db {
         Db::Postgres(db) => on_postgres(db, text, parts).await,
         Db::Sqlite(db) => on_sqlite(db, &parts).await,
     };
     match done {
-        Err(StoreError::Contention(_) | StoreError::Conflict { .. }) => Ok(None),
+        Err(StoreError::Contention(_) | StoreError::Conflict { .. }) => Ok(false),
         done => done,
     }
 }
@@ -82,7 +77,7 @@ async fn on_postgres(
     db: &PostgresDb,
     text: &'static OnceLock<String>,
     parts: Vec<Part<'_>>,
-) -> Result<Option<Vec<u64>>, StoreError> {
+) -> Result<bool, StoreError> {
     let sql = text.get_or_init(|| one_text(&parts)).as_str();
     let expected: Vec<Option<i64>> = parts
         .iter()
@@ -97,10 +92,9 @@ async fn on_postgres(
     let query =
         sqlx::query_with(sql, arguments).persistent(db.keeping() == super::Keeping::Prepared);
     let done = query.fetch_one(lease.connection()).await.map_err(StoreError::from);
-    let row = db.writes().note(lease.end(done).await)?;
+    db.writes().note(lease.end(done).await)?;
     db.writes().committed();
-    let counts: Vec<i64> = row.try_get(0)?;
-    Ok(Some(counts.into_iter().map(|count| u64::try_from(count).unwrap_or(0)).collect()))
+    Ok(true)
 }
 
 /// The text of all parts for PostgreSQL.
@@ -109,8 +103,7 @@ fn one_text(parts: &[Part<'_>]) -> String {
     let mut offset = 0;
     for (place, part) in parts.iter().enumerate() {
         let own = &part.statement.on_postgres().sql;
-        let returning = if part.reads() { "" } else { " RETURNING 1" };
-        let _ = write!(sql, "w{place} AS ({}{returning}), ", placeholders::shifted(own, offset));
+        let _ = write!(sql, "w{place} AS ({} RETURNING 1), ", placeholders::shifted(own, offset));
         offset += scalar_count(part.statement.template) + part.columns.len();
     }
     let expected = offset + 1;
@@ -119,7 +112,7 @@ fn one_text(parts: &[Part<'_>]) -> String {
         let comma = if place == 0 { "" } else { ", " };
         let _ = write!(sql, "{comma}(SELECT COUNT(*) FROM w{place})");
     }
-    sql.push_str("] AS counts) SELECT counts FROM c WHERE 1 = 1 / (CASE WHEN ");
+    sql.push_str("] AS counts) SELECT 1 FROM c WHERE 1 = 1 / (CASE WHEN ");
     for place in 1..=parts.len() {
         let and = if place == 1 { "" } else { " AND " };
         let _ = write!(
@@ -131,29 +124,18 @@ fn one_text(parts: &[Part<'_>]) -> String {
     sql
 }
 
-async fn on_sqlite(db: &SqliteDb, parts: &[Part<'_>]) -> Result<Option<Vec<u64>>, StoreError> {
+async fn on_sqlite(db: &SqliteDb, parts: &[Part<'_>]) -> Result<bool, StoreError> {
     let mut tx = db.begin().await?;
-    let mut counts = Vec::with_capacity(parts.len());
-    for part in parts {
-        if part.is_idle() {
-            counts.push(0);
-            continue;
-        }
+    for part in parts.iter().filter(|part| !part.is_idle()) {
         let (statement, scalars, columns) = (part.statement, &part.scalars, &part.columns);
-        let done = if part.reads() {
-            let found = fetch_on_sqlite(&mut tx, statement, scalars, columns).await;
-            found.map(|rows| u64::try_from(rows.len()).unwrap_or(u64::MAX))
-        } else {
-            execute_on_sqlite(&mut tx, statement, scalars, columns).await
-        };
+        let done = execute_on_sqlite(&mut tx, statement, scalars, columns).await;
         let count = db.writes().note(done)?;
         if part.expected.is_some_and(|expected| expected != count) {
             tx.rollback().await?;
-            return Ok(None);
+            return Ok(false);
         }
-        counts.push(count);
     }
     db.writes().note(tx.commit().await.map_err(StoreError::from))?;
     db.writes().committed();
-    Ok(Some(counts))
+    Ok(true)
 }
