@@ -278,11 +278,11 @@ impl Intake {
         tx: Tx,
         changed: &[(AccountId, u64)],
     ) -> Result<(), StoreError> {
-        self.told(changed, tx.commit()).await
+        self.commit_by(changed, tx.commit()).await
     }
 
     /// The same for a commit of another form.
-    async fn told<T>(
+    async fn commit_by<T>(
         &self,
         changed: &[(AccountId, u64)],
         commit: impl Future<Output = Result<T, StoreError>>,
@@ -305,9 +305,10 @@ impl Intake {
         self.hot.clear();
     }
 
-    /// Wakes what waits for objects that a commit has linked. Where that cannot be done, the net does
-    /// so later.
-    async fn wake_linked(&self, objects: &[ObjectId]) {
+    /// Wakes what waits for objects that a commit has linked, or for e-mails that it has given to an
+    /// account or taken from one: what began to wait during the commit did not see it, nor it that. Where that
+    /// cannot be done, the net does so later.
+    pub(crate) async fn wake_linked(&self, objects: &[ObjectId]) {
         if objects.is_empty() {
             return;
         }

@@ -193,6 +193,7 @@ impl Intake {
         unit.ledger.decide(decision, &mut facts)?;
         let revisions = unit.complete().await?;
         self.after_wake();
+        self.wake_linked(std::slice::from_ref(&order.object)).await;
         Ok(Relinked { from: None, objects: vec![order.object.clone()], revisions })
     }
 }

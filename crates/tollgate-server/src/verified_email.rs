@@ -1,7 +1,7 @@
 //! Setting the verified e-mail of an account. Owns: its one transaction. Must not know: who
 //! verified it, what is matched with it.
 
-use tollgate_domain::ids::AccountId;
+use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::{Actor, verified_email};
 use tollgate_store::{StoreError, accounts, inbox};
 
@@ -51,6 +51,8 @@ impl Intake {
         inbox::wake_for_emails(&mut unit.tx, &came_and_left).await?;
         unit.complete().await?;
         self.after_wake();
+        let keys: Vec<ObjectId> = came_and_left.into_iter().map(inbox::email_key).collect();
+        self.wake_linked(&keys).await;
         Ok(revision)
     }
 }

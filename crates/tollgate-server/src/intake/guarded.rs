@@ -174,7 +174,8 @@ impl Intake {
             doubts: &effects.doubts,
             changed: &effects.changed,
         };
-        let done_with = self.told(&effects.changed, guarded::commit(&self.db, guarded)).await?;
+        let done_with =
+            self.commit_by(&effects.changed, guarded::commit(&self.db, guarded)).await?;
         if done_with == Done::Overtaken {
             return Ok(None);
         }
@@ -356,10 +357,11 @@ fn settled(batch: &[&Delivery], verdicts: &[Verdict]) -> Vec<bool> {
     let mut settled: Vec<bool> = Vec::with_capacity(batch.len());
     for (delivery, verdict) in batch.iter().zip(verdicts) {
         settled.push(match verdict {
-            Verdict::Decided(..) | Verdict::Duplicate => true,
+            Verdict::Decided(..) => true,
             Verdict::Ignored(_) => matches!(delivery.content, Content::Ignored(_)),
             // It is counted where its first one is a row already.
-            Verdict::Repeats(_)
+            Verdict::Duplicate
+            | Verdict::Repeats(_)
             | Verdict::Foreign(_)
             | Verdict::Waiting(_)
             | Verdict::Dead(_)

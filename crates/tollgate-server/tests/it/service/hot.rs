@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tollgate_server::clock::Clock;
 use tollgate_server::intake::{Delivery, ReplyStatus, read, squeeze};
+use tollgate_store::inbox::{self, EventStatus};
 
 use crate::support::{Settings, State, TestApp, TestDatabase, on_both, run_sql_on};
 
@@ -124,6 +125,55 @@ on_both! {
         assert_eq!(open.get(&tollgate_domain::FindingCode::BillingV2), Some(&1), "{open:?}");
         app.stop().await;
     }
+}
+
+/// What the checkout names an account for and what only refers to it, at two servers in one instant.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_waits_on_when_its_object_is_linked_in_the_same_instant() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let one = TestApp::start(&database).await;
+    let two = TestApp::start_at(&database.url(), Settings::default()).await;
+    one.deliver_all(&one.scenario("checkout", "first")).await;
+    two.deliver_all(&two.scenario("checkout", "second")).await;
+    for round in 0..40 {
+        let claims = json!({
+            "id": format!("sub_{round}"), "object": "subscription", "status": "active",
+            "customer": format!("cus_{round}"), "created": 1_795_255_200,
+            "metadata": {"account_id": format!("acct-{round}")},
+            "items": {"object": "list", "data": [{
+                "id": format!("si_{round}"), "object": "subscription_item", "quantity": 1,
+                "current_period_start": 1_795_255_200, "current_period_end": 1_797_847_200,
+                "price": {"id": "price_premium", "object": "price"},
+            }]},
+        });
+        let invoice = json!({
+            "id": format!("in_{round}"), "object": "invoice", "status": "paid",
+            "customer": format!("cus_{round}"), "amount_due": 700, "amount_paid": 700,
+            "currency": "usd", "attempt_count": 1, "billing_reason": "subscription_create",
+            "created": 1_795_255_200, "subscription": format!("sub_{round}"),
+            "lines": {"object": "list", "has_more": false, "data": []},
+        });
+        let began = event(&format!("evt_a_{round}"), "customer.subscription.created", &claims);
+        let paid = event(&format!("evt_b_{round}"), "invoice.paid", &invoice);
+        let (a, b) = tokio::join!(one.deliver(&began), two.deliver(&paid));
+        assert_eq!((a.status, b.status), (200, 200), "{} {}", a.text, b.text);
+    }
+    // The net that is cast every few hours is not part of this.
+    one.run_workers().await;
+    let filter = tollgate_store::inbox::EventFilter::default();
+    let page = tollgate_store::inbox::list(&one.app().engine.db, &filter, None, 200).await;
+    let rows = page.expect("the inbox").0.into_iter();
+    let ours = |row: &inbox::EventRow| {
+        ["evt_a_", "evt_b_"].iter().any(|kind| row.key.event.as_str().starts_with(kind))
+    };
+    let rows: Vec<_> = rows.filter(ours).collect();
+    assert_eq!(rows.len(), 80);
+    for row in rows {
+        let done = (row.outcome.status, row.outcome.account.is_some());
+        assert_eq!(done, (EventStatus::Processed, true), "{row:?}");
+    }
+    one.stop().await;
+    two.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
