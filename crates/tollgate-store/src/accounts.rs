@@ -141,12 +141,7 @@ pub async fn lock(
         return Ok(HashMap::new());
     }
     let rows = Rows::of(accounts).text(AccountId::as_str);
-    let found = LOCK.on(tx).rows(rows).fetch().await?;
-    let heads = found
-        .iter()
-        .map(|row| read_head(&mut row.cells()))
-        .map(|head| head.map(|head| (head.account.clone(), head)));
-    heads.collect()
+    by_account(&LOCK.on(tx).rows(rows).fetch().await?)
 }
 
 pub(crate) fn replaced_rows(heads: &[HeadChange]) -> Rows<'_, HeadChange> {
@@ -171,18 +166,18 @@ pub async fn heads(
         return Ok(HashMap::new());
     }
     let rows = Rows::of(accounts).text(AccountId::as_str);
-    let found = HEADS.on(db).rows(rows).fetch().await?;
-    let heads = found
-        .iter()
-        .map(|row| read_head(&mut row.cells()))
-        .map(|head| head.map(|head| (head.account.clone(), head)));
-    heads.collect()
+    by_account(&HEADS.on(db).rows(rows).fetch().await?)
 }
 
 /// The head of one account, without a lock; `None` when it has no row.
 pub async fn find_head(db: &Db, account: &AccountId) -> Result<Option<AccountHead>, StoreError> {
     let row = FIND_HEAD.on(db).text(account.as_str()).fetch_one().await?;
     row.map(|row| read_head(&mut row.cells())).transpose()
+}
+
+fn by_account(found: &[Row]) -> Result<HashMap<AccountId, AccountHead>, StoreError> {
+    let heads = found.iter().map(|row| read_head(&mut row.cells()));
+    heads.map(|head| head.map(|head| (head.account.clone(), head))).collect()
 }
 
 pub(crate) fn read_head(cells: &mut Cells<'_>) -> Result<AccountHead, StoreError> {
