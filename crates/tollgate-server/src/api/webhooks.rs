@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::limits::Class;
 use super::{body, reply};
 use crate::app::App;
-use crate::intake::{Delivery, NotCommitted, Reply, read, squeeze};
+use crate::intake::{Delivery, NotCommitted, Reply, read};
 use crate::metrics::ReasonLabel;
 
 /// The route Stripe is told of; the origin systems' paths lead to it too.
@@ -121,19 +121,8 @@ async fn take(
     let verified = tollgate_stripe::verify(signature, &raw, &app.secrets, now, TOLERANCE)?;
     let reading = read::read(&raw, &app.config.stripe);
     let (event_id, event_type) = (reading.key.event.clone(), reading.event_type.clone());
-    let delivery = Delivery {
-        key: reading.key,
-        event_type: reading.event_type,
-        api_version: reading.api_version,
-        created_at: reading.created_at,
-        signed_at: Some(verified.signed_at),
-        received_at: now,
-        object: reading.object,
-        body: squeeze::squeeze(&raw),
-        content: reading.content,
-        lease_generation: None,
-        begun,
-    };
+    let delivery =
+        Delivery { signed_at: Some(verified.signed_at), begun, ..reading.delivered(&raw, now) };
     let reply = app.queue.submit(delivery).await?;
     Ok(answer(event_id.as_str(), &event_type, &reply)?)
 }

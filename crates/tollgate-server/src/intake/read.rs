@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use tollgate_domain::ids::{EventId, ObjectId};
 use tollgate_domain::{Seen, Timestamp};
 use tollgate_store::inbox::EventKey;
 use tollgate_stripe::thin::Task;
 use tollgate_stripe::{Envelope, Observed, Parsed, ThinEvent, event, fetched, observe};
 
-use super::delivery::Content;
+use super::delivery::{Content, Delivery};
 use super::notice::{EVERYTHING, Notice};
+use super::squeeze;
 use crate::config::{Livemode, StripeConfig};
 
 /// Why an event is stored and left alone.
@@ -52,6 +54,25 @@ pub struct Reading {
     pub object: Option<ObjectId>,
     /// What it tells.
     pub content: Content,
+}
+
+impl Reading {
+    /// As a delivery of this body, of which nothing is known but that it came.
+    pub fn delivered(self, body: &[u8], received_at: Timestamp) -> Delivery {
+        Delivery {
+            key: self.key,
+            event_type: self.event_type,
+            api_version: self.api_version,
+            created_at: self.created_at,
+            signed_at: None,
+            received_at,
+            object: self.object,
+            body: squeeze::squeeze(body),
+            content: self.content,
+            lease_generation: None,
+            begun: Instant::now(),
+        }
+    }
 }
 
 /// Reads a body whose signature holds. Total: every body becomes something that can be stored.

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 use tollgate_domain::ids::{AccountId, EventId, ObjectId};
 use tollgate_domain::owner::{self, Owner};
 use tollgate_domain::{Drift, FetchCause, Observation, Timestamp};
@@ -23,7 +22,7 @@ use super::run::{Course, Kind};
 use super::{Example, ReconcileError, Step, connected};
 use crate::app::App;
 use crate::intake::read::{self, Reading};
-use crate::intake::{Content, Delivery, squeeze};
+use crate::intake::{Content, Delivery};
 use crate::workers;
 
 /// How far back Stripe lists events.
@@ -232,7 +231,7 @@ async fn take(course: &mut Course<'_>, events: &[Box<RawValue>]) -> Result<(), R
     let mut missed = Vec::new();
     for (reading, event) in readings.into_iter().zip(events) {
         if !known.contains_key(&reading.key) && !told.contains_key(&reading.key.event) {
-            missed.push(delivery(reading, event, received_at));
+            missed.push(reading.delivered(event.get().as_bytes(), received_at));
         }
     }
     let mut owners = owners(course.app, &missed).await?;
@@ -308,21 +307,5 @@ fn count(
     // A repair of what the event says is found once, as the event.
     if let Some(object) = delivery.object.as_ref().filter(|_| !repaired) {
         course.listed(object.as_str());
-    }
-}
-
-fn delivery(reading: Reading, event: &RawValue, received_at: Timestamp) -> Delivery {
-    Delivery {
-        key: reading.key,
-        event_type: reading.event_type,
-        api_version: reading.api_version,
-        created_at: reading.created_at,
-        signed_at: None,
-        received_at,
-        object: reading.object,
-        body: squeeze::squeeze(event.get().as_bytes()),
-        content: reading.content,
-        lease_generation: None,
-        begun: Instant::now(),
     }
 }

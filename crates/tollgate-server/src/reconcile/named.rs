@@ -175,19 +175,7 @@ pub async fn read_happening(
     if reading.key.event.as_str() != asks.as_str() {
         return ask_for_objects(app, asks).await;
     }
-    let delivery = Delivery {
-        key: reading.key,
-        event_type: reading.event_type,
-        api_version: reading.api_version,
-        created_at: reading.created_at,
-        signed_at: None,
-        received_at: app.clock.now(),
-        object: reading.object,
-        body: squeeze::squeeze(event.get().as_bytes()),
-        content: reading.content,
-        lease_generation: None,
-        begun: Instant::now(),
-    };
+    let delivery = reading.delivered(event.get().as_bytes(), app.clock.now());
     let reply = app.intake.process(&[delivery]).await.into_iter().next().flatten();
     let reply = reply.ok_or(ReconcileError::NotCommitted)?;
     if reply.status == ReplyStatus::Failed {

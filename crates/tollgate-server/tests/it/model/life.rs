@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::Instant;
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::AccountId;
 use tollgate_sandbox::sandbox::{ApiRequest, Method, Params, Sandbox, SandboxOptions};
 use tollgate_sandbox::server::{self, RunningSandbox, ServerOptions};
 use tollgate_sandbox::{ApiVersion, Happening};
 use tollgate_server::engine::ReadAt;
-use tollgate_server::intake::{Delivery, read, squeeze};
+use tollgate_server::intake::{Delivery, read};
 use tollgate_server::reconcile::{self, Kind, Order, ReconcileError};
 use tollgate_server::workers;
 use tollgate_store::DbOptions;
@@ -399,19 +398,8 @@ impl World {
             .iter()
             .map(|one| {
                 let reading = read::read(one.body.as_bytes(), ours);
-                Delivery {
-                    key: reading.key,
-                    event_type: reading.event_type,
-                    api_version: reading.api_version,
-                    created_at: reading.created_at,
-                    signed_at: Some(now),
-                    received_at: now,
-                    object: reading.object,
-                    body: squeeze::squeeze(one.body.as_bytes()),
-                    content: reading.content,
-                    lease_generation: None,
-                    begun: Instant::now(),
-                }
+                let delivered = reading.delivered(one.body.as_bytes(), now);
+                Delivery { signed_at: Some(now), ..delivered }
             })
             .collect();
         let replies = self.app.app().intake.process(&deliveries).await;

@@ -3,31 +3,18 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::operator_fact;
 use tollgate_sandbox::StripeEvent;
 use tollgate_server::envelope;
-use tollgate_server::intake::{Delivery, read, squeeze};
+use tollgate_server::intake::{Delivery, read};
 use tollgate_server::scope::Scope;
 
 use crate::support::{Settings, TestApp, TestDatabase, on_both, waiver};
 
 fn delivery(app: &TestApp, event: &StripeEvent) -> Delivery {
     let reading = read::read(event.body.as_bytes(), &app.app().config.stripe);
-    Delivery {
-        key: reading.key,
-        event_type: reading.event_type,
-        api_version: reading.api_version,
-        created_at: reading.created_at,
-        signed_at: None,
-        received_at: app.now(),
-        object: reading.object,
-        body: squeeze::squeeze(event.body.as_bytes()),
-        content: reading.content,
-        lease_generation: None,
-        begun: Instant::now(),
-    }
+    reading.delivered(event.body.as_bytes(), app.now())
 }
 
 /// What the envelopes of an account show of the objects, by sequence.

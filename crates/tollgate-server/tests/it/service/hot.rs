@@ -1,9 +1,8 @@
 //! Accounts in memory: whoever else changes them, and whatever the database has lost since.
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use tollgate_server::clock::Clock;
-use tollgate_server::intake::{Delivery, ReplyStatus, read, squeeze};
+use tollgate_server::intake::{Delivery, ReplyStatus, read};
 use tollgate_store::inbox::{self, EventStatus};
 
 use crate::support::{Settings, State, TestApp, TestDatabase, on_both, run_sql_on};
@@ -21,19 +20,7 @@ fn lives(app: &TestApp) -> Vec<(String, String)> {
 
 fn delivery(app: &TestApp, body: &str) -> Delivery {
     let reading = read::read(body.as_bytes(), &app.app().config.stripe);
-    Delivery {
-        key: reading.key,
-        event_type: reading.event_type,
-        api_version: reading.api_version,
-        created_at: reading.created_at,
-        signed_at: None,
-        received_at: app.now(),
-        object: reading.object,
-        body: squeeze::squeeze(body.as_bytes()),
-        content: reading.content,
-        lease_generation: None,
-        begun: Instant::now(),
-    }
+    reading.delivered(body.as_bytes(), app.now())
 }
 
 /// An event about an object that names `acme`.
