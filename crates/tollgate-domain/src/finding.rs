@@ -13,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::change::{Change, Decision};
 use crate::entitlement::resolve::resolve;
 use crate::entitlement::stale::{ends_at, overdue_since};
-use crate::entitlement::{Absence, Considered, SourceKind, Standing};
+use crate::entitlement::{Absence, Considered, Resolution, SourceKind, Standing};
 use crate::facts::Facts;
 use crate::ids::SubscriptionId;
 use crate::payment::{Goods, Invoice, Purchase, PurchaseKind, SessionMode};
@@ -68,16 +68,18 @@ impl Finding {
 
 impl Decision {
     /// Applies it to the facts it was made of, and adds what follows from them then that an operator
-    /// must hear of: a finding is a fact like them.
-    pub fn apply_to(&mut self, facts: &mut Facts, catalog: &Catalog, now: Timestamp) {
+    /// must hear of: a finding is a fact like them. Returns what the account has then.
+    pub fn apply_to(&mut self, facts: &mut Facts, catalog: &Catalog, now: Timestamp) -> Resolution {
         for change in &self.changes {
             facts.apply(change);
         }
-        let findings = review(facts, catalog, now);
+        let resolution = resolve(facts, catalog, now);
+        let findings = review_by(&resolution, facts, catalog);
         for change in &findings {
             facts.apply(change);
         }
         self.changes.extend(findings);
+        resolution
     }
 }
 
@@ -85,7 +87,13 @@ impl Decision {
 /// something else is true now say so, those whose cause is gone are closed. Empty when nothing is to
 /// be done, as nearly always.
 pub fn review(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Vec<Change> {
-    let due = derive(facts, catalog, now);
+    review_by(&resolve(facts, catalog, now), facts, catalog)
+}
+
+/// [`review`] by what the facts give.
+fn review_by(resolution: &Resolution, facts: &Facts, catalog: &Catalog) -> Vec<Change> {
+    let now = resolution.at;
+    let due = derive(resolution, facts, catalog);
     let mut changes = Vec::new();
     for (key, finding) in &due {
         match facts.findings.get(key).filter(|known| known.closed_at.is_none()) {
@@ -113,14 +121,14 @@ fn closed(known: &Finding, now: Timestamp) -> Change {
 }
 
 /// Every finding that follows from an account's facts, by key.
-fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, Finding> {
+fn derive(resolution: &Resolution, facts: &Facts, catalog: &Catalog) -> BTreeMap<String, Finding> {
+    let (now, considered) = (resolution.at, &resolution.considered);
     let claims = contradictions(facts, now);
     let mut all: BTreeMap<_, _> = claims.map(|finding| (finding.key(), finding)).collect();
     let bought = facts.invoices.is_empty() && facts.purchases.is_empty();
     if facts.subscriptions.is_empty() && bought && facts.operator_facts.is_empty() {
         return all;
     }
-    let considered = resolve(facts, catalog, now).considered;
     let about = considered.iter().filter_map(|source| about_source(source, facts, now));
     let stale =
         schedule::stale(facts, now).into_iter().filter_map(|id| stale_finding(id, facts, now));
@@ -137,7 +145,7 @@ fn derive(facts: &Facts, catalog: &Catalog, now: Timestamp) -> BTreeMap<String, 
     let bought = facts.purchases.values();
     let bought = bought.filter_map(|purchase| about_purchase(purchase, facts, catalog, now));
     for finding in
-        about.chain(stale).chain(unclear).chain(duplicates(&considered, now)).chain(bought)
+        about.chain(stale).chain(unclear).chain(duplicates(considered, now)).chain(bought)
     {
         all.insert(finding.key(), finding);
     }

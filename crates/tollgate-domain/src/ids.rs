@@ -5,6 +5,8 @@
 //! ids; Stripe's own ids are `[A-Za-z0-9_.:-]{1,255}`. Both sets are free of white space, quotes
 //! and NUL, so an id is safe in a log line and a PostgreSQL text column. In the path of a URL an
 //! application id stands percent-encoded.
+//!
+//! The text of an id is shared: facts, changes and keys of maps repeat the same few ids.
 
 use std::fmt;
 use std::sync::Arc;
@@ -82,7 +84,7 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes a text as an id after checking its length and characters.
@@ -198,7 +200,7 @@ text_form!(PlanId, PlanId::parse);
 
 /// A plan of the catalog; same alphabet as a feature key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PlanId(Box<str>);
+pub struct PlanId(Arc<str>);
 
 impl PlanId {
     /// Takes a text as a plan id after checking it.

@@ -35,6 +35,7 @@ pub use catalog::Catalog;
 pub use change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry};
 pub use decide::decide;
 pub use drift::Drift;
+pub use entitlement::Resolution;
 pub use entitlement::answer::answer;
 pub use entitlement::resolve::resolve;
 pub use entitlement::timeline::timeline;

@@ -10,7 +10,7 @@ use tollgate_domain::entitlement::plan_sold;
 use tollgate_domain::payment::Invoice;
 use tollgate_domain::payment::usage::BilledUsage;
 use tollgate_domain::subscription::Subscription;
-use tollgate_domain::{Catalog, Facts, Timestamp};
+use tollgate_domain::{Catalog, Facts, Resolution, Timestamp};
 use tollgate_store::StoreError;
 use tollgate_store::journal::JournalRow;
 
@@ -99,18 +99,18 @@ struct UsageOut<'a> {
 #[serde(rename_all = "camelCase")]
 struct EntitlementsOut<'a> {
     tier: &'a str,
-    source: SourceOut,
+    source: SourceOut<'a>,
     in_grace_period: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_until: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct SourceOut {
+struct SourceOut<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
+    id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -129,12 +129,14 @@ pub(crate) struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// Of facts that hold whatever can matter now.
-    pub(crate) fn of(facts: &'a Facts, catalog: &'a Catalog, now: Timestamp) -> Self {
-        let resolution = tollgate_domain::resolve(facts, catalog, now);
+    /// Of facts that hold whatever can matter now, and what they give.
+    pub(crate) fn of(facts: &'a Facts, resolution: &'a Resolution, catalog: &'a Catalog) -> Self {
         let entitlements = EntitlementsOut {
             tier: catalog.plan(resolution.plan).map_or("", |plan| plan.id.as_str()),
-            source: SourceOut { kind: resolution.source.as_str(), id: resolution.source_id },
+            source: SourceOut {
+                kind: resolution.source.as_str(),
+                id: resolution.source_id.as_deref(),
+            },
             in_grace_period: resolution.in_grace,
             valid_until: resolution.valid_until.map(|at| at.to_string()),
         };

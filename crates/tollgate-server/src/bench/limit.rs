@@ -168,14 +168,11 @@ impl Side {
             .entry(owner.account.clone())
             .or_insert_with(|| Facts::unknown(owner.account.clone()));
         let decision = tollgate_domain::decide(seen, &owner, facts, catalog);
-        for change in &decision.changes {
-            facts.apply(change);
-        }
         let new = owner.links.links.iter().filter(|link| self.links.link(&link.object).is_none());
         links.extend(new.cloned());
         self.links.apply(&owner.links);
         let account = owner.account;
-        ledger.enter(&decision, facts).ok()?;
+        ledger.decide(decision, facts).ok()?;
         let outcome = Outcome {
             status: EventStatus::Processed,
             account: Some(account),

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::{Decision, Facts, Timestamp, drift};
+use tollgate_domain::{Facts, Timestamp, drift};
 use tollgate_store::doubts::NewDoubt;
 use tollgate_store::inbox::{EventKey, EventStatus, Finished, KnownEvent, Outcome};
 use tollgate_store::{StoreError, Tx, accounts, connected_objects, doubts, facts, inbox, links};
@@ -96,7 +96,7 @@ impl Intake {
         let known = self.known(&mut unit.tx, batch).await?;
         let keys: Vec<EventKey> = batch.iter().map(|delivery| delivery.key.clone()).collect();
         let livemode = known.livemode;
-        let mut work = Work::new(batch, known.clone(), now);
+        let mut work = Work::new(batch, known.clone());
         unit.lock(&work.accounts()).await?;
         check_links(&mut unit.tx, batch, &known).await?;
         let events = inbox::known(&mut unit.tx, &keys).await?;
@@ -104,8 +104,7 @@ impl Intake {
         let touched = work.touched();
         let mut facts =
             facts::load_touched(&mut unit.tx, &touched, &unit.ledger.heads, window).await?;
-        let mut enter = |decision: &Decision, facts: &Facts| unit.ledger.enter(decision, facts);
-        let verdicts = match work.decide(&events, &mut facts, &self.catalog, &mut enter) {
+        let verdicts = match work.decide(&events, &mut facts, &mut unit.ledger) {
             Ok(verdicts) => verdicts,
             Err(Undecided::Store(error)) => return Err(error.into()),
             Err(Undecided::NeedsGroups { place, .. }) if batch.len() > 1 => {
@@ -113,10 +112,8 @@ impl Intake {
             }
             Err(Undecided::NeedsGroups { roots, .. }) => {
                 let links = links::groups(&mut unit.tx, &roots).await?;
-                work = Work::new(batch, known.with_groups(links), now);
-                let mut enter =
-                    |decision: &Decision, facts: &Facts| unit.ledger.enter(decision, facts);
-                let decided = work.decide(&events, &mut facts, &self.catalog, &mut enter);
+                work = Work::new(batch, known.with_groups(links));
+                let decided = work.decide(&events, &mut facts, &mut unit.ledger);
                 decided.map_err(|undecided| match undecided {
                     Undecided::Store(error) => error,
                     Undecided::NeedsGroups { .. } => groups_unknown(),

@@ -12,7 +12,7 @@ use tollgate_domain::change::Change;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::subscription::{Subscription, SubscriptionStatus};
-use tollgate_domain::{Decision, Facts, Link, Timestamp};
+use tollgate_domain::{Facts, Link, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::facts::{Touched, TouchedObjects};
 use tollgate_store::guarded::{self, Done, Guarded, HeadChange};
@@ -36,6 +36,8 @@ struct Reach {
     hot: HashMap<AccountId, HotAccount>,
     heads: HashMap<AccountId, AccountHead>,
     links: HashMap<ObjectId, Link>,
+    /// Those of the links that were not in memory.
+    found: Vec<Link>,
     /// Objects that were looked up and have no link.
     unlinked: HashSet<ObjectId>,
 }
@@ -132,19 +134,18 @@ impl Intake {
         let now = self.clock.now();
         let mut reach = self.reach(batch, now).await?;
         let known = Known {
-            links: reach.links.clone(),
+            links: std::mem::take(&mut reach.links),
             match_email: self.match_email,
             livemode: self.livemode.get().copied(),
             ..Known::default()
         };
-        let mut work = Work::new(batch, known, now);
+        let mut work = Work::new(batch, known);
         self.read_heads(&mut reach, &work.accounts(), now).await?;
         let mut facts = self.read_facts(&mut reach, &work, now).await?;
         let mut ledger = Ledger::new(&self.catalog, self.asks, now);
         ledger.heads = reach.heads.clone();
         let events = HashMap::new();
-        let mut enter = |decision: &Decision, facts: &Facts| ledger.enter(decision, facts);
-        let Ok(verdicts) = work.decide(&events, &mut facts, &self.catalog, &mut enter) else {
+        let Ok(verdicts) = work.decide(&events, &mut facts, &mut ledger) else {
             return Ok(None);
         };
         let links = work.link_writes();
@@ -167,7 +168,7 @@ impl Intake {
             heads,
             new_heads,
             links: links.new.clone(),
-            changes: effects.changes.iter().map(|(one, all)| (one, all.as_slice())).collect(),
+            changes: effects.changes(),
             journal: &effects.journal,
             events: rows.new.iter().filter(|event| done.contains(&event.key)).collect(),
             duplicates: again,
@@ -182,7 +183,7 @@ impl Intake {
         let replies = replies(&verdicts, &ledger.heads, &rows.outcomes);
         self.hot.done(done);
         let linked: Vec<ObjectId> = links.new.iter().map(|link| link.object.clone()).collect();
-        reach.links.extend(links.new.into_iter().map(|link| (link.object.clone(), link.clone())));
+        reach.found.extend(links.new.into_iter().cloned());
         self.keep(reach, (ledger.heads, facts), &effects);
         self.wake_linked(&linked).await;
         if !effects.doubts.is_empty() {
@@ -200,15 +201,16 @@ impl Intake {
         let mut reach = Reach::default();
         let references = Work::references(batch);
         let claims = batch.iter().filter_map(|one| observation(one)?.claim.as_ref());
-        let owners = references.iter().filter_map(|object| self.hot.owner(object));
+        let owners = self.hot.owners(&references);
+        let claimed = claims.map(|claim| claim.account.clone());
         let accounts: HashSet<AccountId> =
-            owners.chain(claims.map(|claim| claim.account.clone())).collect();
+            owners.iter().flatten().cloned().chain(claimed).collect();
         for account in accounts {
             reach.hot.extend(self.hot.take(&account, now).map(|hot| (account, hot)));
         }
         let mut missing = Vec::new();
-        for object in references {
-            let link = reach.hot.values().find_map(|hot| hot.links.get(&object));
+        for (object, owner) in references.into_iter().zip(owners) {
+            let link = owner.and_then(|owner| reach.hot.get(&owner)?.links.get(&object));
             match link.cloned() {
                 Some(link) => {
                     reach.links.insert(object, link);
@@ -229,6 +231,7 @@ impl Intake {
             reach.heads.insert(account, head);
         }
         reach.unlinked = missing.into_iter().filter(|one| !found.contains_key(one)).collect();
+        reach.found = found.values().cloned().collect();
         reach.links.extend(found);
         Ok(reach)
     }
@@ -316,36 +319,40 @@ impl Intake {
         effects: &Effects,
     ) {
         let window = Window::at(effects.now, effects.now, &self.catalog);
-        let mut links: HashMap<AccountId, HashMap<ObjectId, Link>> = HashMap::new();
-        for (object, link) in reach.links {
-            links.entry(link.account.clone()).or_default().insert(object, link);
+        let mut links: HashMap<AccountId, Vec<Link>> = HashMap::new();
+        for link in reach.found {
+            links.entry(link.account.clone()).or_default().push(link);
         }
+        let changes = effects
+            .changes()
+            .into_iter()
+            .flat_map(|(account, changes)| changes.iter().map(move |change| (account, change)));
+        let outgrown = changes.filter(|(_, change)| proves_before(change, window));
+        let outgrown: HashSet<&AccountId> = outgrown.map(|(account, _)| account).collect();
         for (account, mut head) in heads {
             let (Some(mut hot), Some(mut facts)) =
                 (reach.hot.remove(&account), facts.remove(&account))
             else {
                 continue;
             };
-            let mut changes = effects.changes.iter().filter(|(changed, _)| *changed == account);
-            if changes.any(|(_, all)| all.iter().any(|one| needs_more(one, hot.batches, window)))
-                || facts.missing_before(window).next().is_some()
-            {
+            let needs_more = hot.batches > 0 && outgrown.contains(&account);
+            if needs_more || facts.missing_before(window).next().is_some() {
                 continue;
             }
             head.known = true;
             (facts.known, facts.revision) = (true, head.revision);
-            hot.links.extend(links.remove(&account).unwrap_or_default());
             hot.batches = hot.batches.saturating_add(1);
-            self.hot.put(HotAccount { head, facts, ..hot });
+            let links = links.remove(&account).unwrap_or_default();
+            self.hot.put(HotAccount { head, facts, ..hot }, links);
         }
     }
 }
 
 /// Whether after a change facts may matter that were not read: what came before that which an old
 /// invoice proves.
-fn needs_more(change: &Change, batches: u32, window: Window) -> bool {
+fn proves_before(change: &Change, window: Window) -> bool {
     let Change::SaveInvoice(invoice) = change else { return false };
-    batches > 0 && invoice.proves_from().is_some_and(|from| from < window.from)
+    invoice.proves_from().is_some_and(|from| from < window.from)
 }
 
 fn is_same(a: &AccountHead, b: &AccountHead) -> bool {
@@ -374,8 +381,11 @@ fn settled(batch: &[&Delivery], verdicts: &[Verdict]) -> Vec<bool> {
 }
 
 fn hands_over(effects: &Effects) -> bool {
-    let mut changes = effects.changes.iter().flat_map(|(_, changes)| changes);
-    changes.any(|change| matches!(change, Change::HandOver { .. } | Change::TakeOver { .. }))
+    let changes = effects.changes();
+    changes
+        .iter()
+        .flat_map(|(_, changes)| *changes)
+        .any(|change| matches!(change, Change::HandOver { .. } | Change::TakeOver { .. }))
 }
 
 /// The accounts that must be as they were read, with what they become, and those that begin.

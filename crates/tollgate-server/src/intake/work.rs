@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use tollgate_domain::change::Change;
 use tollgate_domain::decide;
 use tollgate_domain::handover::Handover;
 use tollgate_domain::ids::{AccountId, CustomerId, ObjectId};
 use tollgate_domain::owner::{self, Directory, FoundOwner, Links, Owner, Regrouping};
-use tollgate_domain::{Actor, Catalog, Decision, Facts, Link, Observation, Timestamp};
+use tollgate_domain::{Actor, Catalog, Decision, Facts, Link, Observation};
 use tollgate_store::StoreError;
 use tollgate_store::facts::Touched;
 use tollgate_store::inbox::{self, EventKey, EventStatus, KnownEvent};
@@ -19,6 +20,7 @@ use super::delivery::{Content, Delivery};
 use super::notice::{self, Standing};
 use super::reach::{candidates, deleted_customer, observation, touch};
 use super::read::ignored;
+use crate::unit_of_work::ledger::Ledger;
 
 /// What came of one delivery, before anything is written.
 #[derive(Debug)]
@@ -39,15 +41,12 @@ pub(super) enum Verdict {
     /// Stored to be tried again.
     Failed(String),
     /// Its decision, for its account.
-    Decided(AccountId, Decision),
+    Decided(AccountId, Arc<Decision>),
     /// A thin event whose object was read, or whose happening was told.
     Read(End),
     /// A thin event whose object was not read yet.
     Unread,
 }
-
-/// Takes a decision down, with the facts as it left them: the next one changes them again.
-pub(super) type Enter<'a> = dyn FnMut(&Decision, &Facts) -> Result<(), StoreError> + 'a;
 
 /// An event without an owner that sells something of ours, or that names an owner in vain.
 #[derive(Debug, Clone)]
@@ -145,8 +144,6 @@ pub(super) struct Work<'a> {
     candidates: Vec<Vec<AccountId>>,
     /// Events whose effects were committed before and that someone replays.
     replayed: HashSet<EventKey>,
-    /// When the batch is processed: findings are reviewed as of then.
-    now: Timestamp,
 }
 
 impl<'a> Work<'a> {
@@ -178,10 +175,10 @@ impl<'a> Work<'a> {
     }
 
     /// A batch of which this is known.
-    pub(super) fn new(deliveries: &'a [&'a Delivery], known: Known, now: Timestamp) -> Self {
+    pub(super) fn new(deliveries: &'a [&'a Delivery], known: Known) -> Self {
         let candidates = candidates(deliveries, &known);
         let links = known.links.values().cloned().collect();
-        Self { deliveries, known, links, candidates, replayed: HashSet::new(), now }
+        Self { deliveries, known, links, candidates, replayed: HashSet::new() }
     }
 
     /// Every account the batch may touch, sorted.
@@ -210,8 +207,7 @@ impl<'a> Work<'a> {
         &mut self,
         known: &HashMap<EventKey, KnownEvent>,
         facts: &mut BTreeMap<AccountId, Facts>,
-        catalog: &Catalog,
-        enter: &mut Enter<'_>,
+        ledger: &mut Ledger<'_>,
     ) -> Result<Vec<Verdict>, Undecided> {
         self.replayed = known
             .iter()
@@ -225,11 +221,11 @@ impl<'a> Work<'a> {
             verdicts.push(match first.get(&delivery.key) {
                 Some(earlier) => Verdict::Repeats(*earlier),
                 None if done => Verdict::Duplicate,
-                None => self.decide_one(place, facts, catalog, enter)?,
+                None => self.decide_one(place, facts, ledger)?,
             });
             first.entry(&delivery.key).or_insert(place);
         }
-        while self.decide_open(&mut verdicts, facts, catalog, enter)? {}
+        while self.decide_open(&mut verdicts, facts, ledger)? {}
         notice::match_snapshots(self.deliveries, &mut verdicts);
         Ok(verdicts)
     }
@@ -239,15 +235,14 @@ impl<'a> Work<'a> {
         &mut self,
         verdicts: &mut [Verdict],
         facts: &mut BTreeMap<AccountId, Facts>,
-        catalog: &Catalog,
-        enter: &mut Enter<'_>,
+        ledger: &mut Ledger<'_>,
     ) -> Result<bool, Undecided> {
         let is_open =
             |verdict: &Verdict| matches!(verdict, Verdict::Waiting(_) | Verdict::Foreign(_));
         let mut progress = false;
         for (place, verdict) in verdicts.iter_mut().enumerate() {
             if is_open(verdict) {
-                *verdict = self.decide_one(place, facts, catalog, enter)?;
+                *verdict = self.decide_one(place, facts, ledger)?;
                 progress |= !is_open(verdict);
             }
         }
@@ -262,8 +257,7 @@ impl<'a> Work<'a> {
         &mut self,
         place: usize,
         facts: &mut BTreeMap<AccountId, Facts>,
-        catalog: &Catalog,
-        enter: &mut Enter<'_>,
+        ledger: &mut Ledger<'_>,
     ) -> Result<Verdict, Undecided> {
         let deliveries: &'a [&'a Delivery] = self.deliveries;
         let Some(delivery) = deliveries.get(place) else {
@@ -281,17 +275,17 @@ impl<'a> Work<'a> {
         };
         let book = Book { links: &self.links, emails: &self.known.emails };
         let Owner::Found(found) = owner::choose(seen, &book) else {
-            return Ok(self.without_owner(seen, catalog));
+            return Ok(self.without_owner(seen, ledger.catalog));
         };
-        self.take_links((place, seen), &found, facts, catalog, enter)?;
-        self.tell_payees((place, seen), &found.account, facts, catalog, enter)?;
+        self.take_links((place, seen), &found, facts, ledger)?;
+        self.tell_payees((place, seen), &found.account, facts, ledger)?;
         let Some(facts) = facts.get_mut(&found.account) else {
             let why = "the owner changed while the event was processed";
             return Ok(Verdict::Failed(why.to_owned()));
         };
         // A defect in a rule must cost one event, not the neighbours it was committed with.
         let decided = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            tollgate_domain::decide(seen, &found, facts, catalog)
+            tollgate_domain::decide(seen, &found, facts, ledger.catalog)
         }));
         let Ok(mut decision) = decided else {
             let why = "a rule failed on this event; please report it";
@@ -306,8 +300,7 @@ impl<'a> Work<'a> {
                 decision.journal.clear();
             }
         }
-        decision.apply_to(facts, catalog, self.now);
-        enter(&decision, facts)?;
+        let decision = ledger.decide(decision, facts)?;
         Ok(Verdict::Decided(found.account, decision))
     }
 
@@ -317,8 +310,7 @@ impl<'a> Work<'a> {
         (place, seen): (usize, &Observation),
         owner: &AccountId,
         facts: &mut BTreeMap<AccountId, Facts>,
-        catalog: &Catalog,
-        enter: &mut Enter<'_>,
+        ledger: &mut Ledger<'_>,
     ) -> Result<(), StoreError> {
         if deleted_customer(seen).is_none() {
             return Ok(());
@@ -326,9 +318,8 @@ impl<'a> Work<'a> {
         let others = self.candidates.get(place).into_iter().flatten();
         for account in others.filter(|account| *account != owner) {
             let Some(facts) = facts.get_mut(account) else { continue };
-            let Some(mut decision) = decide::customer_gone(facts, seen) else { continue };
-            decision.apply_to(facts, catalog, self.now);
-            enter(&decision, facts)?;
+            let Some(decision) = decide::customer_gone(facts, seen) else { continue };
+            ledger.decide(decision, facts)?;
         }
         Ok(())
     }
@@ -354,8 +345,7 @@ impl<'a> Work<'a> {
         (place, seen): (usize, &Observation),
         found: &FoundOwner,
         facts: &mut BTreeMap<AccountId, Facts>,
-        catalog: &Catalog,
-        enter: &mut Enter<'_>,
+        ledger: &mut Ledger<'_>,
     ) -> Result<(), Undecided> {
         let stored =
             |one: &&Regrouping| self.known.links.values().any(|link| link.root == one.root);
@@ -376,7 +366,7 @@ impl<'a> Work<'a> {
                 reason: "an event tells of a stronger claim",
                 at: seen.at,
             };
-            hand_over(&handover, regrouping, facts, (catalog, self.now), enter)?;
+            hand_over(&handover, regrouping, facts, ledger)?;
         }
         self.links.apply(&found.links);
         Ok(())
@@ -409,8 +399,7 @@ fn hand_over(
     handover: &Handover<'_>,
     regrouping: &Regrouping,
     facts: &mut BTreeMap<AccountId, Facts>,
-    (catalog, now): (&Catalog, Timestamp),
-    enter: &mut Enter<'_>,
+    ledger: &mut Ledger<'_>,
 ) -> Result<(), StoreError> {
     let mut take = |account: &AccountId| {
         facts.remove(account).unwrap_or_else(|| Facts::unknown(account.clone()))
@@ -418,9 +407,8 @@ fn hand_over(
     let (mut from, mut to) = (take(&regrouping.from), take(&regrouping.to));
     let (gives, takes) = handover.decide(&from, &to);
     from.hand_over(&mut to, handover.objects);
-    for (mut one, mut decision) in [(from, gives), (to, takes)] {
-        decision.apply_to(&mut one, catalog, now);
-        enter(&decision, &one)?;
+    for (mut one, decision) in [(from, gives), (to, takes)] {
+        ledger.decide(decision, &mut one)?;
         facts.insert(one.account.clone(), one);
     }
     Ok(())

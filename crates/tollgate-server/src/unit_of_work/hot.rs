@@ -58,17 +58,25 @@ impl HotAccount {
 
 /// Objects by what was read of them: one that was only asked for notes was not read as an invoice.
 #[derive(Debug, Default)]
-pub struct Covered(HashMap<&'static str, HashSet<Box<str>>>);
+pub struct Covered(Vec<(&'static str, HashSet<Box<str>>)>);
 
 impl Covered {
     /// Whether this was read.
     pub fn has(&self, kind: &'static str, id: &str) -> bool {
-        self.0.get(kind).is_some_and(|ids| ids.contains(id))
+        self.0.iter().any(|(one, ids)| *one == kind && ids.contains(id))
     }
 
     /// It was read.
     pub fn add(&mut self, kind: &'static str, id: &str) {
-        self.0.entry(kind).or_default().insert(id.into());
+        if self.has(kind, id) {
+            return;
+        }
+        match self.0.iter_mut().find(|(one, _)| *one == kind) {
+            Some((_, ids)) => {
+                ids.insert(id.into());
+            }
+            None => self.0.push((kind, HashSet::from([id.into()]))),
+        }
     }
 }
 
@@ -148,20 +156,20 @@ impl HotAccounts {
         *self.state() = State::default();
     }
 
-    /// Keeps an account as a committed batch left it.
-    pub fn put(&self, hot: HotAccount) {
+    /// Keeps an account as a committed batch left it, with links of it that were not in memory.
+    pub fn put(&self, mut hot: HotAccount, links: Vec<Link>) {
         let mut state = self.state();
-        for object in hot.links.keys() {
-            if state.owners.young.get(object) != Some(&hot.head.account) {
-                state.owners.put(object.clone(), hot.head.account.clone());
-            }
+        for link in links {
+            state.owners.put(link.object.clone(), hot.head.account.clone());
+            hot.links.insert(link.object.clone(), link);
         }
         state.accounts.put(hot.head.account.clone(), hot);
     }
 
-    /// Who owned an object last, as far as it is remembered.
-    pub fn owner(&self, object: &ObjectId) -> Option<AccountId> {
-        self.state().owners.get(object).cloned()
+    /// Who owned each of these objects last, as far as it is remembered.
+    pub fn owners(&self, objects: &[ObjectId]) -> Vec<Option<AccountId>> {
+        let state = self.state();
+        objects.iter().map(|object| state.owners.get(object).cloned()).collect()
     }
 
     /// Remembers events that are done.

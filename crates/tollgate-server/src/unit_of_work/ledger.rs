@@ -3,12 +3,13 @@
 //! is nothing left to choose here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use tollgate_domain::change::Change;
 use tollgate_domain::drift::Doubt;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::schedule::{self, Look, look_after};
-use tollgate_domain::{Catalog, Decision, Facts, Timestamp};
+use tollgate_domain::{Catalog, Decision, Facts, Resolution, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::doubts::NewDoubt;
 use tollgate_store::journal::JournalRow;
@@ -19,14 +20,15 @@ use crate::envelope;
 /// Takes decisions in and gives them their places.
 #[derive(Debug)]
 pub struct Ledger<'c> {
-    catalog: &'c Catalog,
+    /// What is decided by.
+    pub catalog: &'c Catalog,
     /// Stripe can be asked about what turned stale.
     asks: bool,
     /// Everything taken in is recorded at this instant.
     pub now: Timestamp,
     /// The heads as they are after everything taken in.
     pub heads: HashMap<AccountId, AccountHead>,
-    changes: Vec<(AccountId, Vec<Change>)>,
+    decisions: Vec<(AccountId, Arc<Decision>)>,
     journal: Vec<JournalRow>,
     doubts: Vec<NewDoubt>,
     touched: BTreeSet<AccountId>,
@@ -41,7 +43,7 @@ impl<'c> Ledger<'c> {
             asks,
             now,
             heads: HashMap::new(),
-            changes: Vec::new(),
+            decisions: Vec::new(),
             journal: Vec::new(),
             doubts: Vec::new(),
             touched: BTreeSet::new(),
@@ -54,30 +56,37 @@ impl<'c> Ledger<'c> {
         self.heads.get(account).map_or(0, |head| head.revision)
     }
 
-    /// Takes a decision in. `facts` are those it was made of; they are brought up to it.
-    pub fn decide(&mut self, mut decision: Decision, facts: &mut Facts) -> Result<(), StoreError> {
-        decision.apply_to(facts, self.catalog, self.now);
-        self.enter(&decision, facts)
+    /// Takes a decision in. `facts` are those it was made of; they are brought up to it, with what follows
+    /// from them. The account's revision is raised when its facts change; entries of its journal are
+    /// numbered, and keep the state they tell of.
+    pub fn decide(
+        &mut self,
+        mut decision: Decision,
+        facts: &mut Facts,
+    ) -> Result<Arc<Decision>, StoreError> {
+        let resolution = decision.apply_to(facts, self.catalog, self.now);
+        let decision = Arc::new(decision);
+        self.enter(&decision, facts, &resolution)?;
+        Ok(decision)
     }
 
-    /// Takes in a decision that `facts` were brought up to: raises the account's revision when its
-    /// facts change, and numbers its entries of the journal, which keep the state they tell of.
-    pub fn enter(&mut self, decision: &Decision, facts: &Facts) -> Result<(), StoreError> {
+    fn enter(
+        &mut self,
+        decision: &Arc<Decision>,
+        facts: &Facts,
+        resolution: &Resolution,
+    ) -> Result<(), StoreError> {
         if decision.changes.is_empty() && decision.journal.is_empty() {
             return Ok(());
         }
         let head = head(&mut self.heads, &facts.account);
         if !decision.changes.is_empty() {
             head.revision = head.revision.saturating_add(1);
-            self.changes.push((head.account.clone(), decision.changes.clone()));
+            self.decisions.push((head.account.clone(), Arc::clone(decision)));
         }
-        let mut shown = None;
+        let shown = envelope::Shown::of(facts, resolution, self.catalog);
         for entry in &decision.journal {
-            let state = entry.billing.as_ref().map(|told| {
-                let shown =
-                    shown.get_or_insert_with(|| envelope::Shown::of(facts, self.catalog, self.now));
-                envelope::state(told, shown)
-            });
+            let state = entry.billing.as_ref().map(|told| envelope::state(told, &shown));
             self.journal.push(JournalRow::next(head, entry, state.transpose()?, self.now));
         }
         self.touched.insert(head.account.clone());
@@ -89,14 +98,14 @@ impl<'c> Ledger<'c> {
     /// Raises the revision of an account of which something changes beside its facts, where no
     /// decision does.
     pub fn raise(&mut self, account: &AccountId) {
-        if self.changes.iter().any(|(changed, _)| changed == account) {
+        if self.decisions.iter().any(|(changed, _)| changed == account) {
             return;
         }
         let head = head(&mut self.heads, account);
         if head.known {
             head.revision = head.revision.saturating_add(1);
             self.touched.insert(account.clone());
-            self.changes.push((account.clone(), Vec::new()));
+            self.decisions.push((account.clone(), Arc::default()));
         }
     }
 
@@ -110,6 +119,12 @@ impl<'c> Ledger<'c> {
     pub fn settle_ends(&mut self, facts: &mut Facts) -> Result<(), StoreError> {
         // Also where nothing is to be told: time alone may bring a finding.
         self.decide(schedule::ended(facts, self.catalog, self.now), facts)?;
+        self.look_ahead(facts);
+        Ok(())
+    }
+
+    /// Asks about what turned stale, and sets when the account is looked at next.
+    fn look_ahead(&mut self, facts: &Facts) {
         if self.asks {
             let stale = schedule::stale(facts, self.now).into_iter();
             let objects = stale.filter_map(|id| ObjectId::parse(id.as_str()).ok());
@@ -118,7 +133,6 @@ impl<'c> Ledger<'c> {
         }
         let next = schedule::next_end(facts, self.catalog, self.now);
         self.set_due(&facts.account, next);
-        Ok(())
     }
 
     /// [`Self::settle_ends`] where what was taken in asks for it.
@@ -129,7 +143,14 @@ impl<'c> Ledger<'c> {
         for facts in all {
             match self.looks.get(&facts.account).copied().unwrap_or(Look::None) {
                 Look::None => {}
-                Look::Here => self.settle_ends(facts)?,
+                Look::Here => {
+                    // The decisions that were taken in have brought the findings up to now.
+                    let ended = schedule::ended(facts, self.catalog, self.now);
+                    if !ended.changes.is_empty() {
+                        self.decide(ended, facts)?;
+                    }
+                    self.look_ahead(facts);
+                }
                 Look::Reload => self.set_due(&facts.account, Some(self.now)),
             }
         }
@@ -148,13 +169,13 @@ impl<'c> Ledger<'c> {
     pub fn finish(&mut self) -> Effects {
         let heads: Vec<AccountHead> =
             self.touched.iter().filter_map(|account| self.heads.get(account)).cloned().collect();
-        let changes = std::mem::take(&mut self.changes);
-        let changed: BTreeSet<&AccountId> = changes.iter().map(|(account, _)| account).collect();
+        let decisions = std::mem::take(&mut self.decisions);
+        let changed: BTreeSet<&AccountId> = decisions.iter().map(|(account, _)| account).collect();
         let changed = heads.iter().filter(|head| changed.contains(&head.account));
         let changed = changed.map(|head| (head.account.clone(), head.revision)).collect();
         let (journal, doubts) =
             (std::mem::take(&mut self.journal), std::mem::take(&mut self.doubts));
-        Effects { now: self.now, heads, changes, journal, doubts, changed }
+        Effects { now: self.now, heads, decisions, journal, doubts, changed }
     }
 }
 
@@ -173,8 +194,8 @@ pub struct Effects {
     pub now: Timestamp,
     /// Heads after it, by account.
     pub heads: Vec<AccountHead>,
-    /// Changes of facts, in order.
-    pub changes: Vec<(AccountId, Vec<Change>)>,
+    /// The decisions that change facts, in order.
+    decisions: Vec<(AccountId, Arc<Decision>)>,
     /// Entries of the journals, in order.
     pub journal: Vec<JournalRow>,
     /// What Stripe is to be asked about.
@@ -184,12 +205,15 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// The changes of facts, by account, in order.
+    pub fn changes(&self) -> Vec<(&AccountId, &[Change])> {
+        self.decisions.iter().map(|(account, made)| (account, made.changes.as_slice())).collect()
+    }
+
     /// Writes everything in a transaction that has locked the accounts.
     pub async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
         accounts::save(tx, &self.heads, self.now).await?;
-        let changes: Vec<(&AccountId, &[Change])> =
-            self.changes.iter().map(|(account, changes)| (account, changes.as_slice())).collect();
-        facts::save(tx, &changes).await?;
+        facts::save(tx, &self.changes()).await?;
         journal::append(tx, &self.journal).await?;
         doubts::raise(tx, &self.doubts).await
     }
