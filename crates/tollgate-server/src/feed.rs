@@ -26,15 +26,23 @@ const _: () = assert!(KEYS_EVERY.as_millis() <= 1_000);
 /// Rows of the feed kept; a follower is never this far behind while it is confirmed.
 const KEEP_ROWS: u32 = 100_000;
 
-/// Follows the feed until `stop`: forgets what others changed, and reads the keys anew.
-pub async fn follow(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+/// Follows the feed until `stop`, and has others told of what is committed here.
+pub async fn follow(app: Arc<App>, stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = changes::gather_hints(&app.engine.db) => {}
+        () = read_on(&app, stop) => {}
+    }
+}
+
+/// Reads the feed until `stop`: forgets what others changed, and reads the keys anew.
+async fn read_on(app: &App, mut stop: watch::Receiver<bool>) {
     let pace = Duration::from_millis(app.config.cache.poll_ms);
     let mut hints = changes::listen(&app.engine.db);
     let mut follower: Option<Follower> = None;
     let (mut pruned, mut keys_read) = (Instant::now(), Instant::now());
     loop {
         app.supervisor.turn(TaskKind::Feed);
-        if let Err(error) = turn(&app, &mut follower).await {
+        if let Err(error) = turn(app, &mut follower).await {
             app.supervisor.trouble(TaskKind::Feed, error);
         }
         let age = app.engine.freshness.age().unwrap_or(Duration::MAX).as_millis();

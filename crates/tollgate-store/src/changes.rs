@@ -248,6 +248,12 @@ pub struct Hints {
     listener: Option<PgListener>,
 }
 
+/// Sends the hints of this process, at most some fifty a second, for as long as it is polled; until
+/// then each commit sends its own before it returns. Never ends.
+pub async fn gather_hints(db: &Db) {
+    db.gather_hints().await;
+}
+
 /// Listens for hints. On PostgreSQL on a connection of its own, which is made again when lost; on
 /// SQLite there are none.
 pub fn listen(db: &Db) -> Hints {

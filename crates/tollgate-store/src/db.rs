@@ -100,6 +100,8 @@ pub struct PostgresDb {
     begin: Option<SqlStr>,
     /// How `LISTEN` is done, where it can be.
     listen: Option<Arc<PgConnectOptions>>,
+    /// Hints to other instances that are not sent yet.
+    owed: hints::Owed,
 }
 
 impl PostgresDb {
@@ -437,9 +439,8 @@ impl Tx {
                 let done = db.writes.note(inner.commit().await.map_err(StoreError::from));
                 // After an error too: it may have been committed, and whoever keeps answers from
                 // before has to look.
-                let most = if done.is_ok() { hints::SEND_MAX } else { hints::SEND_IN_DOUBT_MAX };
                 if hint {
-                    tokio::time::timeout(most, hints::send(&db.pool)).await.ok();
+                    db.hint_changes(&done).await;
                 }
                 done?;
                 db.writes.committed();

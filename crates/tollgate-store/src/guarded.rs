@@ -6,8 +6,6 @@
 //! Everything that changes an account raises its revision or numbers an entry of its journal, so an
 //! unchanged head means unchanged facts and links.
 
-use std::sync::OnceLock;
-
 use tollgate_domain::Timestamp;
 use tollgate_domain::change::Change;
 use tollgate_domain::ids::AccountId;
@@ -21,7 +19,7 @@ use crate::facts::save;
 use crate::inbox::{self, EventKey, NewEvent};
 use crate::journal::{self, JournalRow};
 use crate::statement::Value;
-use crate::statement::guarded::{Part, run};
+use crate::statement::guarded::{Part, Texts, run};
 use crate::{changes, links};
 
 /// A head that was read, and what takes its place.
@@ -72,7 +70,7 @@ pub enum Done {
 
 /// Commits the batch, or nothing of it. After an error it may have been committed.
 pub async fn commit(db: &Db, mut batch: Guarded<'_>) -> Result<Done, StoreError> {
-    static TEXT: OnceLock<String> = OnceLock::new();
+    static TEXTS: Texts = Texts::new();
     // By rising key, so that two writers wait for one another and never both.
     batch.heads.sort_unstable_by(|a, b| a.after.account.cmp(&b.after.account));
     batch.new_heads.sort_unstable_by(|a, b| a.account.cmp(&b.account));
@@ -87,17 +85,19 @@ pub async fn commit(db: &Db, mut batch: Guarded<'_>) -> Result<Done, StoreError>
     let now = || vec![Value::Bigint(Some(batch.now.millis()))];
     let parts = vec![
         Part::of(&accounts::REPLACE, accounts::replaced_rows(&batch.heads)).with(now()).each(),
-        Part::of(&links::INSERT, links::rows(&batch.links)).each(),
-        Part::of(&inbox::intake::INSERT, inbox::intake::new_rows(&batch.events)).each(),
+        Part::of(&links::INSERT, links::rows(&batch.links)),
+        Part::of(&inbox::intake::INSERT, inbox::intake::new_rows(&batch.events)),
         Part::of(&inbox::intake::COUNT_DUPLICATES, inbox::intake::counted_rows(&duplicates)).each(),
         Part::of(&accounts::INSERT, accounts::head_rows(&new_heads)).with(now()).each(),
         Part::of(&save::FACTS, save::batch(&facts)),
         Part::of(&save::ONCE, save::batch(&once)),
-        Part::of(&journal::APPEND, journal::rows(&entries)).each(),
+        Part::of(&journal::APPEND, journal::rows(&entries)),
         Part::of(&doubts::RAISE, doubts::rows(&doubts)),
         Part::alone(&changes::APPEND, changes::feed_values(batch.instance, &feed)),
     ];
-    let done = run(db, &TEXT, parts).await;
-    db.hint_changes(&done).await;
+    let done = run(db, &TEXTS, parts).await;
+    if let (Db::Postgres(db), Ok(true) | Err(_)) = (db, &done) {
+        db.hint_changes(&done).await;
+    }
     Ok(if done? { Done::Committed } else { Done::Overtaken })
 }

@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 
+use super::hints::Owed;
 use super::{DbOptions, Pooling, PostgresDb, SqliteDb, Writes};
 use crate::error::StoreError;
 
@@ -104,7 +105,7 @@ pub(super) async fn postgres(url: &str, options: &DbOptions) -> Result<PostgresD
     if let Err(error) = first.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
         return Err(cause(error, &connect, options.connect_timeout).await);
     }
-    Ok(PostgresDb { pool, writes, begin, listen: listen.map(Arc::new) })
+    Ok(PostgresDb { pool, writes, begin, listen: listen.map(Arc::new), owed: Owed::default() })
 }
 
 /// Why a first connection was not made. The pool tries until its time is over and says that alone, so

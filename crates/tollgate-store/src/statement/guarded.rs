@@ -55,16 +55,42 @@ impl<'v> Part<'v> {
     }
 }
 
+/// Most parts of a statement.
+const PARTS_MAX: usize = 10;
+
+/// The texts for PostgreSQL of the same parts in the same order, by which of them are there: one that has
+/// nothing to write would cost the opening of its table and of its indexes all the same.
+#[derive(Debug)]
+pub(crate) struct Texts([OnceLock<String>; 1 << PARTS_MAX]);
+
+impl Texts {
+    pub(crate) const fn new() -> Self {
+        Self([const { OnceLock::new() }; 1 << PARTS_MAX])
+    }
+
+    /// The text of parts of which those that are not idle are there; `None` for too many parts.
+    fn of(&'static self, parts: &[Part<'_>]) -> Option<&'static str> {
+        let bits = parts.iter().enumerate().map(|(place, part)| (!part.is_idle(), place));
+        let mask = bits.fold(0, |mask, (there, place)| mask | (usize::from(there) << place));
+        let text = self.0.get(mask)?.get_or_init(|| {
+            let there: Vec<&Part<'_>> = parts.iter().filter(|part| !part.is_idle()).collect();
+            one_text(&there)
+        });
+        Some(text)
+    }
+}
+
 /// Runs the parts as one. Returns whether they were written; not where a count is not the expected one
-/// or another transaction got in the way: then nothing was. `text` keeps the text for PostgreSQL; the
-/// parts must be the same statements in the same order at every call with it.
+/// or another transaction got in the way: then nothing was. `texts` keeps the texts for PostgreSQL; the
+/// parts must be the same statements in the same order at every call with it, at most [`PARTS_MAX`], and
+/// one of them must have something to write.
 pub(crate) async fn run(
     db: &Db,
-    text: &'static OnceLock<String>,
+    texts: &'static Texts,
     parts: Vec<Part<'_>>,
 ) -> Result<bool, StoreError> {
     let done = match db {
-        Db::Postgres(db) => on_postgres(db, text, parts).await,
+        Db::Postgres(db) => on_postgres(db, texts, parts).await,
         Db::Sqlite(db) => on_sqlite(db, &parts).await,
     };
     match done {
@@ -75,16 +101,14 @@ pub(crate) async fn run(
 
 async fn on_postgres(
     db: &PostgresDb,
-    text: &'static OnceLock<String>,
+    texts: &'static Texts,
     parts: Vec<Part<'_>>,
 ) -> Result<bool, StoreError> {
-    let sql = text.get_or_init(|| one_text(&parts)).as_str();
-    let expected: Vec<Option<i64>> = parts
-        .iter()
-        .map(|part| part.expected.and_then(|count| i64::try_from(count).ok()))
-        .collect();
+    let Some(sql) = texts.of(&parts) else { return Ok(false) };
     let mut arguments = PgArguments::default();
-    for part in parts {
+    let mut expected = Vec::new();
+    for part in parts.into_iter().filter(|part| !part.is_idle()) {
+        expected.extend(part.expected.and_then(|count| i64::try_from(count).ok()));
         for_postgres(&mut arguments, part.scalars, part.columns)?;
     }
     sqlx::Arguments::add(&mut arguments, expected).map_err(sqlx::Error::Encode)?;
@@ -97,30 +121,30 @@ async fn on_postgres(
     Ok(true)
 }
 
-/// The text of all parts for PostgreSQL.
-fn one_text(parts: &[Part<'_>]) -> String {
+/// The text of parts for PostgreSQL. Those of which no count is expected are written all the same, and
+/// nothing is asked of them.
+fn one_text(parts: &[&Part<'_>]) -> String {
     let mut sql = String::from("WITH ");
     let mut offset = 0;
+    let mut counted = Vec::new();
     for (place, part) in parts.iter().enumerate() {
-        let own = &part.statement.on_postgres().sql;
-        let _ = write!(sql, "w{place} AS ({} RETURNING 1), ", placeholders::shifted(own, offset));
+        let own = placeholders::shifted(&part.statement.on_postgres().sql, offset);
+        let comma = if place == 0 { "" } else { ", " };
+        let _ = match part.expected {
+            Some(_) => write!(sql, "{comma}w{place} AS ({own} RETURNING 1)"),
+            None => write!(sql, "{comma}w{place} AS ({own})"),
+        };
+        counted.extend(part.expected.map(|_| place));
         offset += scalar_count(part.statement.template) + part.columns.len();
     }
     let expected = offset + 1;
-    sql.push_str("c AS MATERIALIZED (SELECT ARRAY[");
-    for place in 0..parts.len() {
-        let comma = if place == 0 { "" } else { ", " };
-        let _ = write!(sql, "{comma}(SELECT COUNT(*) FROM w{place})");
-    }
-    sql.push_str("] AS counts) SELECT 1 FROM c WHERE 1 = 1 / (CASE WHEN ");
-    for place in 1..=parts.len() {
-        let and = if place == 1 { "" } else { " AND " };
-        let _ = write!(
-            sql,
-            "{and}counts[{place}] = COALESCE((${expected}::bigint[])[{place}], counts[{place}])"
-        );
-    }
-    sql.push_str(" THEN 1 ELSE 0 END)");
+    let counts: Vec<String> =
+        counted.iter().map(|place| format!("(SELECT COUNT(*) FROM w{place})")).collect();
+    let _ = write!(
+        sql,
+        " SELECT 1 / (CASE WHEN ARRAY[{}]::bigint[] = ${expected}::bigint[] THEN 1 ELSE 0 END)",
+        counts.join(", ")
+    );
     sql
 }
 
