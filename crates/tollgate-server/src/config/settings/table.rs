@@ -294,8 +294,8 @@ pub const SETTINGS: &[Setting] = &[
     number(
         "intake.writers",
         (1, 16),
-        "2",
-        "Transactions at once on PostgreSQL; SQLite always has one.",
+        "1",
+        "Batches at once on PostgreSQL, fewer and larger ones with one; SQLite always has one.",
     ),
     number(
         "intake.ack_timeout_ms",
