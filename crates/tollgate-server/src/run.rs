@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_store::{Db, DbOptions, Durability, StoreError, migrations};
 
-use crate::api::{self, Front};
+use crate::api;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, MetricsListen};
@@ -386,7 +386,7 @@ fn listen(
     let (front, open) = (Arc::clone(app), app.connections.clone());
     let serve = listener::serve(socket, limits, open, ends.clone(), move |peer, admission| {
         front.supervisor.turn(kind);
-        Front::new(Arc::clone(&front), router.clone(), peer, admission)
+        api::front(Arc::clone(&front), router.clone(), peer, admission)
     });
     app.supervisor.spawn_once(kind, ends.close.clone(), serve)
 }
