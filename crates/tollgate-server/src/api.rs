@@ -28,8 +28,8 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -274,9 +274,10 @@ fn protect(headers: &mut HeaderMap) {
 
 /// The caller's id where it is short printable ASCII, else one of ours.
 fn request_id<B>(request: &Request<B>) -> HeaderValue {
-    let sent = request.headers().get(&REQUEST_ID).filter(|id| {
-        !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.to_str().is_ok()
-    });
+    let sent = request
+        .headers()
+        .get(&REQUEST_ID)
+        .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.to_str().is_ok());
     sent.cloned().unwrap_or_else(next_request_id)
 }
 
@@ -289,4 +290,17 @@ fn next_request_id() -> HeaderValue {
     let (_, digits) = text.split_at_mut(4);
     hex::encode_to_slice(number.to_be_bytes(), digits).ok();
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("req_0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_never_woken_is_given_up() {
+        let moment = Duration::from_millis(1);
+        assert_eq!(within(moment, std::future::pending::<()>()).await, None);
+        let long = Duration::from_hours(1);
+        assert_eq!(within(long, tokio::task::yield_now()).await, Some(()));
+    }
 }

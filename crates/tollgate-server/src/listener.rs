@@ -368,12 +368,7 @@ fn noted<S, B>(
     inner: S,
     progress: Arc<Progress>,
     unheard: Unheard,
-) -> impl Service<
-    Request<Incoming>,
-    Response = Response<Answered<B>>,
-    Error = Infallible,
-    Future: Send,
->
+) -> impl Service<Request<Incoming>, Response = Response<Answered<B>>, Error = Infallible, Future: Send>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
     B: Body + Unpin,

@@ -211,3 +211,75 @@ impl Deadlines {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    /// With times for writing, a head and being idle.
+    fn deadlines(progress: &Arc<Progress>, times: [Duration; 3]) -> Deadlines {
+        let [write_timeout, header_timeout, keep_alive] = times;
+        let limits = ListenerLimits {
+            connections_max: 1,
+            connections_per_address_max: 1,
+            trusted_proxies: Vec::new(),
+            write_timeout,
+            header_timeout,
+            keep_alive,
+            drain: LONG,
+        };
+        Deadlines::new(Arc::clone(progress), &limits)
+    }
+
+    #[tokio::test]
+    async fn each_wait_has_a_time_of_its_own() {
+        let [idle, head, blocked] = [(); 3].map(|()| Arc::new(Progress::default()));
+        head.has_read();
+        blocked.has_read();
+        blocked.head_is_whole();
+        blocked.has_tried_to_write(true);
+        for (what, progress, times) in [
+            ("idle", idle, [LONG, LONG, Duration::ZERO]),
+            ("head", head, [LONG, Duration::ZERO, LONG]),
+            ("blocked", blocked, [Duration::ZERO, LONG, LONG]),
+        ] {
+            let mut deadlines = deadlines(&progress, times);
+            let passed = poll_fn(|context| deadlines.poll_passed(context));
+            let passed = tokio::time::timeout(Duration::from_secs(10), passed).await;
+            assert!(passed.is_ok(), "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_goes_on_gives_time() {
+        let progress = Arc::new(Progress::default());
+        let mut deadlines = deadlines(&progress, [LONG; 3]);
+        let mut since = || {
+            poll_fn(|context| deadlines.poll_passed(context)).now_or_never();
+            deadlines.since
+        };
+        progress.has_read();
+        let begun = since();
+        progress.has_read();
+        assert_eq!(since(), begun, "more of the same head");
+        progress.head_is_whole();
+        assert_eq!(since(), begun, "our turn has no time");
+        drop(Answered::new((), Arc::clone(&progress)));
+        let idle = since();
+        assert!(idle > begun);
+        assert_eq!(since(), idle, "nothing went on");
+        progress.has_tried_to_write(true);
+        let blocked = since();
+        assert!(blocked > idle);
+        progress.has_tried_to_write(true);
+        assert_eq!(since(), blocked, "nothing was taken");
+        progress.has_tried_to_write(false);
+        assert!(since() > blocked);
+    }
+}
