@@ -25,10 +25,12 @@ pub mod timeline;
 pub mod webhooks;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -41,23 +43,20 @@ use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, CONNECTION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use hyper::body::Incoming;
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 
 use crate::app::App;
 use crate::config::MetricsListen;
 use crate::listener::Admission;
 use error::ApiError;
 use limits::Class;
+use plain::ReadToEnd;
 
 static RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// The request's id, in and out.
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id taken from a caller, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
-
-/// A request's id, in its extensions.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub String);
 
 /// Every route of the public listener.
 pub fn router(app: Arc<App>) -> Router {
@@ -67,16 +66,21 @@ pub fn router(app: Arc<App>) -> Router {
         |class| middleware::from_fn_with_state((Arc::clone(&app), class), limits::within_quota);
     let public =
         |route: MethodRouter<Arc<App>>| route.fallback(allow_get).layer(within(Class::Public));
-    let v1 = Router::new()
-        .route("/feature-check", check.clone())
-        .route("/check", check)
-        .route("/feature-check/batch", post(checks::batch).fallback(allow_post))
-        .route("/entitlements", get(entitlements::show).fallback(allow_get))
-        .route("/accounts/{id}/timeline", get(timeline::show).fallback(allow_get))
-        .nest("/billing", billing::routes())
-        .route("/checkout/session", billing::checkout_route())
-        .route("/plans", public(get(plans::plans)))
-        .route("/features", public(get(plans::features)));
+    let batch = post(checks::batch).fallback(allow_post);
+    let entitlements = get(entitlements::show).fallback(allow_get);
+    let timeline = get(timeline::show).fallback(allow_get);
+    let plans = public(get(plans::plans));
+    let features = public(get(plans::features));
+    let v1 = [
+        ("/feature-check", check.clone()),
+        ("/check", check),
+        ("/feature-check/batch", batch),
+        ("/entitlements", entitlements),
+        ("/accounts/{id}/timeline", timeline),
+        ("/checkout/session", billing::checkout_route()),
+        ("/plans", plans),
+        ("/features", features),
+    ];
     // Load balancers ask the other two again and again, and are not to be told to wait; what those
     // cost is bounded by themselves.
     let health = get(health::health).fallback(allow_get).layer(within(Class::Health));
@@ -88,8 +92,6 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/stripe/webhook", webhook.clone())
         .route("/api/webhooks/stripe", webhook.clone())
         .route("/webhooks/stripe", webhook)
-        .nest("/api/v1", v1.clone())
-        .nest("/api", v1)
         .route("/admin/catalog/plan", post(admin::catalog::plan).fallback(allow_post))
         .route("/admin/duplicates", get(admin::duplicates::list).fallback(allow_get))
         .route(
@@ -109,6 +111,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/docs", public(get(docs::page)))
         .route("/docs/{asset}", public(get(docs::asset)))
         .route("/", public(get(docs::home)));
+    // A nested router would take apart and make anew the address of each request.
+    for (path, route) in v1.into_iter().chain(billing::routes()) {
+        router = router.route(&format!("/api/v1{path}"), route.clone());
+        router = router.route(&format!("/api{path}"), route);
+    }
     if app.config.metrics_listen == MetricsListen::BesideApi {
         router = router.route("/metrics", metrics);
     }
@@ -139,98 +146,121 @@ async fn allow_post() -> ApiError {
     ApiError::MethodNotAllowed("POST")
 }
 
-/// What every request passes before its route, one per connection.
-#[derive(Clone)]
-pub struct Front {
+/// What every request of one connection passes before its route.
+pub fn front(
     app: Arc<App>,
     router: Router,
     peer: SocketAddr,
     admission: Admission,
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> {
+    if admission != Admission::Admitted {
+        app.count_refused_connection(admission);
+    }
+    let read_to_end = ReadToEnd::default();
+    let front = Arc::new(Front { app, router, peer, admission, read_to_end });
+    service_fn(move |request| {
+        let front = Arc::clone(&front);
+        async move { Ok(front.answer(request).await) }
+    })
+}
+
+struct Front {
+    app: Arc<App>,
+    router: Router,
+    peer: SocketAddr,
+    admission: Admission,
+    /// Whether the body of the last request was; they come one after the other.
+    read_to_end: ReadToEnd,
 }
 
 impl Front {
-    /// The front of one connection.
-    pub fn new(app: Arc<App>, router: Router, peer: SocketAddr, admission: Admission) -> Self {
-        if admission != Admission::Admitted {
-            app.count_refused_connection(admission);
-        }
-        Self { app, router, peer, admission }
-    }
-}
-
-impl Service<Request<Incoming>> for Front {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let front = self.clone();
-        Box::pin(async move { Ok(front.answer(request).await) })
-    }
-}
-
-impl Front {
-    async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let id = request_id(&request);
-        let fault = plain::fault(&request);
-        let (parts, body) = request.map(Body::new).into_parts();
-        let body = plain::Watched::new(body);
-        let mut request = Request::from_parts(parts, Body::new(body.clone()));
-        request.extensions_mut().insert(ConnectInfo(self.peer));
         let cors = self.app.cors.headers_for(&request);
-        let preflight = cors.is_some() && *request.method() == Method::OPTIONS;
+        let mut response = self.decide(request, cors.is_some()).await;
+        if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+            let id = id.to_str().unwrap_or_default();
+            if let Some(cause) = error.private_cause() {
+                let code = error.row().1;
+                if matches!(error, ApiError::DatabaseUnavailable(_)) {
+                    self.app.requests_failed.note(code, cause);
+                } else {
+                    tracing::error!(request.id = id, code, cause, "request failed");
+                }
+            }
+            response = error.render(id);
+        }
+        let status = response.status();
+        tracing::debug!(request.id = id.to_str().ok(), status = status.as_u16(), "answered");
+        let headers = response.headers_mut();
+        if let Some(cors) = cors {
+            headers.extend(cors);
+        }
+        headers.insert(&REQUEST_ID, id);
+        protect(headers);
+        // What is left of a body would be taken for the next request; whoever shares the connection with
+        // others, as a proxy does, has to know that it ends.
+        if self.app.is_stopping() || !self.read_to_end.get() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.app.metrics.count_request(status);
+        response
+    }
+
+    /// The answer to a request, whose body is dropped with it.
+    async fn decide(&self, request: Request<Incoming>, cross_origin: bool) -> Response {
+        let fault = plain::fault(&request);
+        let preflight = cross_origin && *request.method() == Method::OPTIONS;
         // Being alive is no matter of how many ask.
         let admitted =
             self.admission == Admission::Admitted || request.uri().path() == health::LIVE;
-        let mut response = if !admitted {
+        let mut request =
+            request.map(|body| Body::new(plain::Watched::new(body, self.read_to_end.clone())));
+        if !admitted {
             ApiError::TooManyConnections.into_response()
         } else if let Some(fault) = fault {
             fault.into_response()
         } else if preflight {
             http::StatusCode::NO_CONTENT.into_response()
         } else {
+            request.extensions_mut().insert(ConnectInfo(self.peer));
             self.route(request).await
-        };
-        if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-            if let Some(cause) = error.private_cause() {
-                let code = error.row().1;
-                if matches!(error, ApiError::DatabaseUnavailable(_)) {
-                    self.app.requests_failed.note(code, cause);
-                } else {
-                    tracing::error!(request.id = id.0, code, cause, "request failed");
-                }
-            }
-            response = error.render(&id.0);
         }
-        if let Some(cors) = cors {
-            response.headers_mut().extend(cors);
-        }
-        if let Ok(value) = HeaderValue::from_str(&id.0) {
-            response.headers_mut().insert(REQUEST_ID.clone(), value);
-        }
-        protect(response.headers_mut());
-        // What is left of a body would be taken for the next request; whoever shares the connection with
-        // others, as a proxy does, has to know that it ends.
-        if self.app.is_stopping() || !body.is_read() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        self.app.metrics.count_request(response.status());
-        tracing::debug!(request.id = id.0, status = response.status().as_u16(), "answered");
-        response
     }
 
     /// The route's answer within the deadline; a panic is an internal error of this request only.
-    async fn route(&mut self, request: Request<Body>) -> Response {
+    async fn route(&self, request: Request<Body>) -> Response {
         let deadline = Duration::from_millis(self.app.config.http.request_timeout_ms);
-        let answer = tower_call(&mut self.router, request);
+        let answer = tower_service::Service::call(&mut self.router.clone(), request);
         let answer = std::panic::AssertUnwindSafe(answer).catch_unwind();
-        match tokio::time::timeout(deadline, answer).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => {
+        match within(deadline, answer).await {
+            Some(Ok(Ok(response))) => response,
+            Some(Ok(Err(never))) => match never {},
+            Some(Err(_)) => {
                 ApiError::Internal("a request handler panicked".to_owned()).into_response()
             }
-            Err(_) => ApiError::Timeout.into_response(),
+            None => ApiError::Timeout.into_response(),
         }
+    }
+}
+
+/// What comes of a future within a time. The clock runs from when it waits a second time: a body that is
+/// here already has to be waited for once, and a timer for each would cost more than to read it.
+async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut waited = false;
+    let at_once = poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if waited => Poll::Ready(None),
+        Poll::Pending => {
+            waited = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    match at_once.await {
+        Some(output) => Some(output),
+        None => tokio::time::timeout(time, future).await.ok(),
     }
 }
 
@@ -242,26 +272,35 @@ fn protect(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
-async fn tower_call(router: &mut Router, request: Request<Body>) -> Response {
-    match tower_service::Service::call(router, request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
-}
-
 /// The caller's id where it is short printable ASCII, else one of ours.
-fn request_id<B>(request: &Request<B>) -> RequestId {
+fn request_id<B>(request: &Request<B>) -> HeaderValue {
     let sent = request
         .headers()
         .get(&REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX);
-    RequestId(sent.map_or_else(next_request_id, str::to_owned))
+        .filter(|id| !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAX && id.to_str().is_ok());
+    sent.cloned().unwrap_or_else(next_request_id)
 }
 
-/// `req_` with a number that is unique in this process and unlikely to repeat elsewhere.
-fn next_request_id() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    static PROCESS: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| fastrand::u32(..));
-    format!("req_{:08x}{:08x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
+/// `req_` with a number that is unique in this process and, counted from a random one, unlikely to repeat
+/// elsewhere.
+fn next_request_id() -> HeaderValue {
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(fastrand::u64(..)));
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mut text = *b"req_0000000000000000";
+    let (_, digits) = text.split_at_mut(4);
+    hex::encode_to_slice(number.to_be_bytes(), digits).ok();
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("req_0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_never_woken_is_given_up() {
+        let moment = Duration::from_millis(1);
+        assert_eq!(within(moment, std::future::pending::<()>()).await, None);
+        let long = Duration::from_hours(1);
+        assert_eq!(within(long, tokio::task::yield_now()).await, Some(()));
+    }
 }

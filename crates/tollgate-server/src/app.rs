@@ -105,7 +105,7 @@ impl App {
         if reach == Reach::All {
             caller.may_ask_about_all()?;
         }
-        self.keys.note_used(&caller.id, now);
+        self.keys.note_used(&caller, now);
         Ok(caller)
     }
 

@@ -58,6 +58,9 @@ pub struct BenchArgs {
     /// Where the SQLite file is kept while measuring; memory disks make commits look free
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
+    /// With how many bytes the bare server answers a check
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub reply_bytes: usize,
 }
 
 /// What can be measured.
@@ -65,7 +68,7 @@ pub struct BenchArgs {
 pub enum Subject {
     /// Signed events: as many as go through, 1000 a second, 1000 connections at once
     Intake,
-    /// Feature checks, beside a bare axum server
+    /// Feature checks, beside a bare axum server that reads the same requests
     Check,
     /// Feature checks while events arrive at half the rate that goes through
     Mixed,
@@ -126,9 +129,9 @@ pub fn run(args: &BenchArgs, note: &dyn Fn(&str)) -> anyhow::Result<Report> {
 }
 
 /// Serves the bare server until the process that started it goes away.
-pub fn serve_hello() -> anyhow::Result<()> {
+pub fn serve_hello(args: &BenchArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(hello::serve(SocketAddr::from(([127, 0, 0, 1], 0))))
+    runtime.block_on(hello::serve(SocketAddr::from(([127, 0, 0, 1], 0)), args.reply_bytes))
 }
 
 async fn measure(bench: &Bench<'_>) -> anyhow::Result<Report> {

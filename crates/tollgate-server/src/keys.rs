@@ -124,11 +124,9 @@ pub fn generate(environment: KeyEnvironment) -> Result<NewKey, rand::rngs::SysEr
 
 /// Takes a key's text apart. `None`: it is not shaped like a key, so nobody needs to be asked.
 pub fn parse(text: &str) -> Option<ParsedKey<'_>> {
-    let mut parts = text.split('_');
-    let parsed = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let ("tg", environment, id, secret) = parsed else { return None };
-    let shaped = parts.next().is_none()
-        && id.len() == ID_CHARS
+    let (environment, rest) = text.strip_prefix("tg_")?.split_once('_')?;
+    let (id, secret) = rest.split_once('_')?;
+    let shaped = id.len() == ID_CHARS
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         && secret.len() == SECRET_CHARS
         && secret.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());

@@ -10,25 +10,27 @@
 mod deadlines;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::{Body, Incoming};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::deadlines::Deadlines;
+use self::deadlines::{Answered, Deadlines, Noted, Progress};
 use crate::address_block::address_block;
 use crate::config::Cidr;
 use crate::episodes::Episodes;
@@ -109,12 +111,12 @@ pub async fn serve<S, B, F>(
     make: F,
 ) where
     F: Fn(SocketAddr, Admission) -> S,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = std::convert::Infallible>
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
+        + Unpin
         + 'static,
-    S::Future: Send + Unpin,
-    B: hyper::body::Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-    B::Data: Send,
 {
     let graceful = GracefulShutdown::new();
     let slots = Slots::of(&limits);
@@ -122,26 +124,30 @@ pub async fn serve<S, B, F>(
     let mut connections = JoinSet::new();
     let unheard = Arc::new(watch::channel(0).0);
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive);
     http.max_buf_size(HEAD_BYTES_MAX);
     let begin = |connections: &mut JoinSet<()>, (stream, peer): (TcpStream, SocketAddr)| {
         stream.set_nodelay(true).ok();
-        let busy = Arc::new(AtomicBool::new(false));
-        let io = TokioIo::new(Deadlines::new(stream, &limits, Arc::clone(&busy)));
+        let progress = Arc::new(Progress::default());
+        let io = TokioIo::new(Noted::new(stream, Arc::clone(&progress)));
+        let unheard = Unheard::new(&unheard);
         match slots.take(peer.ip()) {
             Ok(slot) => {
-                let unheard = Unheard::new(&unheard);
-                let service = MarkBusy { inner: make(peer, Admission::Admitted), busy, unheard };
+                let mut deadlines = Deadlines::new(Arc::clone(&progress), &limits);
+                let service = noted(make(peer, Admission::Admitted), progress, unheard);
                 let connection = graceful.watch(http.serve_connection(io, service));
                 let counted = Counted::new(&open);
                 connections.spawn(async move {
-                    connection.await.ok();
+                    let mut connection = pin!(connection);
+                    poll_fn(|context| match connection.as_mut().poll(context) {
+                        Poll::Ready(_) => Poll::Ready(()),
+                        Poll::Pending => deadlines.poll_passed(context),
+                    })
+                    .await;
                     drop((counted, slot));
                 });
             }
             Err(why) => {
-                let unheard = Unheard::new(&unheard);
-                let service = MarkBusy { inner: make(peer, why), busy, unheard };
+                let service = noted(make(peer, why), progress, unheard);
                 let Ok(place) = Arc::clone(&refused).try_acquire_owned() else { return };
                 let mut once = http.clone();
                 let connection = once.keep_alive(false).serve_connection(io, service);
@@ -357,45 +363,23 @@ impl Drop for Unheard {
     }
 }
 
-/// Tells the stream's deadline that a whole head has arrived, and when the answer is made.
-struct MarkBusy<S> {
+/// A service that tells when a whole head has arrived, and when its answer has been given.
+fn noted<S, B>(
     inner: S,
-    busy: Arc<AtomicBool>,
+    progress: Arc<Progress>,
     unheard: Unheard,
-}
-
-impl<S> Service<Request<Incoming>> for MarkBusy<S>
+) -> impl Service<Request<Incoming>, Response = Response<Answered<B>>, Error = Infallible, Future: Send>
 where
-    S: Service<Request<Incoming>>,
-    S::Future: Unpin,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    B: Body + Unpin,
 {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Answering<S::Future>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.unheard.end();
-        self.busy.store(true, Ordering::Relaxed);
-        Answering { inner: self.inner.call(request), busy: Arc::clone(&self.busy) }
-    }
-}
-
-/// The answer in the making; clears the mark when it is made.
-struct Answering<F> {
-    inner: F,
-    busy: Arc<AtomicBool>,
-}
-
-impl<F: Future + Unpin> Future for Answering<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let output = Pin::new(&mut self.inner).poll(context);
-        if output.is_ready() {
-            self.busy.store(false, Ordering::Relaxed);
-        }
-        output
-    }
+    service_fn(move |request| {
+        unheard.end();
+        progress.head_is_whole();
+        let answer = inner.call(request);
+        let progress = Arc::clone(&progress);
+        async move { answer.await.map(|answer| answer.map(|body| Answered::new(body, progress))) }
+    })
 }
 
 #[cfg(test)]

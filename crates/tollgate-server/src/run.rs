@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_store::{Db, DbOptions, Durability, StoreError, migrations};
 
-use crate::api::{self, Front};
+use crate::api;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, MetricsListen};
@@ -52,6 +53,8 @@ pub struct RunOptions {
     pub sockets: Sockets,
     /// The database is one that backups are made of, so a gap in its service is told of.
     pub tells_of_gaps: bool,
+    /// Where writers and workers run; beside the connections where nothing is said.
+    pub work: Option<Handle>,
 }
 
 /// How an engine takes its leave.
@@ -126,6 +129,7 @@ pub struct RunningApp {
     /// Where the metrics listen, when apart.
     pub metrics_address: Option<SocketAddr>,
     sockets: Sockets,
+    work: Option<Handle>,
     close: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     stop_writers: watch::Sender<bool>,
@@ -170,7 +174,11 @@ pub async fn start_with(
     let (stop, stopped) = watch::channel(false);
     let (close, closed) = watch::channel(false);
     let (stop_writers, writers_stopped) = watch::channel(false);
-    let writers = app.queue.write(&app.intake, &app.supervisor, &writers_stopped);
+    let work = options.work;
+    let writers = {
+        let _there = work.as_ref().map(Handle::enter);
+        app.queue.write(&app.intake, &app.supervisor, &writers_stopped)
+    };
     let ends = ListenerStop { close: closed, drain: stopped.clone() };
     let [mut address, mut metrics_address] = [None; 2];
     let mut listeners = Vec::new();
@@ -188,13 +196,14 @@ pub async fn start_with(
     let address = address.unwrap_or(app.config.listen);
     let workers = match options.background {
         Background::Off => Vec::new(),
-        Background::On => start_workers(&app, &stopped),
+        Background::On => start_workers(&app, &stopped, work.as_ref()),
     };
     Ok(RunningApp {
         app,
         address,
         metrics_address,
         sockets,
+        work,
         close,
         stop,
         stop_writers,
@@ -205,7 +214,12 @@ pub async fn start_with(
 }
 
 /// The background work there is something to do for.
-fn start_workers(app: &Arc<App>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+fn start_workers(
+    app: &Arc<App>,
+    stop: &watch::Receiver<bool>,
+    work: Option<&Handle>,
+) -> Vec<JoinHandle<()>> {
+    let _there = work.map(Handle::enter);
     let mut tasks = vec![
         worker(TaskKind::Feed, app, stop, feed::follow),
         worker(TaskKind::Retry, app, stop, workers::retry::run),
@@ -238,7 +252,8 @@ impl RunningApp {
     /// Starts the background work of an engine that was started without it.
     pub fn begin_background_work(&mut self) {
         if self.workers.is_empty() {
-            self.workers = start_workers(&self.app, &self.stop.subscribe());
+            let stop = self.stop.subscribe();
+            self.workers = start_workers(&self.app, &stop, self.work.as_ref());
         }
     }
 
@@ -247,9 +262,10 @@ impl RunningApp {
         self.app.supervisor.lost().await
     }
 
-    /// The sockets it listens on, for an engine that is to take over.
-    pub fn sockets(&self) -> Sockets {
-        self.sockets.clone()
+    /// What an engine needs that is to take over: the sockets it listens on, and where it works.
+    pub fn handed_over(&self) -> RunOptions {
+        let (sockets, work) = (self.sockets.clone(), self.work.clone());
+        RunOptions { sockets, work, ..RunOptions::default() }
     }
 
     /// Stops: no new connections, open requests finish, workers end, the database is closed. What
@@ -386,7 +402,7 @@ fn listen(
     let (front, open) = (Arc::clone(app), app.connections.clone());
     let serve = listener::serve(socket, limits, open, ends.clone(), move |peer, admission| {
         front.supervisor.turn(kind);
-        Front::new(Arc::clone(&front), router.clone(), peer, admission)
+        api::front(Arc::clone(&front), router.clone(), peer, admission)
     });
     app.supervisor.spawn_once(kind, ends.close.clone(), serve)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, header};
@@ -22,7 +22,7 @@ const UNKNOWN_LOOKUPS_PER_SECOND: u32 = 20;
 const STRANGE_LOOKUPS_PER_SECOND: u32 = 1;
 
 /// A live key.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Caller {
     /// The key's id.
     pub id: String,
@@ -33,6 +33,8 @@ pub struct Caller {
     /// The one account it may ask about.
     account: Option<AccountId>,
     expires_at: Option<Timestamp>,
+    /// The second in which its use was noted last.
+    noted: AtomicI64,
 }
 
 /// Which accounts a route is about; every route says so where it asks who calls.
@@ -143,7 +145,8 @@ impl KeyTable {
             Some(caller) => caller,
             // Made a moment ago, perhaps by the command line beside us.
             None if self.may_look_up(now, strange()) => {
-                self.reload(db, now).await?;
+                // Boxed, for few requests come here and all would make room for it.
+                Box::pin(self.reload(db, now)).await?;
                 self.live.load().get(parsed.id).cloned().ok_or(ApiError::KeyInvalid)?
             }
             None => return Err(ApiError::KeyInvalid),
@@ -175,15 +178,15 @@ impl KeyTable {
         *used <= max
     }
 
-    /// Notes that a key was used; written by [`Self::flush_used`].
-    pub fn note_used(&self, id: &str, now: Timestamp) {
+    /// Notes that a key was used, once a second; written by [`Self::flush_used`].
+    pub fn note_used(&self, caller: &Caller, now: Timestamp) {
+        let second = now.unix_seconds();
+        if caller.noted.load(Ordering::Relaxed) == second {
+            return;
+        }
+        caller.noted.store(second, Ordering::Relaxed);
         if let Ok(mut used) = self.used.lock() {
-            match used.get_mut(id) {
-                Some(at) => *at = now,
-                None => {
-                    used.insert(id.to_owned(), now);
-                }
-            }
+            used.insert(caller.id.clone(), now);
         }
     }
 
@@ -221,5 +224,6 @@ fn caller(row: stored::ApiKey) -> Caller {
         account: row.account,
         expires_at: row.expires_at,
         id: row.id,
+        noted: AtomicI64::new(i64::MIN),
     }
 }

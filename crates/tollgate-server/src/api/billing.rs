@@ -10,7 +10,6 @@ pub mod subscription;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
@@ -28,19 +27,21 @@ use crate::billing::BillingError;
 use crate::scope::Scope;
 
 /// The routes, without the prefix.
-pub fn routes() -> Router<Arc<App>> {
+pub fn routes() -> [(&'static str, MethodRouter<Arc<App>>); 10] {
     let checkout = checkout_route();
-    Router::new()
-        .route("/checkout", checkout.clone())
-        .route("/checkout/session", checkout)
-        .route("/checkout/{session}/sync", post(checkout::sync).fallback(allow_post))
-        .route("/portal", get(portal::show).post(portal::create).fallback(portal::allow_both))
-        .route("/subscription", get(subscription::show).fallback(allow_get))
-        .route("/subscription/change", post(subscription::change).fallback(allow_post))
-        .route("/subscription/preview", post(subscription::preview).fallback(allow_post))
-        .route("/subscription/cancel", post(subscription::cancel).fallback(allow_post))
-        .route("/subscription/resume", post(subscription::resume).fallback(allow_post))
-        .route("/invoices", get(invoices::list).fallback(allow_get))
+    let portal = get(portal::show).post(portal::create).fallback(portal::allow_both);
+    [
+        ("/billing/checkout", checkout.clone()),
+        ("/billing/checkout/session", checkout),
+        ("/billing/checkout/{session}/sync", post(checkout::sync).fallback(allow_post)),
+        ("/billing/portal", portal),
+        ("/billing/subscription", get(subscription::show).fallback(allow_get)),
+        ("/billing/subscription/change", post(subscription::change).fallback(allow_post)),
+        ("/billing/subscription/preview", post(subscription::preview).fallback(allow_post)),
+        ("/billing/subscription/cancel", post(subscription::cancel).fallback(allow_post)),
+        ("/billing/subscription/resume", post(subscription::resume).fallback(allow_post)),
+        ("/billing/invoices", get(invoices::list).fallback(allow_get)),
+    ]
 }
 
 /// The route a plan is bought by; the origin systems know it by paths of their own, too.

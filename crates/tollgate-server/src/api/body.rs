@@ -63,6 +63,9 @@ pub async fn read(mut body: Body, max: usize, budget: &BodyBudget) -> Result<Byt
                 more.extend_from_slice(&data);
             }
         }
+        if body.is_end_stream() {
+            break;
+        }
     }
     Ok(whole.unwrap_or_else(|| more.freeze()))
 }

@@ -2,16 +2,16 @@
 //! read to its end or its connection is not used on. Must not know: routes.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, Request, Version};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::error::ApiError;
 use crate::listener::HEAD_BYTES_MAX;
@@ -32,9 +32,12 @@ pub(super) fn fault<B>(request: &Request<B>) -> Option<ApiError> {
     if head_bytes(request) > HEAD_BYTES_MAX {
         return Some(ApiError::HeadTooLarge);
     }
-    for (name, shown) in &ONCE {
-        if headers.get_all(name).iter().nth(1).is_some() {
-            return Some(ApiError::field(*shown, "must be there once"));
+    // Most requests say nothing twice.
+    if headers.len() > headers.keys_len() {
+        for (name, shown) in &ONCE {
+            if headers.get_all(name).iter().nth(1).is_some() {
+                return Some(ApiError::field(*shown, "must be there once"));
+            }
         }
     }
     if request.version() == Version::HTTP_11 && !headers.contains_key(HOST) {
@@ -57,63 +60,68 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
 /// `: ` and the end of the line.
 const BETWEEN: usize = 4;
 
-/// A request's body that is noted when it has been read to its end. Clones are the same one.
-#[derive(Clone)]
-pub(super) struct Watched(Arc<Mutex<State>>);
+/// Whether the body of a connection's request was read to its end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ReadToEnd(Arc<AtomicBool>);
 
-struct State {
-    body: Body,
-    read: bool,
+impl ReadToEnd {
+    /// Whether nothing of it is left on the connection. To be asked when the body is dropped.
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A request's body that notes, when it is dropped, whether it was read to its end.
+pub(super) struct Watched {
+    body: Incoming,
+    read: ReadToEnd,
 }
 
 /// Most that is read away of a body nobody asked for.
 const READ_AWAY_MAX: usize = 64 * 1024;
 
 impl Watched {
-    pub(super) fn new(body: Body) -> Self {
-        let read = body.is_end_stream();
-        Self(Arc::new(Mutex::new(State { body, read })))
+    pub(super) const fn new(body: Incoming, read: ReadToEnd) -> Self {
+        Self { body, read }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether nothing of it is left on the connection, once what is here already has been read away.
-    pub(super) fn is_read(&self) -> bool {
-        let mut state = self.state();
+    /// Reads away what is here already; returns whether nothing is left.
+    fn read_away(&mut self) -> bool {
         let mut away = 0;
-        while !state.read && away < READ_AWAY_MAX {
-            match state.body.frame().now_or_never() {
+        while !self.body.is_end_stream() && away < READ_AWAY_MAX {
+            match self.body.frame().now_or_never() {
                 Some(Some(Ok(frame))) => away += frame.data_ref().map_or(0, Bytes::len),
-                Some(None) => state.read = true,
-                Some(Some(Err(_))) | None => break,
+                Some(None) => return true,
+                Some(Some(Err(_))) | None => return false,
             }
-            state.read |= state.body.is_end_stream();
         }
-        state.read
+        self.body.is_end_stream()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let read = self.read_away();
+        self.read.0.store(read, Ordering::Relaxed);
     }
 }
 
 impl HttpBody for Watched {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = hyper::Error;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let mut state = self.state();
-        let polled = Pin::new(&mut state.body).poll_frame(context);
-        state.read |= matches!(polled, Poll::Ready(None)) || state.body.is_end_stream();
-        polled
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.state().body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.state().body.size_hint()
+        self.body.size_hint()
     }
 }

@@ -1,6 +1,7 @@
 //! How many checks are answered. Owns: the measurements of checks, alone and while events arrive.
 //! Must not know: how they are sent or shown.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::figures::{CpuUsed, Figure, Pair, half_of, ratio};
 use super::intake::Feeding;
 use super::load::{self, Subscribers};
 use super::place::Place;
-use super::report::{CheckReport, MemoryReport, MixedReport};
+use super::report::{Asked, CheckReport, MemoryReport, MixedReport};
 use super::server::{self, Server};
 use crate::clock::Clock;
 
@@ -19,13 +20,20 @@ const ANSWER: &[u8] = b"\"canAccess\":";
 const GRANTED: &[u8] = b"\"canAccess\":true";
 /// Longest time to make the accounts and to ask each question once.
 const PREPARATION: Duration = Duration::from_mins(2);
+/// Replies whose length is looked at.
+const REPLIES: usize = 1000;
+/// Checks a second that are asked at a pace while events arrive.
+const PACED_PER_SECOND: u32 = 1000;
 
 /// A server with subscribed accounts, and a bare one beside it.
 struct Asking {
     server: Server,
     checks: Arc<Requests>,
     granted: f64,
-    hello_server: Server,
+    reply_bytes: usize,
+    bare_server: Server,
+    /// The same requests for the bare server.
+    same: Arc<Requests>,
     hello: Arc<Requests>,
 }
 
@@ -52,18 +60,22 @@ impl Asking {
         anyhow::ensure!(sample.refused + sample.broken == 0, "checks were refused: {sample:?}");
         let granted = u32::try_from(sample.latencies_us.len()).unwrap_or(u32::MAX);
         let denied = u32::try_from(sample.unexpected).unwrap_or(u32::MAX);
+        let first = checks.get(..REPLIES.min(checks.len())).unwrap_or_default();
+        let reply_bytes = client::mean_body_bytes(address, first).await?;
         Ok(Self {
             server,
-            checks: Arc::new(Requests::new(checks, ANSWER, true)),
             granted: ratio(granted.into(), granted.saturating_add(denied).into()),
-            hello_server: Server::start_hello(place).await?,
+            reply_bytes,
+            bare_server: Server::start_hello(place, reply_bytes).await?,
+            same: Arc::new(Requests::new(checks.clone(), b"", true)),
+            checks: Arc::new(Requests::new(checks, ANSWER, true)),
             hello: Arc::new(Requests::new(vec![load::hello()], b"hello", true)),
         })
     }
 
     async fn stop(self) -> anyhow::Result<()> {
         self.server.stop().await?;
-        self.hello_server.stop().await
+        self.bare_server.stop().await
     }
 }
 
@@ -92,6 +104,7 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
     let report = CheckReport {
         questions: asking.checks.bytes.len(),
         granted: asking.granted,
+        reply_bytes: asking.reply_bytes,
         many,
         one,
         memory: MemoryReport::of(warm, asking.server.memory()),
@@ -100,21 +113,44 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
     Ok(report)
 }
 
-async fn rounds(bench: &Bench<'_>, asking: &Asking, connections: usize) -> anyhow::Result<Pair> {
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+async fn rounds(bench: &Bench<'_>, asking: &Asking, connections: usize) -> anyhow::Result<Asked> {
+    let (mut ours, mut bare, mut hello) = (Vec::new(), Vec::new(), Vec::new());
     let time = bench.seconds();
     for round in 1..=bench.args.rounds {
         bench.note(&format!(
             "check: {connections} connections, round {round} of {}",
             bench.args.rounds
         ));
-        bare.push(ask(&asking.hello_server, &asking.hello, connections, time).await?);
+        hello.push(ask(&asking.bare_server, &asking.hello, connections, time).await?);
+        bare.push(ask(&asking.bare_server, &asking.same, connections, time).await?);
         ours.push(ask(&asking.server, &asking.checks, connections, time).await?);
     }
-    Ok(Pair::of(&ours, &bare))
+    Ok(Asked { bare: Pair::of(&ours, &bare), hello: Pair::of(&ours, &hello) })
 }
 
-/// Measures checks while events arrive at half of what goes through (`known`, else a quick look).
+/// Events that arrive at a pace while checks are asked.
+struct Arriving {
+    feeding: Feeding,
+    connections: usize,
+    pace: (u32, Duration),
+}
+
+impl Arriving {
+    /// Sends events while something else is done; returns what became of them, too.
+    async fn during<T>(
+        &mut self,
+        asking: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<(T, Figure)> {
+        let requests = self.feeding.paced(self.pace.0, self.pace.1)?;
+        let address = self.feeding.server.address;
+        let load = client::open_loop(address, self.connections, self.pace, &requests);
+        let (sample, asked) = tokio::join!(load, asking);
+        Ok((asked?, Figure::of(&sample?, CpuUsed::default())))
+    }
+}
+
+/// Measures checks while events arrive at half of what goes through (`known`, else a quick look): as
+/// many as are answered, and at a pace.
 pub(super) async fn measure_mixed(
     bench: &Bench<'_>,
     place: &Place,
@@ -122,30 +158,60 @@ pub(super) async fn measure_mixed(
 ) -> anyhow::Result<MixedReport> {
     bench.note("mixed: starting");
     let asking = Asking::start(bench, place).await?;
-    let Asking { server, checks, hello_server, hello, .. } = asking;
-    let mut feeding = Feeding::warm(bench, server, 3).await?;
-    let whole = known.unwrap_or(feeding.warm_per_second);
-    let per_second = half_of(whole);
-    let (mut ours, mut bare, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    let Asking { server, checks, bare_server, same, .. } = asking;
+    let (ours_at, bare_at) = (server.address, bare_server.address);
+    let feeding = Feeding::warm(bench, server, 3).await?;
+    let per_second = half_of(known.unwrap_or(feeding.warm_per_second));
     let (connections, time) = (bench.connections(), bench.seconds());
+    let mut arriving = Arriving { feeding, connections, pace: (per_second, time) };
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    let (mut ours_paced, mut bare_paced) = (Vec::new(), Vec::new());
+    let mut events = Vec::new();
     for round in 1..=bench.args.rounds {
         bench.note(&format!("mixed: round {round} of {}", bench.args.rounds));
-        let arriving = feeding.paced(per_second, time)?;
-        let load =
-            client::open_loop(feeding.server.address, connections, (per_second, time), &arriving);
-        let (_, figure) = tokio::join!(load, ask(&hello_server, &hello, connections, time));
-        bare.push(figure?);
-        let arriving = feeding.paced(per_second, time)?;
-        let load =
-            client::open_loop(feeding.server.address, connections, (per_second, time), &arriving);
-        let (sample, figure) = tokio::join!(load, ask(&feeding.server, &checks, connections, time));
-        let mut figure = figure?;
-        // The server's time went to events, too, and cannot be told apart.
-        figure.server_cpu_us = None;
-        ours.push(figure);
-        events.push(Figure::of(&sample?, CpuUsed::default()));
+        for (address, requests, closed, paced) in [
+            (bare_at, &same, &mut bare, &mut bare_paced),
+            (ours_at, &checks, &mut ours, &mut ours_paced),
+        ] {
+            let asked = ask_many(address, requests, connections, time);
+            let (figure, beside) = arriving.during(asked).await?;
+            closed.push(figure);
+            events.push(beside);
+            let asked = ask_paced(address, requests, connections, time);
+            let (figure, beside) = arriving.during(asked).await?;
+            paced.push(figure);
+            events.push(beside);
+        }
     }
-    feeding.server.stop().await?;
-    hello_server.stop().await?;
-    Ok(MixedReport { checks: Pair::of(&ours, &bare), events: Figure::median(&events), per_second })
+    arriving.feeding.server.stop().await?;
+    bare_server.stop().await?;
+    Ok(MixedReport {
+        checks: Pair::of(&ours, &bare),
+        paced: Pair::of(&ours_paced, &bare_paced),
+        paced_per_second: PACED_PER_SECOND,
+        events: Figure::median(&events),
+        per_second,
+    })
+}
+
+/// As many as are answered. The server's time goes to events, too, and cannot be told apart.
+async fn ask_many(
+    address: SocketAddr,
+    requests: &Arc<Requests>,
+    connections: usize,
+    time: Duration,
+) -> anyhow::Result<Figure> {
+    let sample = client::closed_loop(address, connections, time, requests).await?;
+    Ok(Figure::of(&sample, CpuUsed::default()))
+}
+
+async fn ask_paced(
+    address: SocketAddr,
+    requests: &Arc<Requests>,
+    connections: usize,
+    time: Duration,
+) -> anyhow::Result<Figure> {
+    let pace = (PACED_PER_SECOND, time);
+    let sample = client::open_loop(address, connections, pace, requests).await?;
+    Ok(Figure::of(&sample, CpuUsed::default()))
 }

@@ -115,21 +115,39 @@ impl Connection {
 
     /// Sends a request and reads its whole reply.
     async fn exchange(&mut self, request: &[u8], marker: &[u8]) -> io::Result<Verdict> {
+        self.ask(request).await.map(|(whole, _)| judge(whole, marker))
+    }
+
+    /// The whole reply to a request, and the length of its body.
+    async fn ask(&mut self, request: &[u8]) -> io::Result<(&[u8], usize)> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            if let Some(whole) = whole_reply(&self.buffer)? {
-                return Ok(judge(whole, marker));
+            if let Some(length) = whole_reply(&self.buffer)? {
+                return Ok((&self.buffer, length));
             }
         }
     }
 }
 
-/// The reply once all of it is there.
-fn whole_reply(buffer: &[u8]) -> io::Result<Option<&[u8]>> {
+/// Mean length of the bodies that requests are answered with, sent one after the other.
+pub(super) async fn mean_body_bytes(
+    address: SocketAddr,
+    requests: &[Vec<u8>],
+) -> io::Result<usize> {
+    let mut connection = Connection::open(address).await?;
+    let mut sum = 0_usize;
+    for request in requests {
+        sum = sum.saturating_add(connection.ask(request).await?.1);
+    }
+    Ok(sum.checked_div(requests.len()).unwrap_or(0))
+}
+
+/// The length of a reply's body once all of it is there.
+fn whole_reply(buffer: &[u8]) -> io::Result<Option<usize>> {
     let Some(end) = memmem::find(buffer, b"\r\n\r\n") else {
         return if buffer.len() > REPLY_BYTES_MAX {
             Err(io::ErrorKind::InvalidData.into())
@@ -140,7 +158,7 @@ fn whole_reply(buffer: &[u8]) -> io::Result<Option<&[u8]>> {
     let (head, body) = buffer.split_at(end);
     let length = content_length(head).filter(|length| *length <= REPLY_BYTES_MAX);
     let length = length.ok_or(io::ErrorKind::InvalidData)?;
-    Ok((body.len() >= length.saturating_add(4)).then_some(buffer))
+    Ok((body.len() >= length.saturating_add(4)).then_some(length))
 }
 
 fn content_length(head: &[u8]) -> Option<usize> {
@@ -284,7 +302,7 @@ mod tests {
     #[test]
     fn a_reply_is_whole_when_its_length_is_there() {
         let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx: y\r\n\r\nhello";
-        assert_eq!(whole_reply(reply).unwrap(), Some(&reply[..]));
+        assert_eq!(whole_reply(reply).unwrap(), Some(5));
         for cut in 1..reply.len() {
             assert_eq!(whole_reply(&reply[..cut]).unwrap(), None, "{cut}");
         }

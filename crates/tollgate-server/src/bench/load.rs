@@ -145,16 +145,17 @@ fn check(key: &str, account: &str, feature: &str) -> Vec<u8> {
     let mut body = Vec::with_capacity(96);
     write!(body, r#"{{"accountId":"{account}","feature":"{feature}"}}"#).ok();
     let mut request = format!(
-        "POST /api/v1/feature-check HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
+        "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len(),
+        path = super::hello::CHECK,
     )
     .into_bytes();
     request.append(&mut body);
     request
 }
 
-/// What the bare server is asked.
+/// The least the bare server can be asked.
 pub(super) fn hello() -> Vec<u8> {
     b"GET / HTTP/1.1\r\nhost: bench\r\n\r\n".to_vec()
 }

@@ -178,20 +178,36 @@ pub struct CheckReport {
     pub questions: usize,
     /// Share of them that were answered with yes.
     pub granted: f64,
-    /// Over all connections, beside a bare axum server.
-    pub many: Pair,
+    /// Mean length of a reply's body, and of that of the bare handler.
+    pub reply_bytes: usize,
+    /// Over all connections.
+    pub many: Asked,
     /// Over one connection.
-    pub one: Pair,
+    pub one: Asked,
     /// The server's memory.
     pub memory: MemoryReport,
 }
 
-/// Checks while events arrive.
+/// Checks beside what a bare axum server does.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// Beside a handler that reads the same headers and body and answers as many bytes.
+    pub bare: Pair,
+    /// Beside a GET that is answered with `hello`.
+    pub hello: Pair,
+}
+
+/// Checks while events arrive, beside a bare axum handler under the same load of events.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MixedReport {
-    /// Beside a bare axum server under the same load of events.
+    /// As many as are answered.
     pub checks: Pair,
+    /// At a pace; latency from when each was to be sent.
+    pub paced: Pair,
+    /// That pace.
+    pub paced_per_second: u32,
     /// The events.
     pub events: Figure,
     /// Events a second that were to arrive.
@@ -386,18 +402,22 @@ impl fmt::Display for IntakeReport {
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         heading(f, "check")?;
-        for (name, pair) in [("", &self.many), (", one connection", &self.one)] {
-            row(f, &format!("check{name}"), &pair.ours)?;
-            row(f, &format!("bare axum{name}"), &pair.other)?;
+        for (name, asked) in [("", &self.many), (", one connection", &self.one)] {
+            row(f, &format!("check{name}"), &asked.bare.ours)?;
+            row(f, &format!("bare handler{name}"), &asked.bare.other)?;
+            row(f, &format!("bare hello{name}"), &asked.hello.other)?;
         }
-        for (name, pair) in [("", &self.many), (" over one connection", &self.one)] {
-            let (rate, p99) = (pair.rate_ratio, pair.p99_ratio);
-            writeln!(f, "  {rate:.2} of bare axum{name}, p99 {p99:.2} times its")?;
+        for (name, asked) in [("", &self.many), (" over one connection", &self.one)] {
+            for (other, pair) in [("handler", &asked.bare), ("hello", &asked.hello)] {
+                let (rate, p99) = (pair.rate_ratio, pair.p99_ratio);
+                writeln!(f, "  {rate:.2} of the bare {other}{name}, p99 {p99:.2} times its")?;
+            }
         }
-        let (questions, granted) = (self.questions, self.granted);
+        let Self { questions, granted, reply_bytes, .. } = self;
         writeln!(
             f,
-            "  {questions} different questions, a share of {granted:.2} answered with yes"
+            "  {questions} different questions, a share of {granted:.2} answered with yes, \
+             in {reply_bytes} bytes"
         )?;
         memory(f, &self.memory)
     }
@@ -407,9 +427,15 @@ impl fmt::Display for MixedReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         heading(f, "mixed")?;
         row(f, "check", &self.checks.ours)?;
-        row(f, "bare axum", &self.checks.other)?;
+        row(f, "bare handler", &self.checks.other)?;
+        row(f, &format!("check, {} a second", self.paced_per_second), &self.paced.ours)?;
+        row(f, &format!("bare handler, {} a second", self.paced_per_second), &self.paced.other)?;
         row(f, &format!("events, {} a second", self.per_second), &self.events)?;
         let (rate, p99) = (self.checks.rate_ratio, self.checks.p99_ratio);
-        writeln!(f, "  {rate:.2} of bare axum under the same events, p99 {p99:.2} times its")
+        writeln!(
+            f,
+            "  {rate:.2} of the bare handler under the same events, p99 {p99:.2} times its"
+        )?;
+        writeln!(f, "  p99 {:.2} times its at that pace", self.paced.p99_ratio)
     }
 }

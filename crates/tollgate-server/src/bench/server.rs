@@ -48,10 +48,10 @@ impl Server {
         Self::spawn(command, place, b"GET /livez HTTP/1.1\r\nhost: bench\r\n\r\n").await
     }
 
-    /// Starts the bare server.
-    pub(super) async fn start_hello(place: &Place) -> anyhow::Result<Self> {
+    /// Starts the bare server, which answers a check with so many bytes.
+    pub(super) async fn start_hello(place: &Place, reply_bytes: usize) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["bench", "hello"]);
+        command.args(["bench", "hello", "--reply-bytes", &reply_bytes.to_string()]);
         Self::spawn(command, place, &load::hello()).await
     }
 

@@ -8,7 +8,7 @@ use crate::bench::{self, BenchArgs, Subject};
 
 pub(super) fn run(context: &Context, args: &BenchArgs) -> Outcome {
     if args.subject == Subject::Hello {
-        bench::serve_hello()?;
+        bench::serve_hello(args)?;
         return Ok(Ending::Done);
     }
     let report = bench::run(args, &|text| print_note(styled(FAINT, text)))?;

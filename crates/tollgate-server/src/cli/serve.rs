@@ -45,17 +45,28 @@ pub(super) fn run(context: &Context, args: &ServeArgs) -> Outcome {
         tracing::warn!("this database was made by `tollgate dev` and holds its demo accounts");
     }
     make_parent(loaded.config.database_url.expose())?;
-    block_on(async {
+    // Taking events in keeps a thread busy for milliseconds at a time; in threads of its own it keeps no
+    // check waiting.
+    let work = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let handle = work.handle().clone();
+    let ended = block_on(async {
         let mut signals = Signals::listen()?;
         let sockets = Sockets::inherited().context("the sockets handed over cannot be used")?;
-        let options = RunOptions { sockets, tells_of_gaps: true, ..RunOptions::default() };
+        let options = RunOptions {
+            sockets,
+            tells_of_gaps: true,
+            work: Some(handle),
+            ..RunOptions::default()
+        };
         let running = tokio::select! {
             started = run::start_with(loaded.config, Clock::System, options) => started?,
             () = signals.stop() => anyhow::bail!("stopped before it had started"),
         };
         print_line(format_args!("listening on http://{}", running.address));
         until_stopped(running, signals, Some(sources)).await
-    })?
+    });
+    work.shutdown_background();
+    ended?
 }
 
 /// Serves until a signal, then drains. The loss of a task the engine cannot do without ends it too,
@@ -79,7 +90,7 @@ pub(super) async fn until_stopped(
                     asked_again = true;
                 }
                 (Asked::Reload, Some(sources)) => {
-                    starting.spawn(reload(running.sockets(), sources.clone()));
+                    starting.spawn(reload(running.handed_over(), sources.clone()));
                 }
             },
             task = running.lost() => break (Some(task), Leave::AtOnce),
@@ -99,7 +110,7 @@ pub(super) async fn until_stopped(
             && let Some(sources) = &sources
         {
             asked_again = false;
-            starting.spawn(reload(running.sockets(), sources.clone()));
+            starting.spawn(reload(running.handed_over(), sources.clone()));
         }
     };
     tracing::info!("stopping: requests in flight are finished first");
@@ -125,11 +136,10 @@ pub(super) async fn until_stopped(
 /// Longest time for another engine to start.
 const RELOAD_MAX: Duration = Duration::from_mins(1);
 
-/// Starts another engine on the same sockets, with everything read anew.
-async fn reload(sockets: Sockets, sources: Sources) -> anyhow::Result<RunningApp> {
+/// Starts another engine in the place of one, with everything read anew.
+async fn reload(options: RunOptions, sources: Sources) -> anyhow::Result<RunningApp> {
     let loaded = config::load(&sources)?;
     log_summary(&loaded);
-    let options = RunOptions { sockets, ..RunOptions::default() };
     let starting = run::start_with(loaded.config, Clock::System, options);
     let new = tokio::time::timeout(RELOAD_MAX, starting).await;
     let new = new.context("another engine did not start within a minute")??;
