@@ -48,8 +48,6 @@ pub enum Change {
     SaveOperatorFact(OperatorFact),
     /// A finding, opened or closed.
     SaveFinding(Finding),
-    /// Something that happened once is remembered under this key (see [`crate::note`]).
-    Note(String),
 }
 
 /// Who caused something.
@@ -282,9 +280,6 @@ impl Facts {
             }
             Change::SaveFinding(finding) => {
                 self.findings.insert(finding.key(), finding.clone());
-            }
-            Change::Note(key) => {
-                self.noted.insert(key.clone());
             }
         }
     }

@@ -9,34 +9,33 @@
 //!    each kind of fact has a merge that is commutative, associative and idempotent.
 //! 2. The journal tells equally often of the same kinds of things. Every event leaves exactly one
 //!    primary entry, which consumers are told of if it is about a subscription; every other billing
-//!    event is a milestone that facts reach once (see [`milestones`]).
+//!    event is news of an object, each told once (see [`crate::news`]).
 
 use crate::act;
 use crate::catalog::Catalog;
-use crate::change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry};
+use crate::change::{Actor, BillingEvent, Change, Decision, JournalEntry};
 use crate::entitlement::resolve::GraceWindow;
 use crate::facts::{Customer, Facts};
-use crate::ids::{CustomerId, MemberId};
-use crate::note;
+use crate::ids::{CustomerId, InvoiceId, MemberId, SubscriptionId};
+use crate::news::{News, Told};
 use crate::observation::{Observation, Seen};
 use crate::owner::FoundOwner;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 mod adjustment;
 mod customer;
 mod invoice;
-pub mod milestones;
 mod session;
 mod subscription;
 
 pub use customer::customer_gone;
-use milestones::{Milestone, Touched, View};
 
 /// Decides what an event does for its owner. `facts` are those of `owner.account`.
 ///
-/// Of the facts it reads no more than: `known`, the notes, the customer, the object itself (for a
-/// subscription its schedule too, for an invoice its subscription too), and the purchases,
-/// adjustments and invoice payments of the same payment intent.
+/// Of the facts it reads no more than: `known`, the customer, the object itself (for a subscription
+/// its schedule too, for an invoice its subscription too), and the purchases, adjustments and invoice
+/// payments of the same payment intent or charge.
 /// Whoever loads facts for it may leave out the rest, subscriptions' histories included.
 ///
 /// Never fails: whatever an event shows is taken in as far as it goes, and what does not fit
@@ -75,30 +74,28 @@ pub fn decide(
 pub fn grace_ended(facts: &Facts, window: &GraceWindow, now: Timestamp) -> Option<Decision> {
     let id = &window.subscription;
     let ended_at = window.ends_at;
-    let state = facts.subscriptions.get(id)?.state()?;
+    let known = facts.subscriptions.get(id)?;
+    let state = known.state()?;
     let invoice = window.invoice.as_ref().or(state.latest_invoice.as_ref());
-    let key = invoice.map_or_else(|| note::grace_ended(id), note::grace_ended);
-    if ended_at > now || facts.noted.contains(&key) {
+    let news = News::GraceEnded(invoice.cloned());
+    if ended_at > now || known.told.contains(&news) {
         return None;
     }
+    let billing = news.billing_event(id.as_str(), Some(id), invoice);
+    let mut after = Subscription { history: Vec::new(), ..known.clone() };
+    after.told.insert(news);
     let mut details = vec![("status", state.status.as_str().to_owned())];
     details.extend(invoice.map(|invoice| ("invoice", invoice.to_string())));
     details.sort_unstable();
     Some(Decision {
-        changes: vec![Change::Note(key)],
+        changes: vec![Change::SaveSubscription(after)],
         journal: vec![JournalEntry {
-            kind: BillingEventKind::GracePeriodEnded.as_str(),
+            kind: billing.kind.as_str(),
             subject: id.to_string(),
             actor: Actor::System,
             occurred_at: ended_at,
             details,
-            billing: Some(BillingEvent {
-                kind: BillingEventKind::GracePeriodEnded,
-                summary: "Grace period ended without payment".to_owned(),
-                subscription: Some(id.clone()),
-                invoice: invoice.cloned(),
-                changes: Vec::new(),
-            }),
+            billing: Some(billing),
         }],
     })
 }
@@ -124,8 +121,8 @@ struct Draft<'a> {
     facts: &'a Facts,
     catalog: &'a Catalog,
     decision: Decision,
-    /// What milestones may have been reached by the changes.
-    touched: Vec<Touched<'a>>,
+    /// What consumers are told beside the event itself.
+    news: Vec<BillingEvent>,
     /// Prices of ours that the catalog does not map.
     unknown_prices: Vec<&'a str>,
 }
@@ -152,7 +149,7 @@ impl<'a> Draft<'a> {
             facts,
             catalog,
             decision,
-            touched: Vec::new(),
+            news: Vec::new(),
             unknown_prices: Vec::new(),
         }
     }
@@ -161,10 +158,18 @@ impl<'a> Draft<'a> {
         self.decision.changes.push(change);
     }
 
-    /// Remembers a key, once.
-    fn note(&mut self, key: String) {
-        if !self.facts.noted.contains(&key) {
-            self.change(Change::Note(key));
+    /// Tells once that an object has come to this; `told` is what was told of it.
+    fn tell(
+        &mut self,
+        told: &mut Told,
+        news: News,
+        id: &impl AsRef<str>,
+        subscription: Option<&SubscriptionId>,
+        invoice: Option<&InvoiceId>,
+    ) {
+        if !told.contains(&news) {
+            self.news.push(news.billing_event(id.as_ref(), subscription, invoice));
+            told.insert(news);
         }
     }
 
@@ -241,26 +246,10 @@ impl<'a> Draft<'a> {
         details.extend(fetched.map(|cause| ("cause", cause.as_str().to_owned())));
         let kind = self.observation.kind.journal_kind();
         self.journal(kind, subject.clone(), details, billing);
-        for told in self.reached() {
+        for told in std::mem::take(&mut self.news) {
             self.journal(told.kind.as_str(), subject.clone(), Vec::new(), Some(told));
         }
         self.decision
-    }
-
-    /// Milestones the changes so far have reached.
-    fn reached(&self) -> Vec<BillingEvent> {
-        let before = View::before(self.facts);
-        let after = View::after(self.facts, &self.decision.changes);
-        let mut reached: Vec<Milestone> = Vec::new();
-        for touched in &self.touched {
-            let known = milestones::milestones(&before, touched);
-            for milestone in milestones::milestones(&after, touched) {
-                if !known.contains(&milestone) && !reached.contains(&milestone) {
-                    reached.push(milestone);
-                }
-            }
-        }
-        reached.iter().map(|milestone| milestone.billing_event(&after)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Facts. Owns: everything known about one account, the input of `decide` and `resolve`. Must not
 //! know: how facts are stored or where they came from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,8 +73,6 @@ pub struct Facts {
     pub adjustments: BTreeMap<AdjustmentId, Adjustment>,
     /// What people gave, past ones included.
     pub operator_facts: BTreeMap<FactId, OperatorFact>,
-    /// Keys of what happened once and is not to be reported again (see [`crate::note`]).
-    pub noted: BTreeSet<String>,
     /// Open findings, and closed ones that were loaded, by [`Finding::key`].
     pub findings: BTreeMap<String, Finding>,
 }
@@ -107,7 +105,6 @@ impl Facts {
         fill(&mut self.adjustments, read.adjustments);
         fill(&mut self.findings, read.findings);
         fill(&mut self.operator_facts, read.operator_facts);
-        self.noted.extend(read.noted);
     }
 
     /// The facts of an account nobody has spoken of yet.
@@ -124,7 +121,6 @@ impl Facts {
             purchases: BTreeMap::new(),
             adjustments: BTreeMap::new(),
             operator_facts: BTreeMap::new(),
-            noted: BTreeSet::new(),
             findings: BTreeMap::new(),
         }
     }

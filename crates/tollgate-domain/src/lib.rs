@@ -17,7 +17,7 @@ pub mod finding;
 pub mod handover;
 pub mod ids;
 pub mod money;
-pub mod note;
+pub mod news;
 pub mod observation;
 pub mod operator_fact;
 pub mod own_claim;

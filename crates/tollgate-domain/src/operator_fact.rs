@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, FeatureKind, Plan};
 use crate::change::{Actor, BillingEventKind, Change, Decision};
 use crate::facts::Facts;
 use crate::ids::{FactId, FeatureKey, MemberId, PlanId};
-use crate::note;
+use crate::news::{News, Told};
 use crate::time::Timestamp;
 
 /// How many boosts can be given at once.
@@ -35,6 +35,9 @@ pub struct OperatorFact {
     /// Taken back early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Revocation>,
+    /// What consumers were told of it once.
+    #[serde(default, skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
 }
 
 /// What an operator fact gives.
@@ -213,7 +216,8 @@ pub fn grant(
         expires_at: new.expires_at,
         internal_notes: new.internal_notes,
     };
-    let fact = OperatorFact { id: new.id, effect: new.effect, terms, revocation: None };
+    let fact =
+        OperatorFact { id: new.id, effect: new.effect, terms, revocation: None, told: Told::new() };
     let mut details = vec![
         fact.effect.detail(),
         ("reason", fact.terms.reason.clone()),
@@ -317,14 +321,14 @@ pub fn revoke(
 pub fn expire(facts: &Facts, id: &FactId, now: Timestamp) -> Option<Decision> {
     let known = facts.operator_facts.get(id)?;
     let end = known.ends_at().filter(|end| *end <= now)?;
-    let key = note::expired(id);
-    if facts.noted.contains(&key) {
+    let mut after = known.clone();
+    if !after.told.insert(News::Expired(0)) {
         return None;
     }
     let name = known.effect.names().expired;
     let (details, line) = (vec![known.effect.detail()], known.effect.ended_line(name));
     let act = known.act(name, Actor::System, end, details, line);
-    Some(act.decide(facts, Change::Note(key)))
+    Some(act.decide(facts, Change::SaveOperatorFact(after)))
 }
 
 impl OperatorFact {

@@ -13,6 +13,7 @@ use crate::ids::{
     ProductId, SessionId, SubscriptionId,
 };
 use crate::money::{Currency, Money};
+use crate::news::Told;
 use crate::own_claim::OwnClaim;
 use crate::time::Timestamp;
 
@@ -186,6 +187,9 @@ pub struct Invoice {
     /// Earliest event that showed it paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_at: Option<Timestamp>,
+    /// What consumers were told of it once.
+    #[serde(default, skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
 }
 
 /// Most failed attempts kept for an invoice; Stripe's retry plans have fewer.
@@ -319,6 +323,9 @@ pub struct Purchase {
     /// What it gave, recorded when it was first found paid and confirmed; see [`crate::sale`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sales: Vec<Sale>,
+    /// What consumers were told of it once.
+    #[serde(default, skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
 }
 
 impl Purchase {
@@ -386,4 +393,7 @@ pub struct Adjustment {
     /// refunded. Never taken back, so that "was revoked" is reported once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_at: Option<Timestamp>,
+    /// What consumers were told of it once.
+    #[serde(default, skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
 }

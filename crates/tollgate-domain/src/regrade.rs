@@ -153,7 +153,10 @@ fn record(decision: &mut Decision, purchase: &Purchase, sales: Vec<Sale>, entry:
         billing: Some(told),
         ..entry.clone()
     }));
-    decision.changes.push(Change::SavePurchase(Purchase { sales, ..purchase.clone() }));
+    let mut told = purchase.told.clone();
+    sale::forget_lost(&mut told, &purchase.sales, &sales);
+    told.extend(sale::news(&sales));
+    decision.changes.push(Change::SavePurchase(Purchase { sales, told, ..purchase.clone() }));
 }
 
 fn or_nothing(listed: &str) -> String {

@@ -9,6 +9,7 @@
 use crate::catalog::{Catalog, Interval, Plan, PlanIndex, PriceTarget};
 use crate::ids::PriceRef;
 use crate::money::{Currency, Money};
+use crate::news::{News, Told};
 use crate::payment::{
     Adjustment, AdjustmentKind, Goods, Purchase, PurchaseKind, PurchaseLine, Sale, SessionMode,
 };
@@ -121,6 +122,32 @@ fn plan_goods(plan: &Plan) -> Option<Goods> {
 /// The first of these amounts that the goods of a purchase may have cost.
 fn asked(purchase: &Purchase, amounts: impl IntoIterator<Item = Money>) -> Option<Money> {
     amounts.into_iter().find(|price| price.amount_minor > 0 && purchase.amounts.contains(price))
+}
+
+/// What consumers are told was bought with these sales, one by one.
+pub fn news(sales: &[Sale]) -> Told {
+    let (mut badges, mut plans) = (0, 0);
+    let one = |sale: &Sale| match &sale.goods {
+        Goods::Badge => {
+            badges += 1;
+            News::BadgePurchased(badges)
+        }
+        Goods::Plan { .. } => {
+            plans += 1;
+            News::GrantCreated(plans)
+        }
+    };
+    sales.iter().map(one).collect()
+}
+
+/// Forgets that consumers were told of sales which are no more, so that they are told again if it
+/// comes back.
+pub fn forget_lost(told: &mut Told, before: &[Sale], after: &[Sale]) {
+    let kept = news(after);
+    for lost in news(before).difference(&kept) {
+        told.remove(lost);
+        lost.undone().map(|undone| told.remove(&undone));
+    }
 }
 
 /// Whether both give the same, by whichever catalog.

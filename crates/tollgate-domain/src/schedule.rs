@@ -1,53 +1,33 @@
 //! Ends that no event announces. Owns: which of an account's ends have come and are to be told of,
 //! and when to look again. Must not know: who looks, access (it changes at its instant by itself).
 
-use std::collections::BTreeSet;
-
 use crate::act::Act;
 use crate::catalog::Catalog;
-use crate::change::{Actor, BillingEventKind, Change, Decision};
+use crate::change::{Actor, Change, Decision};
 use crate::entitlement::resolve::{grace_windows, grant_ends};
 use crate::entitlement::stale::overdue_since;
 use crate::facts::Facts;
 use crate::ids::{FactId, SubscriptionId};
+use crate::news::News;
 use crate::payment::Purchase;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
-use crate::{decide, finding, note, operator_fact};
+use crate::{decide, finding, operator_fact};
 
 /// Everything to be told of at an instant: ended graces, and bought grants and operator facts
 /// that ran out. Each is told once; an empty decision when there is nothing.
 pub fn ended(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Decision {
-    let mut whole = Decision::default();
-    // Two windows may share one note; the second must see what the first one noted.
-    let mut told: BTreeSet<String> = BTreeSet::new();
-    let mut add = |one: Option<Decision>| {
-        let Some(one) = one else { return };
-        let mut notes: Vec<&String> = Vec::new();
-        for change in &one.changes {
-            if let Change::Note(key) = change {
-                notes.push(key);
-            }
-        }
-        if notes.iter().any(|key| told.contains(*key)) {
-            return;
-        }
-        told.extend(notes.into_iter().cloned());
-        whole.changes.extend(one.changes);
-        whole.journal.extend(one.journal);
-    };
-    for window in &grace_windows(facts, catalog) {
-        add(decide::grace_ended(facts, window, now));
-    }
-    for purchase in facts.purchases.values() {
-        for one in bought_expired(facts, purchase, catalog, now) {
-            add(Some(one));
-        }
-    }
+    let windows = grace_windows(facts, catalog);
+    let graces = windows.iter().filter_map(|window| decide::grace_ended(facts, window, now));
+    let purchases = facts.purchases.values();
+    let bought = purchases.flat_map(|purchase| bought_expired(facts, purchase, catalog, now));
     let mut given: Vec<(Timestamp, &FactId)> = given_ends(facts).collect();
     given.sort_unstable();
-    for (_, id) in given {
-        add(operator_fact::expire(facts, id, now));
+    let given = given.into_iter().filter_map(|(_, id)| operator_fact::expire(facts, id, now));
+    let mut whole = Decision::default();
+    for one in graces.chain(bought).chain(given) {
+        whole.changes.extend(one.changes);
+        whole.journal.extend(one.journal);
     }
     whole
 }
@@ -102,8 +82,7 @@ const fn look_after_one(change: &Change) -> Look {
         | Change::AppendSubscriptionState(..)
         | Change::SaveSchedule(_)
         | Change::SaveInvoicePayment(_)
-        | Change::SaveFinding(_)
-        | Change::Note(_) => Look::None,
+        | Change::SaveFinding(_) => Look::None,
     }
 }
 
@@ -120,21 +99,26 @@ fn bought_expired(
     catalog: &Catalog,
     now: Timestamp,
 ) -> Vec<Decision> {
-    let ends = grant_ends(purchase, facts, catalog).into_iter().enumerate();
-    let expired = ends.filter(|(_, end)| *end <= now).filter_map(|(place, end)| {
-        let key = note::bought_expired(&purchase.id, place);
+    let mut after = purchase.clone();
+    let mut expired = Vec::new();
+    for (place, end) in grant_ends(purchase, facts, catalog).into_iter().enumerate() {
+        let news = News::Expired(place);
+        let told = news.billing_event(purchase.id.as_str(), None, None);
+        if end > now || !after.told.insert(news) {
+            continue;
+        }
         let act = Act {
-            journal_kind: "grant.expired",
-            billing_kind: BillingEventKind::GrantExpired,
+            journal_kind: told.kind.as_str(),
+            billing_kind: told.kind,
             subject: purchase.id.as_str(),
             actor: Actor::System,
             at: end,
             details: vec![("bought", "yes".to_owned())],
-            summary: "Bought grant expired".to_owned(),
+            summary: told.summary,
         };
-        (!facts.noted.contains(&key)).then(|| act.decide(facts, Change::Note(key)))
-    });
-    expired.collect()
+        expired.push(act.decide(facts, Change::SavePurchase(after.clone())));
+    }
+    expired
 }
 
 #[cfg(test)]

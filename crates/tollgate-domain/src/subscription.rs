@@ -14,6 +14,7 @@ use crate::ids::{
     CustomerId, EventId, InvoiceId, MemberId, ObjectId, PriceId, PriceRef, ProductId,
     SubscriptionId,
 };
+use crate::news::Told;
 use crate::own_claim::OwnClaim;
 use crate::time::Timestamp;
 
@@ -368,6 +369,9 @@ pub struct Subscription {
     /// Whom its own metadata names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_claim: Option<OwnClaim>,
+    /// What consumers were told of it once.
+    #[serde(default, skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
     /// The observations that were loaded, oldest first, contenders included: at least those from
     /// the last settled one before the window of [`crate::facts::Window`] to its end.
     #[serde(skip)]

@@ -1,22 +1,23 @@
 //! Refunds and disputes. Owns: what their events do. Must not know: what the payment bought; that
 //! follows from the facts together.
 
-use super::{Draft, Primary, milestones::Touched, yes_no};
+use super::{Draft, Primary, session, yes_no};
 use crate::change::Change;
-use crate::note;
+use crate::news::News;
 use crate::observation::SeenAdjustment;
 use crate::payment::{Adjustment, AdjustmentKind};
+use crate::sale;
 
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) -> Primary {
     let known = draft.facts.adjustments.get(&seen.id);
     let shown = Adjustment::seen(seen, &draft.observation.event, draft.observation.at);
-    let after = match known {
+    let mut after = match known {
         Some(known) => known.merged(&shown),
         None => shown,
     };
     draft.meet_customer();
-    take_notes(draft, seen);
-    draft.touched.extend(after.payment_intent.clone().map(Touched::Payment));
+    tell(draft, &mut after);
+    undo(draft, &after);
     let details = vec![
         ("amount", format!("{} {}", seen.amount.amount_minor, seen.amount.currency.as_str())),
         ("applied", yes_no(after.event == draft.observation.event)),
@@ -29,24 +30,48 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) -> Pri
     Primary::new(&seen.id, details)
 }
 
-/// What this one observation proves of its charge, so that refunds are told of by number without
-/// looking at all of them. A refund without a charge stands for itself.
-fn take_notes<'a>(draft: &mut Draft<'a>, seen: &'a SeenAdjustment) {
-    let refund = &seen.id;
-    match seen.kind {
-        AdjustmentKind::Dispute => draft.touched.push(Touched::Dispute(refund)),
+/// Tells of a dispute, and of a refund that took effect. Stripe tells of a refund by itself and in
+/// the total of its charge, older versions in the total alone: of the first one and the total only
+/// one is told of. A refund without a charge stands for itself.
+fn tell(draft: &mut Draft<'_>, after: &mut Adjustment) {
+    let (news, reached) = match after.kind {
+        AdjustmentKind::Dispute => (News::Disputed, true),
+        AdjustmentKind::Refund => (News::Refunded, after.effective_at.is_some()),
+        AdjustmentKind::ChargeRefunds => (News::Refunded, after.amount.amount_minor > 0),
+    };
+    if !reached {
+        return;
+    }
+    let told = |kind| {
+        let all = draft.facts.adjustments.values();
+        let told = |one: &&Adjustment| one.kind == kind && one.told.contains(&news);
+        all.filter(|one| after.charge.is_some() && one.charge == after.charge).filter(told).count()
+    };
+    let twin = match after.kind {
+        AdjustmentKind::Dispute => false,
         AdjustmentKind::Refund => {
-            let charge = seen.charge.as_ref().map_or(refund.as_str(), |charge| charge.as_str());
-            if &*seen.status == "succeeded" {
-                draft.note(note::refunded(&charge, refund));
-            }
-            draft.touched.push(Touched::Refunds(charge));
+            told(AdjustmentKind::ChargeRefunds) > told(AdjustmentKind::Refund)
         }
-        AdjustmentKind::ChargeRefunds => {
-            if seen.amount.amount_minor > 0 {
-                draft.note(note::charge_refunded(refund));
-            }
-            draft.touched.push(Touched::Refunds(refund.as_str()));
+        AdjustmentKind::ChargeRefunds => told(AdjustmentKind::Refund) > 0,
+    };
+    if twin {
+        after.told.insert(news);
+        return;
+    }
+    let charge = after.charge.as_ref().filter(|_| after.kind == AdjustmentKind::Refund);
+    let id = charge.map_or(after.id.as_str(), |charge| charge.as_str()).to_owned();
+    draft.tell(&mut after.told, news, &id, None, None);
+}
+
+/// Tells what the purchases have come to that were paid by what it takes back.
+fn undo(draft: &mut Draft<'_>, after: &Adjustment) {
+    let facts = draft.facts;
+    for known in facts.purchases.values().filter(|one| sale::concerns(after, one)) {
+        let others = facts.adjustments.values().filter(|one| one.id != after.id);
+        let mut purchase = known.clone();
+        session::tell(draft, &mut purchase, others.chain([after]));
+        if purchase != *known {
+            draft.change(Change::SavePurchase(purchase));
         }
     }
 }

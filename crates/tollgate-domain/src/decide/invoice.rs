@@ -1,10 +1,10 @@
 //! Invoices. Owns: what invoice events do. Must not know: subscriptions; an invoice, paid or not,
 //! never changes the state of one.
 
-use super::{Draft, Primary, milestones::Touched, yes_no};
+use super::{Draft, Primary, yes_no};
 use crate::change::Change;
 use crate::ids::{InvoiceId, ObjectId};
-use crate::note;
+use crate::news::News;
 use crate::observation::{EventKind, SeenInvoice, SeenInvoicePayment};
 use crate::payment::{Invoice, InvoicePayment, InvoiceStatus};
 
@@ -12,14 +12,13 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenInvoice) -> Primar
     let known = draft.facts.invoices.get(&seen.id);
     let failed = draft.observation.kind == EventKind::InvoicePaymentFailed;
     let shown = Invoice::seen(seen, draft.observation.customer.as_ref(), failed);
-    let after = match known {
+    let mut after = match known {
         Some(known) => known.merged(&shown),
         None => shown,
     };
     draft.meet_customer();
     pay(draft, &seen.id, &seen.payments);
-    take_notes(draft, seen);
-    draft.touched.push(Touched::Invoice(&seen.id));
+    tell(draft, seen, &mut after);
     let applied = after.state.event == seen.state.event;
     if known != Some(&after) {
         draft.change(Change::SaveInvoice(after));
@@ -40,19 +39,23 @@ fn pay(draft: &mut Draft<'_>, invoice: &InvoiceId, payments: &[ObjectId]) {
     }
 }
 
-/// What this one observation proves and the merged invoice does not keep.
-fn take_notes<'a>(draft: &mut Draft<'a>, seen: &'a SeenInvoice) {
-    if seen.state.status == InvoiceStatus::Uncollectible {
-        draft.note(note::uncollectible(&seen.id));
-    }
-    let kind = draft.observation.kind;
-    if kind == EventKind::InvoicePaymentFailed && seen.is_renewal() {
-        draft.note(note::grace_started(&seen.id));
-    }
-    if kind == EventKind::InvoicePaymentActionRequired {
-        let attempt = seen.state.attempt_count.max(1);
-        draft.note(note::action_required(&seen.id, attempt));
-        draft.touched.push(Touched::Action(&seen.id, attempt));
+/// Tells what the invoice has come to, and what this one observation proves of it.
+fn tell(draft: &mut Draft<'_>, seen: &SeenInvoice, after: &mut Invoice) {
+    let (kind, state) = (draft.observation.kind, &after.state);
+    let acts = kind == EventKind::InvoicePaymentActionRequired;
+    let graced = kind == EventKind::InvoicePaymentFailed && seen.is_renewal();
+    let failed = after.failed_attempts.iter().map(|one| (true, News::AttemptFailed(one.attempt)));
+    let reached = [
+        (acts, News::ActionRequired(seen.state.attempt_count.max(1))),
+        (state.status >= InvoiceStatus::Open, News::Finalized),
+        (seen.state.status == InvoiceStatus::Uncollectible, News::Uncollectible),
+        (state.status >= InvoiceStatus::Void, News::Settled),
+        (state.status == InvoiceStatus::Paid && state.amount_paid_minor > 0, News::Paid),
+    ];
+    for (_, news) in
+        reached.into_iter().chain(failed).chain([(graced, News::GraceStarted)]).filter(|one| one.0)
+    {
+        draft.tell(&mut after.told, news, &after.id, after.subscription.as_ref(), Some(&after.id));
     }
 }
 

@@ -7,11 +7,14 @@
 //!
 //! What a paid session sold is recorded with it, so that a later catalog takes nothing of it back.
 
-use super::{Draft, Primary, milestones::Touched, yes_no};
+use std::collections::BTreeSet;
+
+use super::{Draft, Primary, yes_no};
 use crate::change::{BillingEvent, BillingEventKind, Change};
+use crate::news::News;
 use crate::observation::{EventKind, SeenSession};
 use crate::own_claim::OwnClaim;
-use crate::payment::{Goods, Purchase, PurchaseKind, Sale};
+use crate::payment::{Adjustment, Goods, Purchase, PurchaseKind, Sale, SessionMode};
 use crate::sale;
 
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primary {
@@ -34,19 +37,45 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primar
         after.sales = sale::sales(&after, draft.catalog);
     }
     let details = details(seen, paid, &after.sales);
-    tell_of_less(draft, known, &after);
+    tell_of_less(draft, known, &mut after);
     draft.meet_customer();
-    draft.touched.push(Touched::Purchase(&seen.id));
+    tell(draft, &mut after, facts.adjustments.values());
     if known != Some(&after) {
         draft.change(Change::SavePurchase(after));
     }
     Primary::new(&seen.id, details)
 }
 
-/// Tells that lines took back what a claim had seemed to buy. No milestone: where the lines are known
-/// first, there was nothing to take back.
-fn tell_of_less(draft: &mut Draft<'_>, known: Option<&Purchase>, after: &Purchase) {
+/// Tells what a one-time purchase has come to, by itself and by what refunds and disputes it.
+pub(super) fn tell<'f>(
+    draft: &mut Draft<'_>,
+    after: &mut Purchase,
+    adjustments: impl Iterator<Item = &'f Adjustment>,
+) {
+    // The money of a subscription checkout is its invoice's.
+    if after.mode != SessionMode::Payment {
+        return;
+    }
+    let mut reached = BTreeSet::new();
+    reached.extend(after.failed_at.map(|_| News::PurchaseFailed));
+    if after.paid_at.is_some() {
+        let cost = after.total.is_some_and(|total| total.amount_minor > 0);
+        reached.extend(cost.then_some(News::PurchasePaid));
+        reached.extend(sale::news(&after.sales));
+        if sale::was_ever_undone(after, adjustments) {
+            reached.extend(sale::news(&after.sales).iter().filter_map(News::undone));
+        }
+    }
+    for news in reached {
+        draft.tell(&mut after.told, news, &after.id, None, None);
+    }
+}
+
+/// Tells that lines took back what a claim had seemed to buy. No news of the purchase: where the
+/// lines are known first, there was nothing to take back.
+fn tell_of_less(draft: &mut Draft<'_>, known: Option<&Purchase>, after: &mut Purchase) {
     let before = known.map_or(&[][..], |known| known.sales.as_slice());
+    sale::forget_lost(&mut after.told, before, &after.sales);
     for (badge, kind) in
         [(false, BillingEventKind::GrantRevoked), (true, BillingEventKind::BadgeRevoked)]
     {

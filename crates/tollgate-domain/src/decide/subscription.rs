@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-use super::{Draft, Primary, least, least_member, milestones::Touched, yes_no};
+use super::{Draft, Primary, least, least_member, yes_no};
 use crate::catalog::{Catalog, PlanIndex, PriceTarget};
 use crate::change::{BillingEvent, BillingEventKind, Change, FieldChange};
-use crate::note;
+use crate::news::{News, Told};
 use crate::observation::{EventKind, SeenSchedule, SeenSubscription};
 use crate::own_claim::OwnClaim;
 use crate::subscription::{
@@ -19,7 +19,8 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
     let facts = draft.facts;
     let known = facts.subscriptions.get(&seen.id);
     draft.meet_customer();
-    let after = merge(draft, known, seen);
+    let mut after = merge(draft, known, seen);
+    look_at_prices(draft, seen, &mut after.told);
     let before_state = known.and_then(Subscription::state);
     let after_state = after.state();
     let applied = after_state.is_some_and(|state| state.version.event == draft.observation.event);
@@ -31,10 +32,10 @@ pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) -> P
             || known.whole != after.whole
             || known.price_keys != after.price_keys
             || known.own_claim != after.own_claim
+            || known.told != after.told
             || known.member != after.member
             || known.customer != after.customer
     });
-    look_at_prices(draft, seen);
     let details = details(seen, applied);
     let status = after_state.map_or("unknown", |state| state.status.as_str());
     let billing = BillingEvent {
@@ -94,14 +95,16 @@ fn merge(draft: &Draft<'_>, known: Option<&Subscription>, seen: &SeenSubscriptio
         whole: known.whole.clone(),
         price_keys: known.price_keys.clone(),
         own_claim: OwnClaim::newest(known.own_claim.as_ref(), Some(&shown)),
+        told: known.told.clone(),
         ..nothing.clone()
     };
     merged.observe(seen.state.clone());
     merged
 }
 
-/// Notes boosts that were in effect or ended, and prices that sell nothing we know.
-fn look_at_prices<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) {
+/// Tells of boosts that were in effect and ended, in this order; notices prices that sell nothing we
+/// know.
+fn look_at_prices<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription, told: &mut Told) {
     let mut boosts = false;
     for item in seen.state.selling() {
         match draft.catalog.price_target(item.price_ref()) {
@@ -113,18 +116,27 @@ fn look_at_prices<'a>(draft: &mut Draft<'a>, seen: &'a SeenSubscription) {
     if !boosts {
         return;
     }
+    let (purchased, canceled) = (News::BoostPurchased, News::BoostCanceled);
+    let mut tell = |told: &mut Told, news| draft.tell(told, news, &seen.id, Some(&seen.id), None);
     match seen.state.status {
         SubscriptionStatus::Trialing | SubscriptionStatus::Active | SubscriptionStatus::PastDue => {
-            draft.note(note::boost_purchased(&seen.id));
+            // An end that came first was kept back until now.
+            let ended = !told.contains(&purchased) && told.remove(&canceled);
+            tell(told, purchased);
+            if ended {
+                tell(told, canceled);
+            }
         }
-        SubscriptionStatus::Canceled => draft.note(note::boost_canceled(&seen.id)),
+        SubscriptionStatus::Canceled if told.contains(&purchased) => tell(told, canceled),
+        SubscriptionStatus::Canceled => {
+            told.insert(canceled);
+        }
         SubscriptionStatus::Incomplete
         | SubscriptionStatus::IncompleteExpired
         | SubscriptionStatus::Unpaid
         | SubscriptionStatus::Paused
         | SubscriptionStatus::Unknown(_) => {}
     }
-    draft.touched.push(Touched::Boost(&seen.id));
 }
 
 fn details(seen: &SeenSubscription, applied: bool) -> Vec<(&'static str, String)> {

@@ -41,6 +41,7 @@ use crate::ids::{
     ObjectId, PlanId, PriceId, ProductId, SessionId, SubscriptionId,
 };
 use crate::money::{Currency, Money};
+use crate::news::Told;
 use crate::operator_fact::{Effect, OperatorFact, OverrideEffect, Revocation, Terms};
 use crate::payment::{
     Adjustment, AdjustmentKind, InvoicePayment, Purchase, PurchaseKind, PurchaseLine, SessionMode,
@@ -322,6 +323,7 @@ impl<'l> Line<'l> {
                 internal_notes: None,
             },
             revocation: revoked.map(|at| Revocation { at, by: "ann".to_owned(), reason: None }),
+            told: Told::new(),
         })
     }
 
@@ -369,6 +371,7 @@ impl<'l> Line<'l> {
             failed_at: self.time("failed"),
             event: self.event(),
             sales: Vec::new(),
+            told: Told::new(),
         }
     }
 
@@ -415,6 +418,7 @@ impl<'l> Line<'l> {
             at: self.at,
             event: self.event(),
             effective_at: self.time("effective"),
+            told: Told::new(),
         }
     }
 }

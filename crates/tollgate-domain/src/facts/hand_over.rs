@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 
 use crate::facts::{Customer, Facts};
 use crate::ids::{CustomerId, ObjectId};
-use crate::note;
 use crate::own_claim::OwnClaim;
 
 impl Facts {
     /// Gives the facts of these objects to another account: subscriptions with all that was seen of
-    /// them, invoices, purchases, adjustments, and what was told of them once, so that nothing is
-    /// told again. Customers stay; see [`Customer::without_news`].
+    /// them, invoices, purchases and adjustments, each with what was told of it. Customers stay; see [`Customer::without_news`].
     pub fn hand_over(&mut self, to: &mut Self, objects: &BTreeSet<ObjectId>) {
         let goes = |id: &str| objects.contains(id);
         to.subscriptions.extend(self.subscriptions.extract_if(.., |id, _| goes(id.as_str())));
@@ -21,10 +19,6 @@ impl Facts {
         to.invoice_payments.extend(paid);
         to.purchases.extend(self.purchases.extract_if(.., |id, _| goes(id.as_str())));
         to.adjustments.extend(self.adjustments.extract_if(.., |id, _| goes(id.as_str())));
-        let subjects: BTreeSet<&str> =
-            objects.iter().map(|object| note::subject_of(object.as_str())).collect();
-        let told = |key: &String| note::subject(key).is_some_and(|id| subjects.contains(id));
-        to.noted.extend(self.noted.extract_if(.., told));
     }
 
     /// Forgets the facts of objects that another account has now.

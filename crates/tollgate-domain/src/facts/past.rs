@@ -12,8 +12,8 @@ use crate::subscription::{Subscription, SubscriptionState};
 use crate::time::Timestamp;
 
 impl Facts {
-    /// The facts as they were known at `at`, to be asked, not to be decided on: the notes of what
-    /// was reported are left out.
+    /// The facts as they were known at `at`, to be asked, not to be decided on: what was told of
+    /// them is not what was told by then.
     pub fn as_of(&self, at: Timestamp) -> Self {
         let mut past = Self::unknown(self.account.clone());
         past.known = self.known;

@@ -308,7 +308,7 @@ fn an_end_is_told_once_at_its_instant() {
             ("nothing", &["nothing".to_owned(), "nothing".to_owned()][..])
         );
         assert!(told[2].contains("of x by nobody @7d"), "{}", told[2]);
-        assert_eq!(facts.noted.len(), 1);
+        assert_eq!(facts.operator_facts["x"].told.len(), 1);
     }
     expect("0d grant x basic\n9d expire x", &[&play("0d grant x basic").1[0], "nothing"]);
 }

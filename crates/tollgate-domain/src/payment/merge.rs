@@ -12,6 +12,7 @@ use super::{
 };
 use crate::ids::{CustomerId, EventId, MemberId};
 use crate::money::Money;
+use crate::news::Told;
 use crate::observation::{SeenAdjustment, SeenInvoice, SeenSession};
 use crate::own_claim::OwnClaim;
 use crate::time::Timestamp;
@@ -52,6 +53,7 @@ impl Invoice {
                 .into_iter()
                 .collect(),
             paid_at: (seen.state.status == InvoiceStatus::Paid).then_some(seen.state.at),
+            told: Told::new(),
         }
     }
 
@@ -72,6 +74,7 @@ impl Invoice {
             lines: best_lines(self.lines.as_ref(), other.lines.as_ref()),
             failed_attempts: united(&self.failed_attempts, &other.failed_attempts),
             paid_at: earliest(self.paid_at, other.paid_at),
+            told: &self.told | &other.told,
         }
     }
 
@@ -148,6 +151,7 @@ impl Purchase {
             event: event.clone(),
             own_claim: None,
             sales: Vec::new(),
+            told: Told::new(),
         }
     }
 
@@ -175,6 +179,7 @@ impl Purchase {
             event: self.deciding(other).event.clone(),
             own_claim: OwnClaim::newest(self.own_claim.as_ref(), other.own_claim.as_ref()),
             sales: self.sales.clone(),
+            told: &self.told | &other.told,
         }
     }
 
@@ -231,6 +236,7 @@ impl Adjustment {
             at,
             event: event.clone(),
             effective_at: effective.then_some(at),
+            told: Told::new(),
         }
     }
 
@@ -241,6 +247,7 @@ impl Adjustment {
             payment_intent: least(self.payment_intent.as_ref(), other.payment_intent.as_ref()),
             charge: least(self.charge.as_ref(), other.charge.as_ref()),
             effective_at: earliest(self.effective_at, other.effective_at),
+            told: &self.told | &other.told,
             ..top.clone()
         }
     }

@@ -1,6 +1,7 @@
 //! When an account is looked at again, as scenarios.
 
 use super::*;
+use crate::change::BillingEventKind;
 use crate::entitlement::scenario::{read, text, time};
 
 /// When an account is looked at again: at once while something is to be told or asked, else when
@@ -61,10 +62,10 @@ fn what_changes_hands_is_looked_at_with_all_facts() {
     let (_, facts) = read("sub s premium active @0d period=0d..30d");
     let saved = Change::SaveSubscription(facts.subscriptions["s"].clone());
     let moved = Change::HandOver { to, objects };
-    let noted = Change::Note("expired:g".to_owned());
+    let known = Change::CreateAccount;
     for (changes, look) in [
-        (vec![noted.clone()], Look::None),
-        (vec![noted, saved.clone()], Look::Here),
+        (vec![known.clone()], Look::None),
+        (vec![known, saved.clone()], Look::Here),
         (vec![moved, saved], Look::Reload),
     ] {
         assert_eq!(look_after(&changes), look, "{changes:?}");

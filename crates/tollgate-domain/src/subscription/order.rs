@@ -24,6 +24,7 @@ use super::{
     SubscriptionStatus, Version,
 };
 use crate::ids::{CustomerId, MemberId, PriceId, SubscriptionId};
+use crate::news::Told;
 use crate::time::Timestamp;
 
 /// Most observations of one second that compete; beyond it the lowest-ranked are forgotten.
@@ -43,6 +44,7 @@ impl Subscription {
             whole: Vec::new(),
             price_keys: BTreeMap::new(),
             own_claim: None,
+            told: Told::new(),
             history: Vec::new(),
         }
     }

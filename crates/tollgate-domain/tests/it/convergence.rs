@@ -180,8 +180,8 @@ fn nobody_is_left_waiting_when_the_checkout_alone_names_the_owner() {
     }
 }
 
-/// Billing events that milestones make: those that do not count Stripe's events.
-fn milestones(world: &World) -> Counts {
+/// Billing events that news of objects make: those that do not count Stripe's events.
+fn news(world: &World) -> Counts {
     let counts_events = |name: &str| name.starts_with("subscription.");
     world
         .billing
@@ -199,7 +199,7 @@ fn twin_events_are_told_of_once() {
         let mut doubled = story.twins();
         doubled.extend(story.events.iter().rev().cloned());
         let twice = World::after(&doubled, &catalog);
-        assert_eq!(milestones(&once), milestones(&twice), "{}", story.name);
+        assert_eq!(news(&once), news(&twice), "{}", story.name);
     }
 }
 

@@ -45,10 +45,7 @@ fn touched(facts: &Facts, observation: &Observation) -> Facts {
     let same_payment = |intent: Option<&ObjectId>| intent.is_some_and(|id| named(id.as_str()));
     part.purchases
         .retain(|id, one| named(id.as_str()) || same_payment(one.payment_intent.as_ref()));
-    part.adjustments.retain(|id, one| {
-        observation.references.first().is_some_and(|object| object.as_str() == id.as_str())
-            || same_payment(one.payment_intent.as_ref())
-    });
+    part.adjustments.retain(|id, one| named(id.as_str()) || one.reference().is_some_and(named));
     part
 }
 

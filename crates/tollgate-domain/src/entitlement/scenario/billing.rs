@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{CustomerId, InvoiceId, ObjectId, PriceId, SubscriptionId};
 use crate::money::Currency;
+use crate::news::Told;
 use crate::payment::{
     FailedAttempt, Invoice, InvoiceLine, InvoiceLines, InvoiceState, InvoiceStatus,
 };
@@ -106,6 +107,7 @@ impl Line<'_> {
             state,
             failed_attempts,
             paid_at: (status == InvoiceStatus::Paid).then_some(self.at),
+            told: Told::new(),
         }
     }
 }

@@ -51,7 +51,6 @@ impl Owned {
                 && facts.purchases.is_empty()
                 && facts.adjustments.is_empty()
                 && facts.customers.is_empty()
-                && facts.noted.is_empty()
         };
         let facts = world.facts.values().map(plain).filter(|facts| !nothing(facts)).collect();
         let links = world.links.accounts().into_iter();
