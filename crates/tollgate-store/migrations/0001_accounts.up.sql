@@ -40,10 +40,10 @@ CREATE INDEX stripe_links_follows ON stripe_links (follows) WHERE follows IS NOT
 -- product's statements. relevant_from, relevant_until: the span of time in which the fact can
 -- change an answer (a finding: while it is open); without them the row is found by its id or its
 -- reference only (observations of subscriptions that others followed, refunds, which payment paid an
--- invoice, notes of what was told once). relevant_class: how long that span is at most, so that those
--- that meet an instant lie in a short range of the index for each class. proves_from: of a paid
--- invoice, when the first span begins that it was paid for. reference: what other facts refer to it by: a payment, a
--- subscription, an invoice, the object a note is about.
+-- invoice). relevant_class: how long that span is at most, so that those that meet an instant lie in a
+-- short range of the index for each class. proves_from: of a paid invoice, when the first span begins
+-- that it was paid for. reference: what other facts refer to it by: a payment, a subscription, an
+-- invoice.
 CREATE TABLE facts (
     account_id     {text} NOT NULL,
     kind           {text} NOT NULL,

@@ -3,7 +3,7 @@
 //!
 //! Two stores that heard the same events, in whatever order, how often and when, have the same
 //! digest. So Stripe's times and ids are in; what depends on us is out: when something was
-//! received, revisions, sequences, notes of what was reported, the catalog a sale was decided by, and
+//! received, revisions, sequences, what was told of, the catalog a sale was decided by, and
 //! lookup keys and products, which only some events carry. The encoding is one JSON list per line, its
 //! first value the kind of line.
 
@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tollgate_domain::Facts;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::AccountId;
+use tollgate_domain::news::Told;
 use tollgate_domain::payment::Purchase;
 use tollgate_domain::subscription::{Subscription, SubscriptionState};
 
@@ -33,8 +34,8 @@ pub async fn state(db: &Db) -> Result<String, StoreError> {
     loop {
         let page = accounts::list(db, last.as_ref(), PAGE_ACCOUNTS).await?;
         let ids: Vec<AccountId> = page.into_iter().map(|row| row.account).collect();
-        for facts in facts::load_many(db, &ids, Window::ALL).await?.values() {
-            digest.take(facts)?;
+        for facts in facts::load_many(db, &ids, Window::ALL).await?.into_values() {
+            digest.take(&untold(facts))?;
         }
         match ids.into_iter().next_back() {
             Some(id) => last = Some(id),
@@ -93,6 +94,15 @@ impl Canonical {
         self.put_all("adjustment", facts.adjustments.values())?;
         self.put_all("operator", facts.operator_facts.values())
     }
+}
+
+fn untold(mut facts: Facts) -> Facts {
+    let told = facts.subscriptions.values_mut().map(|one| &mut one.told);
+    let told = told.chain(facts.invoices.values_mut().map(|one| &mut one.told));
+    let told = told.chain(facts.purchases.values_mut().map(|one| &mut one.told));
+    let told = told.chain(facts.adjustments.values_mut().map(|one| &mut one.told));
+    told.chain(facts.operator_facts.values_mut().map(|one| &mut one.told)).for_each(Told::clear);
+    facts
 }
 
 fn without_price_names(state: &SubscriptionState) -> SubscriptionState {

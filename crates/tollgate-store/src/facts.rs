@@ -38,8 +38,6 @@ pub struct TouchedObjects {
     pub adjustments: Vec<AdjustmentId>,
     /// Payment intents: purchases and adjustments that refer to one of them are loaded too.
     pub payment_intents: Vec<ObjectId>,
-    /// Objects whose notes are needed although no fact of them may be known.
-    pub noted: Vec<ObjectId>,
 }
 
 /// What a batch of events touches, by account.
@@ -49,9 +47,8 @@ pub struct Touched {
     pub accounts: BTreeMap<AccountId, TouchedObjects>,
 }
 
-/// Loads what can matter in the window, the touched objects whenever they mattered, and the notes
-/// about all of them. Every account of `touched` is in the answer; `known` and `revision` are
-/// those of its head, when there is one.
+/// Loads what can matter in the window, and the touched objects whenever they mattered. Every account
+/// of `touched` is in the answer; `known` and `revision` are those of its head, when there is one.
 pub async fn load_touched<S: BuildHasher>(
     tx: &mut Tx,
     touched: &Touched,
@@ -72,8 +69,7 @@ pub async fn load_unlocked<S: BuildHasher>(
     load::touched(db.into(), touched, |account| heads.get(account), window).await
 }
 
-/// The objects of one account that events touch, whenever they mattered, with the notes about them. As
-/// for [`load_unlocked`].
+/// The objects of one account that events touch, whenever they mattered. As for [`load_unlocked`].
 pub async fn load_objects(
     db: &Db,
     touched: &Touched,
@@ -90,14 +86,15 @@ pub async fn accounts_of_customers(
 }
 
 /// Writes the changes of a batch, all facts in one statement; before that what changes hands. For
-/// one object the last change counts. Notes and observations that are there already stay.
+/// one object the last change counts. Observations that are there already stay.
 /// `Change::CreateAccount` writes nothing: save the head.
 pub async fn save(tx: &mut Tx, changes: &[(&AccountId, &[Change])]) -> Result<(), StoreError> {
     save::changes(tx, changes).await
 }
 
-/// The facts of an account that can matter in a window, of one instant, in one round trip; without
-/// notes except for [`Window::ALL`], which brings everything ever known. An account without a row has [`Facts::unknown`] (with whatever facts there are).
+/// The facts of an account that can matter in a window, of one instant, in one round trip;
+/// [`Window::ALL`] brings everything ever known. An account without a row has [`Facts::unknown`] (with
+/// whatever facts there are).
 pub async fn load(db: &Db, account: &AccountId, window: Window) -> Result<Facts, StoreError> {
     let all = load::window(db.into(), std::slice::from_ref(account), window).await?;
     Ok(one(all, account))
@@ -112,20 +109,17 @@ pub async fn load_many(
     load::window(db.into(), accounts, window).await
 }
 
-/// [`load()`] inside a transaction, with the notes about what is loaded.
+/// [`load()`] inside a transaction.
 pub async fn load_in(
     tx: &mut Tx,
     account: &AccountId,
     window: Window,
 ) -> Result<Facts, StoreError> {
-    let touched = Touched { accounts: [(account.clone(), TouchedObjects::default())].into() };
-    let mut all = load::window((&mut *tx).into(), std::slice::from_ref(account), window).await?;
-    load::add_touched(tx.into(), &touched, &mut all).await?;
+    let all = load::window(tx.into(), std::slice::from_ref(account), window).await?;
     Ok(one(all, account))
 }
 
-/// [`load()`] with the objects named, whenever they mattered, and the notes about all of it. For
-/// looking only: it reads twice, and what is committed in between may be in a part of it.
+/// [`load()`] with the objects named, whenever they mattered. For looking only: it reads twice, and what is committed in between may be in a part of it.
 pub async fn load_with(
     db: &Db,
     account: &AccountId,

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tollgate_domain::Facts;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, CustomerId, InvoiceId, SessionId};
-use tollgate_domain::payment::{Goods, Invoice, InvoiceStatus, Purchase};
+use tollgate_domain::payment::{Invoice, Purchase};
 use tollgate_domain::subscription::Subscription;
-use tollgate_domain::{Facts, note};
 
 use super::row::{CLASS_MS, INSTANT_KEY_CHARS, StoredRow, instant_key, kind};
 use super::{Touched, TouchedObjects};
@@ -40,12 +40,11 @@ macro_rules! observed {
 
 /// What refers to a key, of one kind; for the same reason.
 macro_rules! referring {
-    ($asked:literal, $kind:literal) => {
+    ($kind:literal) => {
         concat!(
             " UNION ALL SELECT t.account_id, t.kind, t.fact_id, t.body \
-             FROM r CROSS JOIN facts t {by:facts_reference} WHERE r.kind = '",
-            $asked,
-            "' AND t.account_id = r.account_id AND t.kind = '",
+             FROM r CROSS JOIN facts t {by:facts_reference} WHERE r.kind = 'reference' \
+             AND t.account_id = r.account_id AND t.kind = '",
             $kind,
             "' AND t.reference = r.key"
         )
@@ -160,15 +159,13 @@ statements! {
          WHERE t.account_id = r.account_id",
     );
 
-    /// The objects a batch touches: by kind and id, by what refers to a key (`reference`), and
-    /// the notes about a key (`note`).
+    /// The objects a batch touches: by kind and id, and by what refers to a key (`reference`).
     TOUCHED = concat!(
         "WITH {rows:kind text, account_id text, key text} \
         SELECT t.account_id, t.kind, t.fact_id, t.body FROM r CROSS JOIN facts t \
         WHERE t.account_id = r.account_id AND t.kind = r.kind AND t.fact_id = r.key",
-        referring!("reference", "purchase"),
-        referring!("reference", "adjustment"),
-        referring!("note", "note"),
+        referring!("purchase"),
+        referring!("adjustment"),
     );
 
     /// The invoices before the one with the key ($2, $3), the newest first.
@@ -277,7 +274,7 @@ pub(super) async fn touched<'h>(
     Ok(all)
 }
 
-/// The touched objects alone, with the notes about them.
+/// The touched objects alone.
 pub(super) async fn objects(
     handle: Handle<'_>,
     touched: &Touched,
@@ -287,32 +284,25 @@ pub(super) async fn objects(
     Ok(all)
 }
 
-/// Adds the touched objects, and the notes about them and about what is loaded already.
+/// Adds the touched objects.
 pub(super) async fn add_touched(
     handle: Handle<'_>,
     touched: &Touched,
     all: &mut BTreeMap<AccountId, Facts>,
 ) -> Result<(), StoreError> {
-    let found = {
-        let mut asked = BTreeSet::new();
-        for (account, objects) in &touched.accounts {
-            ask(&mut asked, account.as_str(), objects);
-            if let Some(facts) = all.get(account) {
-                ask_notes(&mut asked, account.as_str(), facts);
-            }
-        }
-        if asked.is_empty() {
-            return Ok(());
-        }
-        let asked: Vec<Asked<'_>> = asked.into_iter().collect();
-        let rows = Rows::of(&asked)
-            .text(|(kind, _, _)| kind)
-            .text(|(_, account, _)| account)
-            .text(|(_, _, key)| key);
-        TOUCHED.on(handle).rows(rows).fetch().await?
-    };
-    take_rows(&found, all)?;
-    Ok(())
+    let mut asked = BTreeSet::new();
+    for (account, objects) in &touched.accounts {
+        ask(&mut asked, account.as_str(), objects);
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<Asked<'_>> = asked.into_iter().collect();
+    let rows = Rows::of(&asked)
+        .text(|(kind, _, _)| kind)
+        .text(|(_, account, _)| account)
+        .text(|(_, _, key)| key);
+    take_rows(&TOUCHED.on(handle).rows(rows).fetch().await?, all)
 }
 
 pub(super) async fn invoices(
@@ -405,9 +395,6 @@ fn ask<'a>(all: &mut BTreeSet<Asked<'a>>, account: &'a str, objects: &'a Touched
     ask_ids(all, kind::ADJUSTMENT, account, &objects.adjustments);
     ask_ids(all, "reference", account, &objects.payment_intents);
     ask_ids(all, kind::INVOICE_PAYMENT, account, &objects.payment_intents);
-    for object in &objects.noted {
-        all.insert((kind::NOTE, account, note::subject_of(object.as_str())));
-    }
 }
 
 fn ask_ids<'a, K: Key>(
@@ -417,28 +404,6 @@ fn ask_ids<'a, K: Key>(
     ids: &'a [K],
 ) {
     all.extend(ids.iter().map(|id| (kind, account, id.text())));
-}
-
-/// Asks for the notes about what is loaded whose end may be told of: what else was told once is only
-/// looked up for objects that are touched.
-fn ask_notes<'a>(all: &mut BTreeSet<Asked<'a>>, account: &'a str, facts: &'a Facts) {
-    let due = facts.invoices.values().filter(|one| one.state.status < InvoiceStatus::Void);
-    let timeless = |one: &Purchase| {
-        let badges = one.sales.iter().all(|sale| sale.goods == Goods::Badge);
-        !one.sales.is_empty() && one.sales.len() >= one.lines.len() && badges
-    };
-    // A grace is told of by the invoice that failed, else by the newest one, known or not.
-    let states = facts.subscriptions.values().filter_map(Subscription::state);
-    let newest = states.filter_map(|state| state.latest_invoice.as_ref());
-    let subjects = facts
-        .subscriptions
-        .keys()
-        .map(Key::text)
-        .chain(newest.map(Key::text))
-        .chain(due.map(|one| one.id.text()))
-        .chain(facts.purchases.values().filter(|one| !timeless(one)).map(|one| one.id.text()))
-        .chain(facts.operator_facts.keys().map(Key::text));
-    all.extend(subjects.map(|subject| (kind::NOTE, account, note::subject_of(subject))));
 }
 
 fn stored(row: &Row) -> Result<StoredRow<'_>, StoreError> {

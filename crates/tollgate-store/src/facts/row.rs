@@ -13,7 +13,7 @@ use serde_json::Value;
 use tollgate_domain::change::Change;
 use tollgate_domain::facts::Relevance;
 use tollgate_domain::subscription::{Subscription, SubscriptionState};
-use tollgate_domain::{Facts, Finding, Timestamp, note};
+use tollgate_domain::{Facts, Finding, Timestamp};
 
 use crate::error::StoreError;
 use crate::prose;
@@ -36,7 +36,6 @@ pub(super) mod kind {
     pub(crate) const ADJUSTMENT: &str = "adjustment";
     pub(crate) const OPERATOR: &str = "operator";
     pub(crate) const FINDING: &str = "finding";
-    pub(crate) const NOTE: &str = "note";
 }
 
 /// The greatest lengths of the spans of relevance of each class, in milliseconds: two days, a month or
@@ -161,22 +160,7 @@ pub(super) fn of<'a>(
             row(kind::OPERATOR, one.id.as_str(), None, one.relevance(), encode(one)?)
         }
         Change::SaveFinding(one) => finding(account, one)?,
-        Change::Note(key) => note_of(account, key),
     }))
-}
-
-/// The row of a note, found by what it is about.
-fn note_of<'a>(account: &'a str, key: &'a str) -> FactRow<'a> {
-    FactRow {
-        account,
-        kind: kind::NOTE,
-        id: prose::to_column(key),
-        reference: note::subject(key).filter(|subject| !subject.contains('\0')),
-        relevance: None,
-        proves_from: None,
-        body: String::new(),
-        once: true,
-    }
 }
 
 /// The row of an observation; only one that ends its subscription matters for ever.
@@ -293,9 +277,6 @@ impl StoredRow<'_> {
             kind::FINDING => {
                 let one: Finding = self.fact()?;
                 facts.findings.insert(one.key(), one);
-            }
-            kind::NOTE => {
-                facts.noted.insert(prose::from_column(self.id).into_owned());
             }
             _ => return Err(self.corrupt("this version does not know the kind".to_owned())),
         }

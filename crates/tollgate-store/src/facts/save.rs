@@ -9,27 +9,24 @@ use std::collections::BTreeMap;
 use tollgate_domain::Timestamp;
 use tollgate_domain::change::Change;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::note;
 
 use super::row::{self, FactRow};
 use crate::db::Tx;
 use crate::error::StoreError;
 use crate::statement::{Rows, statements};
 
-/// The rows of account $1 that are about the objects of the batch: their facts, the observations of
-/// subscriptions ('0' follows '/', which ends the subscription's id in theirs), what was told once.
+/// The rows of account $1 that are about the objects of the batch: their facts, and the observations
+/// of subscriptions ('0' follows '/', which ends the subscription's id in theirs).
 macro_rules! going {
     () => {
-        "WITH {rows:object_id text, subject text}, going AS ( \
+        "WITH {rows:object_id text}, going AS ( \
             SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t WHERE t.account_id = $1 \
                 AND t.kind IN ('subscription', 'schedule', 'invoice', 'invoice_payment', 'purchase', \
                     'adjustment') \
                 AND t.fact_id = r.object_id \
             UNION ALL SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t WHERE t.account_id = $1 \
                 AND t.kind IN ('observation_open', 'observation_settled', 'observation_final') \
-                AND t.fact_id > r.object_id || '/' AND t.fact_id < r.object_id || '0' \
-            UNION ALL SELECT t.kind, t.fact_id FROM r CROSS JOIN facts t {by:facts_reference} \
-                WHERE t.account_id = $1 AND t.reference = r.subject AND t.kind = 'note') "
+                AND t.fact_id > r.object_id || '/' AND t.fact_id < r.object_id || '0') "
     };
 }
 
@@ -141,9 +138,7 @@ async fn hand_over(
     if objects.is_empty() {
         return Ok(());
     }
-    let rows = || {
-        Rows::of(objects).text(ObjectId::as_str).text(|object| note::subject_of(object.as_str()))
-    };
+    let rows = || Rows::of(objects).text(ObjectId::as_str);
     let call = HAND_OVER.on(&mut *tx).text(from.as_str()).text(to.as_str());
     call.rows(rows()).execute().await?;
     LEAVE.on(tx).text(from.as_str()).rows(rows()).execute().await.map(|_| ())

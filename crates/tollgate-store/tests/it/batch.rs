@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tollgate_domain::change::{Actor, Change, JournalEntry};
+use tollgate_domain::change::{Actor, JournalEntry};
 use tollgate_domain::ids::{AccountId, EventId};
 use tollgate_store::accounts::{self, AccountHead};
 use tollgate_store::inbox::{self, EventKey, EventStatus};
@@ -123,8 +123,8 @@ on_both! {
         let done = tokio::spawn(async move {
             let id = &id;
             db.write(|mut tx| async move {
-                let note = [Change::Note("note".to_owned())];
-                facts::save(&mut tx, &[(id, &note)]).await?;
+                let paid = [sample::paid("pi_1")];
+                facts::save(&mut tx, &[(id, &paid)]).await?;
                 Ok((tx, ()))
             })
             .await

@@ -138,24 +138,6 @@ on_both! {
         }
     }
 
-    notes_come_with_what_they_are_about: |db| async {
-        let id = account("acme");
-        let notes = ["grace_ended:in_1", "refunded:ch_1:re_1", "grace_ended:in_2"];
-        let notes = notes.map(|key| Change::Note(key.to_owned()));
-        save(db, &[(id.clone(), notes.to_vec())]).await.unwrap();
-        let asked = TouchedObjects {
-            noted: vec![object("in_1"), object("ch_1")],
-            ..TouchedObjects::default()
-        };
-        let touched = Touched { accounts: [(id.clone(), asked)].into() };
-        let heads = HashMap::from([(id.clone(), head("acme"))]);
-        let window = Window { ended_from: at(0), from: at(0), to: Timestamp::MAX };
-        let loaded =
-            write(db, async |tx| facts::load_touched(tx, &touched, &heads, window).await).await.unwrap();
-        let found: Vec<&str> = loaded[&id].noted.iter().map(String::as_str).collect();
-        assert_eq!(found, ["grace_ended:in_1", "refunded:ch_1:re_1"]);
-    }
-
     a_window_answers_as_everything_does: |db| async {
         let catalog = tollgate_domain::catalog::builtin("sietch").unwrap();
         let mut source = Source::new();

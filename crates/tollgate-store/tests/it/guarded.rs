@@ -12,7 +12,7 @@ use tollgate_store::{Db, StoreError, links};
 use crate::database::{Case, write};
 use crate::sample::{self, account, at, event, key};
 
-/// One event of an account that brings a link, a note and a journal entry.
+/// One event of an account that brings a link, a fact and a journal entry.
 struct Batch {
     read: Option<AccountHead>,
     after: AccountHead,
@@ -42,7 +42,7 @@ impl Batch {
             after,
             event: event.to_owned(),
             link: sample::link(&format!("in_{event}"), id.as_str()),
-            changes: vec![Change::Note(format!("expired:{event}"))],
+            changes: vec![sample::paid(&format!("pi_{event}"))],
             journal,
             again: Vec::new(),
         }

@@ -14,6 +14,7 @@ use tollgate_domain::ids::{
     SubscriptionId,
 };
 use tollgate_domain::money::{Currency, Money};
+use tollgate_domain::news::Told;
 use tollgate_domain::operator_fact::{Effect, OperatorFact, OverrideEffect, Revocation, Terms};
 use tollgate_domain::payment::{
     Adjustment, AdjustmentKind, FailedAttempt, Goods, Invoice, InvoiceLine, InvoiceLines,
@@ -267,6 +268,7 @@ fn of_invoice(number: usize, billed: Billed) -> Vec<Change> {
             at: at(billed.second - billed.failed_days * DAY / 2),
         }],
         paid_at: paid.then(|| at(billed.second)),
+        told: Told::new(),
     };
     let payment = object(&format!("{}_{number}", if billed.by_charge { "ch" } else { "pi" }));
     let mut all = vec![
@@ -300,6 +302,7 @@ fn refund(id: &str, second: i64) -> Adjustment {
         at: at(second),
         event: event(id),
         effective_at: Some(at(second)),
+        told: Told::new(),
     }
 }
 
@@ -346,6 +349,7 @@ fn of_purchase(number: usize, (second, days, money, plan): Bought) -> Vec<Change
         failed_at: (money == "failed").then(|| at(second)),
         event: event(&format!("cs_{number}")),
         sales: paid.then_some(sale).into_iter().collect(),
+        told: Told::new(),
     };
     let mut all = vec![Change::SavePurchase(purchase)];
     if money == "refunded" {
@@ -385,7 +389,7 @@ fn of_person(number: usize, (kind, second, lasts, held, plan): Given) -> Change 
     };
     let revocation =
         held.map(|held| Revocation { at: at(second + held), by: "ann".into(), reason: None });
-    Change::SaveOperatorFact(OperatorFact { id, effect, terms, revocation })
+    Change::SaveOperatorFact(OperatorFact { id, effect, terms, revocation, told: Told::new() })
 }
 
 fn planned(days: i64) -> impl Strategy<Value = Schedule> {
@@ -455,7 +459,6 @@ pub(crate) fn over(count: usize) -> Vec<Change> {
             prices: BTreeMap::new(),
         };
         all.push(Change::SaveSchedule(schedule));
-        all.push(Change::Note(format!("grace_ended:in_{number}")));
     }
     all.push(Change::SaveSubscription(subscription));
     all

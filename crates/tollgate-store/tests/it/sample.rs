@@ -15,8 +15,10 @@ use tollgate_domain::ids::{
     ObjectId, PlanId, PriceId, ProductId, SessionId, SubscriptionId,
 };
 use tollgate_domain::money::{Currency, Money};
+use tollgate_domain::news::{News, Told};
 use tollgate_domain::operator_fact::{Effect, OperatorFact, OverrideEffect, Revocation, Terms};
 use tollgate_domain::own_claim::OwnClaim;
+use tollgate_domain::payment::InvoicePayment;
 use tollgate_domain::{Facts, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::inbox::{BodyCodec, EventKey, EventStatus, NewEvent, Outcome, StoredBody};
@@ -222,8 +224,15 @@ pub(crate) fn operator_fact() -> impl Strategy<Value = OperatorFact> {
     );
     let revocation = (instant(), text(), option::of(text()))
         .prop_map(|(at, by, reason)| Revocation { at, by, reason });
-    (fact_id(), effect(), terms, option::of(revocation))
-        .prop_map(|(id, effect, terms, revocation)| OperatorFact { id, effect, terms, revocation })
+    (fact_id(), effect(), terms, option::of(revocation)).prop_map(
+        |(id, effect, terms, revocation)| OperatorFact {
+            id,
+            effect,
+            terms,
+            revocation,
+            told: Told::new(),
+        },
+    )
 }
 
 /// Changes of every kind, as they may come for one account.
@@ -237,8 +246,7 @@ pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
         vec(schedule(), 0..3),
         vec(invoice_payment(), 0..3),
     );
-    let ours = (vec(operator_fact(), 0..9), vec(text(), 0..3));
-    (stripe, ours).prop_map(|(stripe, ours)| {
+    (stripe, vec(operator_fact(), 0..9), any::<bool>()).prop_map(|(stripe, ours, is_told)| {
         let mut all = vec![Change::CreateAccount];
         all.extend(stripe.0.into_iter().map(Change::SaveCustomer));
         for subscription in stripe.1 {
@@ -252,10 +260,30 @@ pub(crate) fn changes() -> impl Strategy<Value = Vec<Change>> {
         all.extend(stripe.4.into_iter().map(Change::SaveAdjustment));
         all.extend(stripe.5.into_iter().map(Change::SaveSchedule));
         all.extend(stripe.6.into_iter().map(Change::SaveInvoicePayment));
-        all.extend(ours.0.into_iter().map(Change::SaveOperatorFact));
-        all.extend(ours.1.into_iter().map(Change::Note));
-        all
+        all.extend(ours.into_iter().map(Change::SaveOperatorFact));
+        if is_told { all.into_iter().map(told).collect() } else { all }
     })
+}
+
+/// The same change, where its fact keeps what was told of it.
+pub(crate) fn told(mut change: Change) -> Change {
+    let told = match &mut change {
+        Change::SaveSubscription(one) => &mut one.told,
+        Change::SaveInvoice(one) => &mut one.told,
+        Change::SavePurchase(one) => &mut one.told,
+        Change::SaveAdjustment(one) => &mut one.told,
+        Change::SaveOperatorFact(one) => &mut one.told,
+        _ => return change,
+    };
+    let invoice = InvoiceId::parse("in_1").ok();
+    told.extend([News::Paid, News::AttemptFailed(2), News::GraceEnded(invoice)]);
+    change
+}
+
+/// What paid an invoice.
+pub(crate) fn paid(payment: &str) -> Change {
+    let (payment, invoice) = (object(payment), InvoiceId::parse("in_1").unwrap());
+    Change::SaveInvoicePayment(InvoicePayment { payment, invoice, at: at(0) })
 }
 
 /// The facts that changes lead to.

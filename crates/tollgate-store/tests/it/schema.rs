@@ -230,7 +230,7 @@ on_both! {
         let drawn = Source::new().draw(&vec(sample::operator_fact(), 40));
         let given: BTreeMap<FactId, OperatorFact> =
             drawn.into_iter().map(|fact| (fact.id.clone(), fact)).collect();
-        let mut changes = vec![Change::Note("told:once".to_owned())];
+        let mut changes = vec![sample::paid("pi_1")];
         changes.extend(given.values().cloned().map(Change::SaveOperatorFact));
         save(db, &[(account("acme"), changes)]).await.unwrap();
         for (view, is_shown) in [

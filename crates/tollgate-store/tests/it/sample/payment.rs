@@ -3,6 +3,7 @@
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
+use tollgate_domain::news::Told;
 use tollgate_domain::payment::{
     Adjustment, AdjustmentKind, FailedAttempt, Goods, Invoice, InvoiceLine, InvoiceLines,
     InvoicePayment, InvoiceState, InvoiceStatus, Purchase, PurchaseKind, PurchaseLine, Sale,
@@ -91,6 +92,7 @@ pub(crate) fn invoice() -> impl Strategy<Value = Invoice> {
                     lines,
                     failed_attempts: failed,
                     paid_at,
+                    told: Told::new(),
                 }
             },
         )
@@ -171,6 +173,7 @@ pub(super) fn purchase() -> impl Strategy<Value = Purchase> {
                 failed_at: times.1,
                 event,
                 sales: sums.3,
+                told: Told::new(),
             }
         })
 }
@@ -195,5 +198,6 @@ pub(super) fn adjustment() -> impl Strategy<Value = Adjustment> {
             at,
             event,
             effective_at: refs.2,
+            told: Told::new(),
         })
 }
