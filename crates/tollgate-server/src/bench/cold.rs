@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::StripeConfig;
 use crate::intake::{Content, read};
 
-/// Of each kind (invoices with what paid them, observations, purchases, notes) the account with the
+/// Of each kind (invoices with what paid them, observations, purchases) the account with the
 /// long past has so many.
 const LONG: usize = 10_000;
 /// The same for the account it is compared with: six weeks, so that what is recent is the same.
@@ -82,7 +82,6 @@ fn count(facts: &Facts) -> BTreeMap<&'static str, usize> {
         ("payments of invoices", facts.invoice_payments.len()),
         ("observations", observations),
         ("purchases", facts.purchases.len()),
-        ("notes", facts.noted.len()),
     ]
     .into()
 }
@@ -182,7 +181,6 @@ async fn write(
         subscriptions: life.subscriptions.keys().cloned().collect(),
         invoices: vec![InvoiceId::parse("in_past0")?],
         payment_intents: vec![ObjectId::parse("pi_past0")?],
-        noted: vec![ObjectId::parse("in_past0")?],
         ..TouchedObjects::default()
     };
     Ok(Account { id, count, touched })
@@ -233,7 +231,6 @@ fn past(life: &Facts, count: usize, now: Timestamp) -> anyhow::Result<Vec<Change
         bought.payment_intent = Some(ObjectId::parse(&format!("pi_cs_past{number}"))?);
         bought.paid_at = Some(at);
         changes.push(Change::SavePurchase(bought));
-        changes.push(Change::Note(format!("bench:in_past{number}")));
     }
     Ok(changes)
 }

@@ -98,7 +98,7 @@ pub struct StartupReport {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ColdReport {
-    /// Invoices, observations, purchases and notes that the account with the long past has, each.
+    /// Invoices, observations and purchases that the account with the long past has, each.
     pub long_facts: usize,
     /// The same of the account it is compared with.
     pub short_facts: usize,

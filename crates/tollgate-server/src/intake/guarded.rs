@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use tollgate_domain::change::Change;
 use tollgate_domain::facts::Window;
 use tollgate_domain::ids::{AccountId, ObjectId};
-use tollgate_domain::subscription::{Subscription, SubscriptionStatus};
 use tollgate_domain::{Facts, Link, Timestamp};
 use tollgate_store::accounts::AccountHead;
 use tollgate_store::facts::{Touched, TouchedObjects};
@@ -419,11 +418,7 @@ fn objects_by_kind(objects: &TouchedObjects) -> impl Iterator<Item = (&'static s
         .chain(of("purchase", &objects.purchases))
         .chain(of("adjustment", &objects.adjustments))
         .chain(of("payment", &objects.payment_intents))
-        .chain(of(NOTE, &objects.noted))
 }
-
-/// What notes are read by.
-const NOTE: &str = "note";
 
 fn cover(covered: &mut Covered, objects: &TouchedObjects) {
     for (kind, id) in objects_by_kind(objects) {
@@ -432,13 +427,7 @@ fn cover(covered: &mut Covered, objects: &TouchedObjects) {
 }
 
 /// Whether facts of one of these objects may be in the database and not in memory. An object without
-/// a link was never told of; only the end of a grace is noted under an invoice that no event may have
-/// named.
+/// a link was never told of.
 fn uncovered(objects: &TouchedObjects, hot: &HotAccount, unlinked: &HashSet<ObjectId>) -> bool {
-    let states = hot.facts.subscriptions.values().filter_map(Subscription::state);
-    let dunned = states.into_iter().any(|state| state.status == SubscriptionStatus::PastDue);
-    objects_by_kind(objects).any(|(kind, id)| {
-        let never_told = unlinked.contains(id) && !(kind == NOTE && dunned);
-        !hot.covered.has(kind, id) && !never_told
-    })
+    objects_by_kind(objects).any(|(kind, id)| !hot.covered.has(kind, id) && !unlinked.contains(id))
 }

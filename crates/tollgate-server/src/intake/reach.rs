@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use tollgate_domain::ids::{AccountId, CustomerId, ObjectId};
+use tollgate_domain::ids::{AccountId, AdjustmentId, CustomerId, ObjectId};
 use tollgate_domain::{Observation, Seen};
 use tollgate_store::facts::TouchedObjects;
 
@@ -67,7 +67,6 @@ pub(super) fn candidates(deliveries: &[&Delivery], known: &Known) -> Vec<Vec<Acc
 
 /// Adds the objects one observation may read or change.
 pub fn touch(objects: &mut TouchedObjects, seen: &Observation) {
-    objects.noted.extend(seen.references.iter().cloned());
     objects.customers.extend(seen.customer.clone());
     match &seen.seen {
         Seen::Customer(customer) => objects.customers.push(customer.id.clone()),
@@ -95,8 +94,11 @@ pub fn touch(objects: &mut TouchedObjects, seen: &Observation) {
         }
         Seen::Adjustment(adjustment) => {
             objects.adjustments.push(adjustment.id.clone());
-            let payment = adjustment.payment_intent.as_ref().or(adjustment.charge.as_ref());
-            objects.payment_intents.extend(payment.cloned());
+            // A charge's total of refunds and its refunds are told of together.
+            let total = adjustment.charge.as_ref().map(|id| AdjustmentId::parse(id.as_str()));
+            objects.adjustments.extend(total.and_then(Result::ok));
+            objects.payment_intents.extend(adjustment.payment_intent.clone());
+            objects.payment_intents.extend(adjustment.charge.clone());
         }
         Seen::CatalogObject(_) | Seen::EntitlementSummary(_) => {}
     }

@@ -56,7 +56,7 @@ impl HotAccount {
     }
 }
 
-/// Objects by what was read of them: one that was only asked for notes was not read as an invoice.
+/// Objects by what was read of them: one that was read as a payment was not read as an adjustment.
 #[derive(Debug, Default)]
 pub struct Covered(Vec<(&'static str, HashSet<Box<str>>)>);
 

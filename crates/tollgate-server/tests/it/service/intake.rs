@@ -237,6 +237,43 @@ on_both! {
         }
     }
 
+    async fn an_end_is_not_told_again_by_a_refund_long_after_it(database: &TestDatabase) {
+        let levels = Settings { catalog: Some("levels".to_owned()), ..Settings::default() };
+        let app = TestApp::start_with(database, levels).await;
+        let events = app.scenario("grant", "acme");
+        app.deliver_all(&events).await;
+        app.run_workers().await;
+        let check = app.check("acme", "full_content").await;
+        let until = Timestamp::parse(check["validUntil"].as_str().unwrap()).unwrap();
+        app.clock.set(until);
+        app.run_workers().await;
+        // By now only the payment leads to the purchase.
+        app.clock.set(until.plus_days(60));
+        let session = events.iter().find(|event| event.kind == "checkout.session.completed").unwrap();
+        let session: Value = serde_json::from_str(&session.body).unwrap();
+        let payment = &session["data"]["object"]["payment_intent"];
+        for number in 1..=2 {
+            let refund = json!({
+                "id": format!("re_{number}"), "object": "refund", "payment_intent": payment,
+                "charge": "ch_late", "amount": 100, "currency": "usd", "status": "succeeded",
+            });
+            let event = json!({
+                "id": format!("evt_late_{number}"), "object": "event", "type": "refund.created",
+                "created": app.now().unix_seconds(), "livemode": false, "data": {"object": refund},
+            });
+            assert_eq!(app.deliver(&event.to_string()).await.field("status"), "processed");
+            app.run_workers().await;
+        }
+        let (db, account) = (&app.app().engine.db, AccountId::parse("acme").unwrap());
+        let journal = tollgate_store::journal::after(db, &account, 0, 1_000).await.unwrap();
+        let told = |kind: &str| {
+            let events = journal.iter().filter_map(|entry| entry.billing.as_ref());
+            events.filter(|event| event.kind == kind).count()
+        };
+        assert_eq!((told("grant.expired"), told("payment.refunded")), (1, 2));
+        app.stop().await;
+    }
+
     async fn signatures_are_judged_by_the_bytes(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         let body = app.scenario("checkout", "acme")[0].body.clone();
