@@ -11,7 +11,8 @@ use crate::catalog::Catalog;
 use crate::change::{Actor, BillingEvent, BillingEventKind, Change, Decision, JournalEntry};
 use crate::facts::Facts;
 use crate::ids::SessionId;
-use crate::payment::{Goods, Purchase, Sale};
+use crate::news::News;
+use crate::payment::{Purchase, Sale};
 use crate::sale;
 use crate::time::Timestamp;
 
@@ -128,22 +129,18 @@ pub fn settle(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Decisi
 /// Saves the sales with their entry, and tells of what was not sold before and what is not sold any
 /// more.
 fn record(decision: &mut Decision, purchase: &Purchase, sales: Vec<Sale>, entry: &JournalEntry) {
-    let count = |sales: &[Sale], badge: bool| {
-        sales.iter().filter(|sale| (sale.goods == Goods::Badge) == badge).count()
-    };
-    let mut kinds = Vec::new();
-    for (badge, bought, revoked) in [
-        (false, BillingEventKind::GrantCreated, BillingEventKind::GrantRevoked),
-        (true, BillingEventKind::BadgePurchased, BillingEventKind::BadgeRevoked),
-    ] {
-        let (before, after) = (count(&purchase.sales, badge), count(&sales, badge));
-        kinds.extend(std::iter::repeat_n(bought, after.saturating_sub(before)));
-        kinds.extend(std::iter::repeat_n(revoked, before.saturating_sub(after)));
-    }
+    let (before, sold) = (sale::news(&purchase.sales), sale::news(&sales));
+    let summary = format!("Purchase {} sells {}", purchase.id, or_nothing(&sale::listed(&sales)));
+    let mut after = Purchase { sales, ..purchase.clone() };
+    let mut news = sale::take_back(&mut after.told, &purchase.sales, &after.sales);
+    news.extend(sold.difference(&before).cloned());
+    news.sort_by_key(|one| matches!(one, News::BadgePurchased(_) | News::BadgeRevoked(_)));
+    after.told.extend(sold);
+    let tell = |one: &News| one.billing_event(purchase.id.as_str(), None, None).kind;
+    let mut kinds: Vec<BillingEventKind> = news.iter().map(tell).collect();
     if kinds.is_empty() {
         kinds.push(BillingEventKind::EntitlementsChanged);
     }
-    let summary = format!("Purchase {} sells {}", purchase.id, or_nothing(&sale::listed(&sales)));
     let mut told = kinds.into_iter().map(|kind| BillingEvent::of_account(kind, summary.clone()));
     let first = JournalEntry { billing: told.next(), ..entry.clone() };
     decision.journal.push(first);
@@ -153,10 +150,7 @@ fn record(decision: &mut Decision, purchase: &Purchase, sales: Vec<Sale>, entry:
         billing: Some(told),
         ..entry.clone()
     }));
-    let mut told = purchase.told.clone();
-    sale::forget_lost(&mut told, &purchase.sales, &sales);
-    told.extend(sale::news(&sales));
-    decision.changes.push(Change::SavePurchase(Purchase { sales, told, ..purchase.clone() }));
+    decision.changes.push(Change::SavePurchase(after));
 }
 
 fn or_nothing(listed: &str) -> String {

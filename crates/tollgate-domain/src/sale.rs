@@ -140,14 +140,14 @@ pub fn news(sales: &[Sale]) -> Told {
     sales.iter().map(one).collect()
 }
 
-/// Forgets that consumers were told of sales which are no more, so that they are told again if it
-/// comes back.
-pub fn forget_lost(told: &mut Told, before: &[Sale], after: &[Sale]) {
+/// Forgets that sales were told of which are no more, so that they are told of again if they come
+/// back. Returns what is told of instead, plans first.
+pub fn take_back(told: &mut Told, before: &[Sale], after: &[Sale]) -> Vec<News> {
     let kept = news(after);
-    for lost in news(before).difference(&kept) {
-        told.remove(lost);
-        lost.undone().map(|undone| told.remove(&undone));
-    }
+    let lost = news(before).into_iter().rev().filter(|one| !kept.contains(one));
+    let undone: Vec<News> = lost.filter_map(|lost| lost.undone()).collect();
+    told.retain(|one| !undone.contains(one.undone().as_ref().unwrap_or(one)));
+    undone
 }
 
 /// Whether both give the same, by whichever catalog.

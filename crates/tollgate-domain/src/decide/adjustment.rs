@@ -42,25 +42,25 @@ fn tell(draft: &mut Draft<'_>, after: &mut Adjustment) {
     if !reached {
         return;
     }
+    let charge = after.charge.as_ref().filter(|_| after.kind != AdjustmentKind::Dispute);
     let told = |kind| {
-        let all = draft.facts.adjustments.values();
-        let told = |one: &&Adjustment| one.kind == kind && one.told.contains(&news);
-        all.filter(|one| after.charge.is_some() && one.charge == after.charge).filter(told).count()
+        let mut same = draft.facts.adjustments.values().filter(|one| one.kind == kind);
+        same.any(|one| one.charge.as_ref() == charge && one.told.contains(&news))
     };
-    let twin = match after.kind {
-        AdjustmentKind::Dispute => false,
-        AdjustmentKind::Refund => {
-            told(AdjustmentKind::ChargeRefunds) > told(AdjustmentKind::Refund)
-        }
-        AdjustmentKind::ChargeRefunds => told(AdjustmentKind::Refund) > 0,
-    };
+    let twin = charge.is_some()
+        && match after.kind {
+            AdjustmentKind::Dispute => false,
+            AdjustmentKind::Refund => {
+                told(AdjustmentKind::ChargeRefunds) && !told(AdjustmentKind::Refund)
+            }
+            AdjustmentKind::ChargeRefunds => told(AdjustmentKind::Refund),
+        };
     if twin {
         after.told.insert(news);
-        return;
+    } else {
+        let id = charge.map_or(after.id.as_str(), |charge| charge.as_str());
+        draft.tell(&mut after.told, news, &id, None, None);
     }
-    let charge = after.charge.as_ref().filter(|_| after.kind == AdjustmentKind::Refund);
-    let id = charge.map_or(after.id.as_str(), |charge| charge.as_str()).to_owned();
-    draft.tell(&mut after.told, news, &id, None, None);
 }
 
 /// Tells what the purchases have come to that were paid by what it takes back.

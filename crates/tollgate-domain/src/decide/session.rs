@@ -10,11 +10,11 @@
 use std::collections::BTreeSet;
 
 use super::{Draft, Primary, yes_no};
-use crate::change::{BillingEvent, BillingEventKind, Change};
+use crate::change::{BillingEvent, Change};
 use crate::news::News;
 use crate::observation::{EventKind, SeenSession};
 use crate::own_claim::OwnClaim;
-use crate::payment::{Adjustment, Goods, Purchase, PurchaseKind, Sale, SessionMode};
+use crate::payment::{Adjustment, Purchase, PurchaseKind, Sale, SessionMode};
 use crate::sale;
 
 pub(super) fn decide<'a>(draft: &mut Draft<'a>, seen: &'a SeenSession) -> Primary {
@@ -75,18 +75,10 @@ pub(super) fn tell<'f>(
 /// lines are known first, there was nothing to take back.
 fn tell_of_less(draft: &mut Draft<'_>, known: Option<&Purchase>, after: &mut Purchase) {
     let before = known.map_or(&[][..], |known| known.sales.as_slice());
-    sale::forget_lost(&mut after.told, before, &after.sales);
-    for (badge, kind) in
-        [(false, BillingEventKind::GrantRevoked), (true, BillingEventKind::BadgeRevoked)]
-    {
-        let count = |sales: &[Sale]| {
-            sales.iter().filter(|sale| (sale.goods == Goods::Badge) == badge).count()
-        };
-        for _ in count(&after.sales)..count(before) {
-            let summary = format!("Purchase {} is of other prices than it claimed", after.id);
-            let told = BillingEvent::of_account(kind, summary);
-            draft.journal(kind.as_str(), after.id.to_string(), Vec::new(), Some(told));
-        }
+    for undone in sale::take_back(&mut after.told, before, &after.sales) {
+        let summary = format!("Purchase {} is of other prices than it claimed", after.id);
+        let told = BillingEvent { summary, ..undone.billing_event(after.id.as_str(), None, None) };
+        draft.journal(told.kind.as_str(), after.id.to_string(), Vec::new(), Some(told));
     }
 }
 

@@ -145,3 +145,21 @@ fn a_checkout_that_expired_and_completed_is_complete() {
         assert_eq!(world.told(B::BadgePurchased), 1);
     }
 }
+
+#[test]
+fn what_a_later_catalog_recorded_is_not_told_again_by_an_event() {
+    let sold = Cs { lines: vec![("price_badge", 1)], ..badge() };
+    let story = Story::of("69").session(E::CheckoutCompleted, &sold);
+    let unmapped = tollgate_domain::catalog::builtin("sietch").unwrap();
+    let mut world = World::after(&story.events, &unmapped);
+    assert_eq!(world.told(B::BadgePurchased), 0);
+    let facts = world.facts.get_mut("acme").unwrap();
+    let recorded = tollgate_domain::regrade::settle(facts, &catalog(), Timestamp::MAX).unwrap();
+    let kinds: Vec<B> = recorded.billing().map(|told| told.kind).collect();
+    assert_eq!(kinds, [B::BadgePurchased]);
+    for change in &recorded.changes {
+        facts.apply(change);
+    }
+    world.deliver(&story.twins()[0], &catalog());
+    assert_eq!(world.told(B::BadgePurchased), 0);
+}
