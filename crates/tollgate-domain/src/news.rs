@@ -66,10 +66,12 @@ pub enum News {
 impl News {
     /// That what was bought is taken back.
     pub(crate) const fn undone(&self) -> Option<Self> {
-        match self {
-            Self::BadgePurchased(nth) => Some(Self::BadgeRevoked(*nth)),
-            Self::GrantCreated(nth) => Some(Self::GrantRevoked(*nth)),
-            _ => None,
+        if let Self::BadgePurchased(nth) = self {
+            Some(Self::BadgeRevoked(*nth))
+        } else if let Self::GrantCreated(nth) = self {
+            Some(Self::GrantRevoked(*nth))
+        } else {
+            None
         }
     }
 

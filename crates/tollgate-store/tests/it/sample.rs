@@ -273,7 +273,14 @@ pub(crate) fn told(mut change: Change) -> Change {
         Change::SavePurchase(one) => &mut one.told,
         Change::SaveAdjustment(one) => &mut one.told,
         Change::SaveOperatorFact(one) => &mut one.told,
-        _ => return change,
+        Change::CreateAccount
+        | Change::HandOver { .. }
+        | Change::TakeOver { .. }
+        | Change::SaveCustomer(_)
+        | Change::AppendSubscriptionState(..)
+        | Change::SaveSchedule(_)
+        | Change::SaveInvoicePayment(_)
+        | Change::SaveFinding(_) => return change,
     };
     let invoice = InvoiceId::parse("in_1").ok();
     told.extend([News::Paid, News::AttemptFailed(2), News::GraceEnded(invoice)]);
