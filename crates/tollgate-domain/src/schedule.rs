@@ -99,24 +99,26 @@ fn bought_expired(
     catalog: &Catalog,
     now: Timestamp,
 ) -> Vec<Decision> {
-    let mut after = purchase.clone();
+    let mut told = purchase.told.clone();
     let mut expired = Vec::new();
     for (place, end) in grant_ends(purchase, facts, catalog).into_iter().enumerate() {
         let news = News::Expired(place);
-        let told = news.billing_event(purchase.id.as_str(), None, None);
-        if end > now || !after.told.insert(news) {
+        if end > now || told.contains(&news) {
             continue;
         }
+        let billing = news.billing_event(purchase.id.as_str(), None, None);
+        told.insert(news);
+        let after = Purchase { told: told.clone(), ..purchase.clone() };
         let act = Act {
-            journal_kind: told.kind.as_str(),
-            billing_kind: told.kind,
+            journal_kind: billing.kind.as_str(),
+            billing_kind: billing.kind,
             subject: purchase.id.as_str(),
             actor: Actor::System,
             at: end,
             details: vec![("bought", "yes".to_owned())],
-            summary: told.summary,
+            summary: billing.summary,
         };
-        expired.push(act.decide(facts, Change::SavePurchase(after.clone())));
+        expired.push(act.decide(facts, Change::SavePurchase(after)));
     }
     expired
 }
