@@ -17,7 +17,7 @@ use crate::{prose, wire};
 
 mod verify;
 
-pub use verify::{Verdict, verify};
+pub use verify::{Verdict, verify, verify_all};
 
 /// SHA-256 of a row of the journal and of the hash before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -192,6 +192,15 @@ statements! {
             recorded_at, revision, details, billing, state, hash \
         FROM journal_entries WHERE account_id = $1 AND sequence > $2 \
         ORDER BY sequence LIMIT $3";
+
+    /// Entries of all accounts up to one, in their order, after a place.
+    WALK = "SELECT account_id, sequence, kind, subject, actor, event_id, occurred_at, \
+            recorded_at, revision, details, billing, state, hash \
+        FROM journal_entries WHERE (account_id, sequence) > ($1, $2) AND account_id <= $3 \
+        ORDER BY account_id, sequence LIMIT $4";
+
+    ANCHORS = "SELECT account_id, sequence, hash FROM journal_anchors \
+        WHERE account_id > $1 AND account_id <= $2";
 
     ANCHOR = "SELECT sequence, hash FROM journal_anchors WHERE account_id = $1";
 }

@@ -54,6 +54,13 @@ pub(crate) async fn append(db: &Db, id: &str, numbers: std::ops::Range<i64>) -> 
     .unwrap()
 }
 
+/// What the check of all journals says of each.
+async fn verdicts(db: &Db) -> Vec<(String, Verdict)> {
+    let mut all = Vec::new();
+    journal::verify_all(db, |account, verdict| all.push((account.to_string(), verdict))).await.unwrap();
+    all
+}
+
 async fn all(db: &Db, filter: &JournalFilter, page: u32) -> Vec<JournalRow> {
     let mut rows = Vec::new();
     let mut cursor: Option<String> = None;
@@ -114,6 +121,50 @@ on_both! {
         append(db, "acme", 0..1_200).await;
         append(db, "acme", 0..5).await;
         assert_eq!(journal::verify(db, &account("acme")).await.unwrap(), Verdict::Whole(1_205));
+    }
+
+    all_chains_are_checked_in_one_go: |db| async {
+        let mut expected = Vec::new();
+        for number in 0..1_203_i64 {
+            let id = format!("many_{number:04}");
+            append(db, &id, 0..2 + number % 3).await;
+            expected.push((id, Verdict::Whole(2 + u64::try_from(number % 3).unwrap())));
+        }
+        append(db, "zz_long", 0..1_500).await;
+        expected.push(("zz_long".to_owned(), Verdict::Whole(1_500)));
+        assert_eq!(verdicts(db).await, expected);
+
+        let broken = |sequence, reason| Verdict::Broken { sequence, reason };
+        for (sql, of, verdict) in [
+            (
+                "UPDATE journal_entries SET subject = 'x' WHERE account_id = 'many_0001' AND sequence = 2",
+                "many_0001",
+                broken(2, "the entry or the one before it was altered"),
+            ),
+            (
+                "DELETE FROM journal_entries WHERE account_id = 'many_0499' AND sequence = 1",
+                "many_0499",
+                broken(1, "the entry is missing"),
+            ),
+            (
+                "DELETE FROM journal_entries WHERE account_id = 'many_0500'",
+                "many_0500",
+                broken(1, "the newest entries are missing"),
+            ),
+            (
+                "DELETE FROM journal_entries WHERE account_id = 'zz_long' AND sequence = 1500",
+                "zz_long",
+                broken(1_500, "the newest entries are missing"),
+            ),
+        ] {
+            db.sql(sql).await;
+            expected.iter_mut().find(|(id, _)| id == of).unwrap().1 = verdict;
+        }
+        assert_eq!(verdicts(db).await, expected);
+        db.sql("DELETE FROM accounts WHERE account_id = 'zz_long'").await;
+        let orphaned = broken(1, "the entries are of an account that is not there");
+        expected.last_mut().unwrap().1 = orphaned;
+        assert_eq!(verdicts(db).await, expected);
     }
 
     every_alteration_is_found: |db| async {
