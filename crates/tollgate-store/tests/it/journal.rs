@@ -57,7 +57,9 @@ pub(crate) async fn append(db: &Db, id: &str, numbers: std::ops::Range<i64>) -> 
 /// What the check of all journals says of each.
 async fn verdicts(db: &Db) -> Vec<(String, Verdict)> {
     let mut all = Vec::new();
-    journal::verify_all(db, |account, verdict| all.push((account.to_string(), verdict))).await.unwrap();
+    journal::verify_all(db, |account, verdict| all.push((account.to_string(), verdict)))
+        .await
+        .unwrap();
     all
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Post {
     acknowledged: Mutex<BTreeMap<String, Vec<String>>>,
     progress: watch::Sender<usize>,
     refused: watch::Sender<usize>,
+    /// Nothing new is sent for now.
+    held: watch::Sender<bool>,
     /// How far the sender's clock is ahead of the engine's.
     ahead_ms: AtomicI64,
 }
@@ -47,6 +49,7 @@ impl Post {
             acknowledged: Mutex::new(BTreeMap::new()),
             progress: watch::channel(0).0,
             refused: watch::channel(0).0,
+            held: watch::channel(false).0,
             ahead_ms: AtomicI64::new(0),
         })
     }
@@ -70,7 +73,9 @@ impl Post {
     async fn send_from(&self, to: watch::Receiver<SocketAddr>) {
         let secret = SigningSecret::parse(SECRET, "test").expect("a secret");
         let client = Client::builder(TokioExecutor::new()).build_http();
+        let mut held = self.held.subscribe();
         loop {
+            held.wait_for(|held| !held).await.expect("the post lives");
             let Some((id, body)) = self.queue.lock().expect("the queue").pop_front() else {
                 return;
             };
@@ -98,6 +103,16 @@ impl Post {
     pub(super) async fn acknowledged(&self, count: usize) {
         let mut progress = self.progress.subscribe();
         progress.wait_for(|reached| *reached >= count).await.expect("the sender lives");
+    }
+
+    /// Sends nothing new until it goes on.
+    pub(super) fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    /// Goes on with sending.
+    pub(super) fn go_on(&self) {
+        self.held.send_replace(false);
     }
 
     /// Puts the sender's clock ahead of the engine's.

@@ -163,12 +163,7 @@ impl Trial {
         let state = State::settled(&url).await;
         let ledger = post.ledger();
         let lost = ledger.keys().filter(|id| !state.inbox.contains(*id)).count();
-        let more = |is: &BTreeMap<String, usize>, was: &BTreeMap<String, usize>| {
-            let more = is.iter().map(|(kind, n)| n.saturating_sub(*was.get(kind).unwrap_or(&0)));
-            more.sum::<usize>()
-        };
-        let doubled =
-            more(&state.journal, &untroubled.journal) + more(&state.billing, &untroubled.billing);
+        let doubled = state.doubled(untroubled);
         let readiness = readiness.lock().expect("the readiness");
         let ready = if readiness.told.is_empty() {
             "200".to_owned()

@@ -79,6 +79,15 @@ impl State {
         state
     }
 
+    /// Journal entries and billing events beyond those of another state.
+    pub(crate) fn doubled(&self, of: &Self) -> usize {
+        let more = |is: &BTreeMap<String, usize>, was: &BTreeMap<String, usize>| {
+            let more = is.iter().map(|(kind, n)| n.saturating_sub(*was.get(kind).unwrap_or(&0)));
+            more.sum::<usize>()
+        };
+        more(&self.journal, &of.journal) + more(&self.billing, &of.billing)
+    }
+
     async fn count_account(&mut self, db: &tollgate_store::Db, account: &AccountId) {
         let verdict =
             tollgate_store::journal::verify(db, account).await.expect("the chain is read");
