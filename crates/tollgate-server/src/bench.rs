@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod cold;
 mod figures;
+mod growth;
 mod hello;
 mod intake;
 mod limit;
@@ -55,6 +56,13 @@ pub struct BenchArgs {
     /// How often each measurement is made; the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub rounds: u32,
+    /// Accounts behind the work, one size after the other (growth)
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1_000, 100_000],
+        value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub sizes: Vec<u32>,
+    /// Events in the inbox at the last size; those beyond the accounts' own had no effects (growth)
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
+    pub inbox_rows: u64,
     /// Where the SQLite file is kept while measuring; memory disks make commits look free
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
@@ -78,7 +86,9 @@ pub enum Subject {
     Cold,
     /// A server in whose inbox 1 000 and 200 000 events wait for their owner
     Waiting,
-    /// All of these
+    /// Events and checks with 1 000 and with 100 000 accounts behind them; takes minutes, so not in all
+    Growth,
+    /// All but growth
     All,
     /// A bare axum server, to compare with
     #[value(hide = true)]
@@ -87,7 +97,8 @@ pub enum Subject {
 
 impl Subject {
     const fn includes(self, part: Self) -> bool {
-        matches!(self, Self::All) || self as u8 == part as u8
+        let in_all = !matches!(part, Self::Growth);
+        matches!(self, Self::All) && in_all || self as u8 == part as u8
     }
 }
 
@@ -160,6 +171,9 @@ async fn measure_at(bench: &Bench<'_>, place: &Place) -> anyhow::Result<Report> 
     }
     if subject.includes(Subject::Waiting) {
         report.waiting = Some(waiting::measure(bench, place).await?);
+    }
+    if subject.includes(Subject::Growth) {
+        report.growth = Some(growth::measure(bench, place).await?);
     }
     if subject.includes(Subject::Intake) {
         report.intake = Some(intake::measure(bench, place).await?);

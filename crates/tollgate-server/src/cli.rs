@@ -31,6 +31,7 @@ mod keys;
 mod migrate;
 mod output;
 mod plan;
+mod rebuild;
 mod reconcile;
 mod regrade;
 mod relink;
@@ -162,6 +163,8 @@ enum Command {
         #[command(subcommand)]
         command: state::StateCommand,
     },
+    /// Prove that facts, journals and the inbox agree, by building the facts again from the inbox
+    Rebuild(rebuild::RebuildArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -183,7 +186,17 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Stripe's events", &["trigger", "sandbox", "events", "reconcile", "import", "relink"]),
     (
         "Operate",
-        &["findings", "duplicates", "keys", "config", "doctor", "bench", "state", "completions"],
+        &[
+            "findings",
+            "duplicates",
+            "keys",
+            "config",
+            "doctor",
+            "bench",
+            "state",
+            "rebuild",
+            "completions",
+        ],
     ),
 ];
 
@@ -274,6 +287,7 @@ fn dispatch(cli: Cli, start: Start, output: Output) -> Outcome {
         Command::Doctor(args) => doctor::run(&context, &args),
         Command::Bench(args) => bench::run(&context, &args),
         Command::State { command } => state::run(&context, &command),
+        Command::Rebuild(args) => rebuild::run(&context, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command_for_completions(), "tollgate", &mut script);

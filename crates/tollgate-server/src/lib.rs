@@ -24,6 +24,7 @@ pub mod listener;
 pub mod metering;
 pub mod metrics;
 pub mod readiness;
+pub mod rebuild;
 pub mod reconcile;
 pub mod regrade;
 pub mod relink;

@@ -35,7 +35,7 @@ pub async fn state(db: &Db) -> Result<String, StoreError> {
         let page = accounts::list(db, last.as_ref(), PAGE_ACCOUNTS).await?;
         let ids: Vec<AccountId> = page.into_iter().map(|row| row.account).collect();
         for facts in facts::load_many(db, &ids, Window::ALL).await?.into_values() {
-            digest.take(&untold(facts))?;
+            each(&untold(facts), &mut digest)?;
         }
         match ids.into_iter().next_back() {
             Some(id) => last = Some(id),
@@ -50,50 +50,98 @@ pub async fn state(db: &Db) -> Result<String, StoreError> {
     Ok(hex)
 }
 
+/// One fact as it is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparedFact {
+    /// The kind of fact, such as `subscription`.
+    pub kind: &'static str,
+    /// Its id; of an observation of a subscription the subscription's id and the event's.
+    pub id: String,
+    /// What of it is compared.
+    pub value: serde_json::Value,
+}
+
+/// The facts of one account as [`state`] compares them, in its order.
+pub fn compared(facts: &Facts) -> Result<Vec<ComparedFact>, StoreError> {
+    let mut list = Vec::new();
+    each(&untold(facts.clone()), &mut list)?;
+    Ok(list)
+}
+
+/// Who is told each fact as it is compared.
+trait Sink {
+    fn put(
+        &mut self,
+        kind: &'static str,
+        id: &str,
+        fact: &impl Serialize,
+    ) -> Result<(), StoreError>;
+}
+
 /// The hash and the line being written.
 struct Canonical {
     hash: Sha256,
     line: Vec<u8>,
 }
 
-impl Canonical {
-    fn put(&mut self, kind: &str, fact: &impl Serialize) -> Result<(), StoreError> {
+impl Sink for Canonical {
+    fn put(
+        &mut self,
+        kind: &'static str,
+        _: &str,
+        fact: &impl Serialize,
+    ) -> Result<(), StoreError> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, &(kind, fact))?;
         self.line.push(b'\n');
         self.hash.update(&self.line);
         Ok(())
     }
+}
 
-    fn put_all<'f, T: Serialize + 'f>(
+impl Sink for Vec<ComparedFact> {
+    fn put(
         &mut self,
-        kind: &str,
-        facts: impl IntoIterator<Item = &'f T>,
+        kind: &'static str,
+        id: &str,
+        fact: &impl Serialize,
     ) -> Result<(), StoreError> {
-        facts.into_iter().try_for_each(|fact| self.put(kind, fact))
+        self.push(ComparedFact { kind, id: id.to_owned(), value: serde_json::to_value(fact)? });
+        Ok(())
     }
+}
 
-    fn take(&mut self, facts: &Facts) -> Result<(), StoreError> {
-        self.put("account", &(&facts.account, facts.known))?;
-        self.put_all("customer", facts.customers.values())?;
-        for one in facts.subscriptions.values() {
-            let without = |states: &[SubscriptionState]| {
-                states.iter().map(without_price_names).collect::<Vec<_>>()
-            };
-            let contenders = without(&one.contenders);
-            let price_keys = BTreeMap::new();
-            self.put("subscription", &Subscription { contenders, price_keys, ..one.clone() })?;
-            self.put_all("observation", &without(&one.history))?;
+fn put_all<'f, I: AsRef<str> + 'f, T: Serialize + 'f>(
+    told: &mut impl Sink,
+    kind: &'static str,
+    facts: impl IntoIterator<Item = (&'f I, &'f T)>,
+) -> Result<(), StoreError> {
+    facts.into_iter().try_for_each(|(id, fact)| told.put(kind, id.as_ref(), fact))
+}
+
+fn each(facts: &Facts, told: &mut impl Sink) -> Result<(), StoreError> {
+    told.put("account", facts.account.as_str(), &(&facts.account, facts.known))?;
+    put_all(told, "customer", &facts.customers)?;
+    for one in facts.subscriptions.values() {
+        let without = |states: &[SubscriptionState]| {
+            states.iter().map(without_price_names).collect::<Vec<_>>()
+        };
+        let contenders = without(&one.contenders);
+        let price_keys = BTreeMap::new();
+        let id = one.id.as_str();
+        told.put("subscription", id, &Subscription { contenders, price_keys, ..one.clone() })?;
+        for state in &without(&one.history) {
+            told.put("observation", &format!("{id} {}", state.version.event), state)?;
         }
-        self.put_all("schedule", facts.schedules.values())?;
-        self.put_all("invoice", facts.invoices.values())?;
-        self.put_all("invoice_payment", facts.invoice_payments.values())?;
-        for one in facts.purchases.values() {
-            self.put("purchase", &without_catalog(one))?;
-        }
-        self.put_all("adjustment", facts.adjustments.values())?;
-        self.put_all("operator", facts.operator_facts.values())
     }
+    put_all(told, "schedule", &facts.schedules)?;
+    put_all(told, "invoice", &facts.invoices)?;
+    put_all(told, "invoice_payment", &facts.invoice_payments)?;
+    for (id, one) in &facts.purchases {
+        told.put("purchase", id.as_str(), &without_catalog(one))?;
+    }
+    put_all(told, "adjustment", &facts.adjustments)?;
+    put_all(told, "operator", &facts.operator_facts)
 }
 
 fn untold(mut facts: Facts) -> Facts {

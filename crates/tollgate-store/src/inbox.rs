@@ -298,13 +298,13 @@ pub(crate) fn read_key(cells: &mut Cells<'_>) -> Result<EventKey, StoreError> {
     })
 }
 
-fn read_status(cells: &mut Cells<'_>) -> Result<EventStatus, StoreError> {
+pub(crate) fn read_status(cells: &mut Cells<'_>) -> Result<EventStatus, StoreError> {
     let text = cells.text()?;
     EventStatus::parse(text).ok_or_else(|| corrupt(format!("{text:?} is no status")))
 }
 
 /// The columns `body_codec`, `body_len`, `body`.
-fn read_body(cells: &mut Cells<'_>) -> Result<StoredBody<'static>, StoreError> {
+pub(crate) fn read_body(cells: &mut Cells<'_>) -> Result<StoredBody<'static>, StoreError> {
     let number = cells.bigint()?;
     let codec = BodyCodec::from_number(number)
         .ok_or_else(|| corrupt(format!("{number} is no codec of a body")))?;

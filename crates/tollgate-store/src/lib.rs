@@ -28,6 +28,7 @@ pub mod links;
 pub mod meta;
 pub mod migrations;
 mod prose;
+pub mod rebuild;
 pub mod reconciliation_runs;
 pub mod retention;
 pub mod schedule;
@@ -69,6 +70,7 @@ fn all_statements() -> impl Iterator<Item = &'static Statement> {
         meta::STATEMENTS,
         migrations::STATEMENTS,
         reconciliation_runs::STATEMENTS,
+        rebuild::STATEMENTS,
         retention::STATEMENTS,
         schedule::STATEMENTS,
         stripe_requests::STATEMENTS,

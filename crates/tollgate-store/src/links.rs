@@ -59,6 +59,11 @@ statements! {
             basis = r.basis, follows = r.follows, gone_at = r.gone_at \
         FROM r WHERE stripe_links.object_id = r.object_id";
 
+    /// What people gave to an account, by what stands for its group.
+    RELINKED = "SELECT t.object_id, t.account_id, t.root_id, t.basis, t.follows, t.gone_at \
+        FROM stripe_links t WHERE t.object_id > $1 AND t.basis LIKE 'relinked:%' \
+        ORDER BY t.object_id LIMIT $2";
+
     FIRST = "SELECT l.object_id FROM stripe_links l WHERE l.object_id >= $1 AND l.object_id < $2 \
             AND NOT EXISTS (SELECT 1 FROM connected_objects c WHERE c.object_id = l.object_id) \
         ORDER BY l.object_id LIMIT $3";
@@ -238,6 +243,17 @@ fn read_reason(cells: &mut Cells<'_>, object: &ObjectId) -> Result<Basis, StoreE
         reason: format!("{text:?} is no basis"),
         row: object.to_string(),
     })
+}
+
+/// The objects that stand for a group which a person gave to an account, after one, at most `limit`.
+pub async fn relinked_after(
+    db: &Db,
+    after: Option<&ObjectId>,
+    limit: u32,
+) -> Result<Vec<Link>, StoreError> {
+    let call = RELINKED.on(db).text(after.map_or("", ObjectId::as_str));
+    let rows = call.bigint(i64::from(limit)).fetch().await?;
+    rows.iter().map(|row| read(row).map(|(_, link)| link)).collect()
 }
 
 /// Some objects of our own Stripe account whose ids begin with a prefix (`cus_`): up to `limit` of

@@ -4,6 +4,7 @@
 //! As lean as can be, for it shares the machine with what it measures: requests are bytes made
 //! before the clock starts, of a reply only the status, the length and a marker are looked at.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,12 +29,31 @@ pub(super) struct Requests {
     pub(super) marker: &'static [u8],
     /// Begin again after the last one.
     pub(super) around: bool,
+    /// Places whose replies must contain something else instead.
+    others: Option<(HashSet<usize>, &'static [u8])>,
     next: AtomicUsize,
 }
 
 impl Requests {
     pub(super) const fn new(bytes: Vec<Vec<u8>>, marker: &'static [u8], around: bool) -> Self {
-        Self { bytes, marker, around, next: AtomicUsize::new(0) }
+        Self { bytes, marker, around, others: None, next: AtomicUsize::new(0) }
+    }
+
+    /// The same, where the replies to some must contain something else.
+    pub(super) const fn with_others(
+        bytes: Vec<Vec<u8>>,
+        marker: &'static [u8],
+        others: (HashSet<usize>, &'static [u8]),
+    ) -> Self {
+        Self { bytes, marker, around: false, others: Some(others), next: AtomicUsize::new(0) }
+    }
+
+    /// What the reply to the request taken in this turn must contain.
+    fn marker_of(&self, turn: usize) -> &'static [u8] {
+        match &self.others {
+            Some((places, marker)) if places.contains(&turn) => marker,
+            _ => self.marker,
+        }
     }
 
     /// The next request, and how many were taken before it.
@@ -200,9 +220,9 @@ pub(super) async fn closed_loop(
             let mut sample = Sample::default();
             let mut sent = begun;
             while sent.duration_since(begun) < time
-                && let Some((_, request)) = requests.take()
+                && let Some((turn, request)) = requests.take()
             {
-                let reply = connection.exchange(request, requests.marker).await;
+                let reply = connection.exchange(request, requests.marker_of(turn)).await;
                 if !sample.note(sent, &reply) {
                     match Connection::open(address).await {
                         Ok(again) => connection = again,
@@ -322,6 +342,9 @@ mod tests {
         let once = Requests::new(vec![b"a".to_vec(), b"b".to_vec()], b"", false);
         let turns: Vec<usize> = std::iter::from_fn(|| once.take().map(|(turn, _)| turn)).collect();
         assert_eq!((turns, once.taken()), (vec![0, 1], 2));
+        let others = (HashSet::from([1]), &b"again"[..]);
+        let mixed = Requests::with_others(vec![b"a".to_vec(), b"a".to_vec()], b"new", others);
+        assert_eq!((mixed.marker_of(0), mixed.marker_of(1)), (&b"new"[..], &b"again"[..]));
         let around = Requests::new(vec![b"a".to_vec(), b"b".to_vec()], b"", true);
         let taken: Vec<u8> = (0..5).filter_map(|_| around.take()?.1.first().copied()).collect();
         assert_eq!(taken, b"ababa");

@@ -1,6 +1,7 @@
 //! How many events go in. Owns: the measurements of the intake and their order. Must not know:
 //! how they are sent or shown.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ const OPEN_PER_SECOND: u32 = 1000;
 const BURST_CONNECTIONS: usize = 1000;
 /// Most events made ready for one measurement: a gigabyte of them.
 const EVENTS_MAX: usize = 170_000;
+/// New events sent before one that is known already, where both are mixed: a quarter is known.
+const NEW_PER_KNOWN: usize = 3;
+/// How many more events are sent, for each connection, before one is sent again: it is known by then.
+const APART_PER_CONNECTION: usize = 16;
 /// Bodies whose sizes are looked at.
 const BODIES: usize = 2_200;
 
@@ -91,6 +96,8 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
         bare.push(limit.measure(bench.seconds()).await?);
     }
     limit.close().await;
+    bench.note("intake: a quarter known");
+    let mixed = mixed_with_known(bench, &mut feeding).await?;
     bench.note("intake: 1000 events a second");
     let open = paced(bench, &mut feeding).await?;
     bench.note("intake: 1000 connections at once");
@@ -103,6 +110,7 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
         closed: limit.ours.clone(),
         known: Pair::of(&again, &first),
         limit,
+        mixed,
         open,
         burst,
         body_bytes,
@@ -114,16 +122,64 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
 
 /// New events as fast as they go through, then the same ones again.
 async fn round_of(bench: &Bench<'_>, feeding: &mut Feeding) -> anyhow::Result<(Figure, Figure)> {
+    let (new, sent) = new_events(bench, feeding).await?;
+    let server = &feeding.server;
+    let before = server.cpu();
+    let (sample, _) = send(bench, server, sent, DUPLICATE, bench.seconds()).await?;
+    let known = Figure::of(&sample, server.cpu().since(before));
+    Ok((new, known))
+}
+
+/// New events as fast as they go through; returns those that were sent, too.
+pub(super) async fn new_events(
+    bench: &Bench<'_>,
+    feeding: &mut Feeding,
+) -> anyhow::Result<(Figure, Vec<Vec<u8>>)> {
     let count = enough_for(feeding.warm_per_second, bench.args.seconds).min(EVENTS_MAX);
     let requests = feeding.lives.requests(count, Clock::System.now())?;
     let server = &feeding.server;
     let before = server.cpu();
     let (sample, sent) = send(bench, server, requests, PROCESSED, bench.seconds()).await?;
-    let new = Figure::of(&sample, server.cpu().since(before));
-    let before = server.cpu();
-    let (sample, _) = send(bench, server, sent, DUPLICATE, bench.seconds()).await?;
-    let known = Figure::of(&sample, server.cpu().since(before));
-    Ok((new, known))
+    Ok((Figure::of(&sample, server.cpu().since(before)), sent))
+}
+
+/// New events with known ones mixed in, as fast as they go through.
+async fn mixed_with_known(bench: &Bench<'_>, feeding: &mut Feeding) -> anyhow::Result<Figure> {
+    let mut rounds = Vec::new();
+    for round in 0..bench.args.rounds {
+        let count = enough_for(feeding.warm_per_second, bench.args.seconds).min(EVENTS_MAX);
+        let new = count / (NEW_PER_KNOWN + 1) * NEW_PER_KNOWN;
+        let new = feeding.lives.requests(new, Clock::System.now())?;
+        let apart = bench.connections().saturating_mul(APART_PER_CONNECTION);
+        let (bytes, known) = mix(new, apart, u64::from(round));
+        let requests = Arc::new(Requests::with_others(bytes, PROCESSED, (known, DUPLICATE)));
+        let before = feeding.server.cpu();
+        let (address, connections) = (feeding.server.address, bench.connections());
+        let sample = client::closed_loop(address, connections, bench.seconds(), &requests).await?;
+        rounds.push(Figure::of(&sample, feeding.server.cpu().since(before)));
+    }
+    Ok(Figure::median(&rounds))
+}
+
+/// Requests with earlier ones repeated among them, each at least so far behind the first. Returns the
+/// places of those that are repeated, too.
+fn mix(new: Vec<Vec<u8>>, apart: usize, seed: u64) -> (Vec<Vec<u8>>, HashSet<usize>) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut mixed: Vec<Vec<u8>> =
+        Vec::with_capacity(new.len() / NEW_PER_KNOWN * (NEW_PER_KNOWN + 1));
+    let mut known = HashSet::new();
+    for (number, request) in new.into_iter().enumerate() {
+        mixed.push(request);
+        let before = mixed.len().saturating_sub(apart);
+        if number % NEW_PER_KNOWN == NEW_PER_KNOWN - 1
+            && before > 0
+            && let Some(again) = mixed.get(random.usize(0..before)).cloned()
+        {
+            known.insert(mixed.len());
+            mixed.push(again);
+        }
+    }
+    (mixed, known)
 }
 
 async fn paced(bench: &Bench<'_>, feeding: &mut Feeding) -> anyhow::Result<Figure> {
@@ -150,4 +206,24 @@ async fn burst(bench: &Bench<'_>, feeding: &mut Feeding) -> anyhow::Result<Figur
         rounds.push(Figure::of(&sample, feeding.server.cpu().since(before)));
     }
     Ok(Figure::median(&rounds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_is_repeated_and_never_too_early() {
+        let new: Vec<Vec<u8>> =
+            (0..9_000_u32).map(|number| number.to_be_bytes().to_vec()).collect();
+        let (mixed, known) = mix(new.clone(), 100, 1);
+        let mut first = std::collections::HashMap::new();
+        for (place, request) in mixed.iter().enumerate() {
+            let met = *first.entry(request).or_insert(place);
+            assert_eq!(known.contains(&place), met != place);
+            assert!(met == place || place - met >= 100, "{met} {place}");
+        }
+        assert_eq!(first.len(), new.len());
+        assert!((2_950..=3_000).contains(&known.len()), "{}", known.len());
+    }
 }

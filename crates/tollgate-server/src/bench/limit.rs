@@ -42,7 +42,7 @@ pub(super) struct Limit {
 }
 
 /// What one side knows of the accounts it writes about.
-struct Side {
+pub(super) struct Side {
     lives: Lives,
     facts: BTreeMap<AccountId, Facts>,
     heads: HashMap<AccountId, AccountHead>,
@@ -50,7 +50,7 @@ struct Side {
 }
 
 /// One transaction, ready to be written.
-struct Batch {
+pub(super) struct Batch {
     links: Vec<Link>,
     effects: Effects,
     events: Vec<NewEvent<'static>>,
@@ -111,12 +111,7 @@ async fn write_side(db: &Db, batches: Vec<Batch>, end: Instant) -> Result<Vec<u3
         let begun = Instant::now();
         // A batch left out would leave gaps in what later ones build on: those after the end are
         // still written, only not counted.
-        let mut tx = db.begin().await?;
-        links::insert(&mut tx, &batch.links.iter().collect::<Vec<_>>()).await?;
-        batch.effects.write(&mut tx).await?;
-        inbox::insert(&mut tx, &batch.events).await?;
-        changes::append(&mut tx, INSTANCE, &batch.effects.changed).await?;
-        tx.commit().await?;
+        batch.write(db).await?;
         if begun < end {
             let us = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
             latencies.extend(std::iter::repeat_n(us, batch.events.len()));
@@ -125,12 +120,41 @@ async fn write_side(db: &Db, batches: Vec<Batch>, end: Instant) -> Result<Vec<u3
     Ok(latencies)
 }
 
+impl Batch {
+    /// How many events it has.
+    pub(super) const fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Writes it in one transaction.
+    pub(super) async fn write(&self, db: &Db) -> Result<(), StoreError> {
+        let mut tx = db.begin().await?;
+        links::insert(&mut tx, &self.links.iter().collect::<Vec<_>>()).await?;
+        self.effects.write(&mut tx).await?;
+        inbox::insert(&mut tx, &self.events).await?;
+        changes::append(&mut tx, INSTANCE, &self.effects.changed).await?;
+        tx.commit().await
+    }
+}
+
 impl Side {
-    fn new(lives: Lives) -> Self {
+    pub(super) fn new(lives: Lives) -> Self {
         Self { lives, facts: BTreeMap::new(), heads: HashMap::new(), links: Links::default() }
     }
 
-    fn prepare(&mut self, catalog: &Catalog, now: Timestamp) -> Batch {
+    /// Forgets accounts whose lives have ended: no event of theirs is to come.
+    pub(super) fn forget_ended(&mut self) {
+        let ended = |facts: &Facts| {
+            let mut all = facts.subscriptions.values().peekable();
+            all.peek().is_some()
+                && all.all(|one| one.state().is_some_and(|state| state.status.is_terminal()))
+        };
+        self.facts.retain(|_, facts| !ended(facts));
+        self.heads.retain(|account, _| self.facts.contains_key(account));
+    }
+
+    /// The next transaction.
+    pub(super) fn prepare(&mut self, catalog: &Catalog, now: Timestamp) -> Batch {
         let mut ledger = Ledger::new(catalog, false, now);
         ledger.heads = std::mem::take(&mut self.heads);
         let (mut links, mut events) = (Vec::new(), Vec::with_capacity(BATCH));

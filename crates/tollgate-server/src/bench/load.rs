@@ -39,6 +39,17 @@ impl Lives {
         Ok(Self { load, stride, begun: 0, step: 0 })
     }
 
+    /// Checks of every feature of some customers' accounts, in an order without pattern.
+    pub(super) fn checks(
+        &self,
+        customers: impl IntoIterator<Item = usize>,
+        catalog: &Catalog,
+        key: &str,
+    ) -> Vec<Vec<u8>> {
+        let accounts = customers.into_iter().map(|customer| self.load.account(customer));
+        checks(accounts, catalog, key)
+    }
+
     /// How many events come before all steps are equally frequent.
     pub(super) const fn ramp(&self) -> usize {
         self.stride * STEPS_COUNT * (STEPS_COUNT - 1) / 2
@@ -126,19 +137,23 @@ impl Subscribers {
 
     /// Every feature of every account, in an order without pattern but the same every time.
     pub(super) fn checks(&self, catalog: &Catalog, key: &str) -> Vec<Vec<u8>> {
-        let asked = |feature: &&tollgate_domain::catalog::Feature| {
-            !matches!(feature.kind, FeatureKind::Metered(_))
-        };
-        let features = || catalog.features.values().filter(asked);
         let accounts = (0..self.accounts).map(|customer| self.load.account(customer));
-        let mut requests: Vec<Vec<u8>> = accounts
-            .flat_map(|account| {
-                features().map(move |feature| check(key, &account, feature.key.as_str()))
-            })
-            .collect();
-        fastrand::Rng::with_seed(7).shuffle(&mut requests);
-        requests
+        checks(accounts, catalog, key)
     }
+}
+
+fn checks(accounts: impl Iterator<Item = String>, catalog: &Catalog, key: &str) -> Vec<Vec<u8>> {
+    let asked = |feature: &&tollgate_domain::catalog::Feature| {
+        !matches!(feature.kind, FeatureKind::Metered(_))
+    };
+    let features = || catalog.features.values().filter(asked);
+    let mut requests: Vec<Vec<u8>> = accounts
+        .flat_map(|account| {
+            features().map(move |feature| check(key, &account, feature.key.as_str()))
+        })
+        .collect();
+    fastrand::Rng::with_seed(7).shuffle(&mut requests);
+    requests
 }
 
 fn check(key: &str, account: &str, feature: &str) -> Vec<u8> {

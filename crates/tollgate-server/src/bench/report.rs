@@ -7,6 +7,10 @@ use std::io::Write as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
+mod growth;
+
+pub(super) use growth::{GrowthReport, GrowthSize};
+
 use super::BenchArgs;
 use super::figures::{Figure, Pair, median, millis};
 use super::place::Place;
@@ -29,6 +33,9 @@ pub struct Report {
     /// Events that wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<WaitingReport>,
+    /// The same work with more and more behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth: Option<GrowthReport>,
     /// Events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intake: Option<IntakeReport>,
@@ -152,6 +159,8 @@ pub struct WaitingFigures {
 pub struct IntakeReport {
     /// New events, as many as go through.
     pub closed: Figure,
+    /// A quarter of all deliveries known already, mixed in with new ones.
+    pub mixed: Figure,
     /// New events beside the same rows written straight into the database (latency: a batch's).
     pub limit: Pair,
     /// The same events again, beside the first delivery.
@@ -264,6 +273,7 @@ impl Report {
             startup: None,
             cold: None,
             waiting: None,
+            growth: None,
             intake: None,
             check: None,
             mixed: None,
@@ -293,6 +303,9 @@ impl fmt::Display for Report {
         }
         if let Some(waiting) = &self.waiting {
             waiting.fmt(f)?;
+        }
+        if let Some(growth) = &self.growth {
+            growth.fmt(f)?;
         }
         if let Some(intake) = &self.intake {
             intake.fmt(f)?;
@@ -382,6 +395,7 @@ impl fmt::Display for IntakeReport {
         heading(f, "intake")?;
         row(f, "new events", &self.closed)?;
         row(f, "the same again", &self.known.ours)?;
+        row(f, "one in four known", &self.mixed)?;
         row(f, "limit: rows in batches of 200", &self.limit.other)?;
         row(f, "1000 events a second", &self.open)?;
         row(f, "1000 connections at once", &self.burst)?;

@@ -8,7 +8,8 @@
 //!
 //! No object of the other product and of the other account is ever written to; what was sold stays
 //! sold; what no catalog maps gives nothing until one does. After one reconciliation the engine's
-//! facts are Stripe's truth, as much was repaired as was lost, and every account has what it pays for.
+//! facts are Stripe's truth, as much was repaired as was lost, and every account has what it pays for. Built
+//! again from the inbox alone, they are the same.
 //!
 //! A world that fails prints its seed; `TOLLGATE_SEED=n` runs that world alone, and
 //! `TOLLGATE_MODEL_WORLDS=n` runs so many.
@@ -17,6 +18,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::{FutureExt, StreamExt};
 use tollgate_server::config::environment::Environment;
+use tollgate_server::rebuild;
 use tollgate_server::reconcile::{self, Kind, Order, Report};
 
 use crate::support::TestDatabase;
@@ -72,6 +74,10 @@ async fn live(seed: u64, database: &TestDatabase) -> life::Deeds {
     assert!(trespasses.is_empty(), "TOLLGATE_SEED={seed}\n{}", trespasses.join("\n"));
     let again = reconcile(&world, true).await;
     assert_eq!((drifted(&again), again.settled), (0, 0), "TOLLGATE_SEED={seed}\n{again:#?}");
+    let app = world.app.app();
+    let proof = rebuild::verify(app.config.clone(), &app.clock, &app.engine.db).await;
+    let proof = proof.expect("the world is rebuilt");
+    assert!(proof.equal, "TOLLGATE_SEED={seed}\n{proof:#?}");
     let deeds = std::mem::take(&mut world.deeds);
     world.stop().await;
     deeds

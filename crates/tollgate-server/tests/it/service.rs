@@ -24,6 +24,7 @@ mod owners;
 mod poison;
 mod readiness;
 mod reads;
+mod rebuild;
 mod reconcile;
 mod reconcile_scope;
 mod refusals;

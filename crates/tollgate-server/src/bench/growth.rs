@@ -1,0 +1,191 @@
+//! What the same work costs with more and more behind it. Owns: filling a database size by size, and
+//! measuring at each. Must not know: how rows are written, how events are sent.
+//!
+//! The database is filled by whole lives of customers, decided, numbered and hashed as the intake does
+//! it and written through the store: accounts, facts, journals, links and inbox are what they would be.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_domain::Timestamp;
+use tollgate_domain::ids::EventId;
+use tollgate_sandbox::load::STEPS_COUNT;
+use tollgate_store::inbox::{
+    self, BodyCodec, EventKey, EventStatus, NewEvent, Outcome, StoredBody,
+};
+use tollgate_store::{Db, DbOptions, accounts, migrations};
+
+use super::Bench;
+use super::client::{self, Requests};
+use super::figures::Figure;
+use super::intake::{self, Feeding};
+use super::limit::Side;
+use super::load::Lives;
+use super::place::Place;
+use super::report::{GrowthReport, GrowthSize};
+use super::server::{self, Server};
+use crate::clock::Clock;
+
+/// Seed of the lives behind the work; those that are measured have others.
+const SEED: u64 = 201;
+/// Transactions between two looks at what may be forgotten.
+const FORGET_EVERY: u64 = 500;
+/// Events without effects written in one transaction.
+const CHUNK: u64 = 1_000;
+/// Bytes of a body as it is stored.
+const BODY_BYTES: usize = 735;
+/// What a server does once at its start is over by then.
+const SETTLE: Duration = Duration::from_secs(5);
+/// What every answer to a check says.
+const ANSWER: &[u8] = b"\"canAccess\":";
+
+/// A database that is filled further and further.
+struct Filling {
+    database: String,
+    db: Db,
+    side: Side,
+    /// Events written.
+    events: u64,
+    /// Customers whose lives have begun.
+    customers: usize,
+}
+
+/// Measures one size after the other.
+pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<GrowthReport> {
+    let now = Clock::System.now();
+    let database = place.database().await?;
+    let db = Db::open(&database, &DbOptions::default()).await?;
+    migrations::up(&db, now).await?;
+    let side = Side::new(Lives::new(bench, now, SEED)?);
+    let mut filling = Filling { database, db, side, events: 0, customers: 0 };
+    let mut sizes = bench.args.sizes.clone();
+    sizes.sort_unstable();
+    let mut report = GrowthReport { sizes: Vec::new() };
+    for (seed, size) in (SEED + 1..).zip(&sizes) {
+        bench.note(&format!("growth: writing the lives of {size} accounts"));
+        filling.fill(bench, usize::try_from(*size)?).await?;
+        report.sizes.push(filling.measure(bench, place, seed).await?);
+    }
+    if filling.events < bench.args.inbox_rows {
+        bench.note(&format!("growth: filling the inbox up to {} events", bench.args.inbox_rows));
+        filling.fill_inbox(bench.args.inbox_rows, now).await?;
+        report.sizes.push(filling.measure(bench, place, SEED - 1).await?);
+    }
+    filling.db.close().await;
+    Ok(report)
+}
+
+impl Filling {
+    /// Goes on until so many customers have begun and, but for the last ones, ended their lives.
+    async fn fill(&mut self, bench: &Bench<'_>, customers: usize) -> anyhow::Result<()> {
+        let now = Clock::System.now();
+        let wanted = u64::try_from(customers.saturating_mul(STEPS_COUNT))?;
+        let mut transactions = 0_u64;
+        while self.events < wanted {
+            let batch = self.side.prepare(&bench.catalog, now);
+            batch.write(&self.db).await?;
+            self.events += u64::try_from(batch.len())?;
+            transactions += 1;
+            if transactions.is_multiple_of(FORGET_EVERY) {
+                self.side.forget_ended();
+            }
+        }
+        self.customers = customers;
+        Ok(())
+    }
+
+    /// Writes events without effects until there are so many in all.
+    async fn fill_inbox(&mut self, wanted: u64, now: Timestamp) -> anyhow::Result<()> {
+        while self.events < wanted {
+            let count = CHUNK.min(wanted - self.events);
+            let events = (0..count).map(|number| without_effects(self.events + number, now));
+            let events = events.collect::<anyhow::Result<Vec<_>>>()?;
+            let mut tx = self.db.begin().await?;
+            inbox::insert(&mut tx, &events).await?;
+            tx.commit().await?;
+            self.events += count;
+        }
+        Ok(())
+    }
+
+    async fn measure(
+        &self,
+        bench: &Bench<'_>,
+        place: &Place,
+        seed: u64,
+    ) -> anyhow::Result<GrowthSize> {
+        let (accounts, inbox_rows) = (accounts::count(&self.db).await?, self.events);
+        bench.note(&format!("growth: measuring with {accounts} accounts, {inbox_rows} events"));
+        let key = server::create_key(bench, place, &self.database).await?;
+        let server = Server::start(bench, place, &self.database).await?;
+        tokio::time::sleep(SETTLE).await;
+        let mut feeding = Feeding::warm(bench, server, seed).await?;
+        let mut new = Vec::new();
+        for _ in 0..bench.args.rounds {
+            new.push(intake::new_events(bench, &mut feeding).await?.0);
+        }
+        let Feeding { server, .. } = feeding;
+        let asked = bench.accounts().min(self.customers);
+        let customers = (0..asked).map(|number| number * self.customers / asked.max(1));
+        let lives = Lives::new(bench, Clock::System.now(), SEED)?;
+        let requests = lives.checks(customers, &bench.catalog, &key);
+        let first = check(bench, &server, Requests::new(requests.clone(), ANSWER, false)).await?;
+        let requests = Arc::new(Requests::new(requests, ANSWER, true));
+        let mut again = Vec::new();
+        for _ in 0..bench.args.rounds {
+            again.push(check_with(bench, &server, &requests).await?);
+        }
+        server.stop().await?;
+        Ok(GrowthSize {
+            accounts,
+            inbox_rows,
+            intake: Figure::median(&new),
+            first_checks: first,
+            checks: Figure::median(&again),
+        })
+    }
+}
+
+async fn check(bench: &Bench<'_>, server: &Server, of: Requests) -> anyhow::Result<Figure> {
+    check_with(bench, server, &Arc::new(of)).await
+}
+
+async fn check_with(
+    bench: &Bench<'_>,
+    server: &Server,
+    requests: &Arc<Requests>,
+) -> anyhow::Result<Figure> {
+    let before = server.cpu();
+    let (address, connections) = (server.address, bench.connections());
+    let sample = client::closed_loop(address, connections, bench.seconds(), requests).await?;
+    Ok(Figure::of(&sample, server.cpu().since(before)))
+}
+
+/// An event as the intake stores one of a type that has no effects.
+fn without_effects(number: u64, now: Timestamp) -> anyhow::Result<NewEvent<'static>> {
+    let event = EventId::parse(&format!("evt_idle{number}"))?;
+    Ok(NewEvent {
+        key: EventKey { event, livemode: false, stripe_account: String::new() },
+        event_type: "charge.updated".into(),
+        api_version: None,
+        created_at: Some(now),
+        signed_at: Some(now),
+        received_at: now,
+        object: None,
+        body: StoredBody {
+            bytes: Cow::Owned(vec![7; BODY_BYTES]),
+            codec: BodyCodec::Plain,
+            raw_len: 5_926,
+        },
+        outcome: Outcome {
+            status: EventStatus::Ignored,
+            account: None,
+            reason: Some("type_without_effects".to_owned()),
+            attempts: 1,
+            next_attempt_at: None,
+            processed_at: Some(now),
+            duration_us: Some(1),
+        },
+    })
+}
