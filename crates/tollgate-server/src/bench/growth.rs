@@ -47,6 +47,8 @@ struct Filling {
     side: Side,
     /// Events written.
     events: u64,
+    /// Events that servers took while they were measured.
+    served: u64,
     /// Customers whose lives have begun.
     customers: usize,
 }
@@ -58,7 +60,7 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
     let db = Db::open(&database, &DbOptions::default()).await?;
     migrations::up(&db, now).await?;
     let side = Side::new(Lives::new(bench, now, SEED)?);
-    let mut filling = Filling { database, db, side, events: 0, customers: 0 };
+    let mut filling = Filling { database, db, side, events: 0, served: 0, customers: 0 };
     let mut sizes = bench.args.sizes.clone();
     sizes.sort_unstable();
     let mut report = GrowthReport { sizes: Vec::new() };
@@ -67,7 +69,7 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
         filling.fill(bench, usize::try_from(*size)?).await?;
         report.sizes.push(filling.measure(bench, place, seed).await?);
     }
-    if filling.events < bench.args.inbox_rows {
+    if filling.inbox_rows() < bench.args.inbox_rows {
         bench.note(&format!("growth: filling the inbox up to {} events", bench.args.inbox_rows));
         filling.fill_inbox(bench.args.inbox_rows, now).await?;
         report.sizes.push(filling.measure(bench, place, SEED - 1).await?);
@@ -77,6 +79,10 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
 }
 
 impl Filling {
+    const fn inbox_rows(&self) -> u64 {
+        self.events.saturating_add(self.served)
+    }
+
     /// Goes on until so many customers have begun and, but for the last ones, ended their lives.
     async fn fill(&mut self, bench: &Bench<'_>, customers: usize) -> anyhow::Result<()> {
         let now = Clock::System.now();
@@ -97,8 +103,8 @@ impl Filling {
 
     /// Writes events without effects until there are so many in all.
     async fn fill_inbox(&mut self, wanted: u64, now: Timestamp) -> anyhow::Result<()> {
-        while self.events < wanted {
-            let count = CHUNK.min(wanted - self.events);
+        while self.inbox_rows() < wanted {
+            let count = CHUNK.min(wanted - self.inbox_rows());
             let events = (0..count).map(|number| without_effects(self.events + number, now));
             let events = events.collect::<anyhow::Result<Vec<_>>>()?;
             let mut tx = self.db.begin().await?;
@@ -110,12 +116,12 @@ impl Filling {
     }
 
     async fn measure(
-        &self,
+        &mut self,
         bench: &Bench<'_>,
         place: &Place,
         seed: u64,
     ) -> anyhow::Result<GrowthSize> {
-        let (accounts, inbox_rows) = (accounts::count(&self.db).await?, self.events);
+        let (accounts, inbox_rows) = (accounts::count(&self.db).await?, self.inbox_rows());
         bench.note(&format!("growth: measuring with {accounts} accounts, {inbox_rows} events"));
         let key = server::create_key(bench, place, &self.database).await?;
         let server = Server::start(bench, place, &self.database).await?;
@@ -126,6 +132,9 @@ impl Filling {
             new.push(intake::new_events(bench, &mut feeding).await?.0);
         }
         let Feeding { server, .. } = feeding;
+        let taken: u64 = new.iter().map(|figure| figure.count).sum();
+        let before = Lives::new(bench, Clock::System.now(), seed)?.ramp();
+        self.served += taken + u64::try_from(before)?;
         let asked = bench.accounts().min(self.customers);
         let customers = (0..asked).map(|number| number * self.customers / asked.max(1));
         let lives = Lives::new(bench, Clock::System.now(), SEED)?;

@@ -157,12 +157,12 @@ impl Found {
         }
         let count = told.len();
         for (place, (at, by, set)) in told.into_iter().enumerate() {
-            let is_present = place + 1 == count && row.email.is_some();
-            let email = if is_present { row.email.clone() } else { earlier(place) };
-            if set && !is_present {
+            let present = row.email.clone().filter(|_| place + 1 == count);
+            if set && present.is_none() {
                 self.earlier_emails = self.earlier_emails.saturating_add(1);
             }
-            self.push(at, 1, &row.account, What::Email { email: email.filter(|_| set), by });
+            let email = set.then(|| present.unwrap_or_else(|| earlier(place)));
+            self.push(at, 1, &row.account, What::Email { email, by });
         }
     }
 
@@ -186,8 +186,8 @@ impl Found {
     }
 }
 
-fn earlier(place: usize) -> Option<String> {
-    Some(format!("earlier-{place}@unknown.invalid"))
+fn earlier(place: usize) -> String {
+    format!("earlier-{place}@unknown.invalid")
 }
 
 fn detail<'r>(entry: &'r JournalRow, name: &str) -> Option<&'r str> {

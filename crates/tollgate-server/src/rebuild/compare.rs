@@ -6,6 +6,7 @@
 //! on when we worked on something: revisions, places in the journal, what was told of ends, findings.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use tollgate_domain::Facts;
 use tollgate_domain::facts::Window;
@@ -186,9 +187,9 @@ fn told(row: &JournalRow) -> String {
     let actor = journal::actor_text(&row.actor);
     let mut text = format!("{} {} by {actor}", row.kind, row.subject);
     if !row.kind.starts_with("object.") && !row.kind.starts_with("sale.") {
-        text.push_str(&format!(" at {}", row.occurred_at));
+        let _ = write!(text, " at {}", row.occurred_at);
         for (name, value) in &row.details {
-            text.push_str(&format!(", {name} {value:?}"));
+            let _ = write!(text, ", {name} {value:?}");
         }
     }
     text

@@ -315,7 +315,19 @@ on_both! {
         assert_eq!(replayed["statuses"].get("failed"), None, "{replayed}");
         assert_eq!(place.done("state digest --json").json()["digest"], digest);
         assert_eq!(place.run("events replay").code, 2);
+        let proof = place.done("rebuild --verify --json").json();
+        let digests = (&proof["digest"], &proof["rebuiltDigest"]);
+        assert_eq!((&proof["equal"], digests), (&json!(true), (&digest, &digest)), "{proof}");
+        assert!(place.done("rebuild --verify").stdout.contains("the inbox agree"));
+        assert_eq!(place.run("rebuild").code, 2);
         server.terminate();
+        if matches!(database, TestDatabase::Postgres { .. }) {
+            run_sql_on(&database.url(), "DELETE FROM facts WHERE account_id = 'acme'").await;
+            let found = place.run("rebuild --verify");
+            assert_eq!(found.code, 3, "{found:?}");
+            assert!(found.stdout.contains("\nacme\n"), "{found:?}");
+            assert!(found.stdout.contains(": only in what is rebuilt"), "{found:?}");
+        }
     }
 
     async fn the_schema_of_a_running_server_is_not_taken_down(database: &TestDatabase) {
