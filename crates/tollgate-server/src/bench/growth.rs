@@ -29,8 +29,10 @@ use crate::clock::Clock;
 
 /// Seed of the lives behind the work; those that are measured have others.
 const SEED: u64 = 201;
+/// Events in one transaction.
+const BATCH: usize = 2_000;
 /// Transactions between two looks at what may be forgotten.
-const FORGET_EVERY: u64 = 500;
+const FORGET_EVERY: u64 = 20;
 /// Events without effects written in one transaction.
 const CHUNK: u64 = 1_000;
 /// Bytes of a body as it is stored.
@@ -59,7 +61,7 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
     let database = place.database().await?;
     let db = Db::open(&database, &DbOptions::default()).await?;
     migrations::up(&db, now).await?;
-    let side = Side::new(Lives::new(bench, now, SEED)?);
+    let side = Side::new(Lives::in_turn(bench, now, SEED)?);
     let mut filling = Filling { database, db, side, events: 0, served: 0, customers: 0 };
     let mut sizes = bench.args.sizes.clone();
     sizes.sort_unstable();
@@ -89,7 +91,7 @@ impl Filling {
         let wanted = u64::try_from(customers.saturating_mul(STEPS_COUNT))?;
         let mut transactions = 0_u64;
         while self.events < wanted {
-            let batch = self.side.prepare(&bench.catalog, now);
+            let batch = self.side.prepare(&bench.catalog, now, BATCH);
             batch.write(&self.db).await?;
             self.events += u64::try_from(batch.len())?;
             transactions += 1;

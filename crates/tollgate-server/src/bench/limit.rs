@@ -75,7 +75,8 @@ impl Limit {
     fn prepare(&mut self, batches: usize) -> [Vec<Batch>; 2] {
         let now = Clock::System.now();
         let catalog = &self.catalog;
-        self.sides.each_mut().map(|side| (0..batches).map(|_| side.prepare(catalog, now)).collect())
+        let prepare = |side: &mut Side| side.prepare(catalog, now, BATCH);
+        self.sides.each_mut().map(|side| (0..batches).map(|_| prepare(side)).collect())
     }
 
     /// Writes for at most so long. The latency is a batch's.
@@ -153,12 +154,12 @@ impl Side {
         self.heads.retain(|account, _| self.facts.contains_key(account));
     }
 
-    /// The next transaction.
-    pub(super) fn prepare(&mut self, catalog: &Catalog, now: Timestamp) -> Batch {
+    /// The next transaction, of so many events.
+    pub(super) fn prepare(&mut self, catalog: &Catalog, now: Timestamp, count: usize) -> Batch {
         let mut ledger = Ledger::new(catalog, false, now);
         ledger.heads = std::mem::take(&mut self.heads);
-        let (mut links, mut events) = (Vec::new(), Vec::with_capacity(BATCH));
-        while events.len() < BATCH {
+        let (mut links, mut events) = (Vec::new(), Vec::with_capacity(count));
+        while events.len() < count {
             let Some(event) = self.lives.next() else { break };
             events.extend(self.enter(
                 event.body.as_bytes(),

@@ -50,6 +50,11 @@ impl Lives {
         checks(accounts, catalog, key)
     }
 
+    /// The same, where one life follows the other and only a few are mixed.
+    pub(super) fn in_turn(bench: &Bench<'_>, now: Timestamp, seed: u64) -> anyhow::Result<Self> {
+        Ok(Self { stride: 1, ..Self::new(bench, now, seed)? })
+    }
+
     /// How many events come before all steps are equally frequent.
     pub(super) const fn ramp(&self) -> usize {
         self.stride * STEPS_COUNT * (STEPS_COUNT - 1) / 2
