@@ -87,6 +87,8 @@ pub struct Metrics {
     pub webhook_ack: Histogram,
     /// Events committed together.
     pub intake_batch: Histogram,
+    /// Batches that were decided without locks and had to be done again with them, by reason.
+    pub intake_redone: Family<ReasonLabel, Counter>,
     /// Deliveries waiting for the writer.
     pub intake_queue: Gauge,
     /// Events of the inbox that are not done, by status.
@@ -164,6 +166,7 @@ impl Metrics {
             webhooks_refused: Family::default(),
             webhook_ack: seconds(),
             intake_batch: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+            intake_redone: Family::default(),
             intake_queue: Gauge::default(),
             inbox_pending: Family::default(),
             checks_cached,
@@ -203,6 +206,12 @@ impl Metrics {
         let ack = self.webhook_ack.clone();
         r.register_with_unit("webhook_ack_duration", "Time to acknowledge", Unit::Seconds, ack);
         r.register("intake_batch_events", "Events committed together", self.intake_batch.clone());
+        let redone = self.intake_redone.clone();
+        r.register(
+            "intake_redone",
+            "Batches done again in a locked transaction, by reason",
+            redone,
+        );
         r.register("intake_queue_depth", "Deliveries waiting", self.intake_queue.clone());
         r.register("inbox_events", "Events not done, by status", self.inbox_pending.clone());
         r.register("checks", "Checks by where the answer came from", self.checks.clone());

@@ -44,6 +44,8 @@ pub struct Guarded<'b> {
     pub new_heads: Vec<AccountHead>,
     /// Links of objects that had none.
     pub links: Vec<&'b Link>,
+    /// Links that say something else of an object of the same account and group.
+    pub changed_links: Vec<&'b Link>,
     /// Changes of facts, in order; none of them hands objects over.
     pub changes: Vec<(&'b AccountId, &'b [Change])>,
     /// Entries of the journals.
@@ -75,6 +77,7 @@ pub async fn commit(db: &Db, mut batch: Guarded<'_>) -> Result<Done, StoreError>
     batch.heads.sort_unstable_by(|a, b| a.after.account.cmp(&b.after.account));
     batch.new_heads.sort_unstable_by(|a, b| a.account.cmp(&b.account));
     batch.links.sort_unstable_by(|a, b| a.object.cmp(&b.object));
+    batch.changed_links.sort_unstable_by(|a, b| a.object.cmp(&b.object));
     batch.events.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     let (facts, once) = save::rows(&batch.changes)?;
     let entries = journal::with_details(batch.journal)?;
@@ -86,6 +89,7 @@ pub async fn commit(db: &Db, mut batch: Guarded<'_>) -> Result<Done, StoreError>
     let parts = vec![
         Part::of(&accounts::REPLACE, accounts::replaced_rows(&batch.heads)).with(now()).each(),
         Part::of(&links::INSERT, links::rows(&batch.links)),
+        Part::of(&links::UPDATE, links::rows(&batch.changed_links)).each(),
         Part::of(&inbox::intake::INSERT, inbox::intake::new_rows(&batch.events)),
         Part::of(&inbox::intake::COUNT_DUPLICATES, inbox::intake::counted_rows(&duplicates)).each(),
         Part::of(&accounts::INSERT, accounts::head_rows(&new_heads)).with(now()).each(),

@@ -372,6 +372,12 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Whether a link brings its object to another account or group than before.
+    pub(super) fn moves(&self, link: &Link) -> bool {
+        let known = self.known.links.get(&link.object);
+        known.is_none_or(|known| (&known.account, &known.root) != (&link.account, &link.root))
+    }
+
     /// The links this batch writes.
     pub(super) fn link_writes(&self) -> LinkWrites<'_> {
         let mut writes = LinkWrites::default();

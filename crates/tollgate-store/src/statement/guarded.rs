@@ -6,8 +6,9 @@
 //! divides by zero where a count is another one, which takes everything back. On SQLite, where a
 //! statement costs no round trip, the parts run one after the other in a transaction.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::postgres::PgArguments;
 
@@ -55,35 +56,32 @@ impl<'v> Part<'v> {
     }
 }
 
-/// Most parts of a statement.
-const PARTS_MAX: usize = 10;
-
 /// The texts for PostgreSQL of the same parts in the same order, by which of them are there: one that has
 /// nothing to write would cost the opening of its table and of its indexes all the same.
 #[derive(Debug)]
-pub(crate) struct Texts([OnceLock<String>; 1 << PARTS_MAX]);
+pub(crate) struct Texts(Mutex<BTreeMap<Vec<bool>, Arc<str>>>);
 
 impl Texts {
     pub(crate) const fn new() -> Self {
-        Self([const { OnceLock::new() }; 1 << PARTS_MAX])
+        Self(Mutex::new(BTreeMap::new()))
     }
 
-    /// The text of parts of which those that are not idle are there; `None` for too many parts.
-    fn of(&'static self, parts: &[Part<'_>]) -> Option<&'static str> {
-        let bits = parts.iter().enumerate().map(|(place, part)| (!part.is_idle(), place));
-        let mask = bits.fold(0, |mask, (there, place)| mask | (usize::from(there) << place));
-        let text = self.0.get(mask)?.get_or_init(|| {
+    /// The text of those parts that are not idle.
+    fn of(&self, parts: &[Part<'_>]) -> Arc<str> {
+        let there: Vec<bool> = parts.iter().map(|part| !part.is_idle()).collect();
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = texts.entry(there).or_insert_with(|| {
             let there: Vec<&Part<'_>> = parts.iter().filter(|part| !part.is_idle()).collect();
-            one_text(&there)
+            one_text(&there).into()
         });
-        Some(text)
+        Arc::clone(text)
     }
 }
 
 /// Runs the parts as one. Returns whether they were written; not where a count is not the expected one
 /// or another transaction got in the way: then nothing was. `texts` keeps the texts for PostgreSQL; the
-/// parts must be the same statements in the same order at every call with it, at most [`PARTS_MAX`], and
-/// one of them must have something to write.
+/// parts must be the same statements in the same order at every call with it, and one of them must have
+/// something to write.
 pub(crate) async fn run(
     db: &Db,
     texts: &'static Texts,
@@ -104,7 +102,7 @@ async fn on_postgres(
     texts: &'static Texts,
     parts: Vec<Part<'_>>,
 ) -> Result<bool, StoreError> {
-    let Some(sql) = texts.of(&parts) else { return Ok(false) };
+    let sql = sqlx::AssertSqlSafe(texts.of(&parts));
     let mut arguments = PgArguments::default();
     let mut expected = Vec::new();
     for part in parts.into_iter().filter(|part| !part.is_idle()) {

@@ -1,6 +1,7 @@
 //! Batches without locks: they are written as a whole, or not at all where something was not as it was
 //! read.
 
+use tollgate_domain::Link;
 use tollgate_domain::change::{Actor, Change, JournalEntry};
 use tollgate_domain::ids::AccountId;
 use tollgate_store::accounts::{self, AccountHead};
@@ -17,7 +18,8 @@ struct Batch {
     read: Option<AccountHead>,
     after: AccountHead,
     event: String,
-    link: tollgate_domain::Link,
+    link: Link,
+    changed_link: Option<Link>,
     changes: Vec<Change>,
     journal: Vec<JournalRow>,
     again: Vec<EventKey>,
@@ -42,6 +44,7 @@ impl Batch {
             after,
             event: event.to_owned(),
             link: sample::link(&format!("in_{event}"), id.as_str()),
+            changed_link: None,
             changes: vec![sample::paid(&format!("pi_{event}"))],
             journal,
             again: Vec::new(),
@@ -64,6 +67,7 @@ impl Batch {
                 heads: head.into_iter().collect(),
                 new_heads: begins.into_iter().collect(),
                 links: vec![&self.link],
+                changed_links: self.changed_link.iter().collect(),
                 changes: vec![(id, &self.changes)],
                 journal: &self.journal,
                 events: vec![&new],
@@ -101,12 +105,16 @@ on_both! {
         let first = head(db, &id).await.unwrap();
         let mut second = Batch::of(&id, Some(first), "evt_2");
         second.again = vec![key("evt_known"), key("evt_known"), key("evt_1")];
+        second.changed_link =
+            Some(Link { gone_at: Some(at(3)), ..sample::link("in_evt_1", "acme") });
         assert_eq!(second.commit(db).await.unwrap(), COMMITTED);
         assert_eq!(head(db, &id).await, Some(AccountHead { known: true, ..second.after.clone() }));
         assert_eq!(rows(db).await, [1, 2, 2, 2, 3, 2]);
         assert_eq!(journal::verify(db, &id).await.unwrap(), Verdict::Whole(2));
         let counted = "SELECT duplicates FROM webhook_events WHERE event_id = 'evt_known'";
         assert_eq!(db.number(counted).await, 2);
+        let gone = "SELECT gone_at FROM stripe_links WHERE object_id = 'in_evt_1'";
+        assert_eq!(db.number(gone).await, at(3).millis());
     }
 
     nothing_is_written_where_something_is_not_as_it_was_read: |db| async {
@@ -118,6 +126,8 @@ on_both! {
         linked.link = sample::link("in_evt_1", "acme");
         let mut lost = fresh("evt_2");
         lost.again = vec![key("evt_1"), key("evt_of_another_history")];
+        let mut unlinked = fresh("evt_2");
+        unlinked.changed_link = Some(sample::link("in_evt_of_another_history", "acme"));
         let of_old = |old: AccountHead| Batch::of(&id, Some(old), "evt_2");
         let before = rows(db).await;
         for (why, batch) in [
@@ -130,6 +140,7 @@ on_both! {
             ("no such account", Batch::of(&account("none"), Some(sample::head("none")), "evt_2")),
             ("the event is known", fresh("evt_1")),
             ("the object is linked", linked),
+            ("the object is not linked", unlinked),
         ] {
             assert_eq!(batch.commit(db).await.unwrap(), Done::Overtaken, "{why}");
             assert_eq!(rows(db).await, before, "{why}");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tollgate_server::clock::Clock;
 use tollgate_server::intake::{Delivery, ReplyStatus, read};
-use tollgate_store::inbox::{self, EventStatus};
+use tollgate_store::inbox::{self, EventFilter, EventStatus};
 
 use crate::support::{Settings, State, TestApp, TestDatabase, on_both, run_sql_on};
 
@@ -53,6 +53,39 @@ on_both! {
         one.run_workers().await;
         one.stop().await;
         two.stop().await;
+        assert_eq!(State::settled(&database.url()).await, untroubled);
+    }
+
+    async fn what_is_delivered_twice_at_once_takes_effect_once_and_needs_no_lock(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        app.clock.set(Clock::System.now());
+        let events = lives(&app);
+        let untroubled = State::of_untroubled_run(&events).await;
+        // The first event settles the mode, which is written with a lock.
+        let mut bodies = events.iter().map(|(_, body)| body);
+        app.deliver(bodies.next().expect("an event")).await;
+        let twice: Vec<Delivery> =
+            bodies.flat_map(|body| [delivery(&app, body), delivery(&app, body)]).collect();
+        let replies = app.app().intake.process(&twice).await;
+        for pair in replies.chunks(2) {
+            let statuses: Vec<ReplyStatus> = pair.iter().flatten().map(|one| one.status).collect();
+            match statuses[..] {
+                [ReplyStatus::Processed, ReplyStatus::Duplicate]
+                | [ReplyStatus::Ignored, ReplyStatus::Ignored] => {}
+                _ => panic!("{pair:?}"),
+            }
+        }
+        let metrics = app.app().metrics.render();
+        let redone: Vec<&str> =
+            metrics.lines().filter(|line| line.contains("intake_redone_total{")).collect();
+        assert!(redone.is_empty(), "{redone:?}");
+        let (rows, _) = inbox::list(&app.app().engine.db, &EventFilter::default(), None, 500)
+            .await
+            .expect("the inbox");
+        let counted: u64 = rows.iter().map(|row| row.duplicates).sum();
+        assert_eq!(counted, events.len() as u64 - 1);
+        app.run_workers().await;
+        app.stop().await;
         assert_eq!(State::settled(&database.url()).await, untroubled);
     }
 
