@@ -94,13 +94,14 @@ pub(super) async fn until_stopped(
                 }
             },
             task = running.lost() => break (Some(task), Leave::AtOnce),
-            Some(started) = starting.join_next() => match started? {
-                Ok(new) => {
+            Some(started) = starting.join_next() => match started {
+                Ok(Ok(new)) => {
                     let old = std::mem::replace(&mut running, new);
                     replaced.spawn(old.shutdown(Leave::TakenOver));
                 }
-                // Neither a fault nor a database that is away ends what runs.
-                Err(error) => tracing::error!("not reloaded, all stays as it was: {error:#}"),
+                // Neither a fault, a defect nor a database that is away ends what runs.
+                Ok(Err(error)) => tracing::error!("not reloaded, all stays as it was: {error:#}"),
+                Err(error) => tracing::error!("not reloaded, all stays as it was: {error}"),
             },
             Some(_) = replaced.join_next() => tracing::info!("what ran before the reload has ended"),
         }

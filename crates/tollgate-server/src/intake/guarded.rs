@@ -210,7 +210,8 @@ impl Intake {
         let replies = replies(&verdicts, &ledger.heads, &rows.outcomes);
         self.hot.done(done);
         let linked: Vec<ObjectId> = links.new.iter().map(|link| link.object.clone()).collect();
-        reach.found.extend(links.new.into_iter().chain(links.changed).cloned());
+        reach.found.extend(links.new.into_iter().cloned());
+        reach.forget_links(&links.changed);
         self.keep(reach, (ledger.heads, facts), &effects);
         self.wake_linked(&linked).await;
         if !effects.doubts.is_empty() {

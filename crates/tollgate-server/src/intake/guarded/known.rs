@@ -31,6 +31,16 @@ pub(super) struct Reach {
     unlinked: HashSet<ObjectId>,
 }
 
+impl Reach {
+    /// Accounts whose links have changed are read anew: all links of a group repeat why it belongs to its
+    /// account.
+    pub(super) fn forget_links(&mut self, changed: &[&Link]) {
+        for link in changed {
+            self.hot.remove(&link.account);
+        }
+    }
+}
+
 impl Intake {
     /// What a batch is decided by, with the links that were read.
     pub(super) fn known_by(&self, reach: &mut Reach) -> Known {
@@ -186,8 +196,7 @@ impl Intake {
             else {
                 continue;
             };
-            let needs_more = hot.batches > 0 && outgrown.contains(&account);
-            if needs_more || facts.missing_before(window).next().is_some() {
+            if outgrown.contains(&account) || facts.missing_before(window).next().is_some() {
                 continue;
             }
             head.known = true;

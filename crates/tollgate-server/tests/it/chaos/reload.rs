@@ -29,7 +29,11 @@ async fn until_new_is_taken(process: &Process, taken: bool) {
     let begun = Instant::now();
     let body = r#"{"id": "evt_probe", "object": "event", "type": "a.b", "created": 1, "livemode": false, "data": {"object": {"id": "x", "object": "y"}}}"#;
     while sign_and_send(process.address, NEW, body).await.is_some() != taken {
-        assert!(begun.elapsed() < RELOADED, "the reload takes effect");
+        assert!(
+            begun.elapsed() < RELOADED,
+            "the reload takes effect: {:?}",
+            process.logged("reload")
+        );
     }
 }
 
