@@ -98,7 +98,7 @@ pub fn regrade(
             details,
             billing: None,
         };
-        record(&mut regrade.decision, purchase, fresh, &entry);
+        record(&mut regrade.decision, (facts, purchase), fresh, &entry);
         regrade.changed.push(moved);
     }
     Ok(regrade)
@@ -121,19 +121,30 @@ pub fn settle(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Decisi
             details: vec![("catalog", catalog.version.clone()), ("sold", sale::listed(&sales))],
             billing: None,
         };
-        record(&mut decision, purchase, sales, &entry);
+        record(&mut decision, (facts, purchase), sales, &entry);
     }
     (!decision.changes.is_empty()).then_some(decision)
 }
 
-/// Saves the sales with their entry, and tells of what was not sold before and what is not sold any
-/// more.
-fn record(decision: &mut Decision, purchase: &Purchase, sales: Vec<Sale>, entry: &JournalEntry) {
+/// Saves the sales with their entry, and tells of what was not sold before, what is not sold any more, and
+/// what was given back.
+fn record(
+    decision: &mut Decision,
+    (facts, purchase): (&Facts, &Purchase),
+    sales: Vec<Sale>,
+    entry: &JournalEntry,
+) {
     let (before, sold) = (sale::news(&purchase.sales), sale::news(&sales));
     let summary = format!("Purchase {} sells {}", purchase.id, or_nothing(&sale::listed(&sales)));
     let mut after = Purchase { sales, ..purchase.clone() };
     let mut news = sale::take_back(&mut after.told, &purchase.sales, &after.sales);
     news.extend(sold.difference(&before).cloned());
+    if sale::was_ever_undone(&after, facts.adjustments.values()) {
+        let undone = sold.iter().filter_map(News::undone);
+        let undone: Vec<News> = undone.filter(|one| !after.told.contains(one)).collect();
+        after.told.extend(undone.iter().cloned());
+        news.extend(undone);
+    }
     news.sort_by_key(|one| matches!(one, News::BadgePurchased(_) | News::BadgeRevoked(_)));
     after.told.extend(sold);
     let tell = |one: &News| one.billing_event(purchase.id.as_str(), None, None).kind;

@@ -140,14 +140,16 @@ pub fn news(sales: &[Sale]) -> Told {
     sales.iter().map(one).collect()
 }
 
-/// Forgets that sales were told of which are no more, so that they are told of again if they come
-/// back. Returns what is told of instead, plans first.
+/// Brings what was told of sales up to other sales. Forgets that those were told of which are no more, so
+/// that they are told of again if they come back. Returns what is told of instead, plans first: nothing
+/// of what was given back before.
 pub fn take_back(told: &mut Told, before: &[Sale], after: &[Sale]) -> Vec<News> {
     let kept = news(after);
     let lost = news(before).into_iter().rev().filter(|one| !kept.contains(one));
     let undone: Vec<News> = lost.filter_map(|lost| lost.undone()).collect();
+    let new = undone.iter().filter(|one| !told.contains(*one)).cloned().collect();
     told.retain(|one| !undone.contains(one.undone().as_ref().unwrap_or(one)));
-    undone
+    new
 }
 
 /// Whether both give the same, by whichever catalog.

@@ -95,3 +95,17 @@ fn a_purchase_nothing_confirmed_is_recorded_once_a_price_is_mapped() {
     let gone = levels("grant_days = 365", "grant_days = 30");
     assert_eq!(stands(&facts, &gone, "1d"), "pro by grant c until 365d");
 }
+
+#[test]
+fn what_is_recorded_after_its_money_was_given_back_is_revoked_at_once() {
+    let (catalog, facts) = read(
+        "catalog levels\nbuy c - paid=0d amount=12345 price=price_new names_owner\n\
+         refund r c 12345 succeeded @1d effective=1d",
+    );
+    let mapped = catalog.with_prices(&[("pro".to_owned(), vec!["price_new".to_owned()])]).unwrap();
+    let decision = settle(&facts, &mapped, time("2d")).unwrap();
+    let kinds: Vec<_> = decision.billing().map(|told| told.kind).collect();
+    assert_eq!(kinds, [BillingEventKind::GrantCreated, BillingEventKind::GrantRevoked]);
+    let facts = after(&facts, &decision);
+    assert_eq!(settle(&facts, &mapped, time("3d")), None);
+}

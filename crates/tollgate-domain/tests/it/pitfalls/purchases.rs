@@ -115,6 +115,20 @@ fn a_refund_that_failed_gives_the_purchase_back() {
 }
 
 #[test]
+fn lines_that_sell_nothing_after_a_refund_tell_of_no_second_revocation() {
+    let other = Cs { lines: vec![("price_of_another", 1)], ..badge() };
+    let bought = || Story::of("54").session(E::CheckoutCompleted, &badge());
+    let given_back = |story| refund(story, E::RefundCreated, "re_1", 499, "succeeded");
+    let refund_first = given_back(bought()).session(E::CheckoutAsyncSucceeded, &other);
+    let lines_first = given_back(bought().session(E::CheckoutAsyncSucceeded, &other));
+    for story in [refund_first, lines_first] {
+        let world = told(&story);
+        assert_eq!((world.told(B::BadgePurchased), world.told(B::BadgeRevoked)), (1, 1));
+        assert_eq!(world.acme().purchases["cs_1"].sales, []);
+    }
+}
+
+#[test]
 fn only_a_lost_dispute_takes_back() {
     let dispute = ("dp_1", AdjustmentKind::Dispute);
     for (end, expected) in
