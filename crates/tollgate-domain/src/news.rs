@@ -51,8 +51,9 @@ pub enum News {
     GrantCreated(usize),
     /// The money of so many paid plans was given back or lost.
     GrantRevoked(usize),
-    /// The plan a purchase sold in its line of this place, or what a person gave, reached its end.
-    Expired(usize),
+    /// The plan that a purchase sold in this line (`None`: as a whole), or what a person gave, reached its
+    /// end.
+    Expired(Option<Box<str>>),
     /// A refund took effect, or the total of a charge says that something of it was refunded.
     Refunded,
     /// A payment was disputed.

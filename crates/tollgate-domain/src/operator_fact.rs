@@ -321,10 +321,10 @@ pub fn revoke(
 pub fn expire(facts: &Facts, id: &FactId, now: Timestamp) -> Option<Decision> {
     let known = facts.operator_facts.get(id)?;
     let end = known.ends_at().filter(|end| *end <= now)?;
-    if known.told.contains(&News::Expired(0)) {
+    if known.told.contains(&News::Expired(None)) {
         return None;
     }
-    let after = OperatorFact { told: [News::Expired(0)].into(), ..known.clone() };
+    let after = OperatorFact { told: [News::Expired(None)].into(), ..known.clone() };
     let name = known.effect.names().expired;
     let (details, line) = (vec![known.effect.detail()], known.effect.ended_line(name));
     let act = known.act(name, Actor::System, end, details, line);

@@ -149,6 +149,12 @@ pub fn take_back(told: &mut Told, before: &[Sale], after: &[Sale]) -> Vec<News> 
     let undone: Vec<News> = lost.filter_map(|lost| lost.undone()).collect();
     let new = undone.iter().filter(|one| !told.contains(*one)).cloned().collect();
     told.retain(|one| !undone.contains(one.undone().as_ref().unwrap_or(one)));
+    // The sale of the whole session has become that of a line.
+    for line in after.iter().filter(|sale| sale.line.is_some()) {
+        if before.iter().any(|sale| line.is_part_of(sale)) && told.remove(&News::Expired(None)) {
+            told.insert(News::Expired(line.line.clone()));
+        }
+    }
     new
 }
 

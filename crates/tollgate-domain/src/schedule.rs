@@ -45,6 +45,7 @@ pub fn next_end(facts: &Facts, catalog: &Catalog, now: Timestamp) -> Option<Time
     let graces = grace_windows(facts, catalog).into_iter().map(|window| window.ends_at);
     let given = given_ends(facts).map(|(end, _)| end);
     let bought = facts.purchases.values().flat_map(|purchase| grant_ends(purchase, facts, catalog));
+    let bought = bought.map(|(_, end)| end);
     let stale = facts.subscriptions.values().filter_map(|one| overdue_since(one, facts));
     let unclear = facts.subscriptions.values().filter_map(Subscription::unclear_since);
     let unheard = facts.purchases.values().filter_map(|one| finding::unheard_since(one, facts));
@@ -101,8 +102,10 @@ fn bought_expired(
 ) -> Vec<Decision> {
     let mut told = purchase.told.clone();
     let mut expired = Vec::new();
-    for (place, end) in grant_ends(purchase, facts, catalog).into_iter().enumerate() {
-        let news = News::Expired(place);
+    for (sale, end) in grant_ends(purchase, facts, catalog) {
+        // Until it is recorded as a line's, it is told of as the whole session's.
+        let whole = purchase.sales.iter().any(|kept| sale.is_part_of(kept));
+        let news = News::Expired(sale.line.filter(|_| !whole));
         if end > now || told.contains(&news) {
             continue;
         }

@@ -122,12 +122,13 @@ fn taken_back(purchase: &Purchase, facts: &Facts) -> Option<Absence> {
     }
 }
 
-/// When the spans of a paid purchase's plans end, for whoever reports their expiry; empty for a
-/// purchase that gives no plan or was taken back. In the order of its lines.
-pub fn grant_ends(purchase: &Purchase, facts: &Facts, catalog: &Catalog) -> Vec<Timestamp> {
+/// The plans that a paid purchase sold, with the ends of their spans, for whoever reports their expiry;
+/// empty for a purchase that gives no plan or was taken back. In the order of its lines.
+pub fn grant_ends(purchase: &Purchase, facts: &Facts, catalog: &Catalog) -> Vec<(Sale, Timestamp)> {
     if taken_back(purchase, facts).is_some() {
         return Vec::new();
     }
     let sales = sale::sales(purchase, catalog);
-    sales.iter().filter_map(|sale| end(purchase, sale)).collect()
+    let ends = sales.into_iter().filter_map(|sale| end(purchase, &sale).map(|end| (sale, end)));
+    ends.collect()
 }

@@ -82,6 +82,12 @@ pub struct Sale {
 }
 
 impl Sale {
+    /// Whether it is the line that a sale of the whole session has become.
+    pub(crate) fn is_part_of(&self, whole: &Self) -> bool {
+        let same = self.goods == whole.goods && self.catalog == whole.catalog;
+        whole.line.is_none() && self.line.is_some() && same
+    }
+
     /// What the catalog is asked about the price that confirmed it.
     pub fn price_ref(&self) -> Option<PriceRef<'_>> {
         let id = self.price.as_ref()?;

@@ -108,3 +108,42 @@ fn what_people_gave_is_told_of_in_the_order_of_its_ends() {
     assert_eq!(told("23h"), [""; 0]);
     assert_eq!(told("3d"), ["grant.expired c", "boost.expired b", "waiver.expired a"]);
 }
+
+/// What is told of ends, after which it is known as told.
+fn tell(facts: &mut Facts, catalog: &Catalog, at: &str) -> Vec<Timestamp> {
+    let decision = ended(facts, catalog, time(at));
+    decision.changes.iter().for_each(|change| facts.apply(change));
+    decision.journal.iter().map(|entry| entry.occurred_at).collect()
+}
+
+#[test]
+fn a_price_that_is_mapped_later_shifts_no_end_that_was_told() {
+    let (catalog, mut facts) =
+        read("catalog levels\nbuy c - paid=0d amount=9 price=price_new,price_trial names_owner");
+    assert_eq!(tell(&mut facts, &catalog, "8d"), [time("7d")], "of the second line");
+    let mapped = catalog.with_prices(&[("pro".to_owned(), vec!["price_new".to_owned()])]).unwrap();
+    assert_eq!(tell(&mut facts, &mapped, "9d"), []);
+    assert_eq!(tell(&mut facts, &mapped, "366d"), [time("365d")], "of the first line");
+}
+
+#[test]
+fn the_end_of_a_whole_session_is_the_end_of_the_line_it_becomes() {
+    let (catalog, mut facts) = read("catalog levels\nbuy c pro paid=0d amount=19000");
+    for purchase in facts.purchases.values_mut() {
+        purchase.sales = crate::sale::sales(purchase, &catalog);
+    }
+    assert_eq!(tell(&mut facts, &catalog, "366d"), [time("365d")]);
+    // Its lines become known, and later what they sell.
+    let lined = read("catalog levels\nbuy c pro paid=0d amount=19000 price=price_new").1;
+    let purchase = facts.purchases.values_mut().next().unwrap();
+    purchase.lines = lined.purchases.into_values().next().unwrap().lines;
+    let mapped = catalog.with_prices(&[("pro".to_owned(), vec!["price_new".to_owned()])]).unwrap();
+    assert_eq!(tell(&mut facts, &mapped, "367d"), [], "before it is recorded");
+    let healed = crate::sale::sales(facts.purchases.values().next().unwrap(), &mapped);
+    let purchase = facts.purchases.values_mut().next().unwrap();
+    let before = std::mem::replace(&mut purchase.sales, healed);
+    let now = purchase.sales.clone();
+    assert_eq!(crate::sale::take_back(&mut purchase.told, &before, &now), []);
+    assert!(now[0].line.is_some());
+    assert_eq!(tell(&mut facts, &mapped, "368d"), [], "after it was recorded");
+}
