@@ -20,7 +20,8 @@ pub use intake::{
     known_now, set_waits,
 };
 pub use read::{
-    body, count_open, find, first_delivered_at, is_cursor, list, stats, was_ignored_since,
+    body, count_open, find, first_delivered_at, is_cursor, list, received_after, stats,
+    was_ignored_since,
 };
 pub use wake::{
     FOREIGN, OWNER_UNKNOWN_EXPIRED, Told, email_key, look_back, look_back_at_all, run_wakes,

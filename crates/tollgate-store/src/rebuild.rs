@@ -1,18 +1,12 @@
-//! What a rebuild reads. Owns: the copy of it as of one instant, and the inbox in the order of receipt.
-//! Must not know: how it is folded, what it is compared with.
+//! What a rebuild reads. Owns: the copy of it as of one instant, and what in it has no foundation. Must not
+//! know: how it is folded, what it is compared with.
 
-use std::borrow::Cow;
-
-use tollgate_domain::Timestamp;
-use tollgate_domain::ids::{AccountId, EventId, ObjectId};
+use tollgate_domain::ids::{AccountId, EventId};
 
 use crate::db::copy::{self, Source};
 use crate::error::StoreError;
-use crate::inbox::{self, EventKey, EventStatus, StoredBody};
 use crate::statement::{Row, statements};
 use crate::{Db, migrations, wire};
-
-const TABLE: &str = "webhook_events";
 
 /// What is folded (the inbox with the dictionaries of its bodies, operator facts, what people linked,
 /// e-mails) and what it is compared with (facts and journals).
@@ -34,13 +28,6 @@ const fn all(table: &'static str) -> Source {
 statements! {
     COUNT_REMOVED = "SELECT COUNT(*) FROM webhook_events WHERE body_codec = -2";
 
-    RECEIVED = "SELECT event_id, livemode, stripe_account, event_type, api_version, created_at, \
-            signed_at, received_at, object_id, status, body_codec, body_len, body \
-        FROM webhook_events \
-        WHERE received_at >= $1 AND (received_at > $1 \
-            OR (event_id, livemode, stripe_account) > ($2, $3, $4)) \
-        ORDER BY received_at, event_id, livemode, stripe_account LIMIT $5";
-
     /// Entries that name an event which is not in the inbox, of the accounts after one, up to another.
     UNFOUNDED = "SELECT j.account_id, j.sequence, j.event_id FROM journal_entries j \
         WHERE j.account_id > $1 AND j.account_id <= $2 AND j.event_id IS NOT NULL \
@@ -61,59 +48,6 @@ pub async fn copy(from: &Db, to: &Db) -> Result<u64, StoreError> {
 pub async fn count_removed_bodies(db: &Db) -> Result<u64, StoreError> {
     let row = COUNT_REMOVED.on(db).fetch_one().await?;
     row.map_or(Ok(0), |row| Ok(wire::uncount(row.cells().bigint()?)))
-}
-
-/// An event as it was received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceivedEvent {
-    /// Which event.
-    pub key: EventKey,
-    /// Stripe's type text.
-    pub event_type: String,
-    /// API version that shaped it.
-    pub api_version: Option<String>,
-    /// Stripe's time of the event.
-    pub created_at: Option<Timestamp>,
-    /// Time in the signature.
-    pub signed_at: Option<Timestamp>,
-    /// When it was first received.
-    pub received_at: Timestamp,
-    /// The object it is about.
-    pub object: Option<ObjectId>,
-    /// How far it has come.
-    pub status: EventStatus,
-    /// Its body.
-    pub body: StoredBody<'static>,
-}
-
-/// The events received after one, in the order of receipt, at most `limit`.
-pub async fn received_after(
-    db: &Db,
-    last: Option<(Timestamp, &EventKey)>,
-    limit: u32,
-) -> Result<Vec<ReceivedEvent>, StoreError> {
-    let (at, event, livemode, stripe_account) = match last {
-        Some((at, key)) => (at, key.event.as_str(), key.livemode, key.stripe_account.as_str()),
-        None => (Timestamp::MIN, "", false, ""),
-    };
-    let call = RECEIVED.on(db).bigint(at.millis()).text(event).boolean(livemode);
-    let rows = call.prose(stripe_account).bigint(i64::from(limit)).fetch().await?;
-    rows.iter().map(read_received).collect()
-}
-
-fn read_received(row: &Row) -> Result<ReceivedEvent, StoreError> {
-    let mut cells = row.cells();
-    Ok(ReceivedEvent {
-        key: inbox::read_key(&mut cells)?,
-        event_type: cells.prose()?.into_owned(),
-        api_version: cells.opt_prose()?.map(Cow::into_owned),
-        created_at: cells.opt_instant()?,
-        signed_at: cells.opt_instant()?,
-        received_at: cells.instant()?,
-        object: cells.opt_key(TABLE)?,
-        status: inbox::read_status(&mut cells)?,
-        body: inbox::read_body(&mut cells)?,
-    })
 }
 
 /// An entry of a journal that names an event which is not in the inbox.

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 use tollgate_domain::ids::{AccountId, ObjectId};
 use tollgate_domain::{Observation, Timestamp};
-use tollgate_store::inbox::{EventKey, StoredBody};
+use tollgate_store::inbox::{EventKey, EventRow, StoredBody};
 
 use super::notice::Notice;
 
@@ -32,6 +32,25 @@ pub struct Delivery {
     pub lease_generation: Option<u64>,
     /// When processing began, for its duration.
     pub begun: Instant,
+}
+
+impl Delivery {
+    /// A stored event as it was delivered, to be taken in once more.
+    pub fn of_row(row: EventRow, body: StoredBody<'static>, content: Content) -> Self {
+        Self {
+            key: row.key,
+            event_type: row.event_type,
+            api_version: row.api_version,
+            created_at: row.created_at,
+            signed_at: row.signed_at,
+            received_at: row.received_at,
+            object: row.object,
+            body,
+            content,
+            lease_generation: None,
+            begun: Instant::now(),
+        }
+    }
 }
 
 /// What an event tells.

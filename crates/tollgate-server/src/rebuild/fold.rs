@@ -4,14 +4,13 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use tokio::time::Instant;
 use tollgate_domain::change::Change;
 use tollgate_domain::ids::AccountId;
 use tollgate_domain::operator_fact::{self, GrantRefusal, NewOperatorFact, OperatorFact};
 use tollgate_domain::regrade::{self, Terms};
 use tollgate_domain::{Decision, Timestamp};
-use tollgate_store::rebuild::ReceivedEvent;
-use tollgate_store::{Db, StoreError, rebuild};
+use tollgate_store::inbox::{self, EventRow, EventStatus, StoredBody};
+use tollgate_store::{Db, StoreError};
 
 use super::acts::{Act, What};
 use super::{PAGE_EVENTS, RebuildError, Report, Troubles};
@@ -57,12 +56,12 @@ impl Fold<'_> {
         let mut last = None;
         loop {
             let place = last.as_ref().map(|(at, key)| (*at, key));
-            let page = rebuild::received_after(self.copy, place, PAGE_EVENTS).await?;
-            let Some(end) = page.last() else { return Ok(()) };
+            let page = inbox::received_after(self.copy, place, PAGE_EVENTS).await?;
+            let Some((end, _)) = page.last() else { return Ok(()) };
             last = Some((end.received_at, end.key.clone()));
             let mut together: Vec<Delivery> = Vec::new();
-            for event in page {
-                let at = event.received_at;
+            for (row, body) in page {
+                let at = row.received_at;
                 let act_first = self.acts.front().is_some_and(|act| act.at < at);
                 let later = together
                     .first()
@@ -71,7 +70,7 @@ impl Fold<'_> {
                     self.take(&mut together).await?;
                     self.acts_before(at).await?;
                 }
-                together.push(self.delivery(event).await?);
+                together.push(self.delivery(row, &body).await?);
             }
             self.take(&mut together).await?;
         }
@@ -97,26 +96,20 @@ impl Fold<'_> {
         Ok(())
     }
 
-    async fn delivery(&mut self, event: ReceivedEvent) -> Result<Delivery, RebuildError> {
-        if !event.status.is_final() && event.status != tollgate_store::inbox::EventStatus::Dead {
+    async fn delivery(
+        &mut self,
+        row: EventRow,
+        body: &StoredBody<'_>,
+    ) -> Result<Delivery, RebuildError> {
+        let status = row.outcome.status;
+        if !status.is_final() && status != EventStatus::Dead {
             self.report.open_events = self.report.open_events.saturating_add(1);
         }
-        let raw = squeeze::restore(self.copy, &event.body).await;
+        let raw = squeeze::restore(self.copy, body).await;
         let raw =
-            raw.map_err(|cause| RebuildError::Body { event: event.key.event.to_string(), cause })?;
-        Ok(Delivery {
-            content: read::read_stored(&event.key.event, &raw, &self.app.config.stripe),
-            key: event.key,
-            event_type: event.event_type,
-            api_version: event.api_version,
-            created_at: event.created_at,
-            signed_at: event.signed_at,
-            received_at: event.received_at,
-            object: event.object,
-            body: squeeze::squeeze(&raw),
-            lease_generation: None,
-            begun: Instant::now(),
-        })
+            raw.map_err(|cause| RebuildError::Body { event: row.key.event.to_string(), cause })?;
+        let content = read::read_stored(&row.key.event, &raw, &self.app.config.stripe);
+        Ok(Delivery::of_row(row, squeeze::squeeze(&raw), content))
     }
 
     /// Does what people did before an instant.

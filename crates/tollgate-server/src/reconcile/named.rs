@@ -6,7 +6,6 @@
 //! and in whichever form it is told.
 
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 use tollgate_domain::ids::ObjectId;
 use tollgate_domain::{FetchCause, FindingCode, Timestamp};
 use tollgate_store::doubts::{self, NewDoubt};
@@ -220,19 +219,7 @@ async fn run_again(app: &App, keys: impl Iterator<Item = EventKey>) -> Result<()
             Ok(raw) => read::read_stored(&key.event, &raw, &app.config.stripe),
             Err(error) => Content::Garbled(error.to_string()),
         };
-        deliveries.push(Delivery {
-            key,
-            event_type: row.event_type,
-            api_version: row.api_version,
-            created_at: row.created_at,
-            signed_at: row.signed_at,
-            received_at: row.received_at,
-            object: row.object,
-            body,
-            content,
-            lease_generation: None,
-            begun: Instant::now(),
-        });
+        deliveries.push(Delivery::of_row(row, body, content));
     }
     let replies = app.intake.process(&deliveries).await;
     if replies.iter().any(Option::is_none) {

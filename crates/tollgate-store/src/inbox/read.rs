@@ -11,7 +11,7 @@ use super::{
 };
 use crate::db::Db;
 use crate::error::StoreError;
-use crate::statement::{Row, statements};
+use crate::statement::{Cells, Row, statements};
 use crate::wire;
 
 macro_rules! columns {
@@ -47,6 +47,12 @@ statements! {
         WHERE event_id = $1 AND livemode = $2 AND stripe_account = $3";
 
     LIST = concat!("SELECT ", columns!(), " FROM webhook_events t WHERE", page!());
+
+    RECEIVED = concat!("SELECT ", columns!(), ", t.body_codec, t.body_len, t.body \
+        FROM webhook_events t \
+        WHERE t.received_at >= $1 AND (t.received_at > $1 \
+            OR (t.event_id, t.livemode, t.stripe_account) > ($2, $3, $4)) \
+        ORDER BY t.received_at, t.event_id, t.livemode, t.stripe_account LIMIT $5");
 
     /// The open ones of one status only, which an index holds in this order.
     LIST_OPEN = concat!("SELECT ", columns!(), " FROM webhook_events t \
@@ -139,6 +145,25 @@ pub async fn list(
     Ok((rows, next))
 }
 
+/// The events received after one, with their bodies, in the order of receipt; at most `limit`.
+pub async fn received_after(
+    db: &Db,
+    last: Option<(Timestamp, &EventKey)>,
+    limit: u32,
+) -> Result<Vec<(EventRow, StoredBody<'static>)>, StoreError> {
+    let (at, event, livemode, stripe_account) = match last {
+        Some((at, key)) => (at, key.event.as_str(), key.livemode, key.stripe_account.as_str()),
+        None => (Timestamp::MIN, "", false, ""),
+    };
+    let call = RECEIVED.on(db).bigint(at.millis()).text(event).boolean(livemode);
+    let rows = call.prose(stripe_account).bigint(i64::from(limit)).fetch().await?;
+    let read = |row: &Row| {
+        let mut cells = row.cells();
+        Ok((read_event(&mut cells)?, read_body(&mut cells)?))
+    };
+    rows.iter().map(read).collect()
+}
+
 /// Whether a text is a cursor that [`list`] gave.
 pub fn is_cursor(text: &str) -> bool {
     place(text).is_some_and(|(_, event)| EventId::parse(event).is_ok())
@@ -151,9 +176,12 @@ fn place(cursor: &str) -> Option<(i64, &str)> {
 }
 
 fn read_row(row: &Row) -> Result<EventRow, StoreError> {
-    let mut cells = row.cells();
+    read_event(&mut row.cells())
+}
+
+fn read_event(cells: &mut Cells<'_>) -> Result<EventRow, StoreError> {
     Ok(EventRow {
-        key: read_key(&mut cells)?,
+        key: read_key(cells)?,
         event_type: cells.prose()?.into_owned(),
         api_version: cells.opt_prose()?.map(Cow::into_owned),
         created_at: cells.opt_instant()?,
@@ -164,7 +192,7 @@ fn read_row(row: &Row) -> Result<EventRow, StoreError> {
         body_removed: cells.bigint()? == REMOVED,
         duplicates: wire::uncount(cells.bigint()?),
         outcome: Outcome {
-            status: read_status(&mut cells)?,
+            status: read_status(cells)?,
             account: cells.opt_key::<AccountId>(super::TABLE)?,
             reason: cells.opt_prose()?.map(Cow::into_owned),
             attempts: wire::small(cells.bigint()?),
