@@ -1,12 +1,11 @@
 //! How many checks are answered. Owns: the measurements of checks, alone and while events arrive.
 //! Must not know: how they are sent or shown.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Bench;
-use super::client::{self, Requests};
+use super::client::{self, Requests, Sample};
 use super::figures::{CpuUsed, Figure, Pair, half_of, ratio};
 use super::intake::Feeding;
 use super::load::{self, Subscribers};
@@ -136,16 +135,18 @@ struct Arriving {
 }
 
 impl Arriving {
-    /// Sends events while something else is done; returns what became of them, too.
-    async fn during<T>(
+    /// Sends events while checks are asked; returns what became of both. The server's time goes to both
+    /// and cannot be told apart.
+    async fn during(
         &mut self,
-        asking: impl Future<Output = anyhow::Result<T>>,
-    ) -> anyhow::Result<(T, Figure)> {
+        asking: impl Future<Output = std::io::Result<Sample>>,
+    ) -> anyhow::Result<(Figure, Figure)> {
         let requests = self.feeding.paced(self.pace.0, self.pace.1)?;
         let address = self.feeding.server.address;
         let load = client::open_loop(address, self.connections, self.pace, &requests);
         let (sample, asked) = tokio::join!(load, asking);
-        Ok((asked?, Figure::of(&sample?, CpuUsed::default())))
+        let figure = |sample| Figure::of(&sample, CpuUsed::default());
+        Ok((figure(asked?), figure(sample?)))
     }
 }
 
@@ -173,11 +174,12 @@ pub(super) async fn measure_mixed(
             (bare_at, &same, &mut bare, &mut bare_paced),
             (ours_at, &checks, &mut ours, &mut ours_paced),
         ] {
-            let asked = ask_many(address, requests, connections, time);
+            let asked = client::closed_loop(address, connections, time, requests);
             let (figure, beside) = arriving.during(asked).await?;
             closed.push(figure);
             events.push(beside);
-            let asked = ask_paced(address, requests, connections, time);
+            let pace = (PACED_PER_SECOND, time);
+            let asked = client::open_loop(address, connections, pace, requests);
             let (figure, beside) = arriving.during(asked).await?;
             paced.push(figure);
             events.push(beside);
@@ -192,26 +194,4 @@ pub(super) async fn measure_mixed(
         events: Figure::median(&events),
         per_second,
     })
-}
-
-/// As many as are answered. The server's time goes to events, too, and cannot be told apart.
-async fn ask_many(
-    address: SocketAddr,
-    requests: &Arc<Requests>,
-    connections: usize,
-    time: Duration,
-) -> anyhow::Result<Figure> {
-    let sample = client::closed_loop(address, connections, time, requests).await?;
-    Ok(Figure::of(&sample, CpuUsed::default()))
-}
-
-async fn ask_paced(
-    address: SocketAddr,
-    requests: &Arc<Requests>,
-    connections: usize,
-    time: Duration,
-) -> anyhow::Result<Figure> {
-    let pace = (PACED_PER_SECOND, time);
-    let sample = client::open_loop(address, connections, pace, requests).await?;
-    Ok(Figure::of(&sample, CpuUsed::default()))
 }

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::EventId;
@@ -37,8 +36,6 @@ const FORGET_EVERY: u64 = 20;
 const CHUNK: u64 = 1_000;
 /// Bytes of a body as it is stored.
 const BODY_BYTES: usize = 735;
-/// What a server does once at its start is over by then.
-const SETTLE: Duration = Duration::from_secs(5);
 /// What every answer to a check says.
 const ANSWER: &[u8] = b"\"canAccess\":";
 
@@ -126,8 +123,7 @@ impl Filling {
         let (accounts, inbox_rows) = (accounts::count(&self.db).await?, self.inbox_rows());
         bench.note(&format!("growth: measuring with {accounts} accounts, {inbox_rows} events"));
         let key = server::create_key(bench, place, &self.database).await?;
-        let server = Server::start(bench, place, &self.database).await?;
-        tokio::time::sleep(SETTLE).await;
+        let server = Server::start_settled(bench, place, &self.database).await?;
         let mut feeding = Feeding::warm(bench, server, seed).await?;
         let mut new = Vec::new();
         for _ in 0..bench.args.rounds {
@@ -141,11 +137,12 @@ impl Filling {
         let customers = (0..asked).map(|number| number * self.customers / asked.max(1));
         let lives = Lives::new(bench, Clock::System.now(), SEED)?;
         let requests = lives.checks(customers, &bench.catalog, &key);
-        let first = check(bench, &server, Requests::new(requests.clone(), ANSWER, false)).await?;
+        let once = Arc::new(Requests::new(requests.clone(), ANSWER, false));
+        let first = check(bench, &server, &once).await?;
         let requests = Arc::new(Requests::new(requests, ANSWER, true));
         let mut again = Vec::new();
         for _ in 0..bench.args.rounds {
-            again.push(check_with(bench, &server, &requests).await?);
+            again.push(check(bench, &server, &requests).await?);
         }
         server.stop().await?;
         Ok(GrowthSize {
@@ -158,11 +155,7 @@ impl Filling {
     }
 }
 
-async fn check(bench: &Bench<'_>, server: &Server, of: Requests) -> anyhow::Result<Figure> {
-    check_with(bench, server, &Arc::new(of)).await
-}
-
-async fn check_with(
+async fn check(
     bench: &Bench<'_>,
     server: &Server,
     requests: &Arc<Requests>,

@@ -21,6 +21,8 @@ use crate::config::MetricsListen;
 
 /// Longest time a server may take to be ready.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
+/// What a server does once at its start is over by then.
+const SETTLE: Duration = Duration::from_secs(5);
 /// The secret this run's events are signed with.
 pub(super) const WEBHOOK_SECRET: &str = "whsec_tollgate_bench_0123456789abcdef";
 
@@ -46,6 +48,18 @@ impl Server {
         let mut command = command(bench, place.folder(), database)?;
         command.args(["serve", "--catalog", CATALOG, "--listen", "127.0.0.1:0"]);
         Self::spawn(command, place, b"GET /livez HTTP/1.1\r\nhost: bench\r\n\r\n").await
+    }
+
+    /// Starts it and lets what it does once at its start pass, so that none of that is measured: a server
+    /// does not tell when it is done with it.
+    pub(super) async fn start_settled(
+        bench: &Bench<'_>,
+        place: &Place,
+        database: &str,
+    ) -> anyhow::Result<Self> {
+        let server = Self::start(bench, place, database).await?;
+        tokio::time::sleep(SETTLE).await;
+        Ok(server)
     }
 
     /// Starts the bare server, which answers a check with so many bytes.

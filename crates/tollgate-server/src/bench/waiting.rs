@@ -31,8 +31,6 @@ const BODY_BYTES: usize = 735;
 const WAITING_DAYS: i64 = 30;
 /// How often each single thing is done.
 const TIMES: usize = 9;
-/// What a server does once at its start is over by then.
-const SETTLE: Duration = Duration::from_secs(5);
 
 /// Measures one server after the other.
 pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<WaitingReport> {
@@ -52,9 +50,8 @@ async fn with(bench: &Bench<'_>, place: &Place, events: usize) -> anyhow::Result
     for numbers in (0..events).collect::<Vec<_>>().chunks(CHUNK) {
         write(&db, numbers, now).await?;
     }
-    let server = Server::start(bench, place, &database).await?;
+    let server = Server::start_settled(bench, place, &database).await?;
     bench.note("waiting: idle");
-    tokio::time::sleep(SETTLE).await;
     let (before, begun) = (server.cpu(), Instant::now());
     tokio::time::sleep(bench.seconds()).await;
     let (used, idle) = (server.cpu().since(before), begun.elapsed());
