@@ -56,7 +56,7 @@ pub struct Guarded<'b> {
     pub duplicates: &'b [EventKey],
     /// What Stripe is to be asked about.
     pub doubts: &'b [NewDoubt],
-    /// The accounts whose facts change, with their new revisions; not empty.
+    /// The accounts whose facts change, with their new revisions.
     pub changed: &'b [(AccountId, u64)],
 }
 
@@ -73,7 +73,8 @@ pub enum Done {
 /// Commits the batch, or nothing of it. After an error it may have been committed.
 pub async fn commit(db: &Db, mut batch: Guarded<'_>) -> Result<Done, StoreError> {
     static TEXTS: Texts = Texts::new();
-    // By rising key, so that two writers wait for one another and never both.
+    // By rising key, so that two writers mostly wait for one another and never both. PostgreSQL does not
+    // promise to write in that order: where both wait, it breaks one off, which is overtaken then.
     batch.heads.sort_unstable_by(|a, b| a.after.account.cmp(&b.after.account));
     batch.new_heads.sort_unstable_by(|a, b| a.account.cmp(&b.account));
     batch.links.sort_unstable_by(|a, b| a.object.cmp(&b.object));
@@ -97,10 +98,11 @@ pub async fn commit(db: &Db, mut batch: Guarded<'_>) -> Result<Done, StoreError>
         Part::of(&save::ONCE, save::batch(&once)),
         Part::of(&journal::APPEND, journal::rows(&entries)),
         Part::of(&doubts::RAISE, doubts::rows(&doubts)),
-        Part::alone(&changes::APPEND, changes::feed_values(batch.instance, &feed)),
+        Part::alone(&changes::APPEND, changes::feed_values(batch.instance, &feed))
+            .only_if(!batch.changed.is_empty()),
     ];
     let done = run(db, &TEXTS, parts).await;
-    if let (Db::Postgres(db), Ok(true) | Err(_)) = (db, &done) {
+    if let (Db::Postgres(db), Ok(true) | Err(_), [_, ..]) = (db, &done, batch.changed) {
         db.hint_changes(&done).await;
     }
     Ok(if done? { Done::Committed } else { Done::Overtaken })

@@ -43,8 +43,8 @@ enum Way {
 enum NotGuarded {
     /// Whole groups of objects have to be known.
     Undecided,
-    /// Nobody's facts change.
-    NothingChanges,
+    /// None of its events can be written so.
+    NothingSettled,
     /// Objects come to another account or group.
     LinksMove,
     /// Facts go from one account to another.
@@ -60,7 +60,7 @@ impl NotGuarded {
     fn reason(&self) -> &'static str {
         match self {
             Self::Undecided => "undecided",
-            Self::NothingChanges => "nothing_changes",
+            Self::NothingSettled => "nothing_settled",
             Self::LinksMove => "links_move",
             Self::ChangesHands => "changes_hands",
             Self::Overtaken => "overtaken",
@@ -181,8 +181,13 @@ impl Intake {
         if links.changed.iter().any(|link| work.moves(link)) {
             return Err(NotGuarded::LinksMove);
         }
-        can_be_guarded(&effects)?;
+        if hands_over(&effects) {
+            return Err(NotGuarded::ChangesHands);
+        }
         let settled = settled(batch, &verdicts);
+        if !settled.contains(&true) {
+            return Err(NotGuarded::NothingSettled);
+        }
         let rows = self.inbox_rows(batch, &verdicts, &events, now);
         let (heads, new_heads) = split_heads(&reach.heads, &ledger.heads, &effects);
         let done = batch.iter().zip(&settled).filter(|(_, settled)| **settled);
@@ -253,16 +258,6 @@ fn settled(batch: &[&Delivery], verdicts: &[Verdict]) -> Vec<bool> {
         });
     }
     settled
-}
-
-fn can_be_guarded(effects: &Effects) -> Result<(), NotGuarded> {
-    if effects.changed.is_empty() {
-        return Err(NotGuarded::NothingChanges);
-    }
-    if hands_over(effects) {
-        return Err(NotGuarded::ChangesHands);
-    }
-    Ok(())
 }
 
 fn hands_over(effects: &Effects) -> bool {

@@ -80,7 +80,7 @@ impl Covered {
     }
 }
 
-/// The least recently used go first, a generation at a time.
+/// The oldest go first, a generation at a time: what is put again is young again.
 #[derive(Debug)]
 struct Generations<K, V> {
     most: usize,

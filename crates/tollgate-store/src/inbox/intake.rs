@@ -9,6 +9,7 @@ use tollgate_domain::ids::{AccountId, ObjectId};
 use super::{EventKey, Finished, KnownEvent, NewEvent, read_key, read_status};
 use crate::db::{Db, Tx};
 use crate::error::StoreError;
+use crate::statement::guarded::{Part, Texts, run};
 use crate::statement::{Handle, Rows, statements};
 use crate::wire;
 
@@ -184,15 +185,16 @@ pub async fn count_duplicates(tx: &mut Tx, keys: &[EventKey]) -> Result<(), Stor
     COUNT_DUPLICATES.on(tx).rows(counted_rows(&deliveries)).execute().await.map(|_| ())
 }
 
-/// [`count_duplicates`] outside a transaction. Returns whether all of them are there.
+/// [`count_duplicates`] outside a transaction. Returns whether all of them are there; where one is not,
+/// none is counted.
 pub async fn count_duplicates_now(db: &Db, keys: &[EventKey]) -> Result<bool, StoreError> {
+    static TEXTS: Texts = Texts::new();
     let deliveries = counted(keys);
     if deliveries.is_empty() {
         return Ok(true);
     }
-    let call = COUNT_DUPLICATES.on(db.writer()).rows(counted_rows(&deliveries));
-    let found = call.execute().await?;
-    Ok(u64::try_from(deliveries.len()) == Ok(found))
+    let part = Part::of(&COUNT_DUPLICATES, counted_rows(&deliveries)).each();
+    run(db, &TEXTS, vec![part]).await
 }
 
 /// How often each key is there.

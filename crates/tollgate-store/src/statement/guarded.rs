@@ -25,17 +25,18 @@ pub(crate) struct Part<'v> {
     scalars: Vec<Value<'v>>,
     columns: Vec<Column<'v>>,
     expected: Option<u64>,
+    wanted: bool,
 }
 
 impl<'v> Part<'v> {
     /// A statement on the rows of a batch, which may have none.
     pub(crate) fn of<T>(statement: &'static Statement, rows: Rows<'v, T>) -> Self {
-        Self { statement, scalars: Vec::new(), columns: rows.columns, expected: None }
+        Self { statement, scalars: Vec::new(), columns: rows.columns, expected: None, wanted: true }
     }
 
     /// A statement without a batch.
     pub(crate) const fn alone(statement: &'static Statement, scalars: Vec<Value<'v>>) -> Self {
-        Self { statement, scalars, columns: Vec::new(), expected: None }
+        Self { statement, scalars, columns: Vec::new(), expected: None, wanted: true }
     }
 
     /// With scalars, `$1` first.
@@ -50,9 +51,15 @@ impl<'v> Part<'v> {
         self
     }
 
-    /// Whether it can be left out: its batch has no row.
+    /// It is left out where that is not so.
+    pub(crate) const fn only_if(mut self, wanted: bool) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// Whether it can be left out: it is not wanted, or its batch has no row.
     fn is_idle(&self) -> bool {
-        !self.columns.is_empty() && batch_len(&self.columns) == 0
+        !self.wanted || (!self.columns.is_empty() && batch_len(&self.columns) == 0)
     }
 }
 

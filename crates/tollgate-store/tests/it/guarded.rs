@@ -117,6 +117,16 @@ on_both! {
         assert_eq!(db.number(gone).await, at(3).millis());
     }
 
+    known_events_are_all_counted_or_none: |db| async {
+        crate::inbox::insert(db, &[event("evt_known", EventStatus::Processed)]).await;
+        let counted = "SELECT duplicates FROM webhook_events WHERE event_id = 'evt_known'";
+        let with_lost = [key("evt_known"), key("evt_lost")];
+        assert!(!inbox::count_duplicates_now(db, &with_lost).await.unwrap());
+        assert_eq!(db.number(counted).await, 0);
+        assert!(inbox::count_duplicates_now(db, &[key("evt_known"), key("evt_known")]).await.unwrap());
+        assert_eq!(db.number(counted).await, 2);
+    }
+
     nothing_is_written_where_something_is_not_as_it_was_read: |db| async {
         let id = account("acme");
         Batch::of(&id, None, "evt_1").commit(db).await.unwrap();

@@ -89,6 +89,28 @@ on_both! {
         assert_eq!(State::settled(&database.url()).await, untroubled);
     }
 
+    async fn events_without_effects_need_no_lock_either(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        app.deliver_all(&app.scenario("checkout", "acme")).await;
+        let nothing = json!({"id": "po_1", "object": "payout"});
+        let batch: Vec<Delivery> = ["evt_1", "evt_2", "evt_1"]
+            .map(|id| delivery(&app, &event(id, "payout.paid", &nothing)))
+            .into();
+        let redone = |app: &TestApp| {
+            let metrics = app.app().metrics.render();
+            let lines = metrics.lines().filter(|line| line.contains("intake_redone_total{"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let before = redone(&app);
+        let replies = app.app().intake.process(&batch).await;
+        assert!(replies.iter().flatten().all(|one| one.status == ReplyStatus::Ignored));
+        assert_eq!((replies.len(), redone(&app)), (3, before));
+        let id = tollgate_domain::ids::EventId::parse("evt_1").expect("an id");
+        let rows = inbox::find(&app.app().engine.db, &id).await.expect("the inbox");
+        assert_eq!(rows.iter().map(|row| row.duplicates).collect::<Vec<_>>(), [1]);
+        app.stop().await;
+    }
+
     async fn an_object_that_was_only_named_is_read_when_it_is_told_of(database: &TestDatabase) {
         let one = TestApp::start(database).await;
         let two = TestApp::start_at(&database.url(), Settings::default()).await;
