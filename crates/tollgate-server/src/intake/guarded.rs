@@ -23,7 +23,7 @@ use super::delivery::{Content, Delivery, Reply};
 use super::reach::deleted_customer;
 use super::read::ignored;
 use super::replies::{duplicate, replies};
-use super::work::{Verdict, Work};
+use super::work::{LinkWrites, Verdict, Work};
 use crate::metrics::ReasonLabel;
 use crate::unit_of_work::ledger::{Effects, Ledger};
 
@@ -178,12 +178,7 @@ impl Intake {
             ledger.doubt(new_doubts(batch, &verdicts, &facts, now));
         }
         let effects = ledger.finish();
-        if links.changed.iter().any(|link| work.moves(link)) {
-            return Err(NotGuarded::LinksMove);
-        }
-        if hands_over(&effects) {
-            return Err(NotGuarded::ChangesHands);
-        }
+        nothing_moves(&work, &links, &effects)?;
         let settled = settled(batch, &verdicts);
         if !settled.contains(&true) {
             return Err(NotGuarded::NothingSettled);
@@ -258,6 +253,21 @@ fn settled(batch: &[&Delivery], verdicts: &[Verdict]) -> Vec<bool> {
         });
     }
     settled
+}
+
+/// No object comes to another group, and no fact to another account.
+fn nothing_moves(
+    work: &Work<'_>,
+    links: &LinkWrites<'_>,
+    effects: &Effects,
+) -> Result<(), NotGuarded> {
+    if links.changed.iter().any(|link| work.moves(link)) {
+        return Err(NotGuarded::LinksMove);
+    }
+    if hands_over(effects) {
+        return Err(NotGuarded::ChangesHands);
+    }
+    Ok(())
 }
 
 fn hands_over(effects: &Effects) -> bool {

@@ -1,6 +1,7 @@
 //! Accounts in memory: whoever else changes them, and whatever the database has lost since.
 
 use serde_json::{Value, json};
+use tollgate_domain::owner::Basis;
 use tollgate_server::clock::Clock;
 use tollgate_server::intake::{Delivery, ReplyStatus, read};
 use tollgate_store::inbox::{self, EventFilter, EventStatus};
@@ -87,6 +88,42 @@ on_both! {
         app.run_workers().await;
         app.stop().await;
         assert_eq!(State::settled(&database.url()).await, untroubled);
+    }
+
+    async fn why_a_group_belongs_to_its_account_is_known_of_all_its_objects(database: &TestDatabase) {
+        let app = TestApp::start(database).await;
+        let claim = json!({"account_id": "acme"});
+        let customer = json!({"id": "cus_1", "object": "customer", "metadata": claim});
+        let subscription = |metadata: &Value| {
+            json!({
+                "id": "sub_1", "object": "subscription", "status": "active", "customer": "cus_1",
+                "metadata": metadata, "created": 1_795_255_200, "items": {"object": "list", "data": []},
+            })
+        };
+        let invoice = |customer: &str, of: Option<&str>| {
+            json!({
+                "id": "in_1", "object": "invoice", "status": "open", "customer": customer,
+                "subscription": of, "amount_due": 700, "amount_paid": 0, "currency": "usd",
+                "attempt_count": 0, "created": 1_795_255_200,
+                "lines": {"object": "list", "has_more": false, "data": []},
+            })
+        };
+        for body in [
+            event("evt_1", "customer.created", &customer),
+            event("evt_2", "customer.subscription.created", &subscription(&json!({}))),
+            event("evt_3", "invoice.finalized", &invoice("cus_1", Some("sub_1"))),
+            // It is the account's by its own word from now on, and with it all of its group.
+            event("evt_4", "customer.subscription.updated", &subscription(&claim)),
+            event("evt_5", "invoice.voided", &invoice("cus_2", None)),
+        ] {
+            let answer = app.deliver(&body).await;
+            assert_eq!(answer.field("status"), "processed", "{}", answer.text);
+        }
+        let payer = tollgate_domain::ids::ObjectId::parse("cus_2").expect("an id");
+        let db = &app.app().engine.db;
+        let (found, _) = tollgate_store::links::find_with_heads(db, std::slice::from_ref(&payer)).await.unwrap();
+        assert!(matches!(found[&payer].basis, Basis::Claimed(_)), "{found:?}");
+        app.stop().await;
     }
 
     async fn events_without_effects_need_no_lock_either(database: &TestDatabase) {
