@@ -43,7 +43,8 @@ CREATE INDEX stripe_links_follows ON stripe_links (follows) WHERE follows IS NOT
 -- invoice). relevant_class: how long that span is at most, so that those that meet an instant lie in a
 -- short range of the index for each class. proves_from: of a paid invoice, when the first span begins
 -- that it was paid for. reference: what other facts refer to it by: a payment, a subscription, an
--- invoice.
+-- invoice. A row may have more than a kilobyte, which SQLite would keep on a page of its own inside the
+-- key's tree; so this table and the journal have a tree of rows beside it.
 CREATE TABLE facts (
     account_id     {text} NOT NULL,
     kind           {text} NOT NULL,
@@ -55,7 +56,7 @@ CREATE TABLE facts (
     proves_from    BIGINT,
     body           {text} NOT NULL,
     PRIMARY KEY (account_id, kind, fact_id)
-) {clustered} {updated_in_place};
+) {updated_in_place};
 
 CREATE INDEX facts_relevant ON facts (account_id, relevant_class, relevant_until, relevant_from)
     WHERE relevant_until IS NOT NULL;
@@ -94,7 +95,7 @@ CREATE TABLE journal_entries (
     state       {text},
     hash        {bytes} NOT NULL,
     PRIMARY KEY (account_id, sequence)
-) {clustered};
+);
 
 CREATE INDEX journal_entries_recorded ON journal_entries (recorded_at);
 

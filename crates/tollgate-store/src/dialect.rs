@@ -12,7 +12,7 @@
 //! | `{text}` | `TEXT COLLATE "C"` | `TEXT` | the same order in both, and in Rust: by bytes |
 //! | `{bytes}` | `BYTEA` | `BLOB` | the type's name |
 //! | `{identity}` | `BIGINT GENERATED …` | `INTEGER … AUTOINCREMENT` | neither knows the other's |
-//! | `{clustered}` | nothing | `WITHOUT ROWID` | rows inside the key's tree, one tree less to write |
+//! | `{clustered}` | nothing | `WITHOUT ROWID` | rows inside the key's tree, one tree less to write; only for short rows, since a longer one than a quarter of a page takes a page of its own |
 //! | `{updated_in_place}` | `WITH (fillfactor = 70)` | nothing | room for new row versions on the same page |
 //! | `{instant:x}` | `to_timestamp(…)` | `strftime(…)` | readable times in views |
 //! | `{instant_field:x.a}` | both | both | a readable time inside a JSON column |

@@ -71,6 +71,13 @@ impl Requests {
             self.bytes.len()
         })
     }
+
+    /// How many were taken that are not among the others.
+    pub(super) fn taken_of_ours(&self) -> usize {
+        let others = self.others.iter().flat_map(|(places, _)| places);
+        let taken = self.taken();
+        taken - others.filter(|place| **place < taken).count()
+    }
 }
 
 /// What came back.
@@ -345,6 +352,10 @@ mod tests {
         let others = (HashSet::from([1]), &b"again"[..]);
         let mixed = Requests::with_others(vec![b"a".to_vec(), b"a".to_vec()], b"new", others);
         assert_eq!((mixed.marker_of(0), mixed.marker_of(1)), (&b"new"[..], &b"again"[..]));
+        assert_eq!(mixed.taken_of_ours(), 0);
+        mixed.take();
+        mixed.take();
+        assert_eq!((mixed.taken(), mixed.taken_of_ours()), (2, 1));
         let around = Requests::new(vec![b"a".to_vec(), b"b".to_vec()], b"", true);
         let taken: Vec<u8> = (0..5).filter_map(|_| around.take()?.1.first().copied()).collect();
         assert_eq!(taken, b"ababa");

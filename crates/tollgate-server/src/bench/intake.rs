@@ -44,7 +44,9 @@ impl Feeding {
     pub(super) async fn warm(bench: &Bench<'_>, server: Server, seed: u64) -> anyhow::Result<Self> {
         let mut lives = Lives::new(bench, Clock::System.now(), seed)?;
         let requests = lives.requests(lives.ramp(), Clock::System.now())?;
-        let (sample, _) = send(bench, &server, requests, PROCESSED, Duration::from_mins(1)).await?;
+        let (sample, sent) =
+            send(bench, &server, requests, PROCESSED, Duration::from_mins(1)).await?;
+        lives.only_sent(sent.len());
         let warm = Figure::of(&sample, CpuUsed::default());
         anyhow::ensure!(warm.failed == 0, "{} of the first events were refused", warm.failed);
         Ok(Self { server, lives, warm_per_second: warm.per_second })
@@ -140,7 +142,9 @@ pub(super) async fn new_events(
     let server = &feeding.server;
     let before = server.cpu();
     let (sample, sent) = send(bench, server, requests, PROCESSED, bench.seconds()).await?;
-    Ok((Figure::of(&sample, server.cpu().since(before)), sent))
+    let figure = Figure::of(&sample, server.cpu().since(before));
+    feeding.lives.only_sent(sent.len());
+    Ok((figure, sent))
 }
 
 /// New events with known ones mixed in, as fast as they go through.
@@ -157,6 +161,7 @@ async fn mixed_with_known(bench: &Bench<'_>, feeding: &mut Feeding) -> anyhow::R
         let (address, connections) = (feeding.server.address, bench.connections());
         let sample = client::closed_loop(address, connections, bench.seconds(), &requests).await?;
         rounds.push(Figure::of(&sample, feeding.server.cpu().since(before)));
+        feeding.lives.only_sent(requests.taken_of_ours());
     }
     Ok(Figure::median(&rounds))
 }

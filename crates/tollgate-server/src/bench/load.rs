@@ -25,6 +25,14 @@ pub(super) struct Lives {
     load: Load,
     /// Customers that begin between two steps of one life.
     stride: usize,
+    at: Position,
+    /// Where the last requests began.
+    from: Position,
+}
+
+/// The event that comes next: what the customer who began so many ago does now.
+#[derive(Debug, Clone, Copy, Default)]
+struct Position {
     begun: usize,
     step: usize,
 }
@@ -36,7 +44,7 @@ impl Lives {
         let options = ScenarioOptions { seed, ..ScenarioOptions::new(account, now) };
         let load = Load::new(&bench.catalog, &options, CUSTOMERS_MAX)?;
         let stride = (bench.accounts() / STEPS_COUNT).max(1);
-        Ok(Self { load, stride, begun: 0, step: 0 })
+        Ok(Self { load, stride, at: Position::default(), from: Position::default() })
     }
 
     /// Checks of every feature of some customers' accounts, in an order without pattern.
@@ -67,7 +75,33 @@ impl Lives {
         now: Timestamp,
     ) -> anyhow::Result<Vec<Vec<u8>>> {
         let secret = SigningSecret::parse(WEBHOOK_SECRET, "bench").context("the secret")?;
+        self.from = self.at;
         Ok(self.take(count).map(|event| webhook(&event, &secret, now)).collect())
+    }
+
+    /// Only so many of the last requests were sent: the next ones begin with the first that was not. Without
+    /// it lives would have gaps, and an event whose predecessors are missing costs more.
+    pub(super) fn only_sent(&mut self, count: usize) {
+        self.at = self.from;
+        for _ in 0..count {
+            self.advance();
+        }
+    }
+
+    /// The place of the next event in the load.
+    fn advance(&mut self) -> usize {
+        loop {
+            if self.at.step == STEPS_COUNT {
+                self.at = Position { begun: self.at.begun + 1, step: 0 };
+            }
+            let step = self.at.step;
+            self.at.step += 1;
+            if let Some(customer) = self.at.begun.checked_sub(step * self.stride) {
+                return step * CUSTOMERS_MAX + customer;
+            }
+            // Nobody has lived that long yet.
+            self.at.step = STEPS_COUNT;
+        }
     }
 }
 
@@ -75,19 +109,8 @@ impl Iterator for Lives {
     type Item = LoadEvent;
 
     fn next(&mut self) -> Option<LoadEvent> {
-        loop {
-            if self.step == STEPS_COUNT {
-                self.step = 0;
-                self.begun += 1;
-            }
-            let step = self.step;
-            self.step += 1;
-            if let Some(customer) = self.begun.checked_sub(step * self.stride) {
-                return self.load.event(step * CUSTOMERS_MAX + customer);
-            }
-            // Nobody has lived that long yet.
-            self.step = STEPS_COUNT;
-        }
+        let place = self.advance();
+        self.load.event(place)
     }
 }
 
@@ -178,4 +201,25 @@ fn check(key: &str, account: &str, feature: &str) -> Vec<u8> {
 /// The least the bare server can be asked.
 pub(super) fn hello() -> Vec<u8> {
     b"GET / HTTP/1.1\r\nhost: bench\r\n\r\n".to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_sent_comes_next() {
+        let account = AccountId::parse("bench").expect("an id");
+        let catalog = tollgate_domain::catalog::builtin("sietch").expect("a catalog");
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let options = ScenarioOptions::new(account, now);
+        let load = Load::new(&catalog, &options, CUSTOMERS_MAX).expect("a load");
+        let (at, from) = (Position::default(), Position::default());
+        let mut lives = Lives { load, stride: 3, at, from };
+        let all = lives.requests(200, now).expect("requests");
+        lives.only_sent(70);
+        assert!(lives.requests(50, now).expect("requests")[..] == all[70..120]);
+        lives.only_sent(0);
+        assert!(lives.requests(80, now).expect("requests")[..] == all[70..150]);
+    }
 }

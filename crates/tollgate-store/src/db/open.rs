@@ -20,15 +20,20 @@ use crate::error::StoreError;
 /// for every batch size), so that none is prepared twice.
 const STATEMENTS_KEPT: usize = 1_024;
 
-/// Pages of the write-ahead log between two checkpoints of SQLite (4 KiB each).
-const CHECKPOINT_PAGES: &str = "16000";
+/// Bytes of a page of a new SQLite database. In one of 4 KiB a row of one of the tables with rows inside the
+/// key's tree may have 1 KB before it takes a page of its own.
+const PAGE_BYTES: u32 = 8_192;
+
+/// Pages of the write-ahead log between two checkpoints of SQLite: 64 MB.
+const CHECKPOINT_PAGES: &str = "8000";
 
 /// Rows that SQLite's thread reads ahead of the task that takes them; fewer means that the two wait
 /// for each other in the middle of a batch.
 const ROWS_AHEAD: usize = 2_048;
 
-/// Pages of SQLite's cache per connection, as a negative number of KiB.
-const SQLITE_CACHE_KIB: &str = "-32000";
+/// Pages of SQLite's cache per connection, as a negative number of KiB. A commit that has moved rows between
+/// pages looks at every page of the cache, so a larger one makes commits slower.
+const CACHE_KIB: &str = "-16000";
 
 /// Settings of every transaction on PostgreSQL.
 const SETTINGS: [(&str, &str); 9] = [
@@ -186,8 +191,9 @@ pub(super) async fn sqlite(path: &Path, options: &DbOptions) -> Result<SqliteDb,
         .busy_timeout(options.statement_timeout)
         .statement_cache_capacity(STATEMENTS_KEPT)
         .row_buffer_size(ROWS_AHEAD)
+        .page_size(PAGE_BYTES)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        .pragma("cache_size", SQLITE_CACHE_KIB)
+        .pragma("cache_size", CACHE_KIB)
         .pragma("temp_store", "MEMORY")
         .disable_statement_logging();
     let pool = || {
