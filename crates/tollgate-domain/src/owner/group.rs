@@ -86,30 +86,52 @@ impl Group {
 
 /// Links at hand, kept up to date while events change them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Links(BTreeMap<ObjectId, Link>);
+pub struct Links {
+    by_object: BTreeMap<ObjectId, Link>,
+    /// The objects of each group, by what stands for it.
+    groups: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
+}
 
 impl Directory for Links {
     fn link(&self, object: &ObjectId) -> Option<&Link> {
-        self.0.get(object)
+        self.by_object.get(object)
     }
 }
 
 impl FromIterator<Link> for Links {
     fn from_iter<I: IntoIterator<Item = Link>>(links: I) -> Self {
-        Self(links.into_iter().map(|link| (link.object.clone(), link)).collect())
+        let mut all = Self::default();
+        for link in links {
+            all.insert(link);
+        }
+        all
     }
 }
 
 impl Links {
     /// All of them, by object.
     pub fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.0.values()
+        self.by_object.values()
+    }
+
+    fn insert(&mut self, link: Link) {
+        let before = self.by_object.get(&link.object).map(|known| &known.root);
+        if let Some(left) = before.filter(|root| **root != link.root)
+            && let Some(group) = self.groups.get_mut(left)
+        {
+            group.remove(&link.object);
+            if group.is_empty() {
+                self.groups.remove(left);
+            }
+        }
+        self.groups.entry(link.root.clone()).or_default().insert(link.object.clone());
+        self.by_object.insert(link.object.clone(), link);
     }
 
     /// The account of each object: what has to be the same in every order. What stands for a group
     /// and which of several claims is its reason may differ.
     pub fn accounts(&self) -> BTreeMap<&ObjectId, &AccountId> {
-        self.0.values().map(|link| (&link.object, &link.account)).collect()
+        self.by_object.values().map(|link| (&link.object, &link.account)).collect()
     }
 
     /// Takes in what an event changed.
@@ -118,26 +140,27 @@ impl Links {
             self.regroup(regrouping);
         }
         for link in &changes.links {
-            let gone_at = self.0.get(&link.object).and_then(|known| known.gone_at);
-            self.0.insert(link.object.clone(), Link { gone_at, ..link.clone() });
+            let gone_at = self.by_object.get(&link.object).and_then(|known| known.gone_at);
+            self.insert(Link { gone_at, ..link.clone() });
         }
         for changed in changes.links.iter().filter(|link| link.object == link.root) {
-            for link in self.0.values_mut().filter(|link| link.root == changed.root) {
+            for object in self.groups.get(&changed.root).into_iter().flatten() {
+                let Some(link) = self.by_object.get_mut(object) else { continue };
                 link.account = changed.account.clone();
                 link.basis = changed.basis.clone();
             }
         }
         if let Some((customer, at)) = &changes.gone
-            && let Some(link) = self.0.get_mut(customer)
+            && let Some(link) = self.by_object.get_mut(customer)
         {
             link.gone_at = link.gone_at.into_iter().chain([*at]).min();
         }
     }
 
     fn regroup(&mut self, regrouping: &Regrouping) {
-        let along: BTreeSet<ObjectId> = self.along(regrouping);
-        let basis = self.0.get(&regrouping.into).map(|link| link.basis.clone());
-        for link in self.0.values_mut().filter(|link| along.contains(&link.object)) {
+        let basis = self.by_object.get(&regrouping.into).map(|link| link.basis.clone());
+        for object in self.along(regrouping) {
+            let Some(mut link) = self.by_object.get(&object).cloned() else { continue };
             link.account = regrouping.to.clone();
             if link.root == regrouping.root {
                 link.root = regrouping.into.clone();
@@ -145,6 +168,7 @@ impl Links {
                     link.basis = basis.clone();
                 }
             }
+            self.insert(link);
         }
     }
 
@@ -175,10 +199,9 @@ impl Links {
                     && matches!(&link.basis, Basis::Followed(payer) if roots.contains(payer))
             };
             let more: Vec<ObjectId> =
-                self.0.values().filter(follows).map(|link| link.root.clone()).collect();
+                self.by_object.values().filter(follows).map(|link| link.root.clone()).collect();
             roots.extend(more);
         }
-        let goes = |link: &&Link| roots.contains(&link.root);
-        self.0.values().filter(goes).map(|link| link.object.clone()).collect()
+        roots.iter().filter_map(|root| self.groups.get(root)).flatten().cloned().collect()
     }
 }

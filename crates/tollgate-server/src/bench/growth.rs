@@ -1,15 +1,15 @@
 //! What the same work costs with more and more behind it. Owns: filling a database size by size, and
 //! measuring at each. Must not know: how rows are written, how events are sent.
 //!
-//! The database is filled by whole lives of customers, decided, numbered and hashed as the intake does
+//! The database is filled by customers who buy a plan, decided, numbered and hashed as the intake does
 //! it and written through the store: accounts, facts, journals, links and inbox are what they would be.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tollgate_domain::Timestamp;
 use tollgate_domain::ids::EventId;
-use tollgate_sandbox::load::STEPS_COUNT;
 use tollgate_store::inbox::{
     self, BodyCodec, EventKey, EventStatus, NewEvent, Outcome, StoredBody,
 };
@@ -19,8 +19,8 @@ use super::Bench;
 use super::client::{self, Requests};
 use super::figures::Figure;
 use super::intake::{self, Feeding};
-use super::limit::Side;
-use super::load::Lives;
+use super::limit::{Batch, Side};
+use super::load::{BEGINNING_STEPS, Lives};
 use super::place::Place;
 use super::report::{GrowthReport, GrowthSize};
 use super::server::{self, Server};
@@ -30,8 +30,6 @@ use crate::clock::Clock;
 const SEED: u64 = 201;
 /// Events in one transaction.
 const BATCH: usize = 2_000;
-/// Transactions between two looks at what may be forgotten.
-const FORGET_EVERY: u64 = 20;
 /// Events without effects written in one transaction.
 const CHUNK: u64 = 1_000;
 /// Bytes of a body as it is stored.
@@ -43,7 +41,8 @@ const ANSWER: &[u8] = b"\"canAccess\":";
 struct Filling {
     database: String,
     db: Db,
-    side: Side,
+    /// What is known of the last customers; away while their next batch is prepared.
+    side: Option<Side>,
     /// Events written.
     events: u64,
     /// Events that servers took while they were measured.
@@ -58,7 +57,7 @@ pub(super) async fn measure(bench: &Bench<'_>, place: &Place) -> anyhow::Result<
     let database = place.database().await?;
     let db = Db::open(&database, &DbOptions::default()).await?;
     migrations::up(&db, now).await?;
-    let side = Side::new(Lives::in_turn(bench, now, SEED)?);
+    let side = Some(Side::new(Lives::beginnings(bench, now, SEED)?));
     let mut filling = Filling { database, db, side, events: 0, served: 0, customers: 0 };
     let mut sizes = bench.args.sizes.clone();
     sizes.sort_unstable();
@@ -82,20 +81,26 @@ impl Filling {
         self.events.saturating_add(self.served)
     }
 
-    /// Goes on until so many customers have begun and, but for the last ones, ended their lives.
+    /// Goes on until so many customers have bought a plan. One batch is prepared while another is written.
     async fn fill(&mut self, bench: &Bench<'_>, customers: usize) -> anyhow::Result<()> {
         let now = Clock::System.now();
-        let wanted = u64::try_from(customers.saturating_mul(STEPS_COUNT))?;
-        let mut transactions = 0_u64;
+        let catalog = Arc::new(bench.catalog.clone());
+        let wanted = u64::try_from(customers.saturating_mul(BEGINNING_STEPS))?;
+        let mut ready: Option<Batch> = None;
         while self.events < wanted {
-            let batch = self.side.prepare(&bench.catalog, now, BATCH);
-            batch.write(&self.db).await?;
-            self.events += u64::try_from(batch.len())?;
-            transactions += 1;
-            if transactions.is_multiple_of(FORGET_EVERY) {
-                self.side.forget_ended();
-            }
+            let mut side = self.side.take().context("what is known of the last customers")?;
+            let catalog = Arc::clone(&catalog);
+            let prepared = tokio::task::spawn_blocking(move || {
+                let batch = side.prepare(&catalog, now, BATCH);
+                side.forget_others(&batch);
+                (side, batch)
+            });
+            let (prepared, written) = tokio::join!(prepared, write(&self.db, ready.as_ref()));
+            self.events += written?;
+            let (side, batch) = prepared?;
+            (self.side, ready) = (Some(side), Some(batch));
         }
+        self.events += write(&self.db, ready.as_ref()).await?;
         self.customers = customers;
         Ok(())
     }
@@ -153,6 +158,13 @@ impl Filling {
             checks: Figure::median(&again),
         })
     }
+}
+
+/// Writes a batch, where there is one; returns how many events it has.
+async fn write(db: &Db, batch: Option<&Batch>) -> anyhow::Result<u64> {
+    let Some(batch) = batch else { return Ok(0) };
+    batch.write(db).await?;
+    Ok(u64::try_from(batch.len())?)
 }
 
 async fn check(

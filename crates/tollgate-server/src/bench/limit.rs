@@ -5,7 +5,7 @@
 //! deciding, numbering, hashing. So this is what is left when all of our own work costs nothing.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -143,15 +143,11 @@ impl Side {
         Self { lives, facts: BTreeMap::new(), heads: HashMap::new(), links: Links::default() }
     }
 
-    /// Forgets accounts whose lives have ended: no event of theirs is to come.
-    pub(super) fn forget_ended(&mut self) {
-        let ended = |facts: &Facts| {
-            let mut all = facts.subscriptions.values().peekable();
-            all.peek().is_some()
-                && all.all(|one| one.state().is_some_and(|state| state.status.is_terminal()))
-        };
-        self.facts.retain(|_, facts| !ended(facts));
-        self.heads.retain(|account, _| self.facts.contains_key(account));
+    /// Forgets all accounts but those of a batch: of lives that follow one another, no event of others is to come.
+    pub(super) fn forget_others(&mut self, batch: &Batch) {
+        let kept: HashSet<&AccountId> = batch.effects.changed.iter().map(|(one, _)| one).collect();
+        self.facts.retain(|account, _| kept.contains(account));
+        self.heads.retain(|account, _| kept.contains(account));
     }
 
     /// The next transaction, of so many events.

@@ -17,6 +17,9 @@ use super::server::WEBHOOK_SECRET;
 /// More customers than any run gets to; they are made one by one.
 const CUSTOMERS_MAX: usize = 1 << 24;
 
+/// The first steps of a life: subscription, first payment, checkout.
+pub(super) const BEGINNING_STEPS: usize = 3;
+
 /// An endless stream of events: customers begin their lives one after the other, and so many are
 /// alive at the same time that events of `accounts` of them are mixed. Once the first ones have
 /// ended, every step of a life is as frequent as every other.
@@ -25,6 +28,8 @@ pub(super) struct Lives {
     load: Load,
     /// Customers that begin between two steps of one life.
     stride: usize,
+    /// Events of one life.
+    steps: usize,
     at: Position,
     /// Where the last requests began.
     from: Position,
@@ -44,7 +49,8 @@ impl Lives {
         let options = ScenarioOptions { seed, ..ScenarioOptions::new(account, now) };
         let load = Load::new(&bench.catalog, &options, CUSTOMERS_MAX)?;
         let stride = (bench.accounts() / STEPS_COUNT).max(1);
-        Ok(Self { load, stride, at: Position::default(), from: Position::default() })
+        let (at, from) = (Position::default(), Position::default());
+        Ok(Self { load, stride, steps: STEPS_COUNT, at, from })
     }
 
     /// Checks of every feature of some customers' accounts, in an order without pattern.
@@ -58,9 +64,9 @@ impl Lives {
         checks(accounts, catalog, key)
     }
 
-    /// The same, where one life follows the other and only a few are mixed.
-    pub(super) fn in_turn(bench: &Bench<'_>, now: Timestamp, seed: u64) -> anyhow::Result<Self> {
-        Ok(Self { stride: 1, ..Self::new(bench, now, seed)? })
+    /// The beginnings of lives, until the first plan is paid. One follows the other, and only a few are mixed.
+    pub(super) fn beginnings(bench: &Bench<'_>, now: Timestamp, seed: u64) -> anyhow::Result<Self> {
+        Ok(Self { stride: 1, steps: BEGINNING_STEPS, ..Self::new(bench, now, seed)? })
     }
 
     /// How many events come before all steps are equally frequent.
@@ -91,7 +97,7 @@ impl Lives {
     /// The place of the next event in the load.
     fn advance(&mut self) -> usize {
         loop {
-            if self.at.step == STEPS_COUNT {
+            if self.at.step >= self.steps {
                 self.at = Position { begun: self.at.begun + 1, step: 0 };
             }
             let step = self.at.step;
@@ -100,7 +106,7 @@ impl Lives {
                 return step * CUSTOMERS_MAX + customer;
             }
             // Nobody has lived that long yet.
-            self.at.step = STEPS_COUNT;
+            self.at.step = self.steps;
         }
     }
 }
@@ -159,7 +165,8 @@ impl Subscribers {
     /// The first three steps of each life: checkout, subscription, first payment.
     pub(super) fn arrivals(&self, now: Timestamp) -> anyhow::Result<Vec<Vec<u8>>> {
         let secret = SigningSecret::parse(WEBHOOK_SECRET, "bench").context("the secret")?;
-        let events = (0..self.accounts * 3).filter_map(|index| self.load.event(index));
+        let events =
+            (0..self.accounts * BEGINNING_STEPS).filter_map(|index| self.load.event(index));
         Ok(events.map(|event| webhook(&event, &secret, now)).collect())
     }
 
@@ -215,7 +222,7 @@ mod tests {
         let options = ScenarioOptions::new(account, now);
         let load = Load::new(&catalog, &options, CUSTOMERS_MAX).expect("a load");
         let (at, from) = (Position::default(), Position::default());
-        let mut lives = Lives { load, stride: 3, at, from };
+        let mut lives = Lives { load, stride: 3, steps: STEPS_COUNT, at, from };
         let all = lives.requests(200, now).expect("requests");
         lives.only_sent(70);
         assert!(lives.requests(50, now).expect("requests")[..] == all[70..120]);
