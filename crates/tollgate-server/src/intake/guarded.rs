@@ -27,6 +27,10 @@ use super::work::{LinkWrites, Verdict, Work};
 use crate::metrics::ReasonLabel;
 use crate::unit_of_work::ledger::{Effects, Ledger};
 
+/// An event that comes so long after it was made may have been delivered before: Stripe repeats for three
+/// days what it got no answer to, and memory does not reach back that far.
+const LATE_MS: i64 = 600_000;
+
 /// How a delivery can be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -79,7 +83,8 @@ impl Intake {
     /// Commits what can be committed without locks, in order. A delivery without a reply is to go the
     /// other way; nothing of it was written, or it is known there.
     pub(super) async fn commit_guarded(&self, batch: &[&Delivery]) -> Vec<Option<Reply>> {
-        let ways = self.ways(batch);
+        let open = self.recall(batch).await;
+        let ways = self.ways(batch, &open);
         let of = |way: Way| batch.iter().zip(&ways).filter(move |(_, one)| **one == way);
         let fit: Vec<&Delivery> = of(Way::Guarded).map(|(delivery, _)| *delivery).collect();
         let again: Vec<EventKey> =
@@ -118,11 +123,30 @@ impl Intake {
         replies
     }
 
-    /// How each delivery can be committed.
-    fn ways(&self, batch: &[&Delivery]) -> Vec<Way> {
+    /// Looks up which late events are known, so that one of them does not make a whole batch be done
+    /// again: those that are done are remembered, all others that are known are returned.
+    async fn recall(&self, batch: &[&Delivery]) -> HashSet<EventKey> {
+        let is_late = |one: &&&Delivery| {
+            let age = one.created_at.map(|at| one.received_at.millis().saturating_sub(at.millis()));
+            one.lease_generation.is_none() && age.is_some_and(|age| age >= LATE_MS)
+        };
+        let late: Vec<&EventKey> = batch.iter().filter(is_late).map(|one| &one.key).collect();
+        let remembered = self.hot.known(late.iter().copied());
+        let late = late.iter().filter(|key| !remembered.contains(*key));
+        let late: Vec<EventKey> = late.map(|key| (*key).clone()).collect();
+        // Without an answer the statement finds out what is known.
+        let known = inbox::known_now(&self.db, &late).await.unwrap_or_default();
+        let (done, open): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|(_, event)| event.status.is_final());
+        self.hot.done(done.iter().map(|(key, _)| key));
+        open.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// How each delivery can be committed; those that are known and not done only with a lock.
+    fn ways(&self, batch: &[&Delivery], open: &HashSet<EventKey>) -> Vec<Way> {
         let known = self.hot.known(batch.iter().map(|delivery| &delivery.key));
         let way = |delivery: &&Delivery| {
-            if delivery.lease_generation.is_some() {
+            if delivery.lease_generation.is_some() || open.contains(&delivery.key) {
                 Way::Locked
             } else if known.contains(&delivery.key) {
                 Way::Again

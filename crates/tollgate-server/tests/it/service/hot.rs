@@ -57,6 +57,33 @@ on_both! {
         assert_eq!(State::settled(&database.url()).await, untroubled);
     }
 
+    async fn events_of_long_ago_that_are_known_need_no_lock_among_new_ones(database: &TestDatabase) {
+        let before = TestApp::start(database).await;
+        before.clock.set(Clock::System.now());
+        let events = lives(&before);
+        let (known, new) = events.split_at(events.len() / 2);
+        for (_, body) in known {
+            before.deliver(body).await;
+        }
+        before.stop().await;
+        // Its memory is empty.
+        let app = TestApp::start_at(&database.url(), Settings::default()).await;
+        app.clock.set(Clock::System.now().plus_ms(3_600_000));
+        // The first event settles the mode, which is written with a lock.
+        let (first, known) = known.split_first().expect("an event");
+        assert_eq!(app.deliver(&first.1).await.field("status"), "duplicate");
+        let mixed: Vec<Delivery> =
+            known.iter().chain(new).map(|(_, body)| delivery(&app, body)).collect();
+        let replies = app.app().intake.process(&mixed).await;
+        let duplicates = replies.iter().flatten().filter(|one| one.status == ReplyStatus::Duplicate);
+        assert_eq!((replies.iter().flatten().count(), duplicates.count()), (mixed.len(), known.len()));
+        let metrics = app.app().metrics.render();
+        let redone: Vec<&str> =
+            metrics.lines().filter(|line| line.contains("intake_redone_total{")).collect();
+        assert!(redone.is_empty(), "{redone:?}");
+        app.stop().await;
+    }
+
     async fn what_is_delivered_twice_at_once_takes_effect_once_and_needs_no_lock(database: &TestDatabase) {
         let app = TestApp::start(database).await;
         app.clock.set(Clock::System.now());
