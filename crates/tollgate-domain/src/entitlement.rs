@@ -49,18 +49,13 @@ pub enum SourceKind {
     Default,
 }
 
-impl SourceKind {
-    /// Name in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiver => "waiver",
-            Self::Subscription => "subscription",
-            Self::Boost => "boost",
-            Self::Grant => "grant",
-            Self::Default => "default",
-        }
-    }
-}
+crate::names!(SourceKind {
+    Waiver => "waiver",
+    Subscription => "subscription",
+    Boost => "boost",
+    Grant => "grant",
+    Default => "default",
+});
 
 /// What came of considering one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,38 +124,35 @@ pub enum Absence {
     Superseded,
 }
 
-impl Absence {
-    /// The stable code of the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::PlanUnknown => "plan_unknown",
-            Self::PriceUnknown => "price_unknown",
-            Self::NothingSold => "nothing_sold",
-            Self::Canceled => "canceled",
-            Self::Ended => "ended",
-            Self::PastDue => "past_due",
-            Self::TrialOver => "trial_over",
-            Self::Unpaid => "unpaid",
-            Self::Lapsed => "lapsed",
-            Self::Stale => "stale",
-            Self::CollectionPaused => "collection_paused",
-            Self::CustomerDeleted => "customer_deleted",
-            Self::Paused => "paused",
-            Self::Incomplete => "incomplete",
-            Self::StatusUnknown => "status_unknown",
-            Self::TooFewBoosts => "too_few_boosts",
-            Self::NotPaid => "not_paid",
-            Self::PaymentFailed => "payment_failed",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Refunded => "refunded",
-            Self::DisputeLost => "dispute_lost",
-            Self::FeatureUnknown => "feature_unknown",
-            Self::Superseded => "superseded",
-        }
-    }
+crate::names!(Absence {
+    Expired => "expired",
+    Revoked => "revoked",
+    PlanUnknown => "plan_unknown",
+    PriceUnknown => "price_unknown",
+    NothingSold => "nothing_sold",
+    Canceled => "canceled",
+    Ended => "ended",
+    PastDue => "past_due",
+    TrialOver => "trial_over",
+    Unpaid => "unpaid",
+    Lapsed => "lapsed",
+    Stale => "stale",
+    CollectionPaused => "collection_paused",
+    CustomerDeleted => "customer_deleted",
+    Paused => "paused",
+    Incomplete => "incomplete",
+    StatusUnknown => "status_unknown",
+    TooFewBoosts => "too_few_boosts",
+    NotPaid => "not_paid",
+    PaymentFailed => "payment_failed",
+    Unconfirmed => "unconfirmed",
+    Refunded => "refunded",
+    DisputeLost => "dispute_lost",
+    FeatureUnknown => "feature_unknown",
+    Superseded => "superseded",
+});
 
+impl Absence {
     /// A sentence for people.
     pub const fn sentence(self) -> &'static str {
         match self {
@@ -370,27 +362,22 @@ pub enum ReasonCode {
     AccountUnknown,
 }
 
-impl ReasonCode {
-    /// The stable code of the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::GrantedByWaiver => "granted_by_waiver",
-            Self::GrantedBySubscription => "granted_by_subscription",
-            Self::GrantedByBoost => "granted_by_boost",
-            Self::GrantedByGrant => "granted_by_grant",
-            Self::GrantedByOverride => "granted_by_override",
-            Self::GrantedByGrace => "granted_by_grace",
-            Self::GrantedByDefaultPlan => "granted_by_default_plan",
-            Self::FeatureNotInPlan => "feature_not_in_plan",
-            Self::UsageLimitReached => "usage_limit_reached",
-            Self::PaymentPastDue => "payment_past_due",
-            Self::SubscriptionCanceled => "subscription_canceled",
-            Self::WaiverExpired => "waiver_expired",
-            Self::DeniedByOverride => "denied_by_override",
-            Self::AccountUnknown => "account_unknown",
-        }
-    }
-}
+crate::names!(ReasonCode {
+    GrantedByWaiver => "granted_by_waiver",
+    GrantedBySubscription => "granted_by_subscription",
+    GrantedByBoost => "granted_by_boost",
+    GrantedByGrant => "granted_by_grant",
+    GrantedByOverride => "granted_by_override",
+    GrantedByGrace => "granted_by_grace",
+    GrantedByDefaultPlan => "granted_by_default_plan",
+    FeatureNotInPlan => "feature_not_in_plan",
+    UsageLimitReached => "usage_limit_reached",
+    PaymentPastDue => "payment_past_due",
+    SubscriptionCanceled => "subscription_canceled",
+    WaiverExpired => "waiver_expired",
+    DeniedByOverride => "denied_by_override",
+    AccountUnknown => "account_unknown",
+});
 
 /// The answer to one question about one feature.
 #[derive(Debug, Clone, PartialEq, Eq)]

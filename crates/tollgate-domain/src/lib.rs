@@ -17,6 +17,7 @@ pub mod finding;
 pub mod handover;
 pub mod ids;
 pub mod money;
+mod names;
 pub mod news;
 pub mod observation;
 pub mod operator_fact;

@@ -39,28 +39,19 @@ pub enum InvoiceStatus {
     Paid = 4,
 }
 
+// Stripe's texts.
+crate::names!(InvoiceStatus {
+    Draft => "draft",
+    Open => "open",
+    Uncollectible => "uncollectible",
+    Void => "void",
+    Paid => "paid",
+});
+
 impl InvoiceStatus {
     /// Reads Stripe's text; `None` for a text this version does not know.
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "draft" => Some(Self::Draft),
-            "open" => Some(Self::Open),
-            "uncollectible" => Some(Self::Uncollectible),
-            "void" => Some(Self::Void),
-            "paid" => Some(Self::Paid),
-            _ => None,
-        }
-    }
-
-    /// Stripe's text.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Open => "open",
-            Self::Uncollectible => "uncollectible",
-            Self::Void => "void",
-            Self::Paid => "paid",
-        }
+        Self::ALL.iter().copied().find(|one| one.as_str() == text)
     }
 }
 

@@ -14,19 +14,16 @@ pub enum TimingWish {
     PeriodEnd,
 }
 
-impl TimingWish {
-    /// Its name in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Immediate => "immediate",
-            Self::PeriodEnd => "period_end",
-        }
-    }
+crate::names!(TimingWish {
+    Auto => "auto",
+    Immediate => "immediate",
+    PeriodEnd => "period_end",
+});
 
+impl TimingWish {
     /// Back from [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Auto, Self::Immediate, Self::PeriodEnd].into_iter().find(|one| one.as_str() == text)
+        Self::ALL.iter().copied().find(|one| one.as_str() == text)
     }
 }
 
@@ -39,15 +36,10 @@ pub enum ChangeTiming {
     PeriodEnd,
 }
 
-impl ChangeTiming {
-    /// Its name in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Immediate => "immediate",
-            Self::PeriodEnd => "period_end",
-        }
-    }
-}
+crate::names!(ChangeTiming {
+    Immediate => "immediate",
+    PeriodEnd => "period_end",
+});
 
 /// What is paid per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

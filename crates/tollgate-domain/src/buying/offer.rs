@@ -184,16 +184,13 @@ impl Plan {
     }
 }
 
-impl Interval {
-    /// Its name in the API: `month`, `year` or `once`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Month => "month",
-            Self::Year => "year",
-            Self::OneTime => "once",
-        }
-    }
+crate::names!(Interval {
+    Month => "month",
+    Year => "year",
+    OneTime => "once",
+});
 
+impl Interval {
     /// Reads the words people use: `month`, `monthly`, `year`, `yearly`, `annual`, `once`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {

@@ -88,6 +88,7 @@ pub struct CheckOut<'a> {
     pub in_grace_period: bool,
     /// End of that grace.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub grace_until: Option<String>,
     /// The limit, for limits and metered features that have one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,12 +104,14 @@ pub struct CheckOut<'a> {
     pub unlimited: Option<bool>,
     /// When the count starts again.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub resets_at: Option<String>,
     /// For a denial: where to upgrade.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrade_url: Option<String>,
     /// Until when this answer holds without a new fact.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub valid_until: Option<String>,
     /// The revision of the account this answer was made from.
     pub revision: u64,

@@ -54,9 +54,11 @@ pub struct EntitlementsOut<'a> {
     pub in_grace_period: bool,
     /// End of that grace.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub grace_until: Option<String>,
     /// Until when this holds without a new fact.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub valid_until: Option<String>,
     /// The revision of the account this was made from.
     pub revision: u64,

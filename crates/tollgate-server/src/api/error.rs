@@ -1,6 +1,8 @@
 //! Errors of the API. Owns: the one table from an error to its status, code and title, and the
 //! problem document (RFC 9457). Must not know: private causes; they are logged, never sent.
 
+use std::collections::BTreeSet;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -294,6 +296,12 @@ impl ApiError {
             | Self::ObjectUnknown(_)
             | Self::Internal(_) => None,
         }
+    }
+
+    /// Every stable code, sorted.
+    pub fn codes() -> Vec<&'static str> {
+        let codes: BTreeSet<&str> = Self::all().iter().map(|error| error.row().1).collect();
+        codes.into_iter().collect()
     }
 
     /// One of each, for the documentation of the codes.

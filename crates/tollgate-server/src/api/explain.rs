@@ -31,6 +31,7 @@ impl<'a> Source<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
     /// The instant the answer is for.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Version of the catalog that decided.
     pub catalog_version: String,
@@ -71,12 +72,15 @@ pub struct SourceTrace {
     pub why_not: Option<&'static str>,
     /// Since when it stands so.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub since: Option<String>,
     /// Until when it stands so without a new fact.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub until: Option<String>,
     /// Since when it is held on stale evidence: its paid period is long over without any news.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub stale_since: Option<String>,
     /// The Stripe event or the person behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +106,7 @@ pub struct OverrideTrace {
     pub sets: String,
     /// Until when.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub until: Option<String>,
     /// Who set it.
     pub cause: String,

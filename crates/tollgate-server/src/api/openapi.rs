@@ -1,12 +1,14 @@
 //! `GET /openapi.json`. Owns: the description of the interface, from the types that make it.
 
 mod billing;
+mod closed_sets;
 mod refusals;
 
 use axum::response::Response;
 use bytes::Bytes;
 use utoipa::OpenApi;
 
+use self::closed_sets::ClosedSets;
 use self::refusals::Refusals;
 use super::{
     admin, billing as api_billing, checks, entitlements, error, health, plans, reply, timeline,
@@ -26,7 +28,7 @@ use super::{
         routes::check, routes::batch, routes::entitlements, routes::timeline, routes::plans,
         routes::features, routes::webhook, routes::catalog_plan, routes::duplicates, routes::resolve_duplicates, routes::set_email, routes::findings, routes::reconcile, routes::reconcile_runs, routes::relink, routes::live, routes::ready,
         routes::health, routes::security_txt,
-        billing::checkout, billing::sync, billing::portal, billing::subscription, billing::change,
+        billing::checkout, billing::sync, billing::portal, billing::portal_by_get, billing::subscription, billing::change,
         billing::preview, billing::cancel, billing::resume, billing::invoices,
     ),
     components(schemas(
@@ -44,7 +46,8 @@ use super::{
         api_billing::subscription::ResumeIn, api_billing::subscription::PreviewOut<'static>,
         api_billing::invoices::InvoicesOut<'static>,
     )),
-    modifiers(&Keys, &Refusals),
+    servers((url = "/", description = "This engine")),
+    modifiers(&Keys, &Refusals, &ClosedSets),
     tags(
         (name = "checks", description = "May this account use this feature?"),
         (name = "catalog", description = "What can be had"),
@@ -56,6 +59,15 @@ use super::{
     )
 )]
 pub struct Document;
+
+/// What a batch is answered with; it is put together without this type.
+#[derive(utoipa::ToSchema)]
+#[schema(as = FeatureCheckBatchResult)]
+#[expect(dead_code, reason = "the macro reads its fields")]
+struct BatchOut {
+    /// An answer for each check, in their order.
+    results: Vec<checks::CheckOut<'static>>,
+}
 
 /// The two ways to send a key.
 struct Keys;
@@ -88,14 +100,14 @@ pub async fn document() -> Response {
 /// hot ones pay for nothing they do not use.
 #[expect(dead_code, reason = "the macro reads their attributes")]
 mod routes {
-    use super::{admin, checks, entitlements, error, health, plans, timeline, webhooks};
+    use super::{BatchOut, admin, checks, entitlements, error, health, plans, timeline, webhooks};
 
     #[utoipa::path(
         post, path = "/api/v1/feature-check", tag = "checks", summary = "Ask about one feature",
         description = "Also at /api/v1/check.",
         request_body = checks::CheckIn<'static>,
         responses(
-            (status = 200, body = checks::CheckOut<'static>),
+            (status = 200, description = "The answer, with its reason and until when it holds", body = checks::CheckOut<'static>),
             (status = 400, description = "`invalid_request`, `invalid_json`, `unknown_feature`, `feature_not_metered`", body = error::Problem),
             (status = 401, description = "`key_missing`, `key_invalid`", body = error::Problem),
             (status = 403, description = "`scope_missing`, `account_forbidden`", body = error::Problem),
@@ -111,7 +123,7 @@ mod routes {
         summary = "Ask about up to 100 features; replies `{results: []}` in order",
         request_body = checks::BatchIn<'static>,
         responses(
-            (status = 200, description = "`{results: [..]}` in the order of the checks"),
+            (status = 200, description = "The answers, in the order of the checks", body = BatchOut),
             (status = 400, body = error::Problem, description = "The faulty check is named: `invalid_request`, `unknown_feature`, `feature_not_metered`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 503, body = error::Problem, description = "`revision_not_reached`"),
@@ -130,7 +142,7 @@ mod routes {
             ("If-None-Match" = Option<String>, Header, description = "Entity tag of a known answer"),
         ),
         responses(
-            (status = 200, body = entitlements::EntitlementsOut<'static>, headers(("ETag" = String))),
+            (status = 200, description = "Plan, features and limits of the account at the instant asked for", body = entitlements::EntitlementsOut<'static>, headers(("ETag" = String))),
             (status = 304, description = "The answer is the known one"),
             (status = 400, body = error::Problem, description = "`invalid_request`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
@@ -149,7 +161,7 @@ mod routes {
             ("to" = Option<String>, Query, description = "Instant after the last; in 30 days unless said"),
         ),
         responses(
-            (status = 200, body = timeline::TimelineOut<'static>),
+            (status = 200, description = "The spans in order, without gaps; those after `now` are a forecast", body = timeline::TimelineOut<'static>),
             (status = 400, body = error::Problem, description = "`invalid_request`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
         ),
@@ -160,7 +172,7 @@ mod routes {
     #[utoipa::path(
         get, path = "/api/v1/plans", tag = "catalog", summary = "All plans",
         responses(
-            (status = 200, body = plans::PlansOut<'static>),
+            (status = 200, description = "Every plan of the catalog, the lowest first", body = plans::PlansOut<'static>),
             (status = 429, body = error::Problem, description = "`rate_limited`"),
         )
     )]
@@ -169,7 +181,7 @@ mod routes {
     #[utoipa::path(
         get, path = "/api/v1/features", tag = "catalog", summary = "All features",
         responses(
-            (status = 200, body = plans::FeaturesOut<'static>),
+            (status = 200, description = "Every feature of the catalog", body = plans::FeaturesOut<'static>),
             (status = 429, body = error::Problem, description = "`rate_limited`"),
         )
     )]
@@ -182,7 +194,7 @@ mod routes {
         params(("Stripe-Signature" = String, Header, description = "t=…,v1=…")),
         request_body(content = String, content_type = "application/json"),
         responses(
-            (status = 200, body = webhooks::WebhookOut<'static>),
+            (status = 200, description = "The event is committed; the status says what became of it", body = webhooks::WebhookOut<'static>),
             (status = 400, body = error::Problem, description = "`invalid_signature`"),
             (status = 413, body = error::Problem, description = "`body_too_large`"),
             (status = 429, body = error::Problem, description = "`rate_limited`: too many without a right signature"),
@@ -196,7 +208,7 @@ mod routes {
         get, path = "/admin/duplicates", tag = "admin",
         summary = "Accounts with two live subscriptions that give plans",
         responses(
-            (status = 200, body = admin::duplicates::DuplicatesOut),
+            (status = 200, description = "The accounts, each with its subscriptions", body = admin::duplicates::DuplicatesOut),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`"),
         ),
@@ -211,7 +223,7 @@ mod routes {
         params(("accountId" = String, Path, description = "The account")),
         request_body = admin::duplicates::ResolveIn,
         responses(
-            (status = 200, body = admin::duplicates::ResolvedOut),
+            (status = 200, description = "What was ended, or with dryRun would be", body = admin::duplicates::ResolvedOut),
             (status = 400, body = error::Problem, description = "`invalid_request`, `invalid_json`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`, `account_forbidden`"),
@@ -235,7 +247,7 @@ mod routes {
             ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
         ),
         responses(
-            (status = 200, body = admin::findings::FindingsOut),
+            (status = 200, description = "One page of findings, the newest first", body = admin::findings::FindingsOut),
             (status = 400, body = error::Problem, description = "`invalid_request`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`, `account_forbidden`"),
@@ -253,7 +265,7 @@ mod routes {
         params(("id" = String, Path, description = "The account")),
         request_body = admin::email::EmailIn,
         responses(
-            (status = 200, body = admin::email::EmailOut),
+            (status = 200, description = "The e-mail as it is now", body = admin::email::EmailOut),
             (status = 400, body = error::Problem, description = "`invalid_request`, `invalid_json`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`, `account_forbidden`"),
@@ -269,7 +281,7 @@ mod routes {
             both accounts' journals. Later claims and replays of old events do not move it back.",
         request_body = admin::relink::RelinkIn,
         responses(
-            (status = 200, body = admin::relink::RelinkOut),
+            (status = 200, description = "The object and the accounts it left and joined", body = admin::relink::RelinkOut),
             (status = 400, body = error::Problem, description = "`invalid_request`, `invalid_json`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`"),
@@ -285,7 +297,7 @@ mod routes {
             differs (not with dryRun). Goes on after the reply. Own facts are never touched.",
         request_body = admin::reconcile::OrderIn,
         responses(
-            (status = 202, body = admin::reconcile::BegunOut),
+            (status = 202, description = "The comparison has begun", body = admin::reconcile::BegunOut),
             (status = 400, body = error::Problem, description = "`invalid_request`, `invalid_json`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`"),
@@ -304,7 +316,7 @@ mod routes {
             ("before" = Option<String>, Query, description = "Those that began before this instant"),
         ),
         responses(
-            (status = 200, body = admin::reconcile::RunsOut),
+            (status = 200, description = "One page of comparisons", body = admin::reconcile::RunsOut),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`"),
         ),
@@ -321,7 +333,7 @@ mod routes {
             leads to the rest.",
         request_body = admin::catalog::ProposalIn,
         responses(
-            (status = 200, body = admin::catalog::WhatIfOut<'static>),
+            (status = 200, description = "Who gains, who loses, who would be over a limit", body = admin::catalog::WhatIfOut<'static>),
             (status = 400, body = error::Problem, description = "`invalid_catalog` with every fault, `invalid_request`, `invalid_json`"),
             (status = 401, body = error::Problem, description = "`key_missing`, `key_invalid`"),
             (status = 403, body = error::Problem, description = "`scope_missing`"),
@@ -339,16 +351,16 @@ mod routes {
 
     #[utoipa::path(
         get, path = "/readyz", tag = "health", summary = "The engine can take requests",
-        responses((status = 200, body = health::Health), (status = 503, body = health::Health))
+        responses((status = 200, description = "It can, or not yet: the components say why", body = health::Health), (status = 503, description = "It cannot: the components say why", body = health::Health))
     )]
     fn ready() {}
 
     #[utoipa::path(
         get, path = "/health", tag = "health", summary = "How every component stands",
         responses(
-            (status = 200, body = health::Health),
+            (status = 200, description = "Every component works, or the engine answers without one of them", body = health::Health),
             (status = 429, body = error::Problem, description = "`rate_limited`"),
-            (status = 503, body = health::Health),
+            (status = 503, description = "The engine cannot answer", body = health::Health),
         )
     )]
     fn health() {}
@@ -362,4 +374,54 @@ mod routes {
         )
     )]
     fn security_txt() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Every `$ref` of a part of the document.
+    fn references<'d>(part: &'d Value, found: &mut Vec<&'d str>) {
+        match part {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|field| references(field, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    #[test]
+    fn every_answer_is_described_and_every_reference_leads_somewhere() {
+        let document: Value = serde_json::from_str(&text()).expect("JSON");
+        let paths = document["paths"].as_object().expect("paths");
+        let mut ids = std::collections::BTreeSet::new();
+        for (path, operations) in paths {
+            for (method, operation) in operations.as_object().expect("operations") {
+                let id = operation["operationId"].as_str().expect("an id");
+                assert!(ids.insert(id), "{id} is there twice");
+                for (status, response) in operation["responses"].as_object().expect("responses") {
+                    let description = response["description"].as_str().unwrap_or_default();
+                    assert!(!description.is_empty(), "{method} {path}: {status}");
+                }
+                let named = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+                let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+                for name in named {
+                    let is_there =
+                        parameters.iter().any(|one| one["name"] == name && one["in"] == "path");
+                    assert!(is_there, "{method} {path}: {name}");
+                }
+            }
+        }
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(!found.is_empty());
+        for reference in found {
+            let place = reference.strip_prefix('#').expect("a place in this document");
+            assert!(document.pointer(place).is_some(), "{reference} leads nowhere");
+        }
+    }
 }

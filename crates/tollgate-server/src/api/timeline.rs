@@ -32,6 +32,7 @@ pub struct TimelineOut<'a> {
     /// The account.
     pub account_id: &'a str,
     /// The present: spans that begin after it are a forecast.
+    #[schema(format = DateTime)]
     pub now: String,
     /// The revision of the account this was made from.
     pub revision: u64,
@@ -41,6 +42,7 @@ pub struct TimelineOut<'a> {
     pub truncated: bool,
     /// Where the spans go on, when they were cut.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub next_from: Option<String>,
 }
 
@@ -50,8 +52,10 @@ pub struct TimelineOut<'a> {
 #[schema(as = TimelineSpan)]
 pub struct SpanOut<'a> {
     /// Its first instant.
+    #[schema(format = DateTime)]
     pub from: String,
     /// The first instant after it.
+    #[schema(format = DateTime)]
     pub to: String,
     /// The plan in force.
     pub tier: &'a str,

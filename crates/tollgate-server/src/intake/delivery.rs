@@ -111,15 +111,10 @@ pub enum ReplyStatus {
     Failed,
 }
 
-impl ReplyStatus {
-    /// Name in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Processed => "processed",
-            Self::Duplicate => "duplicate",
-            Self::Ignored => "ignored",
-            Self::Waiting => "waiting",
-            Self::Failed => "failed",
-        }
-    }
-}
+tollgate_domain::names!(ReplyStatus {
+    Processed => "processed",
+    Duplicate => "duplicate",
+    Ignored => "ignored",
+    Waiting => "waiting",
+    Failed => "failed",
+});

@@ -37,16 +37,11 @@ pub enum Kind {
     Import,
 }
 
-impl Kind {
-    /// Name in storage and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Events => "events",
-            Self::Sweep => "sweep",
-            Self::Import => "import",
-        }
-    }
-}
+tollgate_domain::names!(Kind {
+    Events => "events",
+    Sweep => "sweep",
+    Import => "import",
+});
 
 /// A run that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]

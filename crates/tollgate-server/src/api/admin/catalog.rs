@@ -44,6 +44,7 @@ pub struct ProposalIn {
     pub catalog: String,
     /// Compare at this instant, RFC 3339; now unless said.
     #[serde(default)]
+    #[schema(format = DateTime)]
     pub at: Option<String>,
     /// Accounts to show of each kind, 0 to 100; 20 unless said.
     #[serde(default)]
@@ -63,6 +64,7 @@ pub struct WhatIfOut<'a> {
     /// Version the proposed catalog would have.
     pub proposed_version: &'a str,
     /// The instant compared.
+    #[schema(format = DateTime)]
     pub at: String,
     /// Accounts looked at.
     pub accounts: u64,

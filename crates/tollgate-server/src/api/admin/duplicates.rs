@@ -65,9 +65,11 @@ pub struct DuplicateOut {
     pub status: Option<String>,
     /// When it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub created_at: Option<String>,
     /// End of its period.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub current_period_end: Option<String>,
     /// The invoices that paid its present period, and changes within it; the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]

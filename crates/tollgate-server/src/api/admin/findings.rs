@@ -52,9 +52,11 @@ pub struct FindingOut {
     /// Other objects concerned.
     pub objects: Vec<String>,
     /// Since when.
+    #[schema(format = DateTime)]
     pub since: String,
     /// When its cause was gone.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub closed_at: Option<String>,
     /// What it means.
     pub meaning: &'static str,

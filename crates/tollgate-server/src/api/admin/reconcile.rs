@@ -65,6 +65,7 @@ pub struct RunsOut {
     pub data: Vec<RunOut>,
     /// For `before` of the next request; missing at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub next_before: Option<String>,
 }
 
@@ -88,11 +89,14 @@ pub struct RunOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// When it began.
+    #[schema(format = DateTime)]
     pub started_at: String,
     /// When it was last heard of.
+    #[schema(format = DateTime)]
     pub updated_at: String,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub finished_at: Option<String>,
     /// What it found so far.
     pub report: Report,

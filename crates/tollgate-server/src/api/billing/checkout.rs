@@ -131,6 +131,7 @@ pub struct CheckoutOut<'a> {
     /// Stripe's page.
     pub url: &'a str,
     /// From when on it cannot be paid.
+    #[schema(format = DateTime)]
     pub expires_at: String,
 }
 

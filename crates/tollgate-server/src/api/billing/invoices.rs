@@ -58,17 +58,21 @@ pub struct InvoiceOut<'a> {
     pub billing_reason: Option<&'a str>,
     /// Start of what it bills.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub period_start: Option<String>,
     /// End of what it bills.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub period_end: Option<String>,
     /// Uses of metered features it bills, line by line.
     pub usage: Vec<UsageOut<'a>>,
     /// When it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub created_at: Option<String>,
     /// When it was paid.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub paid_at: Option<String>,
     /// Stripe's page of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,8 +89,10 @@ pub struct UsageOut<'a> {
     /// How many.
     pub quantity: u64,
     /// Start of the span they happened in.
+    #[schema(format = DateTime)]
     pub period_start: String,
     /// End of that span.
+    #[schema(format = DateTime)]
     pub period_end: String,
     /// Minor units in the invoice's currency, before discounts and taxes.
     pub amount: i64,

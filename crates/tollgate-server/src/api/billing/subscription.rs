@@ -37,16 +37,19 @@ pub struct SubscriptionOut {
     pub status: String,
     /// End of what has been paid.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub current_period_end: Option<String>,
     /// The subscription ends with that.
     pub cancel_at_period_end: bool,
     /// End of the trial.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub trial_ends_at: Option<String>,
     /// A payment has failed and the grace has not ended.
     pub in_grace_period: bool,
     /// End of that grace.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub grace_until: Option<String>,
     /// Keys of the features that are on.
     pub features: Vec<String>,
@@ -94,6 +97,7 @@ pub struct StripeOut {
     pub items: Vec<ItemOut>,
     /// When it is to end, where an end is set.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub cancel_at: Option<String>,
     /// Collecting its invoices is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,6 +114,7 @@ pub struct PauseOut {
     pub behavior: Option<String>,
     /// When collecting goes on by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub resumes_at: Option<String>,
 }
 
@@ -138,6 +143,7 @@ pub struct WaiverOut {
     pub tier: String,
     /// Its end.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
 }
 
@@ -150,6 +156,7 @@ pub struct BoostOut {
     pub tier: String,
     /// Until when it holds without new boosts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub until: Option<String>,
 }
 
@@ -172,6 +179,7 @@ pub struct PendingOut {
     /// The subscription ends with it.
     pub ends: bool,
     /// When it takes effect; or, where it awaits its payment, when it is given up.
+    #[schema(format = DateTime)]
     pub at: String,
     /// It takes effect when it is paid.
     pub awaits_payment: bool,
@@ -230,6 +238,7 @@ pub struct PreviewOut<'a> {
     pub timing: &'static str,
     /// That instant.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub effective_at: Option<String>,
     /// Minor units that would be billed with it.
     pub amount_due: i64,
