@@ -46,7 +46,7 @@ clients_install_node() {
       --loglevel=error || die "npm could not install the Node clients"
     cp tests/clients/package.json "$clients_dir/node/installed.json"
   fi
-  cp tests/clients/*.mjs "$clients_dir/node/"
+  cp tests/clients/*.mjs tests/clients/*.mts "$clients_dir/node/"
   "$clients_node" -p '"stripe for Node " + require(process.argv[1]).version' \
     "$(readlink -f "$clients_dir")/node/node_modules/stripe/package.json"
 }
@@ -91,5 +91,6 @@ clients_run_on() {
   export TOLLGATE_URL TOLLGATE_KEY="$key" STRIPE_WEBHOOK_SECRET="$clients_secrets"
   RUN_ID="py_$engine" tallied "python-$engine" "$clients_dir/python/bin/python" tests/clients/stripe_python.py
   RUN_ID="node_$engine" tallied "node-$engine" "$clients_node" "$clients_dir/node/stripe_node.mjs"
+  RUN_ID="openapi_$engine" tallied "openapi-$engine" "$clients_node" "$clients_dir/node/openapi_node.mjs"
   tallied "stop-$engine" tollgate_stop
 }
