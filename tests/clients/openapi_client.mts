@@ -11,7 +11,6 @@ export interface Told {
   canAccess: boolean;
   code: Code;
   batch: boolean[];
-  lowest: string | undefined;
   refused: components['schemas']['Problem']['code'] | undefined;
 }
 
@@ -31,7 +30,6 @@ export async function ask(url: string, key: string, account: string): Promise<To
     canAccess: one.data.canAccess,
     code: one.data.reason.code,
     batch: several.data.results.map((result) => result.canAccess),
-    lowest: feature.lowestTier ?? undefined,
     refused: error?.code,
   };
 }

@@ -7,7 +7,7 @@
 macro_rules! names {
     ($type:ident { $($value:ident => $name:literal),+ $(,)? }) => {
         impl $type {
-            /// Every value, in the order of their declaration.
+            /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$value),+];
 
             /// Its name, in the API and in storage.

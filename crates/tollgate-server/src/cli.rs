@@ -65,7 +65,7 @@ type Outcome = anyhow::Result<Ending>;
 /// Billing and entitlements for Stripe: one binary that answers whether an account may use a
 /// feature now, how much of it, and why.
 #[derive(Debug, Parser)]
-#[command(name = "tollgate", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "tollgate", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     global: Global,

@@ -191,14 +191,21 @@ crate::names!(Interval {
 });
 
 impl Interval {
-    /// Reads the words people use: `month`, `monthly`, `year`, `yearly`, `annual`, `once`.
+    /// The words people use, with what they mean.
+    pub const WORDS: [(&'static str, Self); 8] = [
+        ("month", Self::Month),
+        ("monthly", Self::Month),
+        ("year", Self::Year),
+        ("yearly", Self::Year),
+        ("annual", Self::Year),
+        ("annually", Self::Year),
+        ("once", Self::OneTime),
+        ("one_time", Self::OneTime),
+    ];
+
+    /// Reads one of the [words](Self::WORDS) people use.
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "month" | "monthly" => Some(Self::Month),
-            "year" | "yearly" | "annual" | "annually" => Some(Self::Year),
-            "once" | "one_time" => Some(Self::OneTime),
-            _ => None,
-        }
+        Self::WORDS.iter().find(|(word, _)| *word == text).map(|(_, interval)| *interval)
     }
 
     /// Stripe's `recurring` interval and count; `None` for one no plan has.

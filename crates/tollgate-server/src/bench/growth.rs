@@ -87,11 +87,14 @@ impl Filling {
         let catalog = Arc::new(bench.catalog.clone());
         let wanted = u64::try_from(customers.saturating_mul(BEGINNING_STEPS))?;
         let mut ready: Option<Batch> = None;
-        while self.events < wanted {
+        let mut left = usize::try_from(wanted.saturating_sub(self.events))?;
+        while left > 0 {
+            let count = left.min(BATCH);
+            left -= count;
             let mut side = self.side.take().context("what is known of the last customers")?;
             let catalog = Arc::clone(&catalog);
             let prepared = tokio::task::spawn_blocking(move || {
-                let batch = side.prepare(&catalog, now, BATCH);
+                let batch = side.prepare(&catalog, now, count);
                 side.forget_others(&batch);
                 (side, batch)
             });

@@ -51,6 +51,14 @@ pub(super) fn parse(text: &str) -> Result<At, String> {
     Ok(At::FromNow(span(rest)?.saturating_mul(sign)))
 }
 
+/// Reads a span from now on, with or without its sign, in milliseconds.
+pub(super) fn span_ahead(text: &str) -> Result<i64, String> {
+    match text.strip_prefix('+').unwrap_or(text) {
+        "" => Err("a number and a unit are missing, as in 26h".to_owned()),
+        rest => span(rest),
+    }
+}
+
 /// Reads a span such as `26h` or `1d12h`, in milliseconds.
 pub(super) fn span(text: &str) -> Result<i64, String> {
     let mut total: i64 = 0;
@@ -134,6 +142,14 @@ mod tests {
         }
         for (text, is_in) in [("9999-12-31T00:00:00Z", false), ("9999-12-30T00:00:00Z", true)] {
             assert_eq!(parse(text).is_ok(), is_in, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_ahead_may_have_a_plus() {
+        assert_eq!((span_ahead("26h"), span_ahead("+26h")), (Ok(26 * HOUR_MS), Ok(26 * HOUR_MS)));
+        for text in ["-26h", "++26h", "+", ""] {
+            assert!(span_ahead(text).is_err(), "{text}");
         }
     }
 

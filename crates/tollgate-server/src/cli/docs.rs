@@ -46,10 +46,15 @@ fn page() -> String {
     let mut page = HEAD.to_owned();
     let mut command = super::command_for_completions();
     command.build();
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+    for sub in told(&command) {
         write_command(&mut page, sub, "tollgate", 2);
     }
     page
+}
+
+/// The subcommands the page tells of; `help` says what `--help` does.
+fn told(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
 }
 
 /// One row per error; the anchors are what `type` in a problem document points at.
@@ -70,10 +75,7 @@ fn write_command(page: &mut String, command: &Command, parent: &str, level: usiz
     if let Some(about) = command.get_long_about().or_else(|| command.get_about()) {
         let _ = write!(page, "\n{about}\n");
     }
-    let children: Vec<&Command> = command
-        .get_subcommands()
-        .filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
-        .collect();
+    let children: Vec<&Command> = told(command).collect();
     if children.is_empty() {
         let usage = command.clone().bin_name(&name).render_usage().to_string();
         let usage = usage.trim_start_matches("Usage: ").trim().to_owned();

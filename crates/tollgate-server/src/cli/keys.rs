@@ -48,7 +48,7 @@ pub(super) struct CreateArgs {
     #[arg(long, value_parser = |text: &str| AccountId::parse(text))]
     account: Option<AccountId>,
     /// When it ends: 2027-01-01T00:00:00Z, +90d
-    #[arg(long, value_parser = at::parse, value_name = "TIME")]
+    #[arg(long, value_parser = at::parse, value_name = "TIME", allow_hyphen_values = true)]
     expires: Option<At>,
 }
 

@@ -73,8 +73,8 @@ enum SandboxCommand {
 enum ClockCommand {
     /// Let time pass: renewals, trial ends, retries and the rest happen and are delivered
     Advance {
-        /// How long, such as 25h or 1d12h
-        #[arg(value_parser = at::span, value_name = "SPAN")]
+        /// How long, such as 25h, +25h or 1d12h
+        #[arg(value_parser = at::span_ahead, value_name = "SPAN")]
         by: i64,
     },
 }

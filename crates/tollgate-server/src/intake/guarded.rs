@@ -83,7 +83,10 @@ impl Intake {
     /// Commits what can be committed without locks, in order. A delivery without a reply is to go the
     /// other way; nothing of it was written, or it is known there.
     pub(super) async fn commit_guarded(&self, batch: &[&Delivery]) -> Vec<Option<Reply>> {
-        let open = self.recall(batch).await;
+        let Ok(open) = self.recall(batch).await else {
+            // The database is away, or will say with a lock what is the matter.
+            return batch.iter().map(|_| None).collect();
+        };
         let ways = self.ways(batch, &open);
         let of = |way: Way| batch.iter().zip(&ways).filter(move |(_, one)| **one == way);
         let fit: Vec<&Delivery> = of(Way::Guarded).map(|(delivery, _)| *delivery).collect();
@@ -125,21 +128,22 @@ impl Intake {
 
     /// Looks up which late events are known, so that one of them does not make a whole batch be done
     /// again: those that are done are remembered, all others that are known are returned.
-    async fn recall(&self, batch: &[&Delivery]) -> HashSet<EventKey> {
+    async fn recall(&self, batch: &[&Delivery]) -> Result<HashSet<EventKey>, StoreError> {
         let is_late = |one: &&&Delivery| {
             let age = one.created_at.map(|at| one.received_at.millis().saturating_sub(at.millis()));
-            one.lease_generation.is_none() && age.is_some_and(|age| age >= LATE_MS)
+            one.lease_generation.is_none()
+                && age.is_some_and(|age| age >= LATE_MS)
+                && self.is_fit(one)
         };
         let late: Vec<&EventKey> = batch.iter().filter(is_late).map(|one| &one.key).collect();
         let remembered = self.hot.known(late.iter().copied());
         let late = late.iter().filter(|key| !remembered.contains(*key));
         let late: Vec<EventKey> = late.map(|key| (*key).clone()).collect();
-        // Without an answer the statement finds out what is known.
-        let known = inbox::known_now(&self.db, &late).await.unwrap_or_default();
+        let known = inbox::known_now(&self.db, &late).await?;
         let (done, open): (Vec<_>, Vec<_>) =
             known.into_iter().partition(|(_, event)| event.status.is_final());
         self.hot.done(done.iter().map(|(key, _)| key));
-        open.into_iter().map(|(key, _)| key).collect()
+        Ok(open.into_iter().map(|(key, _)| key).collect())
     }
 
     /// How each delivery can be committed; those that are known and not done only with a lock.

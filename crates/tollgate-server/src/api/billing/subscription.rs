@@ -445,10 +445,12 @@ fn pending(facts: &Facts, subscription: &Subscription, catalog: &Catalog) -> Opt
     let invoice = subscription.state()?.latest_invoice.as_ref();
     let invoice = invoice.filter(|_| change.awaits_payment).and_then(|id| facts.invoices.get(id));
     let open = invoice.filter(|invoice| invoice.state.status == InvoiceStatus::Open);
+    // Of a price that is not known the name alone tells, which may say anything.
+    let recurring = change.interval.filter(|every| *every != Interval::OneTime);
     Some(PendingOut {
         tier: change.plan.map(|plan| plan_id(catalog, plan)),
         quantity: change.quantity,
-        interval: change.interval.map(|every| every.as_str().to_owned()),
+        interval: recurring.map(|every| every.as_str().to_owned()),
         ends: change.ends,
         at: change.at.to_string(),
         awaits_payment: change.awaits_payment,

@@ -27,6 +27,7 @@ macro_rules! names_of {
 fn closed_sets() -> Vec<ClosedSet> {
     let sources = || names_of!(SourceKind);
     let with_override = || sources().into_iter().chain(["override"]).collect();
+    let words = || Interval::WORDS.iter().map(|(word, _)| *word).collect();
     vec![
         ("CheckReason", "code", names_of!(ReasonCode)),
         ("Source", "type", with_override()),
@@ -37,14 +38,13 @@ fn closed_sets() -> Vec<ClosedSet> {
         ("Feature", "type", vec!["boolean", "limit", "metered"]),
         ("Feature", "period", vec!["calendar_month", "billing_period"]),
         ("PlanPrice", "interval", vec!["month", "year", "one_time"]),
-        ("Checkout", "interval", names_of!(Interval)),
-        ("SubscriptionChange", "interval", vec!["month", "year"]),
+        ("Checkout", "interval", words()),
+        ("SubscriptionChange", "interval", words()),
         ("PendingChange", "interval", vec!["month", "year"]),
         ("SubscriptionChange", "timing", names_of!(TimingWish)),
         ("ChangePreview", "timing", names_of!(ChangeTiming)),
         ("Invoice", "status", names_of!(InvoiceStatus)),
         ("CheckoutSync", "status", vec!["open", "complete"]),
-        ("CheckoutSync", "paymentStatus", vec!["paid", "unpaid", "no_payment_required"]),
         ("WayOn", "action", vec!["pay", "portal", "resume", "change"]),
         ("WebhookReply", "status", names_of!(ReplyStatus)),
         ("DuplicateSubscription", "action", vec!["keep", "end", "by_hand"]),

@@ -28,7 +28,7 @@ enum Reach {
 }
 
 /// Every route that needs a key.
-const ROUTES: [(&str, &str, Body, Reach); 19] = [
+const ROUTES: [(&str, &str, Body, Reach); 20] = [
     ("put", "/admin/accounts/{id}/email", Body::Just(|| json!({"email": "a@b.c"})), Reach::Named),
     ("post", "/admin/catalog/plan", Body::Just(|| json!({"catalog": ""})), Reach::Nobody),
     ("get", "/admin/duplicates", Body::None, Reach::Own),
@@ -63,6 +63,7 @@ const ROUTES: [(&str, &str, Body, Reach); 19] = [
         Body::Named(|| json!({"returnUrl": "http://localhost/a"})),
         Reach::Named,
     ),
+    ("get", "/api/v1/billing/portal", Body::None, Reach::Named),
     ("get", "/api/v1/billing/subscription", Body::None, Reach::Named),
     ("post", "/api/v1/billing/subscription/cancel", Body::Named(|| json!({})), Reach::Named),
     (
